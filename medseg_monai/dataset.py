@@ -1,0 +1,235 @@
+"""A data set: a folder with one dataset.json that holds the spec and the cases of each split.
+
+The file is a superset of the Medical Segmentation Decathlon's data list, so that
+`monai.data.load_decathlon_datalist` reads it too. YAML is read as well, for those who write one by hand.
+docs/datasets.md shows both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medseg_monai.cases import Case, absolute_path, as_list, case_names, check_case, map_paths, rebased
+from medseg_monai.leaks import listed, same_content, shared_keys
+from medseg_monai.spec import (
+    SPEC_KEYS,
+    Aspect,
+    DatasetSpec,
+    Intensity,
+    IntensityKind,
+    Task,
+    did_you_mean,
+    refuse_unknown_keys,
+)
+
+__all__ = [
+    "SPLITS",
+    "Aspect",
+    "Case",
+    "Dataset",
+    "DatasetSpec",
+    "Intensity",
+    "IntensityKind",
+    "Task",
+    "check_dataset",
+    "read_dataset",
+    "write_dataset",
+]
+
+SPLITS = ("training", "validation", "test")
+FILE_NAMES = ("dataset.json", "dataset.yaml", "dataset.yml")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The spec, and the cases of each split as they stand in the file.
+
+    Args:
+        spec: what a network must know.
+        root: the folder that relative paths start from.
+        training, validation, test: cases, as `medseg_monai.cases.Case` says.
+
+    Raises:
+        ValueError: a case lacks a key, has an unknown one, or its number of files does not fit the spec.
+    """
+
+    spec: DatasetSpec
+    root: Path
+    training: tuple[Case, ...] = ()
+    validation: tuple[Case, ...] = ()
+    test: tuple[Case, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", absolute_path(self.root))
+        for split in SPLITS:
+            object.__setattr__(self, split, tuple(getattr(self, split)))
+            for number, case in enumerate(getattr(self, split)):
+                check_case(case, self.spec, f"{split}[{number}]")
+
+    def cases(self, split: str) -> list[Case]:
+        """The cases of ``training``, ``validation`` or ``test``, with absolute paths, ``id`` and ``group``.
+
+        The id is the image's file name without suffix, or its path below the images' common folder where
+        names repeat. A case without a group is a group of its own.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"no split {split!r}{did_you_mean(split, SPLITS)}")
+        before = sum(len(getattr(self, name)) for name in SPLITS[: SPLITS.index(split)])
+        names = case_names([self._files(case, "image")[0] for name in SPLITS for case in getattr(self, name)])
+        return [
+            self._resolved(case, str(case.get("id", name)))
+            for case, name in zip(getattr(self, split), names[before:], strict=False)
+        ]
+
+    def _files(self, case: Case, key: str) -> list[Path]:
+        return [absolute_path(self.root / path) for path in as_list(case[key])]
+
+    def _resolved(self, case: Case, case_id: str) -> Case:
+        paths = {
+            key: map_paths(case[key], lambda p: str(absolute_path(self.root / p)))
+            for key in ("image", "label")
+        }
+        return {**case, **paths, "id": case_id, "group": str(case.get("group", case_id))}
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """Read dataset.json (or .yaml, .yml) from a folder, or the named file. `check_dataset` looks at the files.
+
+    Raises:
+        FileNotFoundError: there is no such folder or file, or no dataset.json in the folder.
+        ValueError: the file is no JSON or YAML, has an unknown or missing key, a wrong value, or no case.
+    """
+    file = _find(Path(path))
+    try:
+        content = _parse(file)
+        refuse_unknown_keys(content, (*SPEC_KEYS, *SPLITS))
+        spec = DatasetSpec.from_dict({key: value for key, value in content.items() if key not in SPLITS})
+        splits = {split: _case_list(content.get(split, []), split) for split in SPLITS}
+        if not any(splits.values()):
+            raise ValueError("no case in training, validation or test")
+        return Dataset(spec=spec, root=file.parent, **splits)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def write_dataset(dataset: Dataset, path: str | Path) -> Path:
+    """Write dataset.json into a folder (made if need be), or to the named .json file; whole or not at all.
+
+    Paths are written relative to the file (absolute where that cannot be: another drive).
+
+    Returns:
+        The file written.
+    """
+    file = Path(path) if Path(path).suffix == ".json" else Path(path) / FILE_NAMES[0]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = dataset.spec.to_dict()
+    for split in SPLITS:
+        cases = [rebased(case, dataset.root, absolute_path(file.parent)) for case in getattr(dataset, split)]
+        if cases or split == "training":
+            content[split] = cases
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        part.write_text(_json_lines(content), encoding="utf-8")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file
+
+
+def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
+    """See to it that all files exist, that ids differ, and that no split leaks into another.
+
+    Args:
+        dataset: the data set.
+        contents: also compare the bytes of images of equal file size between splits.
+
+    Raises:
+        FileNotFoundError: files are missing.
+        ValueError: two cases have one id; a group or an identical image stands in two splits.
+    """
+    everything = [case for split in SPLITS for case in getattr(dataset, split)]
+    files = [file for case in everything for key in ("image", "label") for file in dataset._files(case, key)]
+    if missing := [file for file in files if not file.is_file()]:
+        raise FileNotFoundError(
+            f"{dataset.root}: {len(missing)} of {len(files)} files are missing: {listed(missing)}"
+        )
+    cases = {split: dataset.cases(split) for split in SPLITS}
+    ids = Counter(case["id"] for split in SPLITS for case in cases[split])
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise ValueError(f"{dataset.root}: {len(twice)} ids belong to more than one case: {listed(twice)}")
+    if groups := shared_keys({split: [case["group"] for case in cases[split]] for split in SPLITS}):
+        where = [f"{group} ({', '.join(splits)})" for group, splits in groups.items()]
+        raise ValueError(
+            f"{dataset.root}: {len(groups)} groups stand in more than one split: {listed(where)}"
+        )
+    if contents:
+        _check_contents(dataset)
+
+
+def _check_contents(dataset: Dataset) -> None:
+    images = {split: [dataset._files(case, "image") for case in getattr(dataset, split)] for split in SPLITS}
+    if same := same_content(images):
+        where = [" = ".join(f"{split}: {files[0]}" for split, files in by_split.items()) for by_split in same]
+        raise ValueError(
+            f"{dataset.root}: {len(same)} images stand in more than one split with identical content; "
+            f"leave one of each out: {listed(where)}"
+        )
+
+
+def _find(path: Path) -> Path:
+    """The data set's file, given by itself or by its folder."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder or file; a folder with dataset.json is wanted")
+    found = [path / name for name in FILE_NAMES if (path / name).is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"{path}: no dataset.json here; make one with `medseg prepare`, or by hand (docs/datasets.md)"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"{path}: holds {' and '.join(file.name for file in found)}; name the file that is meant"
+        )
+    return found[0]
+
+
+def _parse(file: Path) -> Mapping[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except UnicodeDecodeError:
+        raise ValueError("is no text in UTF-8") from None
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        kind = "JSON" if file.suffix == ".json" else "YAML"
+        raise ValueError(f"is not valid {kind}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise ValueError(f"a mapping of keys is expected, got {type(content).__name__}")
+    return content
+
+
+def _case_list(value: object, split: str) -> tuple[Case, ...]:
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise ValueError(f"{split}: a list of cases is expected, got {type(value).__name__}")
+    return tuple(value)
+
+
+def _json_lines(content: Mapping[str, Any]) -> str:
+    """JSON with one line for each key, and one for each case."""
+    parts = []
+    for key, value in content.items():
+        text = json.dumps(value, ensure_ascii=False)
+        if key in SPLITS and value:
+            text = (
+                "[\n    " + ",\n    ".join(json.dumps(case, ensure_ascii=False) for case in value) + "\n  ]"
+            )
+        parts.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -1,0 +1,69 @@
+"""What two splits must not share: a patient or lesion (group), or a picture of identical content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def listed(items: Iterable[object], *, limit: int = 5) -> str:
+    """The first few of many, and how many more there are.
+
+    >>> listed("abc"), listed("abcdefg")
+    ('a, b, c', 'a, b, c, d, e and 2 more')
+    """
+    names = [str(item) for item in items]
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def shared_keys(keys: Mapping[str, Iterable[Key]]) -> dict[Key, list[str]]:
+    """Keys that occur in two splits or more, each with those splits, in the order first met.
+
+    >>> shared_keys({"training": ["p1", "p2", "p2"], "test": ["p2", "p3"]})
+    {'p2': ['training', 'test']}
+    """
+    found: dict[Key, list[str]] = {}
+    for split, values in keys.items():
+        for value in values:
+            splits = found.setdefault(value, [])
+            if split not in splits:
+                splits.append(split)
+    return {value: splits for value, splits in found.items() if len(splits) > 1}
+
+
+def same_content(images: Mapping[str, Sequence[Sequence[Path]]]) -> list[dict[str, list[Path]]]:
+    """Images that are the same to the byte and stand in two splits or more.
+
+    Only files of a size that occurs in another split are read. A picture saved anew, with other bytes,
+    is not found.
+
+    Args:
+        images: for each split, the files of each image (several where each channel has its own).
+
+    Returns:
+        For each such content, the first file of every image that has it, by split.
+    """
+    sizes = {s: [tuple(file.stat().st_size for file in files) for files in images[s]] for s in images}
+    suspicious = shared_keys(sizes)
+    found: dict[tuple[str, ...], dict[str, list[Path]]] = defaultdict(dict)
+    for split, cases in images.items():
+        for files, size in zip(cases, sizes[split], strict=True):
+            if size in suspicious:
+                digest = tuple(content_hash(file) for file in files)
+                found[digest].setdefault(split, []).append(files[0])
+    return [by_split for by_split in found.values() if len(by_split) > 1]
+
+
+def content_hash(file: Path) -> str:
+    """Hexadecimal BLAKE2b digest (128 bits) of a file's bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,277 @@
+"""What a network must know about a data set: classes, channels, geometry, intensity and task."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal, get_args
+
+Task = Literal["binary", "multiclass", "multilabel"]
+Aspect = Literal["stretch", "pad"]
+IntensityKind = Literal["uint8", "percentile", "window", "zscore"]
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the nearest right name, else the list of right names.
+
+    >>> did_you_mean("clases", ["classes", "channels"])
+    " (did you mean 'classes'?)"
+    >>> did_you_mean("?", ["classes", "channels"])
+    ' (known: classes, channels)'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names)})"
+
+
+def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
+    """Raise a ValueError that names the first key not in `known`, and the nearest right one."""
+    names = list(known)
+    for key in content:
+        if key not in names:
+            raise ValueError(f"{where + ': ' if where else ''}unknown key {key!r}{did_you_mean(key, names)}")
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How stored values become what the network sees.
+
+    ========== =============================================================================================
+    kind       values
+    ========== =============================================================================================
+    uint8      8-bit photographs: value / 255, then (value - mean) / std
+    percentile per image: the `lower` percentile becomes 0, the `upper` 1, clipped; then (value - mean) / std
+    window     the value `lower` (e.g. -160 HU) becomes 0, `upper` 1, clipped; then (value - mean) / std
+    zscore     per image: minus its own mean, over its own standard deviation
+    ========== =============================================================================================
+
+    Args:
+        kind: one of the above.
+        lower: percentile in 0..100 (default 0.5), or a value for ``window`` (no default).
+        upper: as `lower` (default 99.5).
+        mean: on the scale 0..1; one number for all channels or one per channel.
+        std: as `mean`.
+
+    Raises:
+        ValueError: a parameter that the kind does not have, lacks or cannot use.
+    """
+
+    kind: IntensityKind = "uint8"
+    _: KW_ONLY
+    lower: float | None = None
+    upper: float | None = None
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.25,)
+
+    def __post_init__(self) -> None:
+        _one_of("intensity.kind", self.kind, get_args(IntensityKind))
+        if self.kind == "percentile":
+            _set(self, "lower", 0.5 if self.lower is None else self.lower)
+            _set(self, "upper", 99.5 if self.upper is None else self.upper)
+        for key in ("mean", "std"):
+            value = getattr(self, key)
+            _set(
+                self, key, _numbers(f"intensity.{key}", [value] if isinstance(value, int | float) else value)
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"intensity.std: must be above 0, got {list(self.std)}")
+        if self.kind == "zscore" and (self.mean, self.std) != ((0.5,), (0.25,)):
+            raise ValueError("intensity: 'zscore' takes each image's own mean and std; leave them out")
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        given = (self.lower, self.upper)
+        if self.kind not in ("percentile", "window"):
+            if given != (None, None):
+                raise ValueError(f"intensity: {self.kind!r} has no 'lower' or 'upper'; leave them out")
+            return
+        lower, upper = _numbers("intensity.lower and upper", given)
+        if not lower < upper:
+            raise ValueError(f"intensity: lower must be below upper, got {lower:g} and {upper:g}")
+        if self.kind == "percentile" and (lower < 0 or upper > 100):
+            raise ValueError(f"intensity: percentiles lie in 0 to 100, got {lower:g} and {upper:g}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """(lower, upper): percentiles, or values for ``window``; ValueError for kinds without."""
+        if self.lower is None or self.upper is None:
+            raise ValueError(f"intensity {self.kind!r} has no bounds")
+        return self.lower, self.upper
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the kind, and the parameters that it has."""
+        content = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        unused = {"mean", "std"} if self.kind == "zscore" else set()
+        return {key: value for key, value in content.items() if value is not None and key not in unused}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any] | str) -> Intensity:
+        """From `to_dict`'s result, or from the name of a kind alone."""
+        if isinstance(content, str):
+            return cls(content)  # type: ignore[arg-type]  # checked on construction
+        if not isinstance(content, Mapping):
+            raise ValueError(f"intensity: a kind or a mapping is expected, got {content!r}")
+        refuse_unknown_keys(content, [f.name for f in dataclasses.fields(cls)], "intensity")
+        return cls(**content)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What a network must know about a data set.
+
+    Args:
+        name: also the name of the folder that trained weights go to; letters, digits, ``.``, ``_`` and ``-``.
+        task: ``binary`` (one class), ``multiclass`` (no two overlap) or ``multilabel`` (classes may overlap).
+        classes: names of the foreground classes, without background.
+        channels: names of the image's channels, e.g. ``("red", "green", "blue")``.
+        spatial_dims: 2 or 3.
+        size: what the network sees: (width, height), or (i, j, k) in 3D. 2D needs it.
+        spacing_mm: voxel size that volumes are resampled to, per axis.
+        aspect: ``stretch`` to `size`, or keep the aspect ratio and ``pad``.
+        intensity: how stored values become what the network sees.
+        description, licence, citation, modality: for people.
+
+    Raises:
+        ValueError: a value is not one of these, named in the message.
+    """
+
+    name: str
+    task: Task
+    _: KW_ONLY
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    spatial_dims: int = 2
+    size: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    aspect: Aspect = "stretch"
+    intensity: Intensity = field(default_factory=Intensity)
+    description: str = ""
+    licence: str = ""
+    citation: str = ""
+    modality: str = ""
+
+    def __post_init__(self) -> None:
+        for key in ("name", "description", "licence", "citation", "modality"):
+            if not isinstance(getattr(self, key), str):
+                raise ValueError(f"{key}: a text is expected, got {getattr(self, key)!r}")
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
+            raise ValueError(
+                f"name: letters, digits, '.', '_' and '-' only, it names a folder; got {self.name!r}"
+            )
+        _one_of("task", self.task, get_args(Task))
+        _one_of("aspect", self.aspect, get_args(Aspect))
+        for key in ("classes", "channels"):
+            _set(self, key, _names(key, getattr(self, key)))
+        self._check_classes()
+        self._check_geometry()
+        self._check_intensity()
+
+    def _check_classes(self) -> None:
+        if any(name.lower() == "background" for name in self.classes):
+            raise ValueError("classes: lists the foreground only; leave 'background' out")
+        if self.task == "binary" and len(self.classes) != 1:
+            raise ValueError(
+                f"classes: a binary data set has one class, got {', '.join(self.classes)}; "
+                "make the task multiclass, or multilabel if they overlap"
+            )
+
+    def _check_geometry(self) -> None:
+        dims = self.spatial_dims
+        if isinstance(dims, bool) or dims not in (2, 3):
+            raise ValueError(f"spatial_dims: 2 or 3, got {dims!r}")
+        if self.size is None and (dims == 2 or self.spacing_mm is None):
+            raise ValueError("size: missing; give the network's input size, e.g. [256, 256] (width, height)")
+        for key in ("size", "spacing_mm"):
+            if getattr(self, key) is None:
+                continue
+            numbers = _numbers(key, getattr(self, key))
+            if len(numbers) != dims or min(numbers) <= 0:
+                raise ValueError(f"{key}: {dims} numbers above 0 are expected, got {list(numbers)}")
+            _set(self, key, numbers)
+        if self.size is not None and any(n != int(n) for n in self.size):
+            raise ValueError(f"size: whole numbers are expected, got {list(self.size)}")
+        _set(self, "size", None if self.size is None else tuple(int(n) for n in self.size))
+
+    def _check_intensity(self) -> None:
+        if not isinstance(self.intensity, Intensity):
+            raise ValueError(f"intensity: an Intensity is expected, got {self.intensity!r}")
+        for key in ("mean", "std"):
+            count = len(getattr(self.intensity, key))
+            if count not in (1, self.in_channels):
+                raise ValueError(
+                    f"intensity.{key}: {count} numbers for {self.in_channels} channels; give 1 or one each"
+                )
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the image tensor."""
+        return len(self.channels)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the logits: 1 (binary), n (multilabel) or n + 1 (multiclass: background first)."""
+        return len(self.classes) + (self.task == "multiclass")
+
+    @property
+    def label_channels(self) -> int:
+        """Channels of the label tensor: n for multilabel, else 1."""
+        return len(self.classes) if self.task == "multilabel" else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; empty values are left out."""
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        content["intensity"] = self.intensity.to_dict()
+        content = {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
+        return {key: value for key, value in content.items() if value not in (None, "")}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> DatasetSpec:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: a key is unknown (the nearest right one is named) or missing, or a value is wrong.
+        """
+        refuse_unknown_keys(content, SPEC_KEYS)
+        for key in ("name", "task", "classes", "channels"):
+            if key not in content:
+                raise ValueError(f"the key {key!r} is missing")
+        intensity = Intensity.from_dict(content.get("intensity", "uint8"))
+        return cls(**{**content, "intensity": intensity})
+
+
+SPEC_KEYS = tuple(f.name for f in dataclasses.fields(DatasetSpec))
+"""Keys of a data set's description in dataset.json, in the order they are written."""
+
+
+def _set(instance: object, key: str, value: object) -> None:
+    """Store a normalised value in a frozen dataclass that is being made."""
+    object.__setattr__(instance, key, value)
+
+
+def _one_of(key: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{key}: got {value!r}{did_you_mean(value, allowed)}")
+
+
+def _names(key: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise ValueError(f"{key}: a list of names is expected, got {value!r}")
+    names = tuple(value)
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(f"{key}: every name is a text and not empty, got {list(names)!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key}: every name may occur once, got {', '.join(names)}")
+    return names
+
+
+def _numbers(key: str, value: object) -> tuple[float, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise ValueError(f"{key}: a list of numbers is expected, got {value!r}")
+    if not all(
+        isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < float("inf") for n in value
+    ):
+        raise ValueError(f"{key}: numbers are expected, got {list(value)!r}")
+    return tuple(value)
