@@ -1,0 +1,220 @@
+"""Mask pictures: read as class labels on the photograph's own grid, written as PNG.
+
+**Levels.** A binary mask holds background 0 and one other level (1, 255, ...), in any mode: bool, grey,
+colour, palette (by its colours) or alpha. A mask with soft or JPEG-blurred edges is thresholded at half,
+with a warning. Three clear levels are no binary mask and are refused. A multiclass mask holds the class
+numbers themselves (a palette's indices, not its colours).
+
+**Orientation.** A mask with an EXIF orientation of its own is turned upright by it. A mask without one that
+has the size of the photograph's *stored* pixels was drawn on them, and turns with the photograph. A mask
+without one that has the size of the
+*upright* photograph was drawn on what the viewer showed, and stays. Where both sizes are the same (a half
+turn, a mirrored or a square picture) the first is taken, with a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from medseg_monai.readers import Array, PathLike, PhotoHeader, opened, orientation_of, read_header, upright
+from medseg_monai.spec import DatasetSpec
+
+SOFT_SHARE = 0.25
+"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no
+mask.
+"""
+FLAT_PIXELS = 16
+"""So many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
+LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
+
+
+def read_mask(
+    path: PathLike | Sequence[PathLike], spec: DatasetSpec, *, image: PathLike | PhotoHeader | None = None
+) -> Array:
+    """A case's mask, upright, at its own size: (1, W, H), or (classes, W, H) for multilabel; uint8.
+
+    Args:
+        path: one file; for multilabel one per class in the order of ``spec.classes``. A multiclass mask may
+            also come as one binary file per class if those do not overlap.
+        spec: the data set.
+        image: the photograph it belongs to; orientation and size are then checked against it.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or unusable, its levels are no mask, or its size is
+            not the photograph's (the message names both).
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    header = image if isinstance(image, PhotoHeader) or image is None else read_header(image)
+    if len(paths) == 1 and spec.task == "multiclass":
+        planes = [_class_numbers(paths[0], len(spec.classes), header)]
+    else:
+        planes = [_foreground(file, header) for file in paths]
+    wanted = (1, len(spec.classes)) if spec.task == "multiclass" else (spec.label_channels,)
+    if len(planes) not in wanted:
+        count = f"{len(planes)} mask files for {len(spec.classes)} classes"
+        raise ValueError(f"{paths[0]}: {count} in a {spec.task} data set; give one per class")
+    if len({plane.shape for plane in planes}) > 1:
+        sizes = ", ".join(f"{p} {a.shape[1]}x{a.shape[0]}" for p, a in zip(paths, planes, strict=True))
+        raise ValueError(f"the masks of one case differ in size: {sizes}")
+    label = np.stack([plane.T for plane in planes])
+    if spec.task == "multiclass" and len(planes) > 1:
+        label = _merge_classes(label, paths)
+    return np.ascontiguousarray(label)
+
+
+def _merge_classes(label: Array, paths: Sequence[PathLike]) -> Array:
+    """(n, W, H) of {0,1} without overlap as (1, W, H) of class numbers."""
+    if int(label.sum(axis=0).max()) > 1:
+        raise ValueError(f"{paths[0]}: the classes' masks overlap; make the data set's task multilabel")
+    numbers = np.arange(1, len(label) + 1, dtype=np.uint8)[:, None, None]
+    merged: Array = (label * numbers).max(axis=0, keepdims=True)
+    return merged
+
+
+def _class_numbers(path: PathLike, classes: int, photo: PhotoHeader | None) -> Array:
+    """(H, W) uint8 of 0 to `classes`."""
+    with opened(path) as image:
+        if image.format in LOSSY_FORMATS:
+            raise ValueError(f"{path}: a {image.format} file cannot hold class numbers; save masks as PNG")
+        stored = np.asarray(image if image.mode == "P" or _is_grey(image) else image.convert("L"))
+        array = _orient(stored, image, path, photo)
+    if int(array.max()) > classes:
+        levels = _listed(np.unique(array))
+        raise ValueError(f"{path}: holds the levels {levels}; {classes} classes need levels 0 to {classes}")
+    return array.astype(np.uint8)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in ("1", "L", "I") or image.mode.startswith("I;16")
+
+
+def _foreground(path: PathLike, photo: PhotoHeader | None) -> Array:
+    """(H, W) uint8 in {0, 1} from a picture of two levels, or nearly so."""
+    with opened(path) as image:
+        lossy = image.format in LOSSY_FORMATS
+        if image.mode == "1" or (_is_grey(image) and image.mode != "L"):
+            stored = np.asarray(image)
+        else:
+            stored = _grey_or_alpha(image)
+        array = _orient(stored, image, path, photo)
+    return _two_levels(array, path, lossy).astype(np.uint8)
+
+
+def _grey_or_alpha(image: Image.Image) -> Array:
+    """The luminance, or the alpha channel where the colour says nothing."""
+    has_alpha = "A" in image.getbands() or "transparency" in image.info
+    colour = np.asarray((image.convert("RGBA") if has_alpha else image).convert("L"))
+    if has_alpha and colour.min() == colour.max():
+        return np.asarray(image.convert("RGBA").getchannel("A"))
+    return colour
+
+
+def _two_levels(array: Array, path: PathLike, lossy: bool) -> Array:
+    """Which pixels are foreground, as bool; the rules stand at the top of this file."""
+    if array.dtype == bool:
+        return array
+    levels = np.unique(array) if array.dtype != np.uint8 else np.flatnonzero(np.bincount(array.ravel()))
+    if len(levels) == 1 or (len(levels) == 2 and levels[0] == 0):
+        return np.greater(array, 0)
+    few = len(levels) <= 3 and not lossy
+    if few or levels[-1] < 128 or not _is_blurred(array):
+        raise ValueError(
+            f"{path}: a binary mask has background 0 and one other level, "
+            f"this has {len(levels)} grey levels ({_listed(levels)}); threshold it first"
+        )
+    warnings.warn(
+        f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half", stacklevel=4
+    )
+    foreground: Array = array > levels[-1] / 2
+    return foreground
+
+
+def _is_blurred(array: Array) -> bool:
+    """Whether (H, W) values between background 0 and the highest level occur at edges only."""
+    top = int(array.max())
+    soft = (array > top // 4) & (array < top - top // 4)
+    centre = array[1:-1, 1:-1]
+    flat = soft[1:-1, 1:-1] & (centre == array[:-2, 1:-1]) & (centre == array[2:, 1:-1])
+    flat &= (centre == array[1:-1, :-2]) & (centre == array[1:-1, 2:])
+    dark = int(array.min()) <= top // 4
+    return dark and soft.mean() <= SOFT_SHARE and int(flat.sum()) <= FLAT_PIXELS
+
+
+def _listed(levels: Array) -> str:
+    names = [str(int(level)) for level in levels]
+    return ", ".join(names if len(names) <= 6 else [*names[:3], "...", *names[-2:]])
+
+
+def _orient(stored: Array, image: Image.Image, path: PathLike, photo: PhotoHeader | None) -> Array:
+    """Turn (H, W) stored mask pixels upright and hold them against the photograph's size."""
+    own = PhotoHeader(Path(path), image.size, orientation_of(image))
+    orientation = own.orientation
+    if photo is not None and orientation == 1 and photo.orientation != 1 and own.size == photo.stored_size:
+        orientation = photo.orientation
+        if own.size == photo.size:
+            warnings.warn(
+                f"{path}: has no orientation of its own; turned as the photograph's tag ({orientation}) says",
+                stacklevel=5,
+            )
+    array = upright(stored, orientation)
+    height, width = array.shape
+    if photo is not None and (width, height) != photo.size:
+        raise ValueError(
+            f"mask {path} is {width}x{height} but image {photo.path} is {photo.size[0]}x{photo.size[1]}; "
+            "they must have the same size"
+        )
+    return array
+
+
+def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:
+    """Write a mask as PNG, whole or not at all: a file of this name is replaced only when the new one is
+    complete.
+
+    Args:
+        mask: (1, W, H) of {0, 1} (binary) or class numbers (multiclass), or (classes, W, H) of {0, 1}
+            (multilabel); upright.
+        path: the file, ending in ``.png``; its folder is made. Multilabel writes ``stem_class.png`` for
+            each class instead.
+        spec: the data set.
+
+    Returns:
+        The files written: {0, 255} for binary and multilabel, class numbers for multiclass, 8-bit grey
+            without EXIF
+        orientation, because the mask has the photograph's size as displayed.
+
+    Raises:
+        ValueError: `mask` has another shape, or `path` another ending.
+    """
+    file = Path(path)
+    if mask.ndim != 3 or len(mask) != spec.label_channels:
+        raise ValueError(
+            f"{file}: a mask of shape {mask.shape} came, ({spec.label_channels}, W, H) is written"
+        )
+    if file.suffix.lower() != ".png":
+        raise ValueError(f"{file}: masks are written as .png; other formats blur or lose them")
+    if spec.task == "multiclass":
+        return [_write_png(mask[0].astype(np.uint8), file)]
+    planes = [(plane > 0).astype(np.uint8) * 255 for plane in mask]
+    if spec.task == "binary":
+        return [_write_png(planes[0], file)]
+    names = [re.sub(r"[^\w.-]+", "_", name) for name in spec.classes]
+    return [_write_png(p, file.with_name(f"{file.stem}_{n}.png")) for p, n in zip(planes, names, strict=True)]
+
+
+def _write_png(plane: Array, file: Path) -> Path:
+    """(W, H) uint8 to a PNG file by way of a temporary one in the same folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        Image.fromarray(np.ascontiguousarray(plane.T)).save(part, format="PNG")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file

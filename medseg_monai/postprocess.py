@@ -1,0 +1,197 @@
+"""From the network's answer to a mask on the photograph's own grid, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from monai.transforms.compose import Compose
+from monai.transforms.transform import MapTransform
+from torch import Tensor
+
+from medseg_monai.geometry import content_box
+from medseg_monai.masks import write_mask
+from medseg_monai.spec import DatasetSpec
+
+
+def probabilities(logits: Tensor, spec: DatasetSpec) -> Tensor:
+    """(C, ...) logits to probabilities: softmax over channels for multiclass, sigmoid of each for the
+    others.
+    """
+    return logits.float().softmax(dim=0) if spec.task == "multiclass" else logits.float().sigmoid()
+
+
+def restore(values: Tensor, original_size: Sequence[int], spec: DatasetSpec) -> Tensor:
+    """A map on the network's grid brought to the photograph's own: what `load` did, backwards.
+
+    Args:
+        values: (C, w, h) with (w, h) = ``spec.size``. Floating-point maps are interpolated (bilinear,
+            half-pixel centres, as images were), whole numbers and bool take the nearest value.
+        original_size: the upright photograph's (width, height).
+        spec: the data set.
+
+    Returns:
+        (C, width, height), of the dtype of `values`.
+
+    Raises:
+        ValueError: `values` is not on the network's grid.
+
+    >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(4, 4),
+    aspect="pad")
+    >>> restore(torch.ones(1, 4, 4), (8, 4), spec).shape
+    torch.Size([1, 8, 4])
+    """
+    width, height = (int(side) for side in original_size)
+    box = content_box((width, height), spec)
+    grid = tuple(spec.size or (width, height))
+    if values.ndim != 3 or tuple(values.shape[1:]) != grid:
+        raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {grid[0]}, {grid[1]}) is restored")
+    content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
+    if (box.width, box.height) == (width, height):
+        return content
+    if not values.is_floating_point():
+        return F.interpolate(content[None].float(), size=(width, height), mode="nearest-exact")[0].to(
+            values.dtype
+        )
+    shrinks = width < box.width or height < box.height
+    return F.interpolate(
+        content[None], size=(width, height), mode="bilinear", align_corners=False, antialias=shrinks
+    )[0]
+
+
+def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tensor:
+    """Probabilities (C, W, H) to a uint8 mask.
+
+    Binary (1, W, H) and multilabel (classes, W, H): 1 where the probability exceeds `threshold`. Multiclass
+    (1, W, H): the number of the likeliest class, 0 for background; `threshold` has no part in it.
+    """
+    if spec.task == "multiclass":
+        return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
+    return (probs > threshold).to(torch.uint8)
+
+
+class _PerMap(MapTransform):
+    """A dictionary transform that does the same to the (C, W, H) tensor under each key."""
+
+    def __init__(self, keys: str | Sequence[str], *, spec: DatasetSpec) -> None:
+        super().__init__(keys)
+        self.spec = spec
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply to each key."""
+        case = dict(data)
+        for key in self.keys:
+            case[key] = self.change(case[key], case)
+        return case
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """The new tensor."""
+        raise NotImplementedError
+
+
+class ToProbabilitiesd(_PerMap):
+    """`probabilities` of logits under `keys`."""
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """Logits to probabilities."""
+        return probabilities(values, self.spec)
+
+
+class Restored(_PerMap):
+    """`restore` maps under `keys` to the size that ``load`` noted in the case's ``image_meta_dict``.
+
+    Args:
+        keys: maps (C, w, h) on the network's grid.
+        spec: the data set.
+        image_key: the image whose size is taken.
+    """
+
+    def __init__(
+        self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, image_key: str = "image"
+    ) -> None:
+        super().__init__(keys, spec=spec)
+        self.meta_key = f"{image_key}_meta_dict"
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """To the photograph's grid."""
+        size = [int(side) for side in case[self.meta_key]["spatial_shape"]]
+        return restore(values, size, self.spec)
+
+
+class AsMaskd(_PerMap):
+    """`as_mask` of probabilities under `keys`."""
+
+    def __init__(
+        self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, threshold: float = 0.5
+    ) -> None:
+        super().__init__(keys, spec=spec)
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}; it must lie between 0 and 1")
+        self.threshold = threshold
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """To a uint8 mask."""
+        return as_mask(values, self.spec, threshold=self.threshold)
+
+
+class SaveMaskd(MapTransform):
+    """Write masks as PNG (see `medseg_monai.masks.write_mask`) and note the files under ``<key>_files``.
+
+    Args:
+        keys: masks (K, W, H), uint8, on the photograph's grid.
+        spec: the data set.
+        output_dir: folder; a case goes to ``output_dir/<id>.png``, so that an id with folders keeps their
+            shape. A case without ``id`` is named after its image file.
+        postfix: added to the name, ``_probability`` for instance.
+    """
+
+    def __init__(
+        self,
+        keys: str | Sequence[str] = "pred",
+        *,
+        spec: DatasetSpec,
+        output_dir: str | Path,
+        postfix: str = "",
+    ) -> None:
+        super().__init__(keys)
+        self.spec = spec
+        self.output_dir = Path(output_dir)
+        self.postfix = postfix
+
+    def path_for(self, case: Mapping[Hashable, Any]) -> Path:
+        """Where the mask of a case goes.
+
+        Raises:
+            ValueError: the id leads out of the output folder.
+        """
+        name = case.get("id") or Path(case["image_meta_dict"]["filename_or_obj"]).stem
+        path = self.output_dir / f"{name}{self.postfix}.png"
+        if not path.resolve().is_relative_to(self.output_dir.resolve()):
+            raise ValueError(f"case id {name!r} leads out of the output folder {self.output_dir}")
+        return path
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write; the case is passed on with the files' names."""
+        case = dict(data)
+        for key in self.keys:
+            files = write_mask(case[key].detach().cpu().numpy(), self.path_for(case), self.spec)
+            case[f"{key}_files"] = [str(file) for file in files]
+        return case
+
+
+def postprocess(spec: DatasetSpec, *, keys: str | Sequence[str] = "pred", threshold: float = 0.5) -> Compose:
+    """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded.
+
+    Probabilities are restored, not masks: the outline is then found at the photograph's resolution, not in
+        network pixels.
+    """
+    return Compose(
+        [
+            ToProbabilitiesd(keys, spec=spec),
+            Restored(keys, spec=spec),
+            AsMaskd(keys, spec=spec, threshold=threshold),
+        ]
+    )

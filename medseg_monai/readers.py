@@ -1,0 +1,232 @@
+"""Photographs as arrays: JPEG, PNG, BMP, TIFF and WebP in the forms met in the field.
+
+Arrays are in MONAI's axis order, (C, W, H), and *upright*: an EXIF orientation tag is applied, as every
+viewer does. Transparency is ignored: the colour of a transparent pixel is used as it is stored.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from monai.data.image_reader import ImageReader
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+PathLike: TypeAlias = "str | os.PathLike[Any]"
+Array: TypeAlias = NDArray[Any]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""File name endings, in lower case, that are taken for photographs."""
+MAX_PIXELS = 89_000_000
+"""Larger pictures are refused: room for 50-megapixel cameras, and a bound on what a hostile file can make
+us allocate.
+"""
+MIN_SIDE = 4
+"""Pictures with a shorter side (a 1x1 placeholder, a stray line) are refused."""
+DRAFT_FACTOR = 2
+"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the wanted
+size.
+"""
+
+
+@dataclass(frozen=True)
+class PhotoHeader:
+    """What the first bytes of a photograph say.
+
+    Args:
+        path: the file.
+        stored_size: (width, height) of the stored pixels, before rotation.
+        orientation: EXIF orientation, 1 (or none) to 8.
+    """
+
+    path: Path
+    stored_size: tuple[int, int]
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the upright picture."""
+        width, height = self.stored_size
+        return (height, width) if self.orientation >= 5 else (width, height)
+
+
+@contextmanager
+def opened(path: PathLike) -> Iterator[Image.Image]:
+    """The picture in a file, undecoded; whatever goes wrong inside becomes one clear line.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is empty, damaged, no picture at all, too small or too large.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file")
+    if not file.is_file():
+        raise ValueError(f"{file}: is not a file; a photograph is wanted")
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
+    try:
+        with Image.open(file) as image:
+            _check_size(file, image.size)
+            yield image
+    except UnidentifiedImageError:
+        raise ValueError(f"{file}: is no picture of a known format, whatever its name says") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"{file}: has more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from None
+    except PermissionError:
+        raise ValueError(f"{file}: may not be read; check its permissions") from None
+    except (OSError, SyntaxError, EOFError, struct.error) as error:
+        raise ValueError(
+            f"{file}: is damaged or cut short ({error}); copy it again from its source"
+        ) from None
+
+
+def _check_size(file: Path, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(
+            f"{file}: is {size[0]}x{size[1]}, more than {MAX_PIXELS // 10**6} megapixels; reduce it first"
+        )
+    if min(size) < MIN_SIDE:
+        raise ValueError(f"{file}: is {size[0]}x{size[1]}; at least {MIN_SIDE} pixels a side are needed")
+
+
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation of an opened picture, 1 to 8; 1 if it has none or an impossible one."""
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if value in range(1, 9) else 1
+
+
+def read_header(path: PathLike) -> PhotoHeader:
+    """Size and orientation of a photograph, without decoding it. Raises as `read_image` does."""
+    with opened(path) as image:
+        return PhotoHeader(Path(path), image.size, orientation_of(image))
+
+
+def upright(array: Array, orientation: int) -> Array:
+    """Rotate or mirror (H, W, ...) stored pixels as an EXIF orientation (1 to 8) asks for; a view."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture in mode L, RGB or F (16-bit grey, whole numbers of 0 to 65535)."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode in ("1", "LA", "La"):
+        return image.convert("L")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(
+                f"grey values reach from {values.min()} to {values.max()}: at most 16 bits are read"
+            )
+        return Image.fromarray(values.astype(np.float32))
+    if image.mode == "F":
+        raise ValueError("holds floating-point pixels; store it as 8- or 16-bit grey")
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _decode(path: PathLike, size: tuple[int, int] | None) -> Array:
+    """Upright (H, W) or (H, W, 3), uint8 or uint16, resized to `size` (width, height) if given."""
+    with opened(path) as image:
+        orientation = orientation_of(image)
+        box: tuple[float, float, float, float] = (0, 0, *image.size)
+        target = size if size is None or orientation < 5 else (size[1], size[0])
+        if target is not None:
+            drafted = image.draft(None, (DRAFT_FACTOR * target[0], DRAFT_FACTOR * target[1]))
+            box = drafted[1] if drafted else box
+        try:
+            plain = _plain(image)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if target is not None and (target != plain.size or box != (0, 0, *plain.size)):
+            plain = plain.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+        array = np.asarray(plain)
+    if array.dtype == np.float32:
+        array = np.rint(array).astype(np.uint16)
+    return upright(array, orientation)
+
+
+def _to_channels(array: Array, channels: int) -> Array | None:
+    """(H, W) or (H, W, 3) as (channels, W, H); None where grey and colour do not say how."""
+    if channels not in (1, 3):
+        return None
+    if channels == 1 and array.ndim == 3:  # luminance, ITU-R 601, by the library's own rounding
+        array = np.asarray(Image.fromarray(np.ascontiguousarray(array)).convert("L"))
+    planes: Array = array.T if array.ndim == 3 else np.broadcast_to(array.T, (channels, *array.T.shape))
+    return planes
+
+
+def read_image(
+    path: PathLike | Sequence[PathLike], channels: int, *, size: tuple[int, int] | None = None
+) -> Array:
+    """A photograph, upright, as (channels, W, H), uint8 or (16-bit grey files) uint16.
+
+    A grey picture is repeated for three channels, a colour picture becomes its luminance for one.
+    A list of files, one per channel (or one per three channels), is stacked; sizes must agree.
+
+    Args:
+        path: one file, or a list of them.
+        channels: how many channels are wanted.
+        size: (width, height) to resize to, each output pixel being the weighted mean of the input it covers
+            (triangle filter, half-pixel centres). A JPEG at least four times as large is then decoded at a
+            half, quarter or eighth of its size, which is faster by about the same factor and changes the
+            result by about one grey level.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or unusable, or has other channels than wanted.
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    if not paths or channels % len(paths):
+        raise ValueError(f"{len(paths)} files cannot make {channels} channels: give one, or one per channel")
+    if len(paths) > 1 and len(sizes := {read_header(p).size for p in paths}) > 1:
+        raise ValueError(f"{paths[0]} and the files stacked with it differ in size: {sorted(sizes)}")
+    each = channels // len(paths)
+    stack = []
+    for file in paths:
+        planes = _to_channels(_decode(file, size), each)
+        if planes is None:
+            raise ValueError(f"{file}: one picture cannot make {each} channels; list one file per channel")
+        stack.append(planes)
+    return np.ascontiguousarray(np.concatenate(stack) if len(stack) > 1 else stack[0])
+
+
+class PhotoReader(ImageReader):
+    """`read_image` for MONAI's ``LoadImaged``: the picture as stored in colour or grey, upright, (W, H) or
+    (W, H, 3).
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Whether all names end in one of `SUFFIXES`."""
+        names = [filename] if isinstance(filename, str | os.PathLike) else filename
+        return all(Path(name).suffix.lower() in SUFFIXES for name in names)
+
+    def read(self, data: Sequence[PathLike] | PathLike, **_: Any) -> list[Array]:
+        """Decoded (H, W[, 3]) pictures, one per file."""
+        return [_decode(path, None) for path in ([data] if isinstance(data, str | os.PathLike) else data)]
+
+    def get_data(self, img: list[Array]) -> tuple[Array, dict[str, Any]]:
+        """(W, H) or (W, H, C), and metadata as MONAI's ``PILReader`` gives it. Several files stack as
+        channels.
+        """
+        planes = [picture.swapaxes(0, 1) for picture in img]
+        array = planes[0] if len(planes) == 1 else np.dstack(planes)
+        meta = {
+            "spatial_shape": np.asarray(array.shape[:2]),
+            "original_channel_dim": float("nan") if array.ndim == 2 else -1,
+        }
+        return array, meta
