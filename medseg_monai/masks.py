@@ -200,16 +200,21 @@ def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file}: masks are written as .png; other formats blur or lose them")
     if spec.task == "multiclass":
-        return [_write_png(mask[0].astype(np.uint8), file)]
+        return [write_png(mask[0].astype(np.uint8), file)]
     planes = [(plane > 0).astype(np.uint8) * 255 for plane in mask]
-    if spec.task == "binary":
-        return [_write_png(planes[0], file)]
-    names = [re.sub(r"[^\w.-]+", "_", name) for name in spec.classes]
-    return [_write_png(p, file.with_name(f"{file.stem}_{n}.png")) for p, n in zip(planes, names, strict=True)]
+    return [write_png(plane, name) for plane, name in zip(planes, mask_files(file, spec), strict=True)]
 
 
-def _write_png(plane: Array, file: Path) -> Path:
-    """(W, H) uint8 to a PNG file by way of a temporary one in the same folder."""
+def mask_files(path: PathLike, spec: DatasetSpec) -> list[Path]:
+    """The files that `write_mask` writes for `path`: itself, or one ``stem_class.png`` per overlapping class."""
+    file = Path(path)
+    if spec.task != "multilabel":
+        return [file]
+    return [file.with_name(f"{file.stem}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png") for name in spec.classes]
+
+
+def write_png(plane: Array, file: Path) -> Path:
+    """Write a (W, H) uint8 to a PNG file by way of a temporary one in the same folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
