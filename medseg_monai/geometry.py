@@ -29,7 +29,7 @@ def content_box(original_size: Sequence[int], spec: DatasetSpec) -> Box:
 
     >>> from medseg_monai.spec import DatasetSpec
     >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(64, 64),
-    aspect="pad")
+    ...     aspect="pad")
     >>> content_box((200, 100), spec)
     Box(x=0, y=16, width=64, height=32)
     """

@@ -40,7 +40,7 @@ def restore(values: Tensor, original_size: Sequence[int], spec: DatasetSpec) -> 
         ValueError: `values` is not on the network's grid.
 
     >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(4, 4),
-    aspect="pad")
+    ...     aspect="pad")
     >>> restore(torch.ones(1, 4, 4), (8, 4), spec).shape
     torch.Size([1, 8, 4])
     """

@@ -1,0 +1,234 @@
+"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, in a seeded order, as
+plain tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import numpy as np
+import torch
+from monai.transforms.compose import Compose
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+from torch.utils.data.distributed import DistributedSampler
+
+from medseg_monai.augment import SEED_KEY
+from medseg_monai.diskcache import DiskCache
+from medseg_monai.readers import Array, PathLike
+
+Case = dict[Hashable, Any]
+
+
+class CachedDataset(Dataset[Case]):
+    """Cases after ``load`` (kept) and ``augment`` (made anew).
+
+    An entry's key is the content of the case's files and the settings of ``load``: it outlives renaming and
+    copying, and a changed picture or network size makes a new entry.
+
+    Args:
+        data: cases with paths under ``image`` and, if they have one, ``label``.
+        load: what is done the same way each time, `medseg_monai.transforms.load`.
+        augment: what follows, `medseg_monai.transforms.augment` or ``normalise``; None for neither.
+        cache_dir: folder of the cache, shared by all data sets and processes; None for none.
+        seed: with the epoch and the case's id it determines the case's random changes.
+        in_memory: keep what was loaded in memory too. Each worker process of a ``DataLoader`` keeps its own,
+            unless `fill` was called before.
+        max_bytes: what the folder may hold; the longest unused goes first.
+
+    Raises:
+        ValueError: the folder cannot be made.
+        TypeError: ``load`` has a transform without ``settings``, whose results could not be told apart.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[Hashable, Any]],
+        load: Compose,
+        augment: Compose | None = None,
+        *,
+        cache_dir: PathLike | None = None,
+        seed: int = 0,
+        in_memory: bool = False,
+        max_bytes: int = 10 * 2**30,
+    ) -> None:
+        self.data = list(data)
+        self.load = load
+        self.augment = augment
+        self.seed = seed
+        self.cache = DiskCache(cache_dir, max_bytes=max_bytes) if cache_dir else None
+        self._settings = _settings_of(load) if cache_dir else ""
+        self._memory: dict[int, Case] | None = {} if in_memory else None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Case]:
+        """Each case once, as in epoch 0."""
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, number: int) -> Case:
+        """The case ``number % len``, changed as in epoch ``number // len`` (what `SeededSampler` yields)."""
+        epoch, index = divmod(number, len(self))
+        if epoch < 0:
+            raise IndexError(f"case {number} of {len(self)}")
+        case = self.loaded(index)
+        if self.augment is None:
+            return case
+        case[SEED_KEY] = sample_seed(self.seed, epoch, case_id(self.data[index]))
+        changed: Case = self.augment(case)
+        changed.pop(SEED_KEY, None)
+        return changed
+
+    def loaded(self, index: int) -> Case:
+        """A case after ``load``, from memory, from disk, or made now and kept."""
+        if self._memory is not None and index in self._memory:
+            return dict(self._memory[index])
+        case = self.load(self.data[index]) if self.cache is None else self._through_disk(self.data[index], self.cache)
+        if self._memory is not None:
+            self._memory[index] = dict(case)
+        return case
+
+    def fill(self, *, threads: int = 1) -> None:
+        """Load all cases now, in threads (decoding runs in parallel); raises as ``load`` does."""
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            for _ in pool.map(self._load_and_drop, range(len(self))):
+                pass
+
+    def _load_and_drop(self, index: int) -> None:
+        self.loaded(index)
+
+    def _through_disk(self, case: Mapping[Hashable, Any], cache: DiskCache) -> Case:
+        files = _files_of(case)
+        try:
+            contents = [cache.hashes.of(file) for file in files]
+        except OSError:
+            return dict(self.load(case))  # which says what is wrong with the file
+        counts = [len(_listed(case.get("image"))), len(_listed(case.get("label")))]
+        text = json.dumps([self._settings, counts, contents])
+        key = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+        arrays = cache.get(key)
+        if arrays is None:
+            loaded = dict(self.load(case))
+            cache.put(key, _to_arrays(loaded))
+            return loaded
+        return _from_arrays(case, arrays)
+
+
+def _settings_of(load: Compose) -> str:
+    """The settings of all transforms, as JSON."""
+    for transform in load.transforms:
+        if not hasattr(transform, "settings"):
+            raise TypeError(f"{type(transform).__name__} has no settings: move it to augment, or use no cache_dir")
+    return json.dumps([transform.settings for transform in load.transforms], sort_keys=True)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _files_of(case: Mapping[Hashable, Any]) -> list[Any]:
+    return _listed(case.get("image")) + _listed(case.get("label"))
+
+
+def _to_arrays(case: Mapping[Hashable, Any], prefix: str = "") -> dict[str, Array]:
+    """All tensors in a case, those in dictionaries as ``outer/inner``."""
+    arrays: dict[str, Array] = {}
+    for key, value in case.items():
+        if isinstance(value, Tensor):
+            arrays[f"{prefix}{key}"] = value.numpy()
+        elif isinstance(value, Mapping):
+            arrays |= _to_arrays(value, f"{prefix}{key}/")
+    return arrays
+
+
+def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> Case:
+    """The case as ``load`` would have given it."""
+    loaded: Case = dict(case)
+    for name, array in arrays.items():
+        outer, _, inner = name.partition("/")
+        if inner:
+            loaded.setdefault(outer, {})[inner] = torch.from_numpy(array)
+        else:
+            loaded[outer] = torch.from_numpy(array)
+    source = _listed(case["image"])[0]
+    loaded["image_meta_dict"] = {"filename_or_obj": str(source), **loaded["image_meta_dict"]}
+    return loaded
+
+
+def case_id(case: Mapping[Hashable, Any]) -> str:
+    """A case's ``id``, or else its image's path."""
+    return str(case["id"]) if "id" in case else "|".join(str(path) for path in _listed(case["image"]))
+
+
+def sample_seed(seed: int, epoch: int, case: str) -> int:
+    """63 bits that depend on nothing else: not on order, worker, process, Python's own hash or the other
+    cases.
+    """
+    digest = hashlib.blake2b(f"{seed}\n{epoch}\n{case}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class SeededSampler(DistributedSampler[Case]):
+    """Yields ``epoch * len(dataset) + index``, in an order that depends on (seed, epoch) alone.
+
+    The epoch is the one given to ``set_epoch`` (MONAI's engines do so, also when a run is continued), and
+    counts on by itself where nobody does.
+
+    Args:
+        dataset: the data set, or anything with its length.
+        seed: of the order.
+        shuffle: False for the order of the data set.
+        rank, world_size: this process and how many there are; every process takes every n-th case. Without
+            `drop_last`, a few cases occur twice so that all processes have the same number.
+        drop_last: leave cases out instead.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(
+            cast(Dataset[Case], dataset), world_size, rank, shuffle=shuffle, seed=seed, drop_last=drop_last
+        )
+        self.length = len(dataset)
+        if not self.length:
+            raise ValueError("the data set has no cases to sample from")
+
+    def __iter__(self) -> Iterator[int]:  # type: ignore[override]
+        """Numbers for `CachedDataset`."""
+        epoch = self.epoch
+        self.epoch += 1
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+        order = np.resize(order, self.total_size)  # cut, or begun again
+        return iter((epoch * self.length + order[self.rank :: self.num_replicas]).tolist())
+
+
+def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
+    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several
+    shapes) is listed.
+    """
+    return {key: _collate_values([case.get(key) for case in batch]) for key in batch[0]}
+
+
+def _collate_values(values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, Mapping):
+        return collate(values)
+    if all(isinstance(v, Tensor) and v.shape == first.shape for v in values):
+        return default_collate([v.as_subclass(Tensor) for v in values])
+    return values
