@@ -1,158 +1,132 @@
-"""From the scores of cases to means with bootstrap intervals and counts, per class and over all classes."""
+"""The files of an evaluation, written and read.
+
+``cases.csv`` has one row per case and class, ``summary.json`` the means with intervals, the counts and the
+facts of the run, ``summary.md`` the same for people.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import csv
+import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from medseg_monai.bundle import write_whole
 from medseg_monai.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.summary import Summary
 
-CONFIDENCE = 0.95
-_BLOCK = 1 << 22  # numbers that the bootstrap holds at a time: 32 MiB
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over cases with its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """``0.812 (0.790 to 0.833)``, with fewer decimals for distances."""
-        digits = 3 if self.high <= 1 else 2
-        return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
+WORST_CASES = 5
 
 
 @dataclass(frozen=True)
-class ClassSummary:
-    """One class over all cases, or the mean over classes.
+class Evaluation:
+    """A finished evaluation, as its folder holds it.
 
     Attributes:
-        scores: by metric.
-        outcomes: number of rows of ``cases.csv`` by outcome: ok, missed, spurious, absent.
+        folder: where it was read from.
+        scores: one entry per case and class.
+        summary: means, intervals, counts.
+        run: facts of the run: bundle, weights, parameters, train_seconds, inference_ms_per_image,
+            dataset, split, software …
     """
 
-    scores: Mapping[str, Estimate]
-    outcomes: Mapping[str, int]
+    folder: Path
+    scores: tuple[CaseScores, ...]
+    summary: Summary
+    run: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What an evaluation found.
+def write_evaluation(
+    out: str | Path, scores: Sequence[CaseScores], summary: Summary, *, run: Mapping[str, Any]
+) -> Path:
+    """Write ``cases.csv``, ``summary.json`` and ``summary.md``, each whole or not at all; return the folder.
 
-    Attributes:
-        n_cases: number of cases.
-        overall: mean over classes within each case, then over cases: every case counts the same.
-        per_class: by class name.
-        distance_unit: of HD95 and mean surface distance, ``px`` or ``mm``.
-        n_bootstrap: resamples that the intervals come from.
-        seed: of the resampling.
+    ``summary.json`` comes last: where it is, the evaluation is complete.
     """
-
-    n_cases: int
-    overall: ClassSummary
-    per_class: Mapping[str, ClassSummary]
-    distance_unit: str
-    n_bootstrap: int
-    seed: int
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Summary:
-        """The summary that ``dataclasses.asdict`` turned into ``content``."""
-        per_class = {name: _class_from_dict(part) for name, part in content["per_class"].items()}
-        return cls(**{**content, "overall": _class_from_dict(content["overall"]), "per_class": per_class})
+    folder = Path(out)
+    (folder / SUMMARY_FILE).unlink(missing_ok=True)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [column.name for column in fields(CaseScores)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(score) for score in scores)
+    write_whole(folder / CASES_FILE, table.getvalue().encode())
+    write_whole(folder / TABLE_FILE, summary_markdown(summary, scores, run=run).encode())
+    content = {**asdict(summary), "run": dict(run)}
+    write_whole(folder / SUMMARY_FILE, (json.dumps(content, indent=2, default=str) + "\n").encode())
+    return folder
 
 
-def summarise(
-    scores: Sequence[CaseScores], *, seed: int = 0, n_bootstrap: int = 2000, distance_unit: str = "px"
-) -> Summary:
-    """Means over cases with 95 % percentile bootstrap intervals, per class and over all classes.
-
-    Whole cases are resampled, so that classes of one case stay together (Efron and Tibshirani 1993, ch. 13).
-
-    Args:
-        scores: one entry per case and class, in any order.
-        seed: of the resampling.
-        n_bootstrap: number of resamples.
-        distance_unit: ``px``, or ``mm`` if the cases were scored with a spacing in mm.
+def read_evaluation(folder: str | Path) -> Evaluation:
+    """Read what :func:`write_evaluation` wrote.
 
     Raises:
-        ValueError: no scores, a case scored twice, or cases that do not all have the same classes.
-        ValueError: no resamples.
+        FileNotFoundError: the folder holds no finished evaluation.
+        ValueError: its files are not such files.
     """
-    if n_bootstrap < 1:
-        raise ValueError(f"n_bootstrap is at least 1, not {n_bootstrap}")
-    values, _, classes = score_table(scores)
-    columns = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
-    low, high = _bootstrap_interval(columns, seed=seed, n_bootstrap=n_bootstrap)
-    mean = columns.mean(axis=0)
-    parts = [
-        {name: Estimate(float(m), float(a), float(b)) for name, m, a, b in zip(METRICS, *rows, strict=True)}
-        for rows in zip(mean, low, high, strict=True)
-    ]
-    outcomes = {name: _count_outcomes(s for s in scores if s.class_name == name) for name in classes}
-    return Summary(
-        n_cases=len(values),
-        overall=ClassSummary(parts[0], _count_outcomes(scores)),
-        per_class={n: ClassSummary(part, outcomes[n]) for n, part in zip(classes, parts[1:], strict=True)},
-        distance_unit=distance_unit,
-        n_bootstrap=n_bootstrap,
-        seed=seed,
-    )
+    place = Path(folder)
+    for name in (SUMMARY_FILE, CASES_FILE):
+        if not (place / name).is_file():
+            raise FileNotFoundError(f"{place} holds no finished evaluation: {name} is missing")
+    try:
+        content = json.loads((place / SUMMARY_FILE).read_text(encoding="utf-8"))
+        run = content.pop("run")
+        with (place / CASES_FILE).open(newline="", encoding="utf-8") as file:
+            scores = tuple(_score_from_row(row) for row in csv.DictReader(file))
+        return Evaluation(place, scores, Summary.from_dict(content), run)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{place} holds files that are no evaluation: {error}") from error
 
 
-def score_table(scores: Sequence[CaseScores]) -> tuple[NDArray[np.float64], list[str], list[str]]:
-    """The scores as an array (cases, classes, metrics as in METRICS), with case ids and class names.
+def summary_markdown(summary: Summary, scores: Sequence[CaseScores], *, run: Mapping[str, Any]) -> str:
+    """The summary as Markdown: scores with intervals, counts, the worst cases, the facts of the run."""
+    overall = {"**all**": summary.overall} if len(summary.per_class) > 1 else {}
+    parts = {**overall, **summary.per_class}
+    lines = [f"# Evaluation of {summary.n_cases} cases", ""]
+    unit, columns = summary.distance_unit, parts.values()
+    rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in METRICS]
+    rows += [[outcome, *(c.outcomes[outcome] for c in columns)] for outcome in OUTCOMES]
+    lines += markdown_table(["", *parts], rows)
+    resampling = f"{summary.n_bootstrap} resamples, seed {summary.seed}"
+    lines += ["", f"Mean (95 % bootstrap interval over cases, {resampling}).", "", "## Lowest Dice", ""]
+    worst = sorted(scores, key=lambda score: (score.dice, score.case))[:WORST_CASES]
+    rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]
+    lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
+    lines += ["", "## Run", ""]
+    lines += markdown_table(["fact", "value"], list(run.items()))
+    return "\n".join(lines) + "\n"
 
-    Raises:
-        ValueError: no scores, a case scored twice, or cases that do not all have the same classes.
+
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:
+    """The lines of a Markdown table; cells are shown by ``str``.
+
+    >>> markdown_table(["a", "b"], [[1, "x"]])
+    ['| a | b |', '| --- | --- |', '| 1 | x |']
     """
-    if not scores:
-        raise ValueError("there are no scores to summarise: was the split empty?")
-    cases = list(dict.fromkeys(score.case for score in scores))
-    classes = list(dict.fromkeys(score.class_name for score in scores))
-    rows = {(score.case, score.class_name): score for score in scores}
-    if len(rows) < len(scores):
-        repeated = Counter((score.case, score.class_name) for score in scores).most_common(1)[0][0]
-        raise ValueError(f"case {repeated[0]!r}, class {repeated[1]!r} is scored twice: case ids must differ")
-    missing = [(case, name) for case in cases for name in classes if (case, name) not in rows]
-    if missing:
-        case, name = missing[0]
-        raise ValueError(f"{len(missing)} scores are missing, first: case {case!r}, class {name!r}")
-    values = [[[getattr(rows[case, name], metric) for metric in METRICS] for name in classes] for case in cases]
-    return np.array(values, dtype=np.float64), cases, classes
+    cells = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
 
 
-def _bootstrap_interval(
-    values: NDArray[np.float64], *, seed: int, n_bootstrap: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile interval of the mean over the first axis, for all columns from the same resamples."""
-    generator = np.random.default_rng(seed)
-    n_cases = len(values)
-    block = max(1, _BLOCK // values.size)
-    means = [
-        values[generator.integers(n_cases, size=(min(block, n_bootstrap - start), n_cases))].mean(axis=1)
-        for start in range(0, n_bootstrap, block)
-    ]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
-    return low, high
+def _score_from_row(row: Mapping[str, str]) -> CaseScores:
+    """One row of ``cases.csv``."""
+    convert = {"float": float, "int": int}
+    return CaseScores(**{c.name: convert.get(str(c.type), str)(row[c.name]) for c in fields(CaseScores)})
 
 
-def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
-    """Number of rows by outcome, with all four outcomes named."""
-    counts = Counter(score.outcome for score in scores)
-    return {outcome: counts[outcome] for outcome in OUTCOMES}
+def metric_label(metric: str, unit: str) -> str:
+    """A metric's name for people.
 
-
-def _class_from_dict(content: Mapping[str, Any]) -> ClassSummary:
-    """The inverse of ``asdict`` for one class."""
-    scores = {name: Estimate(**estimate) for name, estimate in content["scores"].items()}
-    return ClassSummary(scores, content["outcomes"])
+    >>> metric_label("hd95", "px")
+    'HD95 (px)'
+    """
+    labels = {
+        "dice": "Dice",
+        "jaccard": "Jaccard",
+        "thresholded_jaccard": "Jaccard, 0 below 0.65",
+        "hd95": f"HD95 ({unit})",
+        "mean_surface_distance": f"mean surface distance ({unit})",
+    }
+    return labels.get(metric, metric.replace("_", " "))
