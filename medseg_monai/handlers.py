@@ -1,0 +1,260 @@
+"""Ignite handlers that MONAI lacks: keep the weights with their spec, clip gradients, stop on a NaN, show progress."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import platform
+import time
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.engines.workflow import Workflow
+from monai.utils import CommonKeys
+from torch import nn
+
+import medseg_monai
+from medseg_monai.bundle import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe, write_whole
+from medseg_monai.dataset import DatasetSpec
+
+logger = logging.getLogger(__name__)
+
+
+class SaveTrained:
+    """Keep the best weights (``model.pt``) and the latest state (``last.pt``), with ``spec.json`` beside them.
+
+    Attach to the trainer after the ``ValidationHandler``: the best weights are those of the epoch that the evaluator's key metric
+    names. Files appear whole or not at all. Ctrl-C keeps the state it met. Only the process of rank 0 writes.
+
+    Args:
+        network: what is saved (the averaged network where training keeps one).
+        folder: where to; created.
+        spec: the data set's spec.
+        architecture: the config's network class with its arguments.
+        bundle: name of the bundle.
+        evaluator: MONAI evaluator whose key metric says which epoch is best.
+        state: more to keep in ``last.pt`` (optimizer, scheduler …), each with a ``state_dict``.
+        facts: more to write into ``spec.json`` (seed, precision …).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        folder: str | Path,
+        *,
+        spec: DatasetSpec,
+        architecture: partial[nn.Module] | type[nn.Module],
+        bundle: str,
+        evaluator: Workflow,
+        state: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.network = network
+        self.folder = Path(folder)
+        self.trained = Trained(dataset=spec, architecture=describe(architecture), bundle=bundle)
+        self.evaluator = evaluator
+        self.state = dict(state or {})
+        self.facts = dict(facts or {})
+        self._began = 0.0
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer."""
+        if engine.state.rank != 0:
+            return
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
+
+    def _start(self, engine: Workflow) -> None:
+        self._began = time.monotonic()
+        self._set_earlier_weights_aside()
+        self._write_spec(engine, best=False)
+
+    def _set_earlier_weights_aside(self) -> None:
+        """Move an earlier training's files to ``previous/``: weights must never stand beside another training's spec."""
+        if not (self.folder / WEIGHTS_FILE).is_file():
+            return
+        previous = self.folder / "previous"
+        previous.mkdir(exist_ok=True)
+        for name in (WEIGHTS_FILE, LAST_FILE, SPEC_FILE):
+            if (self.folder / name).is_file():
+                (self.folder / name).replace(previous / name)
+        logger.info("Weights of an earlier training were moved to %s", previous)
+
+    def _epoch_completed(self, engine: Workflow) -> None:
+        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+            self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            self._write_spec(engine, best=True)
+        self._write_last(engine)
+
+    def _exception_raised(self, engine: Workflow, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._write_last(engine)
+            if not (self.folder / WEIGHTS_FILE).is_file():
+                self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            logger.warning("Stopped by the user in epoch %d; weights kept in %s", engine.state.epoch, self.folder)
+        raise error
+
+    def _write_last(self, engine: Workflow) -> None:
+        kept = {name: part.state_dict() for name, part in self.state.items()}
+        self._write_tensors(LAST_FILE, {"network": self.network.state_dict(), "epoch": engine.state.epoch, **kept})
+
+    def _write_tensors(self, name: str, content: object) -> None:
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_whole(self.folder / name, buffer.getvalue())
+
+    def _write_spec(self, engine: Workflow, *, best: bool) -> None:
+        facts: dict[str, Any] = {
+            **self.facts,
+            "epochs_planned": engine.state.max_epochs,
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "device": str(engine.state.device),
+            "versions": _versions(),
+        }
+        if best:
+            facts["best_epoch"] = engine.state.epoch
+            facts["train_seconds"] = round(time.monotonic() - self._began, 1)
+            facts["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+        trained = Trained(self.trained.dataset, self.trained.architecture, self.trained.bundle, facts)
+        trained.write(self.folder)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what decides a result, for ``spec.json``."""
+    found = {"medseg-monai": medseg_monai.__version__, "python": platform.python_version()}
+    for package in ("torch", "monai", "pytorch-ignite", "numpy", "timm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class ClipGradients:
+    """Scale gradients down to a total norm of at most ``max_norm`` before each optimiser step (Pascanu 2013, arXiv:1211.5063)."""
+
+    def __init__(self, network: nn.Module, max_norm: float) -> None:
+        self.network = network
+        self.max_norm = max_norm
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer."""
+        if self.max_norm > 0:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Clip, in the true scale of the gradients when a loss scaler is in use."""
+        if engine.scaler is not None:
+            engine.scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
+
+
+class StopOnNonFiniteLoss:
+    """Stop training with a message the moment the loss is NaN or infinite; what was saved before stays."""
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Raise FloatingPointError before the gradients of such a loss reach the weights."""
+        loss = float(engine.state.output[CommonKeys.LOSS].detach())
+        if math.isfinite(loss):
+            return
+        rates = ", ".join(f"{group['lr']:.2g}" for group in engine.optimizer.param_groups)
+        raise FloatingPointError(
+            f"the loss became {loss} in epoch {engine.state.epoch}, iteration {engine.state.iteration} (lr {rates}): "
+            "training stopped, the last good weights are kept. Lower `lr`, or set `precision` to fp32."
+        )
+
+
+class Progress:
+    """A progress bar (tqdm): one line per epoch when training, one per run when evaluating or predicting."""
+
+    def __init__(self, label: str, *, metric: str | None = None) -> None:
+        self.label = label
+        self.metric = metric
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with a trainer or an evaluator; only the process of rank 0 shows anything."""
+        if engine.state.rank != 0:
+            return
+        from ignite.handlers import ProgressBar
+
+        bar = ProgressBar(desc=self.label, persist=False, bar_format=None, ncols=90)
+        if self.metric == CommonKeys.LOSS:
+            bar.attach(engine, output_transform=lambda output: {"loss": _mean_loss(output)})
+        else:
+            bar.attach(engine)
+
+
+def _mean_loss(output: Any) -> float:
+    """Mean loss of an iteration's output, decollated (a list) or not."""
+    items = output if isinstance(output, list) else [output]
+    return float(sum(float(item[CommonKeys.LOSS]) for item in items) / len(items))
+
+
+class LogEpoch:
+    """One line per epoch: mean loss, the validation metrics if there were any, seconds."""
+
+    def __init__(self, evaluator: Workflow) -> None:
+        self.evaluator = evaluator
+        self._losses: list[float] = []
+        self._began = 0.0
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, after the ``ValidationHandler``."""
+        if engine.state.rank == 0:
+            engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._log)
+
+    def _start(self, engine: Workflow) -> None:
+        self._losses.clear()
+        self._began = time.monotonic()
+
+    def _note(self, engine: Workflow) -> None:
+        self._losses.append(_mean_loss(engine.state.output))
+
+    def _log(self, engine: Workflow) -> None:
+        parts = [
+            f"epoch {engine.state.epoch}/{engine.state.max_epochs}",
+            f"loss {sum(self._losses) / len(self._losses):.4f}",
+        ]
+        if self.evaluator.state.epoch == engine.state.epoch:
+            parts += [f"{name} {float(value):.4f}" for name, value in self.evaluator.state.metrics.items()]
+        logger.info("%s (%.0f s)", ", ".join(parts), time.monotonic() - self._began)
+
+
+class StopEarly:
+    """End training after ``patience`` validations without a better key metric; 0 never does."""
+
+    def __init__(self, evaluator: Workflow, patience: int) -> None:
+        self.evaluator = evaluator
+        self.patience = patience
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, after the ``ValidationHandler``."""
+        if self.patience <= 0:
+            return
+        from ignite.handlers import EarlyStopping
+
+        def score(trainer: Workflow) -> float:
+            return float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
+
+        stopping = EarlyStopping(self.patience, score, engine)
+
+        def validated(trainer: Workflow) -> None:
+            if self.evaluator.state.epoch == trainer.state.epoch:
+                stopping(trainer)
+
+        engine.add_event_handler(Events.EPOCH_COMPLETED, validated)

@@ -1,0 +1,212 @@
+"""Scans in, network answers out: find scans, read them ahead, put broken ones aside, run the network in the right precision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from torch.utils.data import IterableDataset
+
+from medseg_monai.bundle import write_whole
+from medseg_monai.readers import SUFFIXES
+
+logger = logging.getLogger(__name__)
+
+
+FAILURES_FILE = "failures.csv"
+# What a broken or unusable scan raises while it is read; anything else is a defect of ours and is not hidden.
+UNUSABLE = (OSError, ValueError, SyntaxError)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scan that could not be used, and why."""
+
+    path: str
+    reason: str
+
+
+def find_scans(
+    sources: str | Path | Sequence[str | Path], *, leave_out: str | Path | None = None
+) -> list[dict[str, Any]]:
+    """The scans named by files and folders (searched recursively), as cases.
+
+    Args:
+        sources: files or folders. A named file is taken whatever its suffix; in a folder only image files are.
+        leave_out: a folder inside the sources not to look into, the output's.
+
+    Returns:
+        Cases with ``image`` (absolute path) and ``id`` (path below the source, without suffix; with it where two would be equal).
+
+    Raises:
+        FileNotFoundError: a source does not exist.
+        ValueError: nothing to do: a folder holds no image.
+    """
+    sources = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    skipped = Path(leave_out).resolve() if leave_out else None
+    found: dict[Path, Path] = {}  # absolute path -> path below its source
+    for source in map(Path, sources):
+        if not source.exists():
+            raise FileNotFoundError(f"no such file or folder: {source}")
+        images = _images_below(source, skipped) if source.is_dir() else [source]
+        if not images:
+            raise ValueError(f"no images in {source} (looked for {', '.join(sorted(SUFFIXES))}, also in its folders)")
+        found.update(
+            (path.absolute(), path.relative_to(source) if source.is_dir() else Path(path.name)) for path in images
+        )
+    stems = [relative.with_suffix("") for relative in found.values()]
+    repeated = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
+    return [
+        {"image": str(path), "id": _case_id(relative, keep_suffix=relative.with_suffix("") in repeated)}
+        for path, relative in found.items()
+    ]
+
+
+def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
+    """Image files in a folder and its folders, sorted; hidden ones and those below ``skipped`` are not looked at."""
+    if skipped is not None and skipped == folder.resolve():
+        raise ValueError(f"{folder} is both input and output: name another output folder")
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    visible = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in visible if skipped is None or skipped not in path.resolve().parents)
+
+
+def _case_id(relative: Path, *, keep_suffix: bool) -> str:
+    """``a/b`` for ``a/b.jpg``, or ``a/b_jpg`` where ``a/b.png`` is there too."""
+    stem = relative.with_suffix("").as_posix()
+    return f"{stem}_{relative.suffix[1:].lower()}" if keep_suffix else stem
+
+
+class Scans(IterableDataset[dict[str, Any]]):
+    """Cases read ahead by threads, in order; one that cannot be read is put aside and the rest go on.
+
+    Args:
+        data: cases.
+        transform: from a case to what the network takes.
+        workers: threads that decode while the network computes.
+        progress: wraps the iteration to show how far it is (``tqdm``), or None.
+
+    Attributes:
+        failures: the cases put aside so far.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Callable[[Mapping[str, Any]], dict[str, Any]],
+        *,
+        workers: int = 2,
+        progress: Callable[..., Iterable[Any]] | None = None,
+    ) -> None:
+        self.data = list(data)
+        self.transform = transform
+        self.workers = max(1, workers)
+        self.progress = progress
+        self.failures: list[Failure] = []
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield transformed cases in the order of ``data``, holding at most ``2 * workers`` decoded ones."""
+        self.failures.clear()
+        pending: deque[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = deque()
+        cases = iter(self.data)
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="read-scan") as pool:
+            for _ in self.progress(self.data) if self.progress else self.data:
+                for case in cases:
+                    pending.append((case, pool.submit(self.transform, case)))
+                    if len(pending) >= 2 * self.workers:
+                        break
+                case, future = pending.popleft()
+                try:
+                    yield future.result()
+                except UNUSABLE as error:
+                    self.set_aside(case, error)
+                except RuntimeError as error:  # MONAI's Compose wraps what a transform raises
+                    if not isinstance(error.__cause__, UNUSABLE):
+                        raise
+                    self.set_aside(case, error.__cause__)
+
+    def set_aside(self, case: Mapping[str, Any], error: BaseException) -> None:
+        """Note that ``case`` could not be used."""
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        self.failures.append(Failure(str(case["image"]), reason))
+        logger.warning("left out: %s: %s", case["image"], reason)
+
+    def finish(self, folder: str | Path) -> None:
+        """Write ``failures.csv`` (or remove an old one) and end the program with a message when there were failures.
+
+        Raises:
+            SystemExit: some scans could not be used; all others are done.
+        """
+        path = Path(folder) / FAILURES_FILE
+        if not self.failures:
+            path.unlink(missing_ok=True)
+            return
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(["path", "reason"])
+        writer.writerows((failure.path, failure.reason) for failure in self.failures)
+        write_whole(path, table.getvalue().encode())
+        raise SystemExit(
+            f"{len(self.failures)} of {len(self.data)} scans could not be used, see {path}; all others are done"
+        )
+
+
+def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
+    """The dtype to compute in, or None for plain float32.
+
+    Args:
+        name: ``auto`` (bfloat16 where the hardware computes in it, else float16 on a GPU, else float32), ``fp32``, ``bf16``, ``fp16``.
+        device: where the network runs.
+
+    Raises:
+        ValueError: another name, or fp16 on a CPU.
+    """
+    kind = torch.device(device).type
+    if name == "auto":
+        if kind == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if kind == "cpu" and _cpu_has_bf16() else None
+    dtypes = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in dtypes:
+        raise ValueError(f"precision is auto, fp32, bf16 or fp16, not {name!r}")
+    if name == "fp16" and kind != "cuda":
+        raise ValueError("precision fp16 needs a CUDA device: use bf16, fp32 or auto")
+    return dtypes[name]
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class PrecisionInferer(Inferer):
+    """Run the network on the whole image in a lower precision; the answer comes back as float32.
+
+    Args:
+        precision: as in :func:`precision_of`.
+        device: where the network runs.
+    """
+
+    def __init__(self, precision: str, device: str | torch.device) -> None:
+        self.dtype = precision_of(precision, device)
+        self.device_type = torch.device(device).type
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor | list[Tensor]:
+        """Logits of ``inputs``, (B, C, W, H); a list of such in training with several heads."""
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None):
+            logits = network(inputs, *args, **kwargs)
+        return [head.float() for head in logits] if isinstance(logits, (list, tuple)) else logits.float()

@@ -1,0 +1,96 @@
+"""What prediction writes for a case: mask, probabilities, overlay; each file whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
+
+from medseg_monai.dataset import DatasetSpec
+from medseg_monai.masks import mask_files, write_mask, write_png
+
+MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
+
+
+def output_files(
+    case_id: str, spec: DatasetSpec, folder: str | Path, *, probabilities: bool = False, overlays: bool = False
+) -> list[Path]:
+    """The files that a case's prediction consists of.
+
+    ``<id>_mask.png``, or ``<id>_mask_<class>.png`` for each of several overlapping classes; ``<id>_probability.png`` likewise, one per
+    channel of the network where there are several; ``<id>_overlay.jpg``.
+
+    Raises:
+        ValueError: the id leads out of ``folder``.
+    """
+    stem = Path(folder) / case_id
+    if not stem.resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
+    files = mask_files(stem.with_name(f"{stem.name}{MASK}.png"), spec)
+    files += probability_files(stem, spec) if probabilities else []
+    return files + ([overlay_file(stem)] if overlays else [])
+
+
+def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
+    """One 8-bit PNG per foreground class; without the class in its name where there is only one."""
+    names = [""] if len(spec.classes) == 1 else [f"_{name}" for name in spec.classes]
+    return [stem.with_name(f"{stem.name}{PROBABILITY}{name.replace(' ', '_')}.png") for name in names]
+
+
+def overlay_file(stem: Path) -> Path:
+    """The picture with outlines."""
+    return stem.with_name(f"{stem.name}{OVERLAY}.jpg")
+
+
+def unfinished(
+    cases: Iterable[Mapping[str, Any]], spec: DatasetSpec, folder: str | Path, *, overwrite: bool, **wanted: bool
+) -> list[Mapping[str, Any]]:
+    """The cases that still lack a file of their output; all of them if ``overwrite``."""
+    return [
+        case
+        for case in cases
+        if overwrite or not all(file.is_file() for file in output_files(case["id"], spec, folder, **wanted))
+    ]
+
+
+class WritePredictions:
+    """Ignite handler: write each case's outputs as soon as its batch is done.
+
+    Expects decollated output with ``pred``, the mask on the image's own grid, and ``probability`` where those are wanted.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, spec: DatasetSpec, probabilities: bool = False, overlays: bool = False
+    ) -> None:
+        self.folder = Path(folder)
+        self.spec = spec
+        self.probabilities = probabilities
+        self.overlays = overlays
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the evaluator."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Write the outputs of the batch just done."""
+        for case, answer in zip(engine.state.batch, engine.state.output, strict=True):
+            self.write(case, answer)
+
+    def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
+        """Write one case's files and return them. The mask comes last: where it is, everything is."""
+        stem = self.folder / case["id"]
+        mask = answer["pred"].cpu().numpy()
+        files: list[Path] = []
+        if self.probabilities:
+            maps = answer["probability"].float().cpu().numpy()[-len(self.spec.classes) :]
+            levels = np.rint(maps * 255).astype(np.uint8)
+            files += [
+                write_png(level, file) for level, file in zip(levels, probability_files(stem, self.spec), strict=True)
+            ]
+        if self.overlays:
+            files.append(self._write_overlay(case["image_meta_dict"]["filename_or_obj"], mask, overlay_file(stem)))
+        return files + write_mask(mask, stem.with_name(f"{stem.name}{MASK}.png"), self.spec)

@@ -1,0 +1,86 @@
+"""Run a bundle's config as MONAI would, with the overrides checked first: MONAI itself silently ignores an unknown key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from medseg_monai.bundle import nearest
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """``["lr=0.01", "train#dataloader#num_workers=2"]`` as a dictionary; values are read as YAML.
+
+    Raises:
+        ValueError: an assignment without ``=``.
+
+    >>> parse_assignments(["size=[128, 128]", "precision=bf16"])
+    {'size': [128, 128], 'precision': 'bf16'}
+    """
+    overrides = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--set takes KEY=VALUE, not {assignment!r}")
+        # YAML reads 1e-3 as text (it wants 1.0e-3); people mean a number
+        try:
+            overrides[key.strip()] = float(value) if "e" in value.lower() else yaml.safe_load(value)
+        except ValueError:
+            overrides[key.strip()] = yaml.safe_load(value)
+    return overrides
+
+
+def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Refuse an override whose key the config does not have.
+
+    A new key is allowed only as an argument of a component (inside a dictionary with ``_target_``), whose call will refuse it if
+    the component does not know it.
+
+    Raises:
+        ValueError: names the key and the nearest right one.
+    """
+    for key in overrides:
+        node: Any = config
+        parts = key.replace("::", "#").split("#")
+        for depth, part in enumerate(parts):
+            index = int(part) if isinstance(node, list) and part.lstrip("-").isdigit() else part
+            is_new_argument = isinstance(node, Mapping) and "_target_" in node and depth == len(parts) - 1
+            if isinstance(node, Mapping) and (part in node or is_new_argument):
+                node = node.get(part)
+            elif isinstance(node, list) and isinstance(index, int) and -len(node) <= index < len(node):
+                node = node[index]
+            else:
+                known = list(node) if isinstance(node, Mapping) else []
+                where = f" in '{'#'.join(parts[:depth])}'" if depth else ""
+                raise ValueError(f"unknown config key '{part}'{where}{nearest(part, known)}")
+
+
+def run_bundle(
+    bundle: Path, config: str, overrides: Mapping[str, Any] | None = None, *, overlays: Sequence[Path] = ()
+) -> ConfigWorkflow:
+    """Run ``configs/<config>.json`` of a bundle in this process and return the finished workflow.
+
+    Args:
+        bundle: the bundle's folder.
+        config: ``train``, ``evaluate`` or ``inference``.
+        overrides: values by config key.
+        overlays: further config files, merged over the first.
+    """
+    files = [str(bundle / "configs" / f"{config}.json"), *map(str, overlays)]
+    given = {"bundle_root": str(bundle), **(overrides or {})}
+    check_overrides(ConfigParser.load_config_files(files), given)
+    logging_file = bundle / "configs" / "logging.conf"
+    workflow = ConfigWorkflow(
+        config_file=files,
+        workflow_type="train" if config == "train" else "infer",
+        logging_file=str(logging_file) if logging_file.is_file() else False,
+        **given,
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    return workflow
