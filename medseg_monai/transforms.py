@@ -22,7 +22,7 @@ from medseg_monai.augment import Augmentation, AugmentPhotod
 from medseg_monai.geometry import Box, content_box
 from medseg_monai.intensity import normalised, value_window
 from medseg_monai.masks import read_mask
-from medseg_monai.postprocess import AsMaskd, Restored, SaveMaskd, ToProbabilitiesd, postprocess, restore
+from medseg_monai.postprocess import AsMaskd, ClassMasksd, Restored, SaveMaskd, ToProbabilitiesd, postprocess, restore
 from medseg_monai.readers import Array, PhotoHeader, read_header, read_image
 from medseg_monai.spec import DatasetSpec
 
@@ -30,6 +30,7 @@ __all__ = [
     "AsMaskd",
     "AugmentPhotod",
     "Augmentation",
+    "ClassMasksd",
     "LoadPhotod",
     "NormalisePhotod",
     "Pipeline",
@@ -157,9 +158,13 @@ def _resize_label(label: Array, size: tuple[int, int], spec: DatasetSpec) -> Arr
 
 
 def _coverage(plane: Array, size: tuple[int, int]) -> Array:
-    """How much of each pixel of the new (w, h) grid a bool (W, H) plane covers, 0 to 255."""
+    """How much of each pixel of the new (w, h) grid a bool (W, H) plane covers, 0 to 255.
+
+    With the weights that images are resized with. Pillow's BOX would count whole pixels by their centres,
+    and so shift outlines at ratios that are no whole numbers.
+    """
     picture = Image.fromarray(plane.astype(np.uint8) * 255)  # its rows are our x: size is given as (h, w)
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BOX))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 class NormalisePhotod(MapTransform):
