@@ -182,16 +182,36 @@ class SaveMaskd(MapTransform):
         return case
 
 
-def postprocess(spec: DatasetSpec, *, keys: str | Sequence[str] = "pred", threshold: float = 0.5) -> Compose:
+class ClassMasksd(_PerMap):
+    """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take."""
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """(1, W, H) of class numbers to (classes, W, H); other tasks have that form already."""
+        if self.spec.task != "multiclass":
+            return values
+        numbers = torch.arange(1, len(self.spec.classes) + 1, device=values.device)
+        return (values == numbers[:, None, None]).to(torch.uint8)
+
+
+def postprocess(
+    spec: DatasetSpec, *, key: str = "pred", threshold: float = 0.5, keep_probabilities: bool = False
+) -> Compose:
     """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded.
 
-    Probabilities are restored, not masks: the outline is then found at the photograph's resolution, not in
-        network pixels.
+    Probabilities are restored, not masks: the outline is then found at the photograph's resolution, not in network pixels.
+
+    Args:
+        spec: the data set.
+        key: the logits'; the mask takes their place.
+        threshold: see `AsMaskd`.
+        keep_probabilities: keep them, restored, under ``probability``.
     """
+    kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
     return Compose(
         [
-            ToProbabilitiesd(keys, spec=spec),
-            Restored(keys, spec=spec),
-            AsMaskd(keys, spec=spec, threshold=threshold),
+            ToProbabilitiesd(key, spec=spec),
+            Restored(key, spec=spec),
+            *kept,
+            AsMaskd(key, spec=spec, threshold=threshold),
         ]
     )
