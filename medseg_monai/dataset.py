@@ -93,10 +93,7 @@ class Dataset:
         return [absolute_path(self.root / path) for path in as_list(case[key])]
 
     def _resolved(self, case: Case, case_id: str) -> Case:
-        paths = {
-            key: map_paths(case[key], lambda p: str(absolute_path(self.root / p)))
-            for key in ("image", "label")
-        }
+        paths = {key: map_paths(case[key], lambda p: str(absolute_path(self.root / p))) for key in ("image", "label")}
         return {**case, **paths, "id": case_id, "group": str(case.get("group", case_id))}
 
 
@@ -158,18 +155,14 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
     everything = [case for split in SPLITS for case in getattr(dataset, split)]
     files = [file for case in everything for key in ("image", "label") for file in dataset._files(case, key)]
     if missing := [file for file in files if not file.is_file()]:
-        raise FileNotFoundError(
-            f"{dataset.root}: {len(missing)} of {len(files)} files are missing: {listed(missing)}"
-        )
+        raise FileNotFoundError(f"{dataset.root}: {len(missing)} of {len(files)} files are missing: {listed(missing)}")
     cases = {split: dataset.cases(split) for split in SPLITS}
     ids = Counter(case["id"] for split in SPLITS for case in cases[split])
     if twice := [name for name, count in ids.items() if count > 1]:
         raise ValueError(f"{dataset.root}: {len(twice)} ids belong to more than one case: {listed(twice)}")
     if groups := shared_keys({split: [case["group"] for case in cases[split]] for split in SPLITS}):
         where = [f"{group} ({', '.join(splits)})" for group, splits in groups.items()]
-        raise ValueError(
-            f"{dataset.root}: {len(groups)} groups stand in more than one split: {listed(where)}"
-        )
+        raise ValueError(f"{dataset.root}: {len(groups)} groups stand in more than one split: {listed(where)}")
     if contents:
         _check_contents(dataset)
 
@@ -196,9 +189,7 @@ def _find(path: Path) -> Path:
             f"{path}: no dataset.json here; make one with `medseg prepare`, or by hand (docs/datasets.md)"
         )
     if len(found) > 1:
-        raise ValueError(
-            f"{path}: holds {' and '.join(file.name for file in found)}; name the file that is meant"
-        )
+        raise ValueError(f"{path}: holds {' and '.join(file.name for file in found)}; name the file that is meant")
     return found[0]
 
 
@@ -228,8 +219,6 @@ def _json_lines(content: Mapping[str, Any]) -> str:
     for key, value in content.items():
         text = json.dumps(value, ensure_ascii=False)
         if key in SPLITS and value:
-            text = (
-                "[\n    " + ",\n    ".join(json.dumps(case, ensure_ascii=False) for case in value) + "\n  ]"
-            )
+            text = "[\n    " + ",\n    ".join(json.dumps(case, ensure_ascii=False) for case in value) + "\n  ]"
         parts.append(f"  {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -73,9 +73,7 @@ class Intensity:
             _set(self, "upper", 99.5 if self.upper is None else self.upper)
         for key in ("mean", "std"):
             value = getattr(self, key)
-            _set(
-                self, key, _numbers(f"intensity.{key}", [value] if isinstance(value, int | float) else value)
-            )
+            _set(self, key, _numbers(f"intensity.{key}", [value] if isinstance(value, int | float) else value))
         if min(self.std) <= 0:
             raise ValueError(f"intensity.std: must be above 0, got {list(self.std)}")
         if self.kind == "zscore" and (self.mean, self.std) != ((0.5,), (0.25,)):
@@ -158,9 +156,7 @@ class DatasetSpec:
             if not isinstance(getattr(self, key), str):
                 raise ValueError(f"{key}: a text is expected, got {getattr(self, key)!r}")
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ValueError(
-                f"name: letters, digits, '.', '_' and '-' only, it names a folder; got {self.name!r}"
-            )
+            raise ValueError(f"name: letters, digits, '.', '_' and '-' only, it names a folder; got {self.name!r}")
         _one_of("task", self.task, get_args(Task))
         _one_of("aspect", self.aspect, get_args(Aspect))
         for key in ("classes", "channels"):
@@ -270,8 +266,6 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 def _numbers(key: str, value: object) -> tuple[float, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         raise ValueError(f"{key}: a list of numbers is expected, got {value!r}")
-    if not all(
-        isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < float("inf") for n in value
-    ):
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < float("inf") for n in value):
         raise ValueError(f"{key}: numbers are expected, got {list(value)!r}")
     return tuple(value)

@@ -1,0 +1,173 @@
+"""Any folder of images with a folder of masks: the user's own data, or one of the many public sets that come so.
+
+``images/…`` and ``masks/…`` with matching names; for overlapping classes ``masks/<class>/…``, with a mask for each image
+in every class folder (an empty mask says that the class is absent). If all images lie in ``images/train…``, ``val…`` and
+``test…``, these are the splits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
+from medseg_monai.leaks import listed
+from medseg_monai.prepare.pairs import LeftOut, Looks, Pair, Progress, core, find_files, match_masks, usable
+from medseg_monai.prepare.prepared import Prepared, finish
+from medseg_monai.prepare.splits import FRACTIONS, split_named
+from medseg_monai.spec import did_you_mean
+
+SIZE = (256, 256)
+
+
+def prepare_folder(
+    raw: Path,
+    out: Path,
+    *,
+    images: str = "images",
+    masks: str = "masks",
+    name: str = "",
+    task: Task | None = None,
+    classes: Sequence[str] = (),
+    splits: Path | None = None,
+    groups: Path | None = None,
+    group_pattern: str = "",
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    size: tuple[int, int] = SIZE,
+    aspect: Aspect = "stretch",
+    progress: Progress = iter,
+) -> Prepared:
+    """Pair images with masks by name, in place: no pixel is copied.
+
+    Args:
+        raw: the folder that holds both.
+        out: where dataset.json goes.
+        images, masks: their folders below `raw`; the same name if both lie in one folder (masks then carry a suffix
+            such as ``_mask``).
+        name: the data set's name; default: the raw folder's.
+        task: default: binary for one class; for several, multilabel if `masks` has a folder for each, else multiclass.
+        classes: foreground classes; default: the names of the folders below `masks` (unless `images` has folders of
+            the same names), else "foreground".
+        splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
+        groups: CSV with the columns image_id,group.
+        group_pattern: a regular expression with one group in parentheses that finds patient or lesion in an image's path
+            below `images`, e.g. ``^([^_]+)_``.
+        seed, fractions: for a drawn split.
+        size: (width, height) that networks see.
+        aspect: ``stretch``, or keep the aspect ratio and ``pad``.
+        progress: wraps the pass over all pairs.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty.
+        ValueError: names match in more than one way, class folders do not fit the classes, or nothing usable is left.
+    """
+    raw, out = Path(raw), Path(out)
+    image_root, mask_root = raw / images, raw / masks
+    files, gone = _images(raw, image_root, mask_root)
+    by_class = {} if image_root == mask_root else _class_folders(mask_root, image_root, classes, task)
+    pairs, unpaired = _pairs(files, image_root, by_class or {"": mask_root})
+    good, bad = usable(_with_facts(pairs, image_root, group_pattern), progress=progress)
+    gone += unpaired + bad
+    if not good:
+        raise ValueError(f"{raw}: no image with a usable mask: {listed(f'{path}: {why}' for path, why in gone)}")
+    names = tuple(by_class) or tuple(classes) or ("foreground",)
+    channels, intensity = _channels(list(good.values()))
+    spec = DatasetSpec(
+        name or re.sub(r"[^\w.-]+", "_", raw.resolve().name).lstrip("._-") or "folder",
+        task or ("binary" if len(names) == 1 else "multilabel" if by_class else "multiclass"),
+        classes=names,
+        channels=channels,
+        size=size,
+        aspect=aspect,
+        intensity=intensity,
+    )
+    own = raw / "splits.csv"
+    table = splits or (own if own.is_file() else None)
+    return finish(list(good), spec, out, left_out=gone, splits=table, groups=groups, seed=seed, fractions=fractions)
+
+
+def _images(raw: Path, image_root: Path, mask_root: Path) -> tuple[list[Path], list[LeftOut]]:
+    """Pictures below `image_root`, and the files there that are none; without the masks if these lie there as well."""
+    if not raw.is_dir():
+        raise FileNotFoundError(f"{raw}: no such folder")
+    if not image_root.is_dir():
+        here = sorted(path.name for path in raw.iterdir() if path.is_dir())
+        raise FileNotFoundError(
+            f"{image_root}: no such folder (folders in {raw}: {listed(here) or 'none'}); name the one with the images"
+        )
+    pictures, others = find_files(image_root)
+    if image_root == mask_root:
+        pictures = [path for path in pictures if core(path.stem) == path.stem.casefold()]
+    else:
+        pictures = [path for path in pictures if mask_root not in path.parents]
+    return pictures, [(path, "not a picture") for path in others if mask_root not in path.parents]
+
+
+def _class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], task: Task | None) -> dict[str, Path]:
+    """The folder of masks of each class, in the order of the classes; empty if masks are not sorted by class."""
+    if not mask_root.is_dir():
+        raise FileNotFoundError(f"{mask_root}: no such folder; name the one with the masks")
+    found = {path.name: path for path in sorted(mask_root.iterdir()) if path.is_dir() and path.name[0] not in "._"}
+    mirrored = any((image_root / name).is_dir() for name in found)
+    if not classes:
+        loose = any(path.is_file() and path.name[0] != "." for path in mask_root.iterdir())
+        return {} if mirrored or loose or task == "binary" else found
+    if not found.keys() & set(classes):
+        if found and task == "multilabel":
+            raise ValueError(f"{mask_root}: no folder for a class; wanted {listed(classes)}, found {listed(found)}")
+        return {}
+    for name in classes:
+        if name not in found:
+            raise ValueError(f"{mask_root}: no folder for the class {name!r}; there are {listed(found)}")
+    for name in found:
+        if name not in classes:
+            raise ValueError(f"{mask_root / name}: is no class{did_you_mean(name, classes)}; name it or move it")
+    return {name: found[name] for name in classes}
+
+
+def _pairs(files: Sequence[Path], image_root: Path, folders: Mapping[str, Path]) -> tuple[list[Pair], list[LeftOut]]:
+    """Images with a mask in every folder (one per class, or one for all), and what has no partner."""
+    gone: list[LeftOut] = []
+    mask_of: dict[str, dict[Path, Path]] = {}
+    images = set(files)
+    for name, folder in folders.items():
+        masks, others = find_files(folder)
+        masks = [path for path in masks if path not in images]
+        mask_of[name], orphans = match_masks(files, masks, image_root=image_root, mask_root=folder)
+        gone += [(mask, f"no image in {image_root}") for mask in orphans]
+        gone += [(path, "not a picture") for path in others]
+    pairs = []
+    for image in files:
+        lacking = [str(folders[name]) for name in folders if image not in mask_of[name]]
+        if lacking:
+            hint = "; an empty mask says that a class is absent" if len(folders) > 1 else ""
+            gone.append((image, f"no mask in {listed(lacking)}{hint}"))
+        else:
+            pairs.append(Pair(image, tuple(mask_of[name][image] for name in folders)))
+    return pairs, gone
+
+
+def _with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pair]:
+    """Groups by a regular expression; splits where all images lie in folders named after one."""
+    if pattern and re.compile(pattern).groups != 1:
+        raise ValueError(f"group_pattern: one part in parentheses is wanted, as in '^([^_]+)_'; got {pattern!r}")
+    paths = [pair.image.relative_to(image_root) for pair in pairs]
+    splits = [split_named(path.parts[0]) if len(path.parts) > 1 else "" for path in paths]
+    if not all(splits) or len(set(splits)) < 2:
+        splits = [""] * len(pairs)
+    groups = [re.search(pattern, path.as_posix()) if pattern else None for path in paths]
+    if pattern and (unknown := [str(path) for path, group in zip(paths, groups, strict=True) if not group]):
+        raise ValueError(f"group_pattern: {pattern!r} finds nothing in {len(unknown)} paths: {listed(unknown)}")
+    return [
+        replace(pair, split=split, group=group[1] if group else "")
+        for pair, split, group in zip(pairs, splits, groups, strict=True)
+    ]
+
+
+def _channels(looks: Sequence[Looks]) -> tuple[tuple[str, ...], Intensity]:
+    """Grey if all images are; 16-bit values are scaled by each image's own percentiles."""
+    channels = ("grey",) if all(look.grey for look in looks) else ("red", "green", "blue")
+    return channels, Intensity("percentile" if any(look.deep for look in looks) else "uint8")

@@ -1,0 +1,124 @@
+"""The end that all preparations share: usable pairs, splits, no leak, and dataset.json."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medseg_monai.cases import absolute_path, case_names
+from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
+from medseg_monai.leaks import listed, same_content
+from medseg_monai.prepare.pairs import LeftOut, Pair
+from medseg_monai.prepare.splits import FRACTIONS, draw_splits, read_splits, read_table
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set, and what of the raw folder is not in it: (file, reason) each, also in left_out.csv."""
+
+    dataset: Dataset
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def finish(
+    pairs: Sequence[Pair],
+    spec: DatasetSpec,
+    out: Path,
+    *,
+    left_out: Sequence[LeftOut] = (),
+    splits: Path | None = None,
+    groups: Path | None = None,
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Prepared:
+    """Give each pair its split, leave out what would leak, write `out`/dataset.json and left_out.csv.
+
+    A table of `splits` decides; else the pairs' own splits; else the seed draws them by group. Of an image that stands in
+    two splits with identical content, test keeps its copy before validation, and validation before training.
+
+    Raises:
+        ValueError: nothing is left, a group stands in two splits, or the splits cannot be drawn.
+    """
+    names = dict(zip(case_names([absolute_path(pair.image) for pair in pairs]), pairs, strict=True))
+    gone = list(left_out)
+    if groups:
+        names, missing = _with_groups(names, groups)
+        gone += missing
+    if splits:
+        names, missing = _by_table(names, splits)
+        gone += missing
+    elif names and not any(pair.split for pair in names.values()):
+        drawn = draw_splits({n: p.group or n for n, p in names.items()}, seed=seed, fractions=fractions)
+        names = {name: replace(pair, split=drawn[name]) for name, pair in names.items()}
+    names, copies = _without_copies(names)
+    gone += copies
+    if not names:
+        reasons = listed(f"{path}: {reason}" for path, reason in gone) or "no image was found"
+        raise ValueError(f"{out}: no image with a usable mask; left out: {reasons}")
+    dataset = _dataset(names, spec, out)
+    check_dataset(dataset, contents=False)
+    _write_left_out(gone, out)
+    return Prepared(read_dataset(write_dataset(dataset, out)), tuple(gone))
+
+
+def _by_table(names: Mapping[str, Pair], file: Path) -> tuple[dict[str, Pair], list[LeftOut]]:
+    """Splits by the table; images it does not name, and names without an image, are reported."""
+    table = read_splits(file)
+    known = {name: replace(pair, split=table[name]) for name, pair in names.items() if name in table}
+    gone = [(pair.image, f"not named in {file.name}") for name, pair in names.items() if name not in table]
+    if absent := [name for name in table if name not in names]:
+        gone.append((file, f"{len(absent)} of its {len(table)} ids have no usable image here: {listed(absent)}"))
+    if not known:
+        raise ValueError(f"{file}: names none of the {len(names)} images (ids here: {listed(names)})")
+    return known, gone
+
+
+def _with_groups(names: Mapping[str, Pair], file: Path) -> tuple[dict[str, Pair], list[LeftOut]]:
+    """Groups by the table ``image_id,group``; images without one are left out: they might leak."""
+    table = {name: group for _, name, group in read_table(file, "group")}
+    known = {name: replace(pair, group=table[name]) for name, pair in names.items() if table.get(name)}
+    return known, [(p.image, f"has no group in {file.name}") for n, p in names.items() if n not in known]
+
+
+def _without_copies(names: Mapping[str, Pair]) -> tuple[dict[str, Pair], list[LeftOut]]:
+    images = {split: [[p.image] for p in names.values() if p.split == split] for split in SPLITS}
+    reasons: dict[Path, str] = {}
+    for by_split in same_content(images):
+        keeper = max(by_split, key=SPLITS.index)
+        kept = by_split[keeper][0]
+        for split in by_split.keys() - {keeper}:
+            reasons |= dict.fromkeys(by_split[split], f"the same picture as {kept} of the {keeper} split")
+    gone = [(p.image, reasons[p.image]) for p in names.values() if p.image in reasons]
+    return {name: pair for name, pair in names.items() if pair.image not in reasons}, gone
+
+
+def _dataset(names: Mapping[str, Pair], spec: DatasetSpec, out: Path) -> Dataset:
+    split_cases: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    for name, pair in sorted(names.items()):
+        masks = [str(absolute_path(mask)) for mask in pair.masks]
+        one = len(masks) == 1 and spec.task != "multilabel"
+        case: dict[str, Any] = {"image": str(absolute_path(pair.image)), "label": masks[0] if one else masks}
+        case |= {"id": name} if name != pair.image.stem else {}
+        case |= {"group": pair.group} if pair.group else {}
+        split_cases[pair.split].append(case)
+    return Dataset(spec=spec, root=out, **{split: tuple(cases) for split, cases in split_cases.items()})
+
+
+def _write_left_out(gone: Sequence[LeftOut], out: Path) -> None:
+    """left_out.csv beside dataset.json, or none where nothing was left out."""
+    file = out / "left_out.csv"
+    if not gone:
+        file.unlink(missing_ok=True)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([("file", "reason"), *gone])
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
