@@ -1,0 +1,216 @@
+"""Losses per task, and over several heads: what MONAI lacks, with MONAI's own losses for the rest.
+
+A loss is the sum of a pixel term (cross entropy or focal) and a region term (Dice, generalised Dice, Tversky or Lovász):
+``(1 - dice_weight) * pixel + dice_weight * region``. Networks with several heads (deep supervision, auxiliary heads) give a list of
+logits; each head is compared with the same label and the results are summed with weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss, TverskyLoss
+from monai.networks import one_hot
+from torch import Tensor, nn
+
+from medseg_monai.networks.blocks import resize_linear
+from medseg_monai.spec import Task, did_you_mean
+
+PixelTerm = Literal["cross_entropy", "focal"]
+RegionTerm = Literal["dice", "generalised_dice", "tversky", "lovasz"]
+
+# Added above and below the line of Dice-like terms. MONAI's 1e-5 makes the gradient of an empty mask up to 1e5; with 1 it is at most 1.
+SMOOTH = 1.0
+
+
+def segmentation_loss(
+    task: Task,
+    *,
+    pixel: PixelTerm = "cross_entropy",
+    region: RegionTerm = "dice",
+    dice_weight: float = 0.5,
+    head_weights: Sequence[float] | None = None,
+) -> OverHeads:
+    """The loss of a task, for logits and integer labels; computed in float32 even under autocast.
+
+    ========== ==================== ===================== ====================================================
+    task       logits               label                 activation
+    ========== ==================== ===================== ====================================================
+    binary     (B, 1, *S)           (B, 1, *S) in {0, 1}  sigmoid
+    multilabel (B, n, *S)           (B, n, *S) in {0, 1}  sigmoid: classes may overlap
+    multiclass (B, n + 1, *S)       (B, 1, *S) in 0..n    softmax; region terms leave out the background, channel 0
+    ========== ==================== ===================== ====================================================
+
+    (Generalised Dice alone keeps the background, as published.)
+
+    Args:
+        task: ``binary``, ``multilabel`` or ``multiclass``.
+        pixel: ``cross_entropy`` (binary for sigmoid tasks) or ``focal`` (gamma 2).
+        region: ``dice`` and ``tversky`` (0.3 for false positives, 0.7 for false negatives) are per image and class;
+            ``generalised_dice`` weighs classes by inverse volume; ``lovasz`` is the Jaccard index's convex surrogate.
+        dice_weight: weight of the region term, 0 to 1; the pixel term has the rest. U-Net++ was published with 0.2.
+        head_weights: weight per head, the main head first; all 1 by default. PSPNet was published with (1, 0.4).
+
+    Raises:
+        ValueError: an unknown name, or a weight out of range.
+
+    >>> loss = segmentation_loss("binary")
+    >>> round(loss(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2, dtype=torch.uint8)).item(), 4)  # (log 2 + 1 - 5 / 7) / 2
+    0.4894
+    """
+    if task not in ("binary", "multiclass", "multilabel"):
+        raise ValueError(f"loss: unknown task {task!r}{did_you_mean(task, ('binary', 'multiclass', 'multilabel'))}")
+    if not 0 <= dice_weight <= 1:
+        raise ValueError(f"loss: dice_weight is 0 to 1, not {dice_weight!r}")
+    return OverHeads(
+        PixelAndRegionLoss(_pixel_term(pixel, task), _region_term(region, task), region_weight=dice_weight),
+        head_weights=head_weights,
+    )
+
+
+class PixelAndRegionLoss(nn.Module):
+    """``(1 - region_weight) * pixel + region_weight * region``; a term of weight 0 is not computed."""
+
+    def __init__(self, pixel: nn.Module, region: nn.Module, *, region_weight: float) -> None:
+        super().__init__()
+        self.pixel = pixel
+        self.region = region
+        self.region_weight = region_weight
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Both terms, weighted: a scalar."""
+        loss = torch.zeros((), dtype=logits.dtype, device=logits.device)
+        if self.region_weight < 1:
+            loss = loss + (1 - self.region_weight) * self.pixel(logits, label)
+        if self.region_weight > 0:
+            loss = loss + self.region_weight * self.region(logits, label)
+        return loss
+
+
+class OverHeads(nn.Module):
+    """A loss summed over a network's heads, in float32.
+
+    One mechanism for deep supervision and auxiliary heads. Logits of another size than the label are resized (bilinear) to it, since
+    labels are never interpolated. Any loss of MONAI's can be put inside.
+
+    Args:
+        loss: from (logits, label) of one head to a scalar.
+        head_weights: per head, in the network's order (the main one first); all 1 by default.
+
+    Raises:
+        ValueError: a negative weight; when called, another number of heads than weights. A single tensor (a network in eval mode, or
+            with one head) is weighted by 1.
+
+    >>> both = OverHeads(segmentation_loss("binary"), head_weights=(1, 0.4))
+    >>> logits, label = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    >>> torch.isclose(both([logits, logits[..., ::2, ::2]], label), 1.4 * both(logits, label)).item()
+    True
+    """
+
+    def __init__(self, loss: nn.Module, *, head_weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        if head_weights is not None and (not head_weights or min(head_weights) < 0):
+            raise ValueError(f"loss: head_weights needs weights of at least 0, not {head_weights!r}")
+        self.loss = loss
+        self.head_weights = None if head_weights is None else tuple(head_weights)
+
+    def forward(self, logits: Tensor | Sequence[Tensor], label: Tensor) -> Tensor:
+        """The weighted sum over heads: a scalar."""
+        heads = [logits] if isinstance(logits, Tensor) else list(logits)
+        weights = (1.0,) * len(heads) if len(heads) == 1 or self.head_weights is None else self.head_weights
+        if len(weights) != len(heads):
+            raise ValueError(
+                f"loss: the network has {len(heads)} heads, head_weights has {len(weights)}: give one weight per head"
+            )
+        with torch.autocast(label.device.type, enabled=False):
+            total = torch.zeros((), device=label.device)
+            for weight, head in zip(weights, heads, strict=True):
+                total = total + weight * self.loss(_at_size_of(label, head.float()), label)
+        return total
+
+
+def _at_size_of(label: Tensor, logits: Tensor) -> Tensor:
+    size = list(label.shape[2:])
+    return logits if list(logits.shape[2:]) == size else resize_linear(logits, size)
+
+
+class CrossEntropy(nn.Module):
+    """Cross entropy: of a softmax over classes, or of a sigmoid per channel. MONAI's DiceCELoss takes a softmax for both."""
+
+    def __init__(self, *, softmax: bool) -> None:
+        super().__init__()
+        self.softmax = softmax
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Mean over batch and pixels (and channels, for a sigmoid)."""
+        if self.softmax:
+            return F.cross_entropy(logits, label[:, 0].long())
+        return F.binary_cross_entropy_with_logits(logits, label.to(logits.dtype))
+
+
+class LovaszLoss(nn.Module):
+    """Lovász extension of the Jaccard loss 1 - |A ∩ B| / |A ∪ B|, mean over images and classes.
+
+    Berman et al., The Lovász-Softmax Loss, CVPR 2018, arXiv:1705.08790, with the sigmoid in the softmax's place for the sigmoid tasks.
+    For probabilities that are all 0 or 1 it is the Jaccard loss itself. As in the paper, a class that is absent from an image's label is
+    left out for a softmax; with a sigmoid it counts its largest false probability.
+
+    Shape: logits (B, C, *S), label (B, C or 1, *S) -> scalar.
+    """
+
+    def __init__(self, *, softmax: bool) -> None:
+        super().__init__()
+        self.softmax = softmax
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The mean Lovász Jaccard loss: a scalar."""
+        if self.softmax:
+            probs = logits.softmax(1)[:, 1:]
+            truth = one_hot(label, logits.shape[1], dtype=probs.dtype)[:, 1:]
+        else:
+            probs, truth = logits.sigmoid(), label.to(logits.dtype)
+        probs, truth = probs.flatten(2), truth.flatten(2)
+        errors, order = (truth - probs).abs().sort(dim=-1, descending=True)
+        losses = (errors * _jaccard_steps(truth.gather(-1, order))).sum(-1)
+        if not self.softmax:
+            return losses.mean()
+        present = truth.amax(-1)
+        return (losses * present).sum() / present.sum().clamp(min=1)
+
+
+def _jaccard_steps(truth: Tensor) -> Tensor:
+    """How much the Jaccard loss grows with each further wrong pixel, (..., N), pixels in order of falling error."""
+    wanted = truth.sum(-1, keepdim=True)
+    intersection = wanted - truth.cumsum(-1)
+    union = wanted + (1 - truth).cumsum(-1)
+    jaccard_loss = 1 - intersection / union
+    return jaccard_loss.diff(dim=-1, prepend=torch.zeros_like(wanted))
+
+
+def _pixel_term(name: PixelTerm, task: Task) -> nn.Module:
+    softmax = task == "multiclass"
+    if name == "cross_entropy":
+        return CrossEntropy(softmax=softmax)
+    if name == "focal":
+        return FocalLoss(gamma=2.0, use_softmax=softmax, to_onehot_y=softmax)
+    raise ValueError(f"loss: unknown pixel term {name!r}{did_you_mean(name, get_args(PixelTerm))}")
+
+
+def _region_term(name: RegionTerm, task: Task) -> nn.Module:
+    softmax = task == "multiclass"
+    activation: dict[str, Any] = {"softmax": softmax, "sigmoid": not softmax, "to_onehot_y": softmax}
+    if name == "dice":
+        return DiceLoss(**activation, include_background=not softmax, smooth_nr=SMOOTH, smooth_dr=SMOOTH)
+    if name == "tversky":
+        return TverskyLoss(
+            **activation, include_background=not softmax, alpha=0.3, beta=0.7, smooth_nr=SMOOTH, smooth_dr=SMOOTH
+        )
+    if name == "generalised_dice":
+        # weights of 1 / volume² bring both sides far below 1, and bound the gradient without help
+        return GeneralizedDiceLoss(**activation, smooth_nr=1e-8, smooth_dr=1e-8)
+    if name == "lovasz":
+        return LovaszLoss(softmax=softmax)
+    raise ValueError(f"loss: unknown region term {name!r}{did_you_mean(name, get_args(RegionTerm))}")

@@ -1,0 +1,131 @@
+"""Blocks that several networks share: convolution with norm and ReLU, resizing, in 2D and 3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NormKind = Literal["batch", "instance"]
+
+_CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+_NORMS: dict[tuple[str, int], type[nn.Module]] = {
+    ("batch", 2): nn.BatchNorm2d,
+    ("batch", 3): nn.BatchNorm3d,
+    ("instance", 2): nn.InstanceNorm2d,
+    ("instance", 3): nn.InstanceNorm3d,
+}
+
+
+def check_arguments(
+    network: str, *, features: Sequence[int], spatial_dims: int, norm: str = "batch", least: int = 2
+) -> None:
+    """Raise a ValueError for widths, dimensions or a norm that `network` cannot have.
+
+    Args:
+        network: its name, for the message.
+        features: channels per level.
+        spatial_dims: 2 or 3.
+        norm: ``batch`` or ``instance``.
+        least: fewest levels that make sense.
+    """
+    if len(features) < least or any(not isinstance(width, int) or width < 1 for width in features):
+        raise ValueError(f"{network}: features needs at least {least} positive whole numbers, not {features!r}")
+    if spatial_dims not in _CONVOLUTIONS:
+        raise ValueError(f"{network}: spatial_dims is 2 or 3, not {spatial_dims!r}")
+    if (norm, spatial_dims) not in _NORMS:
+        raise ValueError(f"{network}: norm is 'batch' or 'instance', not {norm!r}")
+
+
+def convolution(
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel_size: int = 3,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    spatial_dims: int = 2,
+) -> nn.Conv2d | nn.Conv3d:
+    """A convolution that keeps the size at stride 1 (odd kernels) and gives ceil(size / stride) otherwise."""
+    return _CONVOLUTIONS[spatial_dims](
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation,
+        groups=groups,
+        bias=bias,
+    )
+
+
+def normalisation(channels: int, *, kind: str = "batch", spatial_dims: int = 2) -> nn.Module:
+    """Batch norm, or instance norm with learnt scale and shift for batches of one or two volumes."""
+    if kind == "instance":
+        return _NORMS[kind, spatial_dims](channels, affine=True)
+    return _NORMS[kind, spatial_dims](channels)
+
+
+class ConvNormReLU(nn.Sequential):
+    """Convolution without bias (the norm has one), norm, ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        norm: str = "batch",
+        spatial_dims: int = 2,
+    ) -> None:
+        super().__init__(
+            convolution(
+                in_channels,
+                out_channels,
+                kernel_size=kernel_size,
+                stride=stride,
+                dilation=dilation,
+                spatial_dims=spatial_dims,
+            ),
+            normalisation(out_channels, kind=norm, spatial_dims=spatial_dims),
+            nn.ReLU(inplace=True),
+        )
+
+
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions, each with norm and ReLU: a box of the U-Net's figure. Shape: (B, C, *S) -> (B, C', *ceil(S / stride))."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int = 1, norm: str = "batch", spatial_dims: int = 2
+    ) -> None:
+        super().__init__(
+            ConvNormReLU(in_channels, out_channels, stride=stride, norm=norm, spatial_dims=spatial_dims),
+            ConvNormReLU(out_channels, out_channels, norm=norm, spatial_dims=spatial_dims),
+        )
+
+
+class HalvePool(nn.Module):
+    """Max pooling by 2 that rounds up, so that an odd last row is kept. Shape: (B, C, *S) -> (B, C, *ceil(S / 2))."""
+
+    def __init__(self, *, spatial_dims: int = 2) -> None:
+        super().__init__()
+        self.is_3d = spatial_dims == 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool every spatial axis by 2."""
+        if self.is_3d:
+            return F.max_pool3d(x, 2, ceil_mode=True)
+        return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+def resize_linear(x: Tensor, size: list[int]) -> Tensor:
+    """Bilinear (4-d input) or trilinear (5-d input) resizing of the spatial axes to `size`."""
+    if x.dim() == 5:
+        return F.interpolate(x, size=size, mode="trilinear", align_corners=False)
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -1,0 +1,121 @@
+"""What every network must do, one battery for all of them."""
+
+import warnings
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from medseg_monai.networks import UNetPlusPlus
+
+NETWORKS = {
+    "unetpp": (UNetPlusPlus, {"features": (4, 6, 8)}),
+    "unetpp single head": (UNetPlusPlus, {"features": (4, 6, 8), "deep_supervision": False}),
+    "unetpp half stem": (UNetPlusPlus, {"features": (4, 6, 8), "stem_stride": 2}),
+    "unetpp pruned": (UNetPlusPlus, {"features": (4, 6, 8), "inference_depth": 1}),
+    "unetpp 3D": (UNetPlusPlus, {"features": (4, 6, 8), "spatial_dims": 3, "norm": "instance"}),
+}
+each_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def build(name: str, in_channels: int = 3, out_channels: int = 2) -> nn.Module:
+    torch.manual_seed(0)
+    network_class, options = NETWORKS[name]
+    return network_class(in_channels, out_channels, **options)
+
+
+def image(name: str, *size: int, batch: int = 2, channels: int = 3) -> torch.Tensor:
+    size = (*size, 32) if "3D" in name else size
+    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(1))
+
+
+@each_network
+@given(data=st.data())
+@settings(deadline=None, max_examples=5)
+def test_any_size_and_number_of_channels(name, data):
+    # 3D costs a third axis: fewer voxels
+    top = 36 if "3D" in name else 75
+    size = data.draw(st.tuples(*[st.integers(32, top)] * 2))
+    channels, classes = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 4)))
+    network = build(name, channels, classes).eval()
+    x = image(name, *size, batch=1, channels=channels)
+    with torch.no_grad():
+        logits = network(x)
+    assert logits.shape == (1, classes, *x.shape[2:])
+
+
+@each_network
+def test_gradient_reaches_every_parameter(name):
+    network = build(name).train()
+    heads = network(image(name, 33, 40))
+    sum(head.square().sum() for head in ([heads] if isinstance(heads, torch.Tensor) else heads)).backward()
+    without = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+@each_network
+def test_training_heads_have_the_input_size(name):
+    x = image(name, 35, 46)
+    heads = build(name).train()(x)
+    for head in [heads] if isinstance(heads, torch.Tensor) else heads:
+        assert head.shape == (2, 2, *x.shape[2:])
+
+
+@each_network
+def test_a_batch_equals_its_images_one_by_one(name):
+    network = build(name).eval()
+    x = image(name, 34, 41, batch=3)
+    with torch.no_grad():
+        whole = network(x)
+        apart = torch.cat([network(x[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(whole, apart, rtol=1e-4, atol=1e-5)
+
+
+@each_network
+def test_batch_of_one_trains(name):
+    network = build(name).train()
+    heads = network(image(name, 32, 32, batch=1))
+    main = heads if isinstance(heads, torch.Tensor) else heads[0]
+    assert torch.isfinite(main).all()
+
+
+@each_network
+def test_script_trace_and_export_equal_eager(name):
+    network = build(name).eval()
+    x, other = image(name, 37, 46, batch=1), image(name, 46, 33, batch=2)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of each shape that it may take for a constant
+        scripted, traced = torch.jit.script(network), torch.jit.trace(network, x)
+        exported = torch.export.export(network, (x,)).module()
+        expected = network(x)
+        for exporter in (scripted, traced, exported):
+            torch.testing.assert_close(exporter(x), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(scripted(other), network(other), rtol=1e-4, atol=1e-5)
+
+
+@each_network
+def test_state_dict_round_trip(name, tmp_path):
+    network, other = build(name).eval(), build(name)
+    for parameter in other.parameters():
+        nn.init.normal_(parameter)
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    x = image(name, 32, 38)
+    with torch.no_grad():
+        assert torch.equal(network(x), other.eval()(x))
+
+
+@each_network
+def test_channels_last_and_bf16_change_little(name):
+    if "3D" in name:
+        pytest.skip("channels_last is a 2D layout")
+    network, x = build(name).eval(), image(name, 45, 34)
+    with torch.no_grad():
+        expected = network(x)
+        last = network.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = network(x)
+    torch.testing.assert_close(last, expected, rtol=1e-4, atol=1e-5)
+    assert (half.float() - expected).abs().max() < 0.05 * expected.abs().max()
