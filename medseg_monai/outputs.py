@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import numpy as np
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
+from numpy.typing import NDArray
 
+from medseg_monai.bundle import write_whole
 from medseg_monai.dataset import DatasetSpec
+from medseg_monai.drawing import overlay
 from medseg_monai.masks import mask_files, write_mask, write_png
 
 MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
@@ -94,3 +98,11 @@ class WritePredictions:
         if self.overlays:
             files.append(self._write_overlay(case["image_meta_dict"]["filename_or_obj"], mask, overlay_file(stem)))
         return files + write_mask(mask, stem.with_name(f"{stem.name}{MASK}.png"), self.spec)
+
+    def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:
+        """The image with the outline of each class, as a JPEG of the image's own size."""
+        picture = overlay(read_image(image, self.spec.in_channels), class_masks(mask, len(self.spec.classes)))
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, format="JPEG", quality=90)
+        write_whole(file, content.getvalue())
+        return file

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from monai.transforms.compose import Compose
 from monai.transforms.transform import MapTransform
+from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
 
 from medseg_monai.geometry import content_box
