@@ -17,10 +17,12 @@ import zlib
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medseg_monai.readers import Array, PathLike
+if TYPE_CHECKING:  # readers.py imports MONAI, which takes seconds
+    from medseg_monai.readers import Array, PathLike
 
 MAGIC = b"MSEGC001"  # changes with the layout of an entry
 _HEAD = struct.Struct("<8sII")  # magic, length of the JSON header, CRC-32 of all that follows
