@@ -132,4 +132,4 @@ def test_overlay_of_24_megapixels_takes_seconds():
     x, y = np.ogrid[:6000, :4000]
     began = time.perf_counter()
     overlay(image, (x - 3000) ** 2 + (y - 2000) ** 2 < 1500**2)
-    assert time.perf_counter() - began < 15  # measured: 0.7 s on one core
+    assert time.perf_counter() - began < 30  # measured: about 2 s on one idle core

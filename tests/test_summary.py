@@ -52,7 +52,7 @@ def test_interval_agrees_with_scipy():
     scores = random_rows(100)
     ours = summarise(scores, n_bootstrap=20_000).overall.scores["dice"]
     values = ([score.dice for score in scores],)
-    theirs = bootstrap(values, np.mean, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    theirs = bootstrap(values, np.mean, n_resamples=20_000, method="percentile", random_state=1).confidence_interval
     # Two sets of 20,000 resamples place a 2.5 % quantile to about 2 % of the interval's width.
     assert ours.low == pytest.approx(theirs.low, abs=0.0015)
     assert ours.high == pytest.approx(theirs.high, abs=0.0015)
