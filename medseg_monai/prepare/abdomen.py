@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medseg_monai.prepare.drawing import (
+from medseg_monai.prepare.shapes import (
     Array,
     Size,
     bezier,

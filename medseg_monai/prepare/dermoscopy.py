@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medseg_monai.prepare.drawing import (
+from medseg_monai.prepare.shapes import (
     Array,
     Size,
     bezier,
@@ -31,7 +31,7 @@ def _rgb(*values: float) -> Array:
     return np.array(values, dtype=np.float32)
 
 
-SKINS = np.float32(
+SKINS = np.array(
     [
         [0.93, 0.80, 0.74],
         [0.88, 0.70, 0.63],
@@ -39,7 +39,8 @@ SKINS = np.float32(
         [0.78, 0.66, 0.68],
         [0.90, 0.86, 0.74],
         [0.60, 0.42, 0.31],
-    ]
+    ],
+    dtype=np.float32,
 )
 MELANIN = _rgb(0.55, 1.0, 1.45)
 BLOOD = _rgb(0.12, 0.95, 0.75)

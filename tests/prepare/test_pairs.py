@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from medseg_monai.prepare.pairs import Pair, core, find_files, look_at, match_masks, usable
+
+IMAGES, MASKS = Path("/d/images"), Path("/d/masks")
+
+
+def match(images: str, masks: str) -> tuple[dict[str, str], list[str]]:
+    """{image: mask} and the orphans, by paths below the two folders."""
+    found, orphans = match_masks(
+        [IMAGES / name for name in images.split()],
+        [MASKS / name for name in masks.split()],
+        image_root=IMAGES,
+        mask_root=MASKS,
+    )
+    return (
+        {i.relative_to(IMAGES).as_posix(): m.relative_to(MASKS).as_posix() for i, m in found.items()},
+        [m.relative_to(MASKS).as_posix() for m in orphans],
+    )
+
+
+COMMON = (
+    "a.png A.PNG a_mask.png a-masks.png a_segmentation.tif a.seg.png a_label.png a_gt.png a_GroundTruth.png mask_a.png"
+)
+
+
+@pytest.mark.parametrize("mask", COMMON.split())
+def test_common_names_match(mask):
+    assert match("a.jpg", mask) == ({"a.jpg": mask}, [])
+
+
+def test_image_words_match_too():
+    assert match("image_07.jpg 08_image.jpg", "mask_07.png 08_seg.png")[0] == {
+        "image_07.jpg": "mask_07.png",
+        "08_image.jpg": "08_seg.png",
+    }
+
+
+def test_a_word_without_separator_is_part_of_the_name():
+    assert core("unmask") == "unmask"
+    assert match("a.jpg", "amask.png") == ({}, ["amask.png"])
+
+
+def test_the_same_name_comes_before_the_name_without_the_word():
+    assert match("scan.png scan_seg.png", "scan.png scan_seg.png")[0] == {
+        "scan.png": "scan.png",
+        "scan_seg.png": "scan_seg.png",
+    }
+
+
+def test_subfolders_must_agree():
+    assert match("p1/a.png p2/a.png", "p1/a_mask.png p2/a_mask.png") == (
+        {"p1/a.png": "p1/a_mask.png", "p2/a.png": "p2/a_mask.png"},
+        [],
+    )
+    assert match("p1/a.png p2/b.png", "p2/a.png p1/b.png") == ({}, ["p2/a.png", "p1/b.png"])
+
+
+def test_subfolders_on_one_side_only_do_not_matter():
+    assert match("p1/a.png p2/b.png", "a.png b.png")[0] == {"p1/a.png": "a.png", "p2/b.png": "b.png"}
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        ("a.png", "a.png a_mask.png", "images/a.png has a.png and a_mask.png"),
+        ("a.jpg a.png", "a.png", r"masks/a.png fits a.jpg and a.png"),
+        ("p1/a.png p2/a.png", "a.png", r"masks/a.png fits a.png and a.png"),
+    ],
+)
+def test_ambiguous_names_are_errors(images, masks, message):
+    with pytest.raises(ValueError, match=r"1 names match in more than one way; rename or move: .*" + message):
+        match(images, masks)
+
+
+def test_find_files_sorts_and_passes_hidden_ones_over(tmp_path):
+    for name in ("b/2.PNG", "a.jpeg", "notes.txt", ".DS_Store", "__MACOSX/x.png", ".git/y.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_files(tmp_path) == ([tmp_path / "a.jpeg", tmp_path / "b/2.PNG"], [tmp_path / "notes.txt"])
+
+
+def test_missing_empty_and_pictureless_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match="x: no such folder"):
+        find_files(tmp_path / "x")
+    with pytest.raises(FileNotFoundError, match="the folder is empty"):
+        find_files(tmp_path)
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"no picture .*\.jpg.* among its 1 files"):
+        find_files(tmp_path)
+
+
+def picture(path: Path, mode: str = "L", size: tuple[int, int] = (12, 8), **options) -> Path:
+    Image.new(mode, size).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(("mode", "grey", "deep"), [("L", True, False), ("RGB", False, False), ("I;16", True, True)])
+def test_looks(tmp_path, mode, grey, deep):
+    looks = look_at(Pair(picture(tmp_path / "a.png", mode), (picture(tmp_path / "m.png"),)))
+    assert (looks.grey, looks.deep) == (grey, deep)
+
+
+def test_a_mask_may_lie_on_the_stored_or_on_the_rotated_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored 12 x 8, shown 8 x 12
+    image = picture(tmp_path / "a.jpg", "RGB", exif=exif)
+    stored, shown = picture(tmp_path / "s.png"), picture(tmp_path / "t.png", size=(8, 12))
+    assert look_at(Pair(image, (stored,))) == look_at(Pair(image, (shown,)))
+
+
+def test_unusable_pairs_are_named_and_the_rest_kept(tmp_path):
+    good = Pair(picture(tmp_path / "a.png"), (picture(tmp_path / "am.png"),))
+    empty, text, small = (tmp_path / f"{name}.png" for name in ("empty", "text", "small"))
+    empty.touch()
+    text.write_text("hello")
+    picture(small, size=(6, 8))
+    bad = [Pair(empty, good.masks), Pair(text, good.masks), Pair(small, good.masks), Pair(good.image, (text,))]
+    found, gone = usable([good, *bad])
+    assert list(found) == [good]
+    reasons = [reason for _, reason in gone]
+    assert [path.name for path, _ in gone] == ["empty.png", "text.png", "small.png", "a.png"]
+    assert reasons[0].startswith("is empty (0 bytes)")
+    assert reasons[1].startswith("is no picture")
+    assert "am.png is 12x8 but image" in reasons[2]
+    assert "small.png is 6x8" in reasons[2]
+    assert "text.png: is no picture" in reasons[3]

@@ -1,0 +1,113 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medseg_monai.spec import DatasetSpec, Intensity, did_you_mean
+
+GOOD = {"name": "x", "task": "binary", "classes": ["lesion"], "channels": ["red", "green", "blue"], "size": [192, 128]}
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "out_channels", "label_channels"),
+    [("binary", ["a"], 1, 1), ("multiclass", ["a", "b", "c"], 4, 1), ("multilabel", ["a", "b", "c"], 3, 3)],
+)
+def test_channels_of_each_task(task, classes, out_channels, label_channels):
+    spec = DatasetSpec.from_dict({**GOOD, "task": task, "classes": classes})
+    assert (spec.in_channels, spec.out_channels, spec.label_channels) == (3, out_channels, label_channels)
+
+
+def test_lists_become_tuples_and_the_spec_is_hashable():
+    spec = DatasetSpec.from_dict(GOOD)
+    assert (spec.classes, spec.size) == (("lesion",), (192, 128))
+    assert hash(spec) == hash(DatasetSpec.from_dict(GOOD))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec.name = "y"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clases": ["a"]}, "unknown key 'clases' .did you mean 'classes'"),
+        ({"name": "a/b"}, "name: .* names a folder"),
+        ({"name": ""}, "name: "),
+        ({"name": 3}, "name: a text is expected, got 3"),
+        ({"task": "binry"}, "task: got 'binry' .did you mean 'binary'"),
+        ({"classes": ["a", "b"]}, "binary data set has one class, got a, b"),
+        ({"classes": ["background"]}, "leave 'background' out"),
+        ({"classes": "lesion"}, "classes: a list of names is expected, got 'lesion'"),
+        ({"classes": []}, "classes: a list of names"),
+        ({"channels": ["red", "red", "blue"]}, "channels: every name may occur once"),
+        ({"channels": ["red", ""]}, "channels: every name is a text"),
+        ({"size": [256]}, "size: 2 numbers above 0"),
+        ({"size": [256, -1]}, "size: 2 numbers above 0"),
+        ({"size": [256, 2.5]}, "size: whole numbers"),
+        ({"size": "256"}, "size: a list of numbers"),
+        ({"size": None}, "size: missing"),
+        ({"spatial_dims": 4}, "spatial_dims: 2 or 3, got 4"),
+        ({"spacing_mm": [1, 0]}, "spacing_mm: 2 numbers above 0"),
+        ({"aspect": "crop"}, "aspect: got 'crop'"),
+        ({"intensity": "uint"}, "intensity.kind: got 'uint' .did you mean 'uint8'"),
+        ({"intensity": 5}, "intensity: a kind or a mapping is expected"),
+        ({"intensity": {"kind": "uint8", "men": [0]}}, "intensity: unknown key 'men' .did you mean 'mean'"),
+        ({"intensity": {"mean": [0.5, 0.5]}}, "intensity.mean: 2 numbers for 3 channels"),
+    ],
+)
+def test_each_mistake_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        DatasetSpec.from_dict({**GOOD, **change})
+
+
+@pytest.mark.parametrize("key", ["name", "task", "classes", "channels"])
+def test_missing_key_is_named(key):
+    with pytest.raises(ValueError, match=f"the key '{key}' is missing"):
+        DatasetSpec.from_dict({k: v for k, v in GOOD.items() if k != key})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "window"}, "lower and upper: numbers are expected"),
+        ({"kind": "window", "lower": 200, "upper": -100}, "lower must be below upper, got 200 and -100"),
+        ({"kind": "percentile", "upper": 101}, "percentiles lie in 0 to 100"),
+        ({"kind": "uint8", "lower": 0}, "'uint8' has no 'lower' or 'upper'"),
+        ({"kind": "zscore", "mean": [0.1]}, "'zscore' takes each image's own"),
+        ({"std": [0.0]}, "std: must be above 0"),
+        ({"mean": float("nan")}, "intensity.mean: numbers are expected"),
+    ],
+)
+def test_intensity_mistakes(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Intensity(**arguments)
+
+
+def test_intensity_bounds():
+    assert Intensity("percentile").bounds == (0.5, 99.5)
+    assert Intensity("percentile", lower=2).bounds == (2, 99.5)
+    assert Intensity("window", lower=-160, upper=240).bounds == (-160, 240)
+    with pytest.raises(ValueError, match="has no bounds"):
+        _ = Intensity().bounds
+
+
+def test_three_dimensions_take_a_spacing_instead_of_a_size():
+    volume = {**GOOD, "channels": ["ct"], "spatial_dims": 3, "size": None, "spacing_mm": [0.8, 0.8, 2.5]}
+    assert DatasetSpec.from_dict(volume).spacing_mm == (0.8, 0.8, 2.5)
+
+
+@given(
+    task=st.sampled_from(["multiclass", "multilabel"]),
+    classes=st.lists(st.text("abc", min_size=1), min_size=1, max_size=4, unique=True),
+    size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    aspect=st.sampled_from(["stretch", "pad"]),
+    intensity=st.sampled_from(
+        [Intensity(), Intensity("window", lower=-1, upper=1), Intensity("percentile", mean=0.4), Intensity("zscore")]
+    ),
+)
+def test_a_spec_survives_the_round_trip(task, classes, size, aspect, intensity):
+    spec = DatasetSpec("x", task, classes=classes, channels=["g"], size=size, aspect=aspect, intensity=intensity)
+    assert DatasetSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_nothing_near_lists_the_known_names():
+    assert did_you_mean("zzz", ["one", "two"]) == " (known: one, two)"
