@@ -106,6 +106,27 @@ def test_yaml_by_hand(tmp_path):
     assert read_dataset(tmp_path / "dataset.yaml") == dataset
 
 
+@pytest.mark.parametrize(
+    ("language", "name", "groups"), [("yaml", "wounds", ["p01", "p01", "p02"]), ("json", "abdomen", ["a"])]
+)
+def test_examples_in_the_documentation_are_right(tmp_path, language, name, groups):
+    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    (example,) = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / f"dataset.{language}").write_text(example)
+    dataset = read_dataset(tmp_path)
+    assert dataset.spec.name == name
+    assert [case["group"] for case in dataset.cases("training")] == groups
+    touch(
+        tmp_path,
+        *(path for split in (dataset.training, dataset.validation, dataset.test) for c in split for path in flat(c)),
+    )
+    check_dataset(dataset)
+
+
+def flat(case: dict) -> list[str]:
+    return [case["image"], *([case["label"]] if isinstance(case["label"], str) else case["label"])]
+
+
 def test_missing_and_empty_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder or file"):
         read_dataset(tmp_path / "nowhere")

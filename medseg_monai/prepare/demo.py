@@ -16,9 +16,9 @@ from PIL import Image
 from medseg_monai.dataset import DatasetSpec, Intensity
 from medseg_monai.prepare.abdomen import ORGANS, Patient, draw_abdomen
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
-from medseg_monai.prepare.shapes import Size
 from medseg_monai.prepare.pairs import Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
+from medseg_monai.prepare.shapes import Size
 from medseg_monai.spec import did_you_mean
 
 Kind = Literal["dermoscopy", "mr"]

@@ -76,7 +76,7 @@ def prepare_folder(
     names = tuple(by_class) or tuple(classes) or ("foreground",)
     channels, intensity = _channels(list(good.values()))
     spec = DatasetSpec(
-        name or re.sub(r"[^\w.-]+", "_", raw.resolve().name).lstrip("._-") or "folder",
+        name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "folder",
         task or ("binary" if len(names) == 1 else "multilabel" if by_class else "multiclass"),
         classes=names,
         channels=channels,
