@@ -11,8 +11,8 @@ import difflib
 import importlib
 import json
 import logging
-import os
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from medseg_monai.dataset import Dataset, DatasetSpec, read_dataset
+from medseg_monai.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Trained:
             content = json.loads(path.read_text(encoding="utf-8"))
             trained = cls(**{**content, "dataset": DatasetSpec.from_dict(content["dataset"])})
             target = str(trained.architecture["_target_"])
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error
         if not target.startswith(TRUSTED_NETWORKS):
             raise ValueError(f"{path} names {target}, which is no network of medseg_monai or MONAI: refused")
@@ -204,18 +205,28 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         ValueError: the file is no checkpoint, holds code, or fits another network (other classes, channels or widths).
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch on old pickle formats: they are refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} is refused: it is no plain checkpoint of weights, and unpickling it could run code"
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no checkpoint, or a damaged one: {str(error).splitlines()[0]}") from error
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file makes the unpickler fail in any way
+        raise ValueError(f"{path} is no checkpoint, or a damaged one") from error
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no network's weights")
     _check_fit(network.state_dict(), state, path)
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except (
+        RuntimeError
+    ) as error:  # a network may accept more than it keeps, so it has the last word on what is too much
+        unknown = sorted(state.keys() - network.state_dict().keys())
+        raise ValueError(f"{path} is for another network: it also holds {', '.join(unknown[:1])}") from error
     return network
 
 
@@ -229,19 +240,6 @@ def _check_fit(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.T
         raise ValueError(
             f"{path} is for another network: it lacks {missing[0]} ({len(missing)} of {len(expected)} tensors)"
         )
-    if unknown := sorted(found.keys() - expected.keys()):
-        raise ValueError(f"{path} is for another network: it also holds {unknown[0]} ({len(unknown)} tensors)")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        partial_path.write_bytes(content)
-        partial_path.replace(path)
-    finally:
-        partial_path.unlink(missing_ok=True)
 
 
 def open_dataset(dataset_dir: str | Path | None, *, demo_dir: str | Path = "data/demo") -> Dataset:

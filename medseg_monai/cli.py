@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -196,6 +196,21 @@ def predict(
         device=device,
     )
     run_bundle(find_bundle(bundle), "inference", {**given, **parse_assignments(assignments or [])})
+
+
+@app.command()
+def compare(
+    evaluations: Annotated[list[Path], typer.Argument(help="Folders that `medseg evaluate` wrote, of the same cases.")],
+    out: Out,
+    metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
+) -> None:
+    """One table of several evaluations, with intervals and a paired significance test: Markdown, CSV, a plot."""
+    from medseg_monai.compare import compare as compare_evaluations
+    from medseg_monai.compare import write_comparison
+
+    written = write_comparison(out, compare_evaluations(evaluations, metric=metric))
+    typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+    typer.echo("\n".join(str(path) for path in written))
 
 
 @app.command("list")

@@ -22,8 +22,9 @@ from monai.utils import CommonKeys
 from torch import nn
 
 import medseg_monai
-from medseg_monai.bundle import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe, write_whole
+from medseg_monai.bundle import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe
 from medseg_monai.dataset import DatasetSpec
+from medseg_monai.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class Progress:
             return
         from ignite.handlers import ProgressBar
 
-        bar = ProgressBar(desc=self.label, persist=False, bar_format=None, ncols=90)
+        bar = ProgressBar(desc=self.label, persist=False, bar_format=None, ncols=90, disable=None)  # a terminal only
         if self.metric == CommonKeys.LOSS:
             bar.attach(engine, output_transform=lambda output: {"loss": _mean_loss(output)})
         else:

@@ -17,7 +17,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
-from medseg_monai.bundle import write_whole
+from medseg_monai.files import write_whole
 from medseg_monai.readers import SUFFIXES
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 from PIL import Image
 
-from medseg_monai.bundle import write_whole
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.drawing import overlay
+from medseg_monai.files import write_whole
 from medseg_monai.masks import mask_files, write_mask, write_png
 from medseg_monai.metrics import class_masks
 from medseg_monai.readers import read_image

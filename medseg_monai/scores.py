@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.bundle import write_whole
+from medseg_monai.files import write_whole
 from medseg_monai.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.summary import Summary
 

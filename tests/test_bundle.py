@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from medseg_monai.prepare.demo import demo_spec
 from monai.networks.nets import BasicUNet
 
-from medseg_monai.bundle import Trained, describe, find_bundle, find_weights, load_weights, nearest, write_whole
+from medseg_monai.bundle import Trained, describe, find_bundle, find_weights, load_weights, nearest
+from medseg_monai.prepare.demo import demo_spec
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
                 "features": [4, 4, 4, 4, 4, 4]}  # fmt: skip
@@ -139,16 +139,3 @@ def test_a_file_that_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"w\.pt is (no checkpoint|refused)"):
         load_weights(torch.nn.Linear(2, 1), tmp_path / "w.pt")
-
-
-def test_write_whole_leaves_the_old_file_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_whole(tmp_path / "a.txt", b"old")
-
-    def full_disk(path: Path, content: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "a.txt", b"new")
-    assert (tmp_path / "a.txt").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

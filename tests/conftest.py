@@ -1,0 +1,83 @@
+"""What tests of several modules share: a small generated data set, and the command line called in this process."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from medseg_monai.cli import main
+from medseg_monai.prepare.demo import prepare_demo
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# a network of a few thousand weights at 64 pixels: what takes seconds, not what is accurate
+SMALL = ("--set", "architecture#features=[4, 8, 8]", "--set", "batch_size=4", "--size", "64")
+
+
+class Outcome(NamedTuple):
+    """How a call of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests' decoded images out of the user's cache, and the tests on two threads."""
+    os.environ["MEDSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data, where it is there: beside the project or where MEDSEG_DATA says."""
+    folder = Path(os.environ.get("MEDSEG_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real data here (MEDSEG_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty generated dermoscopy pictures of 96 x 80."""
+    folder = tmp_path_factory.mktemp("demo")
+    prepare_demo(folder, n=20, size=(96, 80))
+    return folder
+
+
+@pytest.fixture
+def medseg(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Call `medseg` with arguments; from the repository's root, as a user would."""
+    monkeypatch.chdir(REPOSITORY)
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["medseg", *map(str, arguments)])
+        capfd.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        printed = capfd.readouterr()
+        if isinstance(code, str):  # what Python prints for sys.exit("text")
+            return Outcome(1, printed.out, printed.err + code)
+        return Outcome(int(str(code or 0)), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights of a small U-Net++ trained for two epochs on the demo data."""
+    from medseg_monai.bundle import find_bundle
+    from medseg_monai.workflow import parse_assignments, run_bundle
+
+    folder = tmp_path_factory.mktemp("trained")
+    settings = ["architecture#features=[4, 8, 8]", "batch_size=4", "size=[64, 64]", "max_epochs=2"]
+    overrides = {"dataset_dir": str(demo_data), "output_dir": str(folder), **parse_assignments(settings)}
+    run_bundle(find_bundle(REPOSITORY / "bundles" / "unetpp"), "train", overrides)
+    return folder

@@ -1,0 +1,220 @@
+"""The command line from end to end on generated pictures: what it writes, and what it says when something is wrong."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL, Outcome
+from PIL import Image
+
+Medseg = Callable[..., Outcome]
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def masks(folder: Path) -> dict[str, np.ndarray]:
+    return {path.relative_to(folder).as_posix(): pixels(path) for path in folder.rglob("*_mask.png")}
+
+
+def test_prepare_demo_says_what_it_wrote(medseg: Medseg, tmp_path: Path) -> None:
+    outcome = medseg("prepare", "demo", "--out", tmp_path, "--n", 12, "--size", 48)
+    assert outcome.code == 0
+    assert "dataset.json: demo, " in outcome.out
+    assert (
+        sum(
+            len(json.loads((tmp_path / "dataset.json").read_text())[split])
+            for split in ("training", "validation", "test")
+        )
+        == 12
+    )
+
+
+def test_training_writes_weights_that_describe_themselves(trained: Path) -> None:
+    spec = json.loads((trained / "spec.json").read_text())
+    assert spec["architecture"] == {
+        "_target_": "medseg_monai.networks.UNetPlusPlus", "in_channels": 3, "out_channels": 1,
+        "features": [4, 8, 8], "deep_supervision": True,
+    }  # fmt: skip
+    assert spec["dataset"]["size"] == [64, 64]
+    assert spec["training"]["best_epoch"] in (1, 2)
+    assert spec["training"]["validation"].keys() == {"mean_dice", "mean_iou"}
+    assert all(
+        isinstance(value, torch.Tensor) for value in torch.load(trained / "model.pt", weights_only=True).values()
+    )
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    medseg: Medseg, demo_data: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train = ("train", "unetpp", "-d", demo_data, "--output-dir", tmp_path / name, "--seed", seed, "--max-epochs", 1)
+        assert medseg(*train, *SMALL).code == 0
+    a, b, c = (torch.load(tmp_path / name / "model.pt", weights_only=True) for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+def test_evaluation_scores_every_case_at_its_own_size(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    outcome = medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "Dice" in outcome.out
+    with (tmp_path / "cases.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    dataset = json.loads((demo_data / "dataset.json").read_text())
+    assert len(rows) == len(dataset["test"])
+    truth = pixels(demo_data / dataset["test"][0]["label"])
+    assert truth.shape == (80, 96)
+    assert int(rows[0]["truth_pixels"]) == np.count_nonzero(truth)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["run"]["parameters"] > 0
+
+
+def test_evaluation_and_prediction_agree(medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:
+    assert medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path / "scores").code == 0
+    assert medseg("predict", "unetpp", demo_data / "images", "-w", trained, "--out", tmp_path / "masks").code == 0
+    with (tmp_path / "scores" / "cases.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            mask = pixels(tmp_path / "masks" / f"{row['case']}_mask.png")
+            assert np.count_nonzero(mask) == int(row["predicted_pixels"])
+
+
+def test_prediction_keeps_sizes_and_folders(medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    (photographs / "clinic").mkdir(parents=True)
+    source = Image.fromarray(pixels(sorted((demo_data / "images").iterdir())[0]))
+    source.save(photographs / "clinic" / "A.JPG")
+    source.resize((131, 57)).save(photographs / "b.png")
+    outcome = medseg(
+        "predict", "unetpp", photographs, "-w", trained, "--out", tmp_path / "out", "--overlays", "--probabilities"
+    )
+    assert outcome.code == 0, outcome.err
+    assert {name: mask.shape for name, mask in masks(tmp_path / "out").items()} == {
+        "b_mask.png": (57, 131),
+        "clinic/A_mask.png": (80, 96),
+    }
+    assert all(set(np.unique(mask)) <= {0, 255} for mask in masks(tmp_path / "out").values())
+    assert pixels(tmp_path / "out" / "b_overlay.jpg").shape == (57, 131, 3)
+    probability = pixels(tmp_path / "out" / "b_probability.png")
+    assert np.array_equal(probability > 127, masks(tmp_path / "out")["b_mask.png"] > 0)
+
+
+def test_finished_outputs_are_skipped_unless_told(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    image = sorted((demo_data / "images").iterdir())[0]
+    predict = ("predict", "unetpp", image, "-w", trained, "--out", tmp_path)
+    assert medseg(*predict).code == 0
+    mask = next(tmp_path.glob("*_mask.png"))
+    mask.write_bytes(b"mine")
+    assert medseg(*predict).code == 0
+    assert mask.read_bytes() == b"mine"
+    assert medseg(*predict, "--overwrite").code == 0
+    assert mask.read_bytes() != b"mine"
+
+
+def test_one_broken_image_is_reported_and_the_others_are_done(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    photographs = tmp_path / "photographs"
+    shutil.copytree(demo_data / "images", photographs)
+    names = sorted(path.name for path in photographs.iterdir())
+    whole = (photographs / names[3]).read_bytes()
+    (photographs / names[3]).write_bytes(whole[: len(whole) // 2])
+    (photographs / "text.png").write_text("not a picture")
+    (photographs / "empty.png").touch()
+    Image.new("RGB", (1, 1)).save(photographs / "dot.png")
+    outcome = medseg("predict", "unetpp", photographs, "-w", trained, "--out", tmp_path / "out")
+    assert outcome.code == 1
+    assert "4 of 23 scans could not be used" in outcome.err
+    assert len(masks(tmp_path / "out")) == 19
+    with (tmp_path / "out" / "failures.csv").open(newline="") as file:
+        failed = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert failed.keys() == {names[3], "text.png", "empty.png", "dot.png"}
+    assert "0 bytes" in failed["empty.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "unetp"), "no bundle 'unetp' (did you mean 'unetpp'?)"),
+        (("train", "unetpp", "--set", "learning_rate=1"), "unknown config key 'learning_rate'"),
+        (("train", "unetpp", "--set", "lr"), "KEY=VALUE"),
+        (("train", "unetpp", "-d", "nowhere"), "nowhere"),
+        (("predict", "unetpp", "nowhere.png", "--out", "out"), "no such file or folder: nowhere.png"),
+        (("evaluate", "unetpp", "-w", "nothing"), "no weights 'nothing'"),
+        (("prepare", "isic2017", "nowhere", "--out", "out"), "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(medseg: Medseg, trained: Path, arguments: tuple[str, ...], message: str) -> None:
+    if arguments[0] == "predict":
+        arguments = (*arguments, "-w", str(trained))
+    outcome = medseg(*arguments)
+    assert outcome.code == 1
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("arguments", [("trian",), ("train", "unetpp", "--max-epoch", "3")])
+def test_typos_in_commands_and_options_name_the_right_one(medseg: Medseg, arguments: tuple[str, ...]) -> None:
+    outcome = medseg(*arguments)
+    assert outcome.code == 2
+    assert "train" in outcome.err or "--max-epochs" in outcome.err
+
+
+def test_an_argument_that_a_component_does_not_have(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
+    outcome = medseg(
+        "train", "unetpp", "-d", demo_data, "--output-dir", tmp_path, "--set", "architecture#widths=[4, 8]"
+    )
+    assert outcome.code == 1
+    assert "unexpected keyword argument 'widths'" in outcome.err
+
+
+def test_a_loss_that_explodes_stops_training_with_a_message(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
+    explode = ("--set", "lr=1e30", "--set", "clip_norm=0", "--max-epochs", 3)
+    outcome = medseg("train", "unetpp", "-d", demo_data, "--output-dir", tmp_path, *SMALL, *explode)
+    assert outcome.code == 1
+    assert "the loss became nan in epoch" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_weights_of_another_task_are_refused(medseg: Medseg, trained: Path, tmp_path: Path) -> None:
+    assert medseg("prepare", "demo", "--kind", "mr", "--n", 12, "--size", 48, "--out", tmp_path).code == 0
+    outcome = medseg("evaluate", "unetpp", "-d", tmp_path, "-w", trained)
+    assert outcome.code == 1
+    assert "the weights were trained for the task binary, data set demo-mr has multilabel" in outcome.err
+
+
+def test_an_output_that_cannot_be_written_is_named(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    outcome = medseg("predict", "unetpp", demo_data / "images", "-w", trained, "--out", tmp_path / "file" / "out")
+    assert outcome.code == 1
+    assert "Not a directory" in outcome.err
+
+
+def test_overlapping_organs_train_and_predict_with_the_same_bundle(medseg: Medseg, tmp_path: Path) -> None:
+    data, weights, out = (tmp_path / name for name in ("data", "weights", "out"))
+    assert medseg("prepare", "demo", "--kind", "mr", "--n", 12, "--size", 48, "--out", data).code == 0
+    assert medseg("train", "unetpp", "-d", data, "--output-dir", weights, "--max-epochs", 1, *SMALL).code == 0
+    assert medseg("predict", "unetpp", data / "images", "-w", weights, "--out", out).code == 0
+    classes = json.loads((data / "dataset.json").read_text())["classes"]
+    first = sorted(out.rglob("*.png"))[: len(classes)]
+    assert [path.stem.split("_mask_")[1] for path in first] == sorted(classes)
+    assert medseg("evaluate", "unetpp", "-d", data, "-w", weights, "--out", out / "scores").code == 0
+
+
+def test_list_and_doctor(medseg: Medseg) -> None:
+    assert "unetpp" in medseg("list").out
+    examined = medseg("doctor").out
+    assert all(word in examined for word in ("torch", "monai", "GPU", "precision", "bundle unetpp"))
