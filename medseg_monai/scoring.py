@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines.utils import IterationEvents
@@ -15,11 +17,15 @@ from monai.engines.workflow import Workflow
 import medseg_monai
 from medseg_monai.bundle import Trained
 from medseg_monai.dataset import Dataset, DatasetSpec
+from medseg_monai.figures import CaseView, gallery, save_figure
 from medseg_monai.inference import UNUSABLE, Scans
 from medseg_monai.masks import read_mask
 from medseg_monai.metrics import CaseScores, class_masks, score_case
+from medseg_monai.readers import read_image
 from medseg_monai.scores import write_evaluation
 from medseg_monai.summary import summarise
+
+PICTURE_FILE = "cases.png"
 
 
 class ScoreCases:
@@ -32,18 +38,23 @@ class ScoreCases:
         spec: the data set's spec.
         folder: where ``cases.csv``, ``summary.json`` and ``summary.md`` go.
         run: facts of the run for the summary.
+        pictures: how many cases ``cases.png`` shows, from the lowest to the highest Dice; 0 for no picture.
 
     Attributes:
         scores: one entry per case and class, so far.
     """
 
-    def __init__(self, scans: Scans, *, spec: DatasetSpec, folder: str | Path, run: Mapping[str, Any]) -> None:
+    def __init__(
+        self, scans: Scans, *, spec: DatasetSpec, folder: str | Path, run: Mapping[str, Any], pictures: int = 6
+    ) -> None:
         self.scans = scans
         self.spec = spec
         self.folder = Path(folder)
         self.run = dict(run)
         self.scores: list[CaseScores] = []
         self._cases = {case["id"]: case for case in scans.data}
+        self.pictures = pictures
+        self._masks: dict[str, bytes] = {}  # compressed: some kilobytes each, however large the photograph
         self._network_seconds = 0.0
         self._images = 0
         self._started = 0.0
@@ -58,6 +69,7 @@ class ScoreCases:
 
     def _begin(self, engine: Workflow) -> None:
         self.scores.clear()
+        self._masks.clear()
         self._network_seconds, self._images = 0.0, 0
 
     def _start(self, engine: Workflow) -> None:
@@ -77,7 +89,10 @@ class ScoreCases:
             except UNUSABLE as error:
                 self.scans.set_aside(case, error)
                 continue
-            self.scores += self._score_case(case["id"], answer["pred"].cpu().numpy(), truth)
+            mask = answer["pred"].cpu().numpy()
+            self.scores += self._score_case(case["id"], mask, truth)
+            if self.pictures:
+                self._masks[case["id"]] = zlib.compress(mask.tobytes(), level=1)
 
     def _score_case(self, case_id: str, pred: Any, truth: Any) -> list[CaseScores]:
         count = len(self.spec.classes)
@@ -96,6 +111,23 @@ class ScoreCases:
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
         unit = "mm" if self.spec.spacing_mm else "px"
         write_evaluation(self.folder, self.scores, summarise(self.scores, distance_unit=unit), run=run)
+        if self.pictures:
+            self._draw()
+
+    def _draw(self) -> None:
+        """``cases.png``: cases at even steps from the lowest to the highest mean Dice, image, truth, prediction and errors."""
+        dice = {case_id: np.mean([s.dice for s in self.scores if s.case == case_id]) for case_id in self._masks}
+        ranked = sorted(dice, key=lambda case_id: (dice[case_id], case_id))
+        chosen = [ranked[int(i)] for i in np.unique(np.linspace(0, len(ranked) - 1, self.pictures).round())]
+        views = [self._view(case_id, f"Dice {dice[case_id]:.2f}") for case_id in chosen]
+        save_figure(gallery(views, classes=self.spec.classes), self.folder / PICTURE_FILE)
+
+    def _view(self, case_id: str, title: str) -> CaseView:
+        case, count = self._cases[case_id], len(self.spec.classes)
+        truth = read_mask(case["label"], self.spec, image=_first(case["image"]))
+        mask = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(truth.shape)
+        image = read_image(case["image"], self.spec.in_channels)
+        return CaseView(image, class_masks(mask, count), class_masks(truth, count), title)
 
 
 def run_facts(trained: Trained, *, weights: str | Path, dataset: str, split: str, **more: Any) -> dict[str, Any]:
@@ -134,6 +166,10 @@ def labelled(dataset: Dataset, split: str, trained: Trained) -> list[dict[str, A
     if missing := [str(case["id"]) for case in cases if not case.get("label")]:
         raise ValueError(f"{len(missing)} {split} cases have no label to score against, the first is {missing[0]}")
     return cases
+
+
+def _first(source: Any) -> Any:
+    return source[0] if isinstance(source, list) else source
 
 
 def _words(value: str | tuple[str, ...]) -> str:
