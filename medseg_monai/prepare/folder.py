@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medseg_monai.cases import absolute_path, case_names
 from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
 from medseg_monai.leaks import listed
 from medseg_monai.prepare.pairs import LeftOut, Looks, Pair, Progress, core, find_files, match_masks, usable
@@ -132,10 +133,10 @@ def _pairs(files: Sequence[Path], image_root: Path, folders: Mapping[str, Path])
     """Images with a mask in every folder (one per class, or one for all), and what has no partner."""
     gone: list[LeftOut] = []
     mask_of: dict[str, dict[Path, Path]] = {}
-    images = set(files)
+    ids = dict(zip(files, case_names([absolute_path(image) for image in files]), strict=True))
     for name, folder in folders.items():
         masks, others = find_files(folder)
-        masks = [path for path in masks if path not in images]
+        masks = [path for path in masks if path not in ids]
         mask_of[name], orphans = match_masks(files, masks, image_root=image_root, mask_root=folder)
         gone += [(mask, f"no image in {image_root}") for mask in orphans]
         gone += [(path, "not a picture") for path in others]
@@ -146,7 +147,7 @@ def _pairs(files: Sequence[Path], image_root: Path, folders: Mapping[str, Path])
             hint = "; an empty mask says that a class is absent" if len(folders) > 1 else ""
             gone.append((image, f"no mask in {listed(lacking)}{hint}"))
         else:
-            pairs.append(Pair(image, tuple(mask_of[name][image] for name in folders)))
+            pairs.append(Pair(image, tuple(mask_of[name][image] for name in folders), id=ids[image]))
     return pairs, gone
 
 

@@ -182,4 +182,4 @@ def _pairs(raw: Path, folders: tuple[str, str], split: str) -> tuple[list[Pair],
     mask_of, orphans = match_masks(images, masks, image_root=image_root, mask_root=mask_root)
     gone = [(image, f"no mask in {mask_root}") for image in images if image not in mask_of]
     gone += [(mask, f"no image in {image_root}") for mask in orphans]
-    return [Pair(image, (mask,), split) for image, mask in sorted(mask_of.items())], gone
+    return [Pair(image, (mask,), split=split) for image, mask in sorted(mask_of.items())], gone

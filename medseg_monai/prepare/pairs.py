@@ -26,12 +26,14 @@ class Pair:
     """An image with its mask, or its masks in the order of the classes.
 
     Args:
+        id: the case's name; "" for the image's file name without suffix.
         split: the official one, or "" where there is none.
         group: what must not be divided between splits; "" for the case alone.
     """
 
     image: Path
     masks: tuple[Path, ...]
+    id: str = ""
     split: str = ""
     group: str = ""
 

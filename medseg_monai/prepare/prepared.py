@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.cases import absolute_path, case_names
+from medseg_monai.cases import absolute_path
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
 from medseg_monai.leaks import listed, same_content
 from medseg_monai.prepare.pairs import LeftOut, Pair
@@ -41,9 +41,9 @@ def finish(
     two splits with identical content, test keeps its copy before validation, and validation before training.
 
     Raises:
-        ValueError: nothing is left, a group stands in two splits, or the splits cannot be drawn.
+        ValueError: nothing is left, two images have one id, a group stands in two splits, or these cannot be drawn.
     """
-    names = dict(zip(case_names([absolute_path(pair.image) for pair in pairs]), pairs, strict=True))
+    names = _by_id(pairs)
     gone = list(left_out)
     if groups:
         names, missing = _with_groups(names, groups)
@@ -63,6 +63,15 @@ def finish(
     check_dataset(dataset, contents=False)
     _write_left_out(gone, out)
     return Prepared(read_dataset(write_dataset(dataset, out)), tuple(gone))
+
+
+def _by_id(pairs: Sequence[Pair]) -> dict[str, Pair]:
+    names: dict[str, Pair] = {}
+    for pair in pairs:
+        other = names.setdefault(pair.id or pair.image.stem, pair)
+        if other is not pair:
+            raise ValueError(f"{pair.image} and {other.image} have one name; rename or remove one of them")
+    return names
 
 
 def _by_table(names: Mapping[str, Pair], file: Path) -> tuple[dict[str, Pair], list[LeftOut]]:

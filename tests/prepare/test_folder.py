@@ -141,6 +141,20 @@ def test_subfolders_give_ids_that_differ(tmp_path):
     assert [case["id"] for case in every(dataset)] == ["p1/s1", "p2/s1", "p3/s1"]
 
 
+def test_ids_stay_when_the_case_of_the_same_name_is_left_out(tmp_path):
+    for path in ("p1/s1", "p2/s1", "p3/s2", "p4/s3"):
+        save(tmp_path, f"images/{path}.png")
+        save(tmp_path, f"masks/{path}.png", mode="1")
+    (tmp_path / "masks/p2/s1.png").unlink()
+    table = tmp_path / "s.csv"
+    table.write_text("image_id,split\np1/s1,training\np3/s2,validation\np4/s3,test\n")
+    assert [case["id"] for case in every(prepare_folder(tmp_path, tmp_path / "out", splits=table).dataset)] == [
+        "p1/s1",
+        "p3/s2",
+        "p4/s3",
+    ]
+
+
 def test_folders_named_after_splits_are_the_splits(tmp_path):
     for split, names in (("train", "abc"), ("val", "d"), ("test", "ef")):
         save(tmp_path, *(f"images/{split}/{n}.png" for n in names))

@@ -120,6 +120,15 @@ def test_same_picture_in_two_splits_stays_in_test_alone(tmp_path):
     assert "ISIC_0000006.jpg of the test split" in reason
 
 
+def test_one_name_in_two_splits_is_refused(tmp_path):
+    official(tmp_path / "raw", FOLDERS_2017["training"], range(3))
+    official(tmp_path / "raw", FOLDERS_2017["test"], range(2, 4))
+    with pytest.raises(
+        ValueError, match=r"Test_v2_Data/ISIC_0000002.jpg and .*Training_Data/ISIC_0000002.jpg have one name"
+    ):
+        prepare_isic2017(tmp_path / "raw", tmp_path / "out")
+
+
 def test_groups_from_a_table_are_not_divided(tmp_path):
     official(tmp_path / "raw", FOLDERS_2017["training"], range(12))
     rows = "".join(f"ISIC_{i:07d},lesion{i // 2}\n" for i in range(11))
