@@ -62,6 +62,7 @@ class CachedDataset(Dataset[Case]):
         self.seed = seed
         self.cache = DiskCache(cache_dir, max_bytes=max_bytes) if cache_dir else None
         self._settings = _settings_of(load) if cache_dir else ""
+        self._keys: dict[int, str] = {}
         self._memory: dict[int, Case] | None = {} if in_memory else None
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ class CachedDataset(Dataset[Case]):
         """A case after ``load``, from memory, from disk, or made now and kept."""
         if self._memory is not None and index in self._memory:
             return dict(self._memory[index])
-        case = self.load(self.data[index]) if self.cache is None else self._through_disk(self.data[index], self.cache)
+        case = self.load(self.data[index]) if self.cache is None else self._through_disk(index, self.cache)
         if self._memory is not None:
             self._memory[index] = dict(case)
         return case
@@ -102,21 +103,25 @@ class CachedDataset(Dataset[Case]):
     def _load_and_drop(self, index: int) -> None:
         self.loaded(index)
 
-    def _through_disk(self, case: Mapping[Hashable, Any], cache: DiskCache) -> Case:
-        files = _files_of(case)
-        try:
-            contents = [cache.hashes.of(file) for file in files]
-        except OSError:
-            return dict(self.load(case))  # which says what is wrong with the file
-        counts = [len(_listed(case.get("image"))), len(_listed(case.get("label")))]
-        text = json.dumps([self._settings, counts, contents])
-        key = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
-        arrays = cache.get(key)
-        if arrays is None:
-            loaded = dict(self.load(case))
-            cache.put(key, _to_arrays(loaded))
-            return loaded
-        return _from_arrays(case, arrays)
+    def _through_disk(self, index: int, cache: DiskCache) -> Case:
+        case = self.data[index]
+        if index not in self._keys:  # asked once: files are taken not to change under a running training
+            try:
+                self._keys[index] = self._key(case, cache)
+            except OSError:
+                return dict(self.load(case))  # which says what is wrong with the file
+        arrays = cache.get(self._keys[index])
+        if arrays is not None:
+            return _from_arrays(case, arrays)
+        loaded = dict(self.load(case))
+        cache.put(self._keys[index], _to_arrays(loaded))
+        return loaded
+
+    def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
+        images, labels = _listed(case.get("image")), _listed(case.get("label"))
+        contents = [cache.hashes.of(file) for file in images + labels]
+        text = json.dumps([self._settings, len(images), contents])
+        return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
 
 def _settings_of(load: Compose) -> str:
@@ -131,10 +136,6 @@ def _listed(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _files_of(case: Mapping[Hashable, Any]) -> list[Any]:
-    return _listed(case.get("image")) + _listed(case.get("label"))
 
 
 def _to_arrays(case: Mapping[Hashable, Any], prefix: str = "") -> dict[str, Array]:

@@ -105,7 +105,7 @@ class DiskCache:
 
     def path(self, key: str) -> Path:
         """The file of an entry, whether it is there or not."""
-        return self.folder / key[:2] / f"{key}.entry"
+        return self.folder / f"{key[:2]}/{key}.entry"
 
     def get(self, key: str) -> dict[str, Array] | None:
         """The arrays of an entry (writable, the caller's own); None if there is none. A damaged one is

@@ -4,10 +4,11 @@ table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from medseg_monai.readers import Array
 from medseg_monai.spec import Intensity
@@ -37,32 +38,20 @@ def value_window(image: Array, intensity: Intensity) -> Array:
     return window
 
 
-def per_channel(values: Sequence[float], channels: int) -> Array:
-    """One value for all channels, or one each (the spec has checked which), as (C,) float32."""
-    return np.broadcast_to(np.asarray(values, dtype=np.float32), (channels,))
+@lru_cache(maxsize=64)
+def mean_and_std(intensity: Intensity, channels: int) -> tuple[Array, Array]:
+    """Each as (C,) float32; a single number holds for all channels."""
+    ones = np.ones(channels, np.float32)
+    return ones * np.asarray(intensity.mean, np.float32), ones * np.asarray(intensity.std, np.float32)
 
 
-def unit_values(image: Array, window: Array, *, gamma: float = 1.0) -> Array:
-    """uint8 or uint16 (C, W, H) to float32: the window to 0..1, clipped, then ``value ** gamma``."""
-    return _look_up(image, _unit_table(image.dtype, window, gamma))
+def unit_values(image: Tensor, window: Tensor) -> Tensor:
+    """uint8 or uint16 (C, W, H) to float32: the window to 0..1, clipped."""
+    low, high = window[:, :1, None], window[:, 1:, None]
+    return image.float().sub_(low).div_(high - low).clamp_(0, 1)
 
 
-def normalised(image: Array, window: Array, intensity: Intensity) -> Array:
+def normalised(image: Tensor, window: Tensor, intensity: Intensity) -> Tensor:
     """uint8 or uint16 (C, W, H) to the network's float32: (unit value - mean) / std."""
-    mean, std = per_channel(intensity.mean, len(image)), per_channel(intensity.std, len(image))
-    return _look_up(image, (_unit_table(image.dtype, window, 1.0) - mean[:, None]) / std[:, None])
-
-
-def _unit_table(dtype: np.dtype[Any], window: Array, gamma: float) -> Array:
-    """(C, levels) float32: what each stored value becomes."""
-    levels = np.arange(np.iinfo(dtype).max + 1, dtype=np.float32)
-    low, high = window[:, :1], window[:, 1:]
-    table: Array = np.clip((levels - low) / (high - low), 0, 1)
-    return table if gamma == 1.0 else table ** np.float32(gamma)
-
-
-def _look_up(image: Array, table: Array) -> Array:
-    out = np.empty(image.shape, np.float32)
-    for values, plane, row in zip(out, image, table, strict=True):
-        np.take(row, plane, out=values, mode="clip")  # all levels are in the table: clip spares the check
-    return out
+    mean, std = (torch.from_numpy(values)[:, None, None] for values in mean_and_std(intensity, len(image)))
+    return unit_values(image, window).sub_(mean).div_(std)

@@ -95,9 +95,7 @@ class LoadPhotod(MapTransform):
         image_key, *label_keys = self.keys
         source = case[image_key]
         if not isinstance(source, str | Path | list | tuple):
-            raise TypeError(
-                f"{image_key!r} holds a {type(source).__name__}; a path or a list of paths is loaded"
-            )
+            raise TypeError(f"{image_key!r} holds a {type(source).__name__}; a path or a list of paths is loaded")
         header = read_header(source[0] if isinstance(source, list | tuple) else source)
         box = content_box(header.size, self.spec)
         image = read_image(source, self.spec.in_channels, size=(box.width, box.height))
@@ -180,14 +178,11 @@ class NormalisePhotod(MapTransform):
         """Needs the ``image_meta_dict`` that `load` adds."""
         case = dict(data)
         for key in self.keys:
-            window = case[f"{key}_meta_dict"]["window"].numpy()
-            case[key] = torch.from_numpy(normalised(case[key].numpy(), window, self.spec.intensity))
+            case[key] = normalised(case[key], case[f"{key}_meta_dict"]["window"], self.spec.intensity)
         return case
 
 
-def load(
-    spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network"
-) -> Pipeline:
+def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:
     """Decode and resize: the half that is the same every time and can be cached; see `LoadPhotod`."""
     return Pipeline([LoadPhotod(keys, spec=spec, label_size=label_size)])
 
@@ -216,6 +211,4 @@ def load_and_augment(
     spec: DatasetSpec, *, strength: float | str | Augmentation = 1.0, keys: Sequence[str] = ("image", "label")
 ) -> Pipeline:
     """`load` and `augment` in one, for a loop without a cache."""
-    return Pipeline(
-        [*load(spec, keys=keys).transforms, *augment(spec, strength=strength, keys=keys).transforms]
-    )
+    return Pipeline([*load(spec, keys=keys).transforms, *augment(spec, strength=strength, keys=keys).transforms])

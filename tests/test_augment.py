@@ -13,18 +13,23 @@ from medseg_monai.augment import Augmentation, AugmentPhotod, Drawn, draw
 from medseg_monai.spec import DatasetSpec, Intensity
 
 UNIT = Intensity("uint8", mean=(0,), std=(1,))
-WINDOW = np.array([[0, 255]] * 3, np.float32)
+WINDOW = torch.tensor([[0.0, 255.0]] * 3)
 RGB = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(12, 8), intensity=UNIT)
 
 
-def change(linear=((1, 0), (0, 1)), offset=(0, 0), gamma=1.0, colour=None, light=None, channels=3):
+def change(linear=((1, 0), (0, 1)), offset=(0, 0), bend=0.0, colour=None, light=None, channels=3):
     return Drawn(
         linear=np.asarray(linear, float),
         offset=np.asarray(offset, float),
-        gamma=gamma,
+        bend=bend,
         colour=np.eye(channels) if colour is None else np.asarray(colour, float),
         light=np.zeros(channels) if light is None else np.asarray(light, float),
     )
+
+
+def apply(drawn, image, label, window, intensity):
+    """`Drawn.apply` of NumPy arrays."""
+    return drawn.apply(torch.from_numpy(image), None if label is None else torch.from_numpy(label), window, intensity)
 
 
 @pytest.fixture
@@ -47,14 +52,14 @@ def label(image):
     ],
 )
 def test_mirrors_on_unequal_axes(image, label, linear, expected):
-    moved, moved_label = change(linear).apply(image, label, WINDOW, UNIT)
+    moved, moved_label = apply(change(linear), image, label, WINDOW, UNIT)
     np.testing.assert_allclose(moved * 255, expected(image), atol=0.02)
     np.testing.assert_array_equal(moved_label, expected(label))
 
 
 def test_shift_by_whole_pixels(image, label):
     """Output (x, y) takes input (x + 2, y + 3); beyond the edge the mirror image."""
-    moved, moved_label = change(offset=(2, 3)).apply(image, label, WINDOW, UNIT)
+    moved, moved_label = apply(change(offset=(2, 3)), image, label, WINDOW, UNIT)
     np.testing.assert_allclose(moved[:, :10, :5] * 255, image[:, 2:, 3:], atol=0.02)
     np.testing.assert_array_equal(moved_label[:, :10, :5], label[:, 2:, 3:])
     np.testing.assert_allclose(moved[:, 10, :5] * 255, image[:, 11, 3:], atol=0.02)
@@ -63,7 +68,7 @@ def test_shift_by_whole_pixels(image, label):
 
 def test_quarter_turn_of_a_square():
     image = np.random.default_rng(1).integers(0, 256, (3, 6, 6), dtype=np.uint8)
-    moved, _ = change(((0, 1), (-1, 0))).apply(image, None, WINDOW, UNIT)
+    moved, _ = apply(change(((0, 1), (-1, 0))), image, None, WINDOW, UNIT)
     expected = np.array([[[image[c, y, 5 - x] for y in range(6)] for x in range(6)] for c in range(3)])
     np.testing.assert_allclose(moved * 255, expected, atol=0.02)
 
@@ -75,7 +80,7 @@ def test_warp_as_scipy_does_it(seed):
     rng = np.random.default_rng(seed)
     image = ndimage.gaussian_filter(rng.uniform(0, 255, (1, 40, 24)), (0, 2, 2)).astype(np.uint8)
     drawn = draw(rng, Augmentation(warp_probability=1, colour_probability=0), size=(40, 24), channels=1)
-    moved, _ = drawn.apply(image, None, WINDOW[:1], UNIT)
+    moved, _ = apply(drawn, image, None, WINDOW[:1], UNIT)
     centre = np.array([19.5, 11.5])
     offset = centre + drawn.offset - drawn.linear @ centre
     expected = ndimage.affine_transform(image[0].astype(float), drawn.linear, offset, order=1, mode="reflect")
@@ -90,7 +95,7 @@ def test_labels_move_with_the_image_and_are_never_interpolated(seed, classes):
     label = ((x - 25) ** 2 / 300 + (y - 15) ** 2 / 100 < 1).astype(np.uint8)[None] * classes
     image = (label * (200 // classes)).astype(np.uint8)
     drawn = draw(rng, Augmentation(colour_probability=0), size=(60, 40), channels=1)
-    moved, moved_label = drawn.apply(image, label, WINDOW[:1], UNIT)
+    moved, moved_label = apply(drawn, image, label, WINDOW[:1], UNIT)
     assert set(moved_label.unique().tolist()) <= {0, classes}
     bright = moved * 255 > 100 * (200 // classes * classes) / 200
     assert (bright != (moved_label > 0)).float().mean() < 0.01
@@ -98,35 +103,31 @@ def test_labels_move_with_the_image_and_are_never_interpolated(seed, classes):
 
 def test_several_labels_move_alike(image):
     labels = np.stack([image[0] > 200, image[0] > 100]).astype(np.uint8)
-    _, moved = change(((0.9, 0.2), (-0.2, 0.9)), (1, 0.5)).apply(image, labels, WINDOW, UNIT)
+    _, moved = apply(change(((0.9, 0.2), (-0.2, 0.9)), (1, 0.5)), image, labels, WINDOW, UNIT)
     assert (moved[0] <= moved[1]).all()
 
 
-def test_gamma_brightness_contrast_by_hand():
+def test_bend_brightness_contrast_by_hand():
     image = np.full((1, 4, 4), 51, np.uint8)  # 0.2
-    out, _ = change(gamma=2, colour=[[1.5]], light=[0.1], channels=1).apply(image, None, WINDOW[:1], UNIT)
-    np.testing.assert_allclose(out, 1.5 * 0.04 + 0.1, atol=1e-6)
+    out, _ = apply(change(bend=0.5, colour=[[1.5]], light=[0.1], channels=1), image, None, WINDOW[:1], UNIT)
+    np.testing.assert_allclose(out, 1.5 * (0.2 + 0.5 * 0.2 * 0.8) + 0.1, atol=1e-6)
 
 
 def test_values_stay_in_range_and_are_normalised():
     image = np.array([0, 128, 255, 255], np.uint8).reshape(1, 2, 2).repeat(3, axis=0)
     intensity = Intensity("uint8", mean=(0.5, 0.4, 0.3), std=(0.5, 0.2, 0.1))
-    out, _ = change(colour=3 * np.eye(3), light=[-1.0] * 3).apply(image, None, WINDOW, intensity)
+    out, _ = apply(change(colour=3 * np.eye(3), light=[-1.0] * 3), image, None, WINDOW, intensity)
     np.testing.assert_allclose(out[:, 0, 0], [-1, -2, -3], atol=1e-5)  # clipped to 0
     np.testing.assert_allclose(out[:, 1, 1], [1, 3, 7], atol=1e-5)  # clipped to 1
 
 
 def drawn_colours(augmentation, count=200, channels=3):
-    return [
-        draw(np.random.default_rng(n), augmentation, size=(8, 8), channels=channels) for n in range(count)
-    ]
+    return [draw(np.random.default_rng(n), augmentation, size=(8, 8), channels=channels) for n in range(count)]
 
 
 def test_grey_stays_grey_under_hue_and_saturation():
     only = Augmentation.of("off").scaled(1)
-    coloured = Augmentation(
-        **{**vars(only), "hue_degrees": 30.0, "saturation": 0.5, "colour_probability": 1.0}
-    )
+    coloured = Augmentation(**{**vars(only), "hue_degrees": 30.0, "saturation": 0.5, "colour_probability": 1.0})
     for drawn in drawn_colours(coloured):
         np.testing.assert_allclose(drawn.colour @ [0.4, 0.4, 0.4] + drawn.light, 0.4, atol=1e-6)
 
@@ -155,9 +156,7 @@ def test_ranges_are_kept():
     assert 25 < max(np.abs(angles)) <= 30
 
 
-@pytest.mark.parametrize(
-    ("field", "mirrored"), [("flip_x", ((-1, 0), (0, 1))), ("flip_y", ((1, 0), (0, -1)))]
-)
+@pytest.mark.parametrize(("field", "mirrored"), [("flip_x", ((-1, 0), (0, 1))), ("flip_y", ((1, 0), (0, -1)))])
 def test_probability_of_a_flip(field, mirrored):
     off = vars(Augmentation.of("off"))
     drawn = drawn_colours(Augmentation(**{**off, field: 0.3}), count=1000)
@@ -166,9 +165,7 @@ def test_probability_of_a_flip(field, mirrored):
 
 
 def test_upright_never_mirrors():
-    assert all(
-        np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn_colours(Augmentation.of("upright"))
-    )
+    assert all(np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn_colours(Augmentation.of("upright")))
 
 
 def test_strength_scales_ranges():
@@ -194,7 +191,7 @@ def test_wrong_strengths(make, message):
 
 
 def loaded_case(image, label=None, **more):
-    case = {"image": torch.from_numpy(image), "image_meta_dict": {"window": torch.from_numpy(WINDOW)}, **more}
+    case = {"image": torch.from_numpy(image), "image_meta_dict": {"window": WINDOW}, **more}
     return case if label is None else {**case, "label": torch.from_numpy(label)}
 
 
@@ -226,7 +223,7 @@ def test_input_is_left_alone(image, label):
 
 def test_sixteen_bits_are_augmented_in_full_precision():
     values = np.arange(1000, 1096, dtype=np.uint16).reshape(1, 12, 8)
-    window = np.array([[1000, 1095]], np.float32)
-    out, _ = change(((-1, 0), (0, 1)), channels=1).apply(values, None, window, UNIT)
+    window = torch.tensor([[1000.0, 1095.0]])
+    out, _ = apply(change(((-1, 0), (0, 1)), channels=1), values, None, window, UNIT)
     np.testing.assert_allclose(out[0], (values[0, ::-1] - 1000.0) / 95, atol=1e-4)
     assert len(out.unique()) == 96
