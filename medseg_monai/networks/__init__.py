@@ -4,6 +4,7 @@ All take (B, in_channels, *S) of any size and return logits (B, out_channels, *S
 ``[main, auxiliary, ...]`` where the network has several heads.
 """
 
+from medseg_monai.networks.unet import UNet
 from medseg_monai.networks.unetpp import UNetPlusPlus
 
-__all__ = ["UNetPlusPlus"]
+__all__ = ["UNet", "UNetPlusPlus"]

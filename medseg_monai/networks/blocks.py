@@ -20,19 +20,28 @@ _NORMS: dict[tuple[str, int], type[nn.Module]] = {
 
 
 def check_arguments(
-    network: str, *, features: Sequence[int], spatial_dims: int, norm: str = "batch", least: int = 2
+    network: str,
+    *,
+    features: Sequence[int],
+    stem_stride: int = 1,
+    norm: str = "batch",
+    spatial_dims: int = 2,
+    least: int = 2,
 ) -> None:
-    """Raise a ValueError for widths, dimensions or a norm that `network` cannot have.
+    """Raise a ValueError for arguments that `network` cannot have.
 
     Args:
         network: its name, for the message.
         features: channels per level.
-        spatial_dims: 2 or 3.
+        stem_stride: 1 or 2.
         norm: ``batch`` or ``instance``.
+        spatial_dims: 2 or 3.
         least: fewest levels that make sense.
     """
     if len(features) < least or any(not isinstance(width, int) or width < 1 for width in features):
         raise ValueError(f"{network}: features needs at least {least} positive whole numbers, not {features!r}")
+    if stem_stride not in (1, 2):
+        raise ValueError(f"{network}: stem_stride is 1 or 2, not {stem_stride!r}")
     if spatial_dims not in _CONVOLUTIONS:
         raise ValueError(f"{network}: spatial_dims is 2 or 3, not {spatial_dims!r}")
     if (norm, spatial_dims) not in _NORMS:
@@ -129,3 +138,20 @@ def resize_linear(x: Tensor, size: list[int]) -> Tensor:
     if x.dim() == 5:
         return F.interpolate(x, size=size, mode="trilinear", align_corners=False)
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def crop(x: Tensor, size: list[int]) -> Tensor:
+    """The first `size` rows, columns (and slices) of `x`: what was added to round a size up lies on the far sides."""
+    for axis, length in enumerate(size):
+        x = x.narrow(axis + 2, 0, length)
+    return x
+
+
+def to_image_size(logits: Tensor, stride: int, size: list[int]) -> Tensor:
+    """Logits whose pixel is `stride` pixels of the image, at the image's `size`.
+
+    They are enlarged by exactly `stride`, then cropped, so that they lie where they were computed at sizes that it does not divide.
+    """
+    if stride == 1:
+        return logits
+    return crop(resize_linear(logits, [length * stride for length in logits.shape[2:]]), size)

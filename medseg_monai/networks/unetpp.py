@@ -22,14 +22,15 @@ weights, as in that code; the heads' logits are averaged, not their probabilitie
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, resize_linear
-from medseg_monai.networks.encoders import PlainEncoder
+from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, to_image_size
+from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
 
 
 class NestedNode(nn.Module):
@@ -63,6 +64,7 @@ class UNetPlusPlus(nn.Module):
     In training with deep supervision, a list of logits: the deepest head X^{0,L} first (the main one), then X^{0,1} ... X^{0,L-1}.
     Otherwise one tensor. In eval mode that is, as the paper names them, the *accurate mode* (mean of all heads) or, in a network
     made with `inference_depth` or by :meth:`pruned`, the *fast mode* of that depth (its one head, without the nodes it does not need).
+    The modules `bottleneck` and `last_stage` pass on X^{L,0} and X^{0,L}, for explanations.
     Shape: (B, in_channels, *S) -> (B, out_channels, *S), S of any size.
 
     Args:
@@ -70,14 +72,19 @@ class UNetPlusPlus(nn.Module):
         out_channels: channels of the logits.
         features: channels per row, fine to coarse; their number less one is the depth L.
         deep_supervision: a head on each of X^{0,1} ... X^{0,L}; else on X^{0,L} alone.
-        inference_depth: build only what the head X^{0,inference_depth} needs, 1 to L; weights of the whole network load into it.
+        inference_depth: build only what the head X^{0,inference_depth} needs, 1 to L; the weights of a whole network, trained with
+            deep supervision, load into it.
+        encoder: ``plain`` or a timm model such as ``resnet34``, whose maps are the first column; the nodes keep `features`. The logits,
+            at its finest stride, are upsampled bilinearly, and L is at most its number of maps less one.
+        pretrained: timm's ImageNet weights in the encoder.
+        weights_file: the file with these, instead of the download.
         stem_stride: 2 lets the first convolution halve the size and upsamples the logits bilinearly: about a quarter of the cost
             and coarser outlines (departure from the paper).
         norm: ``batch`` or ``instance``.
         spatial_dims: 2 or 3.
 
     Raises:
-        ValueError: `features`, `inference_depth`, `stem_stride`, `norm` or `spatial_dims` out of range.
+        ValueError: an argument out of range.
 
     >>> network = UNetPlusPlus(3, 1, features=(4, 8, 16)).eval()
     >>> network(torch.zeros(2, 3, 37, 50)).shape
@@ -94,71 +101,83 @@ class UNetPlusPlus(nn.Module):
         features: Sequence[int] = (32, 64, 128, 256, 512),
         deep_supervision: bool = True,
         inference_depth: int | None = None,
+        encoder: str = "plain",
+        pretrained: bool = False,
+        weights_file: str | Path | None = None,
         stem_stride: int = 1,
         norm: str = "batch",
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        check_arguments("UNetPlusPlus", features=features, spatial_dims=spatial_dims, norm=norm)
+        check_arguments(
+            "UNetPlusPlus", features=features, stem_stride=stem_stride, spatial_dims=spatial_dims, norm=norm
+        )
         self._arguments: dict[str, Any] = {
             "in_channels": in_channels,
             "out_channels": out_channels,
             "features": tuple(features),
             "deep_supervision": deep_supervision,
+            "encoder": encoder,
             "stem_stride": stem_stride,
             "norm": norm,
             "spatial_dims": spatial_dims,
         }
-        depth = _checked_depth(inference_depth, len(features) - 1, deep_supervision)
-        if stem_stride not in (1, 2):
-            raise ValueError(f"UNetPlusPlus: stem_stride is 1 or 2, not {stem_stride!r}")
-        self.encoder = PlainEncoder(
-            in_channels, features[: depth + 1], stem_stride=stem_stride, norm=norm, spatial_dims=spatial_dims
+        levels = len(features) if inference_depth is None else inference_depth + 1
+        self.encoder = choose_encoder(
+            encoder,
+            in_channels,
+            lambda: PlainEncoder(
+                in_channels, features[:levels], stem_stride=stem_stride, norm=norm, spatial_dims=spatial_dims
+            ),
+            levels=levels,
+            pretrained=pretrained,
+            weights_file=weights_file,
+            spatial_dims=spatial_dims,
         )
-        self.upsample_logits = self.encoder.stem_stride != 1
-        widths = self.encoder.channels
+        self.stride = self.encoder.strides[0]
+        depth = len(self.encoder.channels) - 1
+        if inference_depth is not None and inference_depth != depth:
+            raise ValueError(f"UNetPlusPlus: inference_depth is 1 to {depth}, not {inference_depth!r}")
+        self.bottleneck = nn.Identity()
         self.places = [(row, column) for column in range(1, depth + 1) for row in range(depth - column + 1)]
         self.nodes = nn.ModuleDict(
-            {
-                f"x_{row}_{column}": NestedNode(
-                    skip_channels=column * widths[row],
-                    below_channels=widths[row + 1],
-                    out_channels=widths[row],
-                    norm=norm,
-                    spatial_dims=spatial_dims,
-                )
-                for row, column in self.places
-            }
+            {f"x_{row}_{column}": self._node(row, column, features, norm, spatial_dims) for row, column in self.places}
         )
+        self.last_stage = nn.Identity()
         every_head = deep_supervision and inference_depth is None
         self.headed = [depth, *range(1, depth)] if every_head else [depth]
         self.heads = nn.ModuleDict(
-            {
-                f"x_0_{column}": convolution(
-                    widths[0], out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims
-                )
-                for column in self.headed
-            }
+            {f"x_0_{column}": _head(features[0], out_channels, spatial_dims) for column in self.headed}
         )
         if inference_depth is not None:
             self.register_load_state_dict_pre_hook(_drop_unneeded)  # type: ignore[no-untyped-call]
+
+    def _node(self, row: int, column: int, features: Sequence[int], norm: str, spatial_dims: int) -> NestedNode:
+        """X^{row,column}; the first column holds the encoder's maps, which may be wider than the nodes."""
+        maps = self.encoder.channels
+        return NestedNode(
+            skip_channels=maps[row] + (column - 1) * features[row],
+            below_channels=maps[row + 1] if column == 1 else features[row + 1],
+            out_channels=features[row],
+            norm=norm,
+            spatial_dims=spatial_dims,
+        )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits at the size of `x`; a list of them in training with deep supervision."""
         size = list(x.shape[2:])
         rows = [[level] for level in self.encoder(x)]
+        rows[-1][0] = self.bottleneck(rows[-1][0])
         for index, node in enumerate(self.nodes.values()):
             row, column = self.places[index]
             rows[row].append(node(rows[row], rows[row + 1][column - 1]))
+        rows[0][-1] = self.last_stage(rows[0][-1])
         logits: list[Tensor] = []
         for index, head in enumerate(self.heads.values()):
             logits.append(head(rows[0][self.headed[index]]))
         if self.training and len(logits) > 1:
-            return [self._at(each, size) for each in logits]
-        return self._at(_mean(logits), size)
-
-    def _at(self, logits: Tensor, size: list[int]) -> Tensor:
-        return resize_linear(logits, size) if self.upsample_logits else logits
+            return [to_image_size(each, self.stride, size) for each in logits]
+        return to_image_size(_mean(logits), self.stride, size)
 
     def pruned(self, depth: int) -> UNetPlusPlus:
         """The fast mode of `depth`: a smaller network with copies of these weights, whose one head is X^{0,depth}.
@@ -177,22 +196,11 @@ def _mean(tensors: list[Tensor]) -> Tensor:
     total = tensors[0]
     for tensor in tensors[1:]:
         total = total + tensor
-    return total / len(tensors)
+    return total / len(tensors) if len(tensors) > 1 else total
 
 
-def _checked_depth(inference_depth: int | None, depth: int, deep_supervision: bool) -> int:
-    """The depth to build.
-
-    Raises:
-        ValueError: no such head, or no trained one.
-    """
-    if inference_depth is None:
-        return depth
-    if inference_depth not in range(1, depth + 1):
-        raise ValueError(f"UNetPlusPlus: inference_depth is 1 to {depth}, not {inference_depth!r}")
-    if inference_depth != depth and not deep_supervision:
-        raise ValueError(f"UNetPlusPlus: without deep_supervision inference_depth is {depth}, not {inference_depth}")
-    return inference_depth
+def _head(features: int, out_channels: int, spatial_dims: int) -> nn.Module:
+    return convolution(features, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
 
 
 def _drop_unneeded(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:

@@ -108,7 +108,7 @@ def test_half_stem_works_at_half_resolution():
         ({"features": (32,)}, "at least 2"),
         ({"features": (32, 0)}, "positive"),
         ({"inference_depth": 5}, "1 to 4, not 5"),
-        ({"inference_depth": 2, "deep_supervision": False}, "without deep_supervision"),
+        ({"inference_depth": 0}, "1 to 4, not 0"),
         ({"stem_stride": 3}, "1 or 2, not 3"),
         ({"spatial_dims": 1}, "2 or 3, not 1"),
         ({"norm": "layer"}, "'batch' or 'instance'"),

@@ -1,0 +1,122 @@
+"""U-Net: a contracting path, an expanding path, and skips between them at every level (Fig. 1).
+
+Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015, arXiv:1505.04597.
+
+```
+64 ────────────────────────────> cat -> 64 -> head
+ ↘ 128 ───────────────────> cat -> 128 ↗
+    ↘ 256 ───────────> cat -> 256 ↗            ↘ max pooling by 2, ↗ transposed convolution by 2
+       ↘ 512 ────> cat -> 512 ↗
+          ↘ 1024 (bottleneck) ↗
+```
+
+Departures: convolutions are padded, so that the logits have the image's size; batch norm after every 3x3 convolution; no dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, crop, to_image_size
+from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
+
+PUBLISHED_FEATURES = (64, 128, 256, 512, 1024)
+ENCODER_FEATURES = (32, 64, 128, 256, 512)  # beside an encoder that starts at half or quarter size, narrower ones do
+
+
+class Up(nn.Module):
+    """A step up: transposed convolution by 2, the skip beside it, two convolutions.
+
+    Shape: below (B, below_channels, *ceil(S / 2)), skip (B, skip_channels, *S) -> (B, out_channels, *S).
+    """
+
+    def __init__(
+        self, below_channels: int, skip_channels: int, out_channels: int, *, norm: str, spatial_dims: int
+    ) -> None:
+        super().__init__()
+        transposed = nn.ConvTranspose3d if spatial_dims == 3 else nn.ConvTranspose2d
+        self.up = transposed(below_channels, out_channels, kernel_size=2, stride=2)
+        self.convs = DoubleConv(skip_channels + out_channels, out_channels, norm=norm, spatial_dims=spatial_dims)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Features at the skip's size."""
+        up = crop(self.up(below), list(skip.shape[2:]))
+        features: Tensor = self.convs(torch.cat([skip, up], dim=1))
+        return features
+
+
+class UNet(nn.Module):
+    """U-Net.
+
+    The modules `bottleneck` and `last_stage` pass on the deepest features and those that the logits are made of, for explanations.
+    Shape: (B, in_channels, *S) -> (B, out_channels, *S), S of any size.
+
+    Args:
+        in_channels: channels of the image.
+        out_channels: channels of the logits.
+        features: channels per level, fine to coarse. By default 64 to 1024 as published, with a timm encoder 32 to 256 (these have
+            their own channels on the way down and `features` only on the way up: the coarsest is not used, nor those beyond its levels).
+        encoder: ``plain`` or a timm model such as ``resnet34``; its logits, at its finest stride, are upsampled bilinearly.
+        pretrained: timm's ImageNet weights in the encoder.
+        weights_file: the file with these, instead of the download.
+        stem_stride: 2 lets the first convolution halve the size and upsamples the logits bilinearly: about a quarter of the cost
+            and coarser outlines (departure from the paper).
+        norm: ``batch`` or ``instance``.
+        spatial_dims: 2 or 3.
+
+    Raises:
+        ValueError: an argument out of range.
+
+    >>> network = UNet(1, 4, features=(4, 8, 16)).eval()
+    >>> network(torch.zeros(2, 1, 37, 50)).shape
+    torch.Size([2, 4, 37, 50])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        features: Sequence[int] | None = None,
+        encoder: str = "plain",
+        pretrained: bool = False,
+        weights_file: str | Path | None = None,
+        stem_stride: int = 1,
+        norm: str = "batch",
+        spatial_dims: int = 2,
+    ) -> None:
+        super().__init__()
+        widths = features or (PUBLISHED_FEATURES if encoder == "plain" else ENCODER_FEATURES)
+        check_arguments("UNet", features=widths, stem_stride=stem_stride, spatial_dims=spatial_dims, norm=norm)
+        self.encoder = choose_encoder(
+            encoder,
+            in_channels,
+            lambda: PlainEncoder(in_channels, widths, stem_stride=stem_stride, norm=norm, spatial_dims=spatial_dims),
+            levels=len(widths),
+            pretrained=pretrained,
+            weights_file=weights_file,
+            spatial_dims=spatial_dims,
+        )
+        channels = self.encoder.channels
+        self.stride = self.encoder.strides[0]
+        self.bottleneck = nn.Identity()
+        self.decoder = nn.ModuleList()
+        below = channels[-1]
+        for level in reversed(range(len(channels) - 1)):
+            self.decoder.append(Up(below, channels[level], widths[level], norm=norm, spatial_dims=spatial_dims))
+            below = widths[level]
+        self.last_stage = nn.Identity()
+        self.head = convolution(below, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits at the size of `x`."""
+        maps = self.encoder(x)
+        features = self.bottleneck(maps[-1])
+        for index, up in enumerate(self.decoder):
+            features = up(features, maps[len(maps) - 2 - index])
+        logits: Tensor = self.head(self.last_stage(features))
+        return to_image_size(logits, self.stride, list(x.shape[2:]))
