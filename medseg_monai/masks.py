@@ -63,10 +63,8 @@ def read_mask(
     if len({plane.shape for plane in planes}) > 1:
         sizes = ", ".join(f"{p} {a.shape[1]}x{a.shape[0]}" for p, a in zip(paths, planes, strict=True))
         raise ValueError(f"the masks of one case differ in size: {sizes}")
-    label = np.stack([plane.T for plane in planes])
-    if spec.task == "multiclass" and len(planes) > 1:
-        label = _merge_classes(label, paths)
-    return np.ascontiguousarray(label)
+    label: Array = planes[0].T[None] if len(planes) == 1 else np.stack([plane.T for plane in planes])
+    return _merge_classes(label, paths) if spec.task == "multiclass" and len(planes) > 1 else label
 
 
 def _merge_classes(label: Array, paths: Sequence[PathLike]) -> Array:
@@ -120,19 +118,18 @@ def _two_levels(array: Array, path: PathLike, lossy: bool) -> Array:
     """Which pixels are foreground, as bool; the rules stand at the top of this file."""
     if array.dtype == bool:
         return array
-    levels = np.unique(array) if array.dtype != np.uint8 else np.flatnonzero(np.bincount(array.ravel()))
-    if len(levels) == 1 or (len(levels) == 2 and levels[0] == 0):
-        return np.greater(array, 0)
+    foreground: Array = array > 0
+    if np.count_nonzero(foreground) == np.count_nonzero(array == max(1, array.max())):
+        return foreground  # 0 and one other level, or one level alone
+    levels = np.unique(array)
     few = len(levels) <= 3 and not lossy
     if few or levels[-1] < 128 or not _is_blurred(array):
         raise ValueError(
             f"{path}: a binary mask has background 0 and one other level, "
             f"this has {len(levels)} grey levels ({_listed(levels)}); threshold it first"
         )
-    warnings.warn(
-        f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half", stacklevel=4
-    )
-    foreground: Array = array > levels[-1] / 2
+    warnings.warn(f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half", stacklevel=4)
+    foreground = array > levels[-1] / 2
     return foreground
 
 
@@ -194,9 +191,7 @@ def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:
     """
     file = Path(path)
     if mask.ndim != 3 or len(mask) != spec.label_channels:
-        raise ValueError(
-            f"{file}: a mask of shape {mask.shape} came, ({spec.label_channels}, W, H) is written"
-        )
+        raise ValueError(f"{file}: a mask of shape {mask.shape} came, ({spec.label_channels}, W, H) is written")
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file}: masks are written as .png; other formats blur or lose them")
     if spec.task == "multiclass":

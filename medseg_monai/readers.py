@@ -83,16 +83,12 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
     except PermissionError:
         raise ValueError(f"{file}: may not be read; check its permissions") from None
     except (OSError, SyntaxError, EOFError, struct.error) as error:
-        raise ValueError(
-            f"{file}: is damaged or cut short ({error}); copy it again from its source"
-        ) from None
+        raise ValueError(f"{file}: is damaged or cut short ({error}); copy it again from its source") from None
 
 
 def _check_size(file: Path, size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(
-            f"{file}: is {size[0]}x{size[1]}, more than {MAX_PIXELS // 10**6} megapixels; reduce it first"
-        )
+        raise ValueError(f"{file}: is {size[0]}x{size[1]}, more than {MAX_PIXELS // 10**6} megapixels; reduce it first")
     if min(size) < MIN_SIDE:
         raise ValueError(f"{file}: is {size[0]}x{size[1]}; at least {MIN_SIDE} pixels a side are needed")
 
@@ -129,9 +125,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError(
-                f"grey values reach from {values.min()} to {values.max()}: at most 16 bits are read"
-            )
+            raise ValueError(f"grey values reach from {values.min()} to {values.max()}: at most 16 bits are read")
         return Image.fromarray(values.astype(np.float32))
     if image.mode == "F":
         raise ValueError("holds floating-point pixels; store it as 8- or 16-bit grey")
@@ -171,9 +165,7 @@ def _to_channels(array: Array, channels: int) -> Array | None:
     return planes
 
 
-def read_image(
-    path: PathLike | Sequence[PathLike], channels: int, *, size: tuple[int, int] | None = None
-) -> Array:
+def read_image(path: PathLike | Sequence[PathLike], channels: int, *, size: tuple[int, int] | None = None) -> Array:
     """A photograph, upright, as (channels, W, H), uint8 or (16-bit grey files) uint16.
 
     A grey picture is repeated for three channels, a colour picture becomes its luminance for one.
@@ -184,8 +176,8 @@ def read_image(
         channels: how many channels are wanted.
         size: (width, height) to resize to, each output pixel being the weighted mean of the input it covers
             (triangle filter, half-pixel centres). A JPEG at least four times as large is then decoded at a
-            half, quarter or eighth of its size, which is faster by about the same factor and changes the
-            result by about one grey level.
+            half, quarter or eighth of its size, which is faster and changes the result by less than half a
+            grey level on average.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing or unusable, or has other channels than wanted.

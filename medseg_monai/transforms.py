@@ -115,7 +115,7 @@ class LoadPhotod(MapTransform):
     def _label(self, source: Any, header: PhotoHeader, box: Box) -> Array:
         label = read_mask(source, self.spec, image=header)
         if self.label_size == "native":
-            return label
+            return np.ascontiguousarray(label)
         return _place(_resize_label(label, (box.width, box.height), self.spec), box, self.spec)
 
 
@@ -138,7 +138,7 @@ def _settings(spec: DatasetSpec, keys: Sequence[Hashable], label_size: LabelSize
 def _place(array: Array, box: Box, spec: DatasetSpec) -> Array:
     """(C, w, h) content on a canvas of 0 of the network's size."""
     if spec.size is None or array.shape[1:] == tuple(spec.size):
-        return array
+        return np.ascontiguousarray(array)
     canvas = np.zeros((len(array), *spec.size), array.dtype)
     canvas[:, box.x : box.x + box.width, box.y : box.y + box.height] = array
     return canvas
@@ -161,8 +161,9 @@ def _coverage(plane: Array, size: tuple[int, int]) -> Array:
     With the weights that images are resized with. Pillow's BOX would count whole pixels by their centres,
     and so shift outlines at ratios that are no whole numbers.
     """
-    picture = Image.fromarray(plane.astype(np.uint8) * 255)  # its rows are our x: size is given as (h, w)
-    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    picture = Image.fromarray(plane.T.astype(np.uint8) * 255)  # in Pillow's order, (h, w): that is how masks lie
+    covered: Array = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).T
+    return covered
 
 
 class NormalisePhotod(MapTransform):
