@@ -1,5 +1,4 @@
-"""Random changes to a photograph and its label: drawn first (`draw`), then applied (`Drawn.apply`), hence
-replayable.
+"""Random changes to a photograph and its label: drawn first (`draw`), then applied (`Drawn.apply`).
 
 All geometry is one matrix, so that the image is interpolated once (bilinear) and the label never (nearest);
 what a warp brings in from outside is the mirror image, in both alike. All colour and light is one curve
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,91 +18,13 @@ import torch.nn.functional as F
 from monai.transforms.transform import MapTransform, Randomizable
 from torch import Tensor
 
+from medseg_monai.augmentation import Augmentation
 from medseg_monai.intensity import mean_and_std, normalised, unit_values
 from medseg_monai.readers import Array
 from medseg_monai.spec import DatasetSpec, Intensity
 
 SEED_KEY = "augment_seed"
 LUMINANCE = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far random changes reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
-
-    Args:
-        flip_x, flip_y: probability of mirroring left-right and top-bottom.
-        quarter_turn: probability of a turn by 90 degrees (with both flips: all eight positions).
-        rotate_degrees: turn by up to this angle.
-        scale: enlarge or shrink by up to a factor of 1 + scale.
-        shift: move by up to this share of width and height.
-        shear: slant, as a tangent.
-        warp_probability: share of the samples that are rotated, scaled, shifted and slanted; the others
-            keep sharp pixels.
-        brightness: added to values of 0..1.
-        contrast: factor of up to 1 + contrast, or its inverse, about middle grey.
-        bend: middle grey moves by up to bend / 4, black and white stay (much as a gamma does, at a seventh
-            of the time).
-        saturation, hue_degrees, tint: colour pictures only: strength of colour, turn of hue, gain per
-            channel.
-        colour_probability: share of the samples whose colour and light change.
-    """
-
-    flip_x: float = 0.5
-    flip_y: float = 0.5
-    quarter_turn: float = 0.5
-    rotate_degrees: float = 30.0
-    scale: float = 0.2
-    shift: float = 0.08
-    shear: float = 0.08
-    warp_probability: float = 0.8
-    brightness: float = 0.1
-    contrast: float = 0.2
-    bend: float = 0.2
-    saturation: float = 0.2
-    hue_degrees: float = 8.0
-    tint: float = 0.05
-    colour_probability: float = 0.8
-
-    def __post_init__(self) -> None:
-        """Refuse negative values and probabilities above 1."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            chance = item.name in ("flip_x", "flip_y", "quarter_turn") or item.name.endswith("probability")
-            if value < 0 or (chance and value > 1):
-                raise ValueError(f"augmentation {item.name} is {value}; it must be 0 or more" + ", at most 1" * chance)
-
-    def scaled(self, factor: float) -> Augmentation:
-        """All ranges times `factor`; probabilities stay, except that 0 switches everything off."""
-        if factor < 0:
-            raise ValueError(f"augmentation strength is {factor}; it must be 0 or more")
-        if factor == 0:
-            return Augmentation(**{item.name: 0.0 for item in fields(self)})
-        ranges = (
-            "rotate_degrees",
-            "scale",
-            "shift",
-            "shear",
-            "brightness",
-            "contrast",
-            "bend",
-            "saturation",
-            "tint",
-        )
-        changed = {name: factor * getattr(self, name) for name in (*ranges, "hue_degrees")}
-        return replace(self, **changed)
-
-    @classmethod
-    def of(cls, strength: float | str | Augmentation) -> Augmentation:
-        """The augmentation that a number or a name stands for (see `medseg_monai.transforms.augment`)."""
-        if isinstance(strength, Augmentation):
-            return strength
-        if strength == "upright":
-            return cls(flip_x=0.0, flip_y=0.0, quarter_turn=0.0, rotate_degrees=15.0)
-        named = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}
-        if isinstance(strength, str) and strength not in named:
-            raise ValueError(f"augmentation strength {strength!r} is none of {', '.join([*named, 'upright'])}")
-        return cls().scaled(named[strength] if isinstance(strength, str) else strength)
 
 
 @dataclass(frozen=True)
@@ -184,9 +105,7 @@ def _turn(values: Tensor, linear: Array) -> Tensor:
 
 
 def draw(rng: np.random.Generator, augmentation: Augmentation, *, size: Sequence[int], channels: int) -> Drawn:
-    """One sample's change for pictures of `size` (width, height). The same numbers are drawn whatever is
-    switched off.
-    """
+    """One sample's change for pictures of `size` (width, height); draws as many numbers whatever is off."""
     u = rng.uniform(-1, 1, 14).tolist()
     chance = rng.uniform(0, 1, 5).tolist()
     linear, offset = _geometry(u[:6], chance[:4], augmentation, size)

@@ -18,7 +18,8 @@ from monai.transforms.compose import Compose
 from monai.transforms.transform import MapTransform
 from PIL import Image
 
-from medseg_monai.augment import Augmentation, AugmentPhotod
+from medseg_monai.augment import AugmentPhotod
+from medseg_monai.augmentation import Augmentation
 from medseg_monai.geometry import Box, content_box
 from medseg_monai.intensity import normalised, value_window
 from medseg_monai.masks import read_mask

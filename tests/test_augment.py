@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medseg_monai.augment import Augmentation, AugmentPhotod, Drawn, draw
+from medseg_monai.augment import AugmentPhotod, Drawn, draw
+from medseg_monai.augmentation import Augmentation
 from medseg_monai.spec import DatasetSpec, Intensity
 
 UNIT = Intensity("uint8", mean=(0,), std=(1,))
@@ -172,6 +173,8 @@ def test_strength_scales_ranges():
     assert Augmentation.of(0.5).rotate_degrees == 15
     assert Augmentation.of("light") == Augmentation.of(0.5)
     assert Augmentation.of(1) == Augmentation() == Augmentation.of("default")
+    assert Augmentation.of(100).rotate_degrees == 180
+    assert (Augmentation.of(100).flip_x, Augmentation.of(0).flip_x) == (0.5, 0)
     own = Augmentation(tint=0)
     assert Augmentation.of(own) is own
 
@@ -181,7 +184,7 @@ def test_strength_scales_ranges():
     [
         (lambda: Augmentation.of("stron"), "'stron' is none of off, light, default, strong, upright"),
         (lambda: Augmentation.of(-1), "strength is -1; it must be 0 or more"),
-        (lambda: Augmentation(flip_x=1.5), "flip_x is 1.5; it must be 0 or more, at most 1"),
+        (lambda: Augmentation(flip_x=1.5), "flip_x is 1.5; it must be 0 to 1"),
         (lambda: Augmentation(shift=-0.1), "shift is -0.1; it must be 0 or more"),
     ],
 )
