@@ -118,7 +118,8 @@ def _geometry(u: Sequence[float], chance: Sequence[float], a: Augmentation, size
     x, y = (
         -1.0 if drawn < probability else 1.0 for drawn, probability in zip(chance, (a.flip_x, a.flip_y), strict=False)
     )
-    linear = np.array([[0.0, y], [-x, 0.0]] if chance[2] < a.quarter_turn else [[x, 0.0], [0.0, y]])
+    turned = chance[2] < a.quarter_turn and size[0] == size[1]  # else a third of the picture would be mirror image
+    linear = np.array([[0.0, y], [-x, 0.0]] if turned else [[x, 0.0], [0.0, y]])
     if chance[3] >= a.warp_probability:
         return linear, np.zeros(2)
     angle, scale = math.radians(a.rotate_degrees) * u[0], (1 + a.scale) ** u[1]

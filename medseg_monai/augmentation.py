@@ -15,7 +15,7 @@ class Augmentation:
 
     Args:
         flip_x, flip_y: probability of mirroring left-right and top-bottom.
-        quarter_turn: probability of a turn by 90 degrees (with both flips: all eight positions).
+        quarter_turn: probability of a turn by 90 degrees, square inputs only (with flips: all eight positions).
         rotate_degrees: turn by up to this angle.
         scale: enlarge or shrink by up to a factor of 1 + scale.
         shift: move by up to this share of width and height.

@@ -165,6 +165,30 @@ def test_probability_of_a_flip(field, mirrored):
     assert 0.25 < share < 0.35
 
 
+def test_quarter_turns_of_squares_only():
+    still = Augmentation(**{**vars(Augmentation.of("off")), "quarter_turn": 1.0})
+    turned = [draw(np.random.default_rng(0), still, size=size, channels=1).linear for size in ((8, 8), (8, 9))]
+    np.testing.assert_array_equal(turned, [[[0, 1], [-1, 0]], [[1, 0], [0, 1]]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), side=st.integers(4, 9))
+def test_turns_move_pixels_as_the_warp_would(seed, side):
+    """Mirrors and quarter turns take a shorter way than the grid; the pixels must land in the same places."""
+    turns = Augmentation(warp_probability=0, colour_probability=0)
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (3, side, side + seed % 2), dtype=np.uint8)
+    drawn = draw(rng, turns, size=image.shape[1:], channels=3)
+    moved, moved_label = apply(drawn, image, image[:1], WINDOW, UNIT)
+    x, y = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in image.shape[1:]), indexing="ij")
+    source_x, source_y = np.einsum("ij,jwh->iwh", drawn.linear, [x, y])
+    columns, rows = (
+        np.rint(c + (n - 1) / 2).astype(int) for c, n in zip((source_x, source_y), image.shape[1:], strict=True)
+    )
+    np.testing.assert_allclose(moved * 255, image[:, columns, rows], atol=0.02)
+    np.testing.assert_array_equal(moved_label, image[:1, columns, rows])
+
+
 def test_upright_never_mirrors():
     assert all(np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn_colours(Augmentation.of("upright")))
 
