@@ -7,7 +7,6 @@ evaluation and export need nothing else. Weights that a bundle ships lie in ``<b
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import logging
@@ -22,8 +21,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from medseg_monai.dataset import Dataset, DatasetSpec, read_dataset
+from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
 from medseg_monai.files import write_whole
+from medseg_monai.spec import did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +32,6 @@ LAST_FILE = "last.pt"
 SPEC_FILE = "spec.json"
 # A spec.json may come from somebody else: it may name a network, never any other callable.
 TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest right name, or an empty string.
-
-    >>> nearest("unetp", ["unet", "unetpp"])
-    " (did you mean 'unetpp'?)"
-    """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""
 
 
 def bundles_folder() -> Path:
@@ -69,7 +59,7 @@ def find_bundle(name: str | Path) -> Path:
     names = [bundle.name for bundle in list_bundles()]
     if str(name) in names:
         return bundles_folder() / name
-    raise FileNotFoundError(f"no bundle '{name}'{nearest(str(name), names)}; there are: {', '.join(names)}")
+    raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, names)}")
 
 
 @dataclass(frozen=True)
@@ -243,9 +233,15 @@ def _check_fit(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.T
 
 
 def open_dataset(dataset_dir: str | Path | None, *, demo_dir: str | Path = "data/demo") -> Dataset:
-    """The data set to train on; with none named, the generated demo, announced loudly."""
+    """The data set to work on, checked; with none named, the generated demo, announced loudly.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_dataset` and `check_dataset` say: before any training, not in the middle of it.
+    """
     if dataset_dir:
-        return read_dataset(Path(dataset_dir))
+        dataset = read_dataset(Path(dataset_dir))
+        check_dataset(dataset)
+        return dataset
     from medseg_monai.prepare.demo import prepare_demo
 
     folder = Path(demo_dir)

@@ -71,6 +71,19 @@ def prepare_folder(
     ] = "masks",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
     classes: Annotated[list[str] | None, typer.Option("--class", help="A class's name; repeat it for several.")] = None,
+    task: Annotated[
+        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the masks look like.")
+    ] = None,
+    aspect: Annotated[
+        Literal["stretch", "pad"] | None, typer.Option(help="Stretch images to the size, or keep their shape and pad.")
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns image_id,group (patient or lesion); splits keep groups whole."),
+    ] = None,
+    group_pattern: Annotated[
+        str | None, typer.Option(help="A regular expression whose one pair of parentheses finds the group in the path.")
+    ] = None,
     splits: Splits = None,
     size: Size = None,
     seed: Seed = 0,
@@ -78,7 +91,15 @@ def prepare_folder(
     """Any folder of images with a folder of masks; names match but for common suffixes (_mask, _segmentation …)."""
     from medseg_monai.prepare.folder import prepare_folder as prepare
 
-    options = _given(name=name, classes=tuple(classes) if classes else None, size=_square(size))
+    options = _given(
+        name=name,
+        classes=classes,
+        size=_square(size),
+        task=task,
+        aspect=aspect,
+        groups=groups,
+        group_pattern=group_pattern,
+    )
     _report(prepare(raw, out, images=images, masks=masks, splits=splits, seed=seed, **options), out)
 
 
@@ -86,7 +107,8 @@ def prepare_folder(
 def prepare_demo(
     out: Out,
     kind: Annotated[
-        str, typer.Option(help="dermoscopy (photographs) or mr (grey slices, overlapping organs).")
+        Literal["dermoscopy", "mr"],
+        typer.Option(help="dermoscopy (photographs) or mr (grey slices, overlapping organs)."),
     ] = "dermoscopy",
     n: Annotated[int | None, typer.Option(help="Number of pictures.")] = None,
     size: Size = None,
@@ -104,7 +126,7 @@ def _report(prepared: Any, out: Path) -> None:
     for path, reason in prepared.left_out[:shown]:
         typer.echo(f"left out: {path}: {reason}", err=True)
     if len(prepared.left_out) > shown:
-        typer.echo(f"left out: {len(prepared.left_out) - shown} more", err=True)
+        typer.echo(f"left out: {len(prepared.left_out) - shown} more, see {out / 'left_out.csv'}", err=True)
     counts = ", ".join(
         f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
     )

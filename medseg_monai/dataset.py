@@ -8,7 +8,6 @@ docs/datasets.md shows both.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from medseg_monai.cases import Case, absolute_path, as_list, case_names, check_case, map_paths, rebased
+from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content, shared_keys
 from medseg_monai.spec import (
     SPEC_KEYS,
@@ -126,18 +126,12 @@ def write_dataset(dataset: Dataset, path: str | Path) -> Path:
         The file written.
     """
     file = Path(path) if Path(path).suffix == ".json" else Path(path) / FILE_NAMES[0]
-    file.parent.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = dataset.spec.to_dict()
     for split in SPLITS:
         cases = [rebased(case, dataset.root, absolute_path(file.parent)) for case in getattr(dataset, split)]
         if cases or split == "training":
             content[split] = cases
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        part.write_text(_json_lines(content), encoding="utf-8")
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(file, _json_lines(content).encode())
     return file
 
 

@@ -6,7 +6,7 @@ touches pyplot's global state, and no display is needed.
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from medseg_monai import drawing
 from medseg_monai.drawing import Colour, Picture
+from medseg_monai.files import write_whole
 from medseg_monai.surfaces import Mask
 
 if TYPE_CHECKING:
@@ -165,15 +166,11 @@ def compare_scores(
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, whole or not at all; the suffix (``.png``, ``.svg``, ``.pdf``) says as what."""
+    """Write a figure, whole or not at all; the suffix (``.png``, ``.jpg``, ``.svg``, ``.pdf``) says as what."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        figure.savefig(part, dpi=DOTS_PER_INCH)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DOTS_PER_INCH, format=target.suffix[1:].lower())
+    write_whole(target, content.getvalue())
     return target
 
 

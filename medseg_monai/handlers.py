@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import logging
 import math
@@ -201,14 +202,21 @@ class Progress:
 def _mean_loss(output: Any) -> float:
     """Mean loss of an iteration's output, decollated (a list) or not."""
     items = output if isinstance(output, list) else [output]
-    return float(sum(float(item[CommonKeys.LOSS]) for item in items) / len(items))
+    return sum(float(torch.as_tensor(item[CommonKeys.LOSS]).detach()) for item in items) / len(items)
 
 
-class LogEpoch:
-    """One line per epoch: mean loss, the validation metrics if there were any, seconds."""
+class RecordEpochs:
+    """One line per epoch in the log and in ``history.csv``; the curves in ``training.png`` when training ends.
 
-    def __init__(self, evaluator: Workflow) -> None:
+    Args:
+        evaluator: whose metrics are recorded in the epochs that validate.
+        folder: where the files go.
+    """
+
+    def __init__(self, evaluator: Workflow, folder: str | Path) -> None:
         self.evaluator = evaluator
+        self.folder = Path(folder)
+        self.epochs: list[dict[str, float]] = []
         self._losses: list[float] = []
         self._began = 0.0
 
@@ -217,7 +225,8 @@ class LogEpoch:
         if engine.state.rank == 0:
             engine.add_event_handler(Events.EPOCH_STARTED, self._start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self._log)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
+            engine.add_event_handler(Events.COMPLETED, self._draw)
 
     def _start(self, engine: Workflow) -> None:
         self._losses.clear()
@@ -226,14 +235,33 @@ class LogEpoch:
     def _note(self, engine: Workflow) -> None:
         self._losses.append(_mean_loss(engine.state.output))
 
-    def _log(self, engine: Workflow) -> None:
-        parts = [
-            f"epoch {engine.state.epoch}/{engine.state.max_epochs}",
-            f"loss {sum(self._losses) / len(self._losses):.4f}",
-        ]
+    def _record(self, engine: Workflow) -> None:
+        epoch = {"loss": sum(self._losses) / len(self._losses)}
         if self.evaluator.state.epoch == engine.state.epoch:
-            parts += [f"{name} {float(value):.4f}" for name, value in self.evaluator.state.metrics.items()]
-        logger.info("%s (%.0f s)", ", ".join(parts), time.monotonic() - self._began)
+            epoch |= {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+        seconds = time.monotonic() - self._began
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in epoch.items())
+        logger.info("epoch %d/%d, %s (%.0f s)", engine.state.epoch, engine.state.max_epochs, shown, seconds)
+        self.epochs.append({"epoch": engine.state.epoch, **epoch, "seconds": round(seconds, 1)})
+        self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(key for epoch in self.epochs for key in epoch))
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, columns)
+        writer.writeheader()
+        writer.writerows(self.epochs)
+        write_whole(self.folder / "history.csv", table.getvalue().encode())
+
+    def _draw(self, engine: Workflow) -> None:
+        from medseg_monai.figures import save_figure, training_curves
+
+        metrics = self.evaluator.state.metrics
+        losses, scores = (
+            {name: [(epoch["epoch"], epoch[name]) for epoch in self.epochs if name in epoch] for name in names}
+            for names in (["loss"], metrics)
+        )
+        save_figure(training_curves(losses, scores), self.folder / "training.png")
 
 
 class StopEarly:

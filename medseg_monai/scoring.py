@@ -25,7 +25,7 @@ from medseg_monai.readers import read_image
 from medseg_monai.scores import write_evaluation
 from medseg_monai.summary import summarise
 
-PICTURE_FILE = "cases.png"
+PICTURE_FILE = "cases.jpg"
 
 
 class ScoreCases:
@@ -38,7 +38,7 @@ class ScoreCases:
         spec: the data set's spec.
         folder: where ``cases.csv``, ``summary.json`` and ``summary.md`` go.
         run: facts of the run for the summary.
-        pictures: how many cases ``cases.png`` shows, from the lowest to the highest Dice; 0 for no picture.
+        pictures: how many cases ``cases.jpg`` shows, from the lowest to the highest Dice; 0 for no picture.
 
     Attributes:
         scores: one entry per case and class, so far.
@@ -115,7 +115,7 @@ class ScoreCases:
             self._draw()
 
     def _draw(self) -> None:
-        """``cases.png``: cases at even steps from the lowest to the highest mean Dice, image, truth, prediction and errors."""
+        """``cases.jpg``: cases at even steps from the lowest to the highest mean Dice: image, prediction, and the true outline."""
         dice = {case_id: np.mean([s.dice for s in self.scores if s.case == case_id]) for case_id in self._masks}
         ranked = sorted(dice, key=lambda case_id: (dice[case_id], case_id))
         chosen = [ranked[int(i)] for i in np.unique(np.linspace(0, len(ranked) - 1, self.pictures).round())]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from medseg_monai.bundle import nearest
+from medseg_monai.spec import did_you_mean
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
             else:
                 known = list(node) if isinstance(node, Mapping) else []
                 where = f" in '{'#'.join(parts[:depth])}'" if depth else ""
-                raise ValueError(f"unknown config key '{part}'{where}{nearest(part, known)}")
+                raise ValueError(f"unknown config key '{part}'{where}{did_you_mean(part, known)}")
 
 
 def run_bundle(

@@ -4,11 +4,12 @@ set -eu
 cd "$(dirname "$0")/.."
 out=demo
 medseg prepare demo --out "$out/data"
-medseg train unetpp --dataset-dir "$out/data" --output-dir "$out/weights" --max-epochs 12 --set "size=[128, 128]" --set "architecture#features=[16, 32, 64, 128, 256]"
+medseg train unetpp --dataset-dir "$out/data" --output-dir "$out/weights" --max-epochs 12 --size 128 \
+    --set "architecture#features=[16, 32, 64, 128, 256]"
 medseg evaluate unetpp --dataset-dir "$out/data" --weights "$out/weights" --out "$out/evaluation"
 medseg predict unetpp "$out/data/images" --weights "$out/weights" --out "$out/masks" --overlays --overwrite
 echo
-echo "weights   $out/weights/model.pt (and spec.json, what they are for)"
+echo "weights   $out/weights/model.pt, and spec.json: what they are for"
 echo "metrics   $out/evaluation/summary.md, one line per case in cases.csv"
-echo "masks     $out/masks/"
-echo "pictures  $out/masks/*_overlay.jpg"
+echo "masks     $out/masks/*_mask.png"
+echo "pictures  $out/evaluation/cases.jpg, and $out/masks/*_overlay.jpg"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.networks.nets import BasicUNet
 
-from medseg_monai.bundle import Trained, describe, find_bundle, find_weights, load_weights, nearest
+from medseg_monai.bundle import Trained, describe, find_bundle, find_weights, load_weights
 from medseg_monai.prepare.demo import demo_spec
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
@@ -28,10 +28,6 @@ def test_a_misspelt_bundle_names_the_right_one() -> None:
 
 def test_a_bundle_is_found_by_name_and_by_folder() -> None:
     assert find_bundle(find_bundle("unetpp")).name == "unetpp"
-
-
-def test_nearest_says_nothing_when_nothing_is_near() -> None:
-    assert nearest("xyz", ["unet"]) == ""
 
 
 def test_spec_round_trip(trained: Trained, tmp_path: Path) -> None:

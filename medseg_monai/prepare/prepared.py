@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from medseg_monai.cases import absolute_path
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
+from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content
 from medseg_monai.prepare.pairs import LeftOut, Pair
 from medseg_monai.prepare.splits import FRACTIONS, draw_splits, read_splits, read_table
@@ -123,11 +124,6 @@ def _write_left_out(gone: Sequence[LeftOut], out: Path) -> None:
     if not gone:
         file.unlink(missing_ok=True)
         return
-    out.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([("file", "reason"), *gone])
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("file", "reason"), *gone])
+    write_whole(file, table.getvalue().encode())
