@@ -26,6 +26,7 @@ def check_arguments(
     stem_stride: int = 1,
     norm: str = "batch",
     spatial_dims: int = 2,
+    most_dims: int = 3,
     least: int = 2,
 ) -> None:
     """Raise a ValueError for arguments that `network` cannot have.
@@ -36,14 +37,16 @@ def check_arguments(
         stem_stride: 1 or 2.
         norm: ``batch`` or ``instance``.
         spatial_dims: 2 or 3.
+        most_dims: 2 for a network that is defined for images alone.
         least: fewest levels that make sense.
     """
     if len(features) < least or any(not isinstance(width, int) or width < 1 for width in features):
         raise ValueError(f"{network}: features needs at least {least} positive whole numbers, not {features!r}")
     if stem_stride not in (1, 2):
         raise ValueError(f"{network}: stem_stride is 1 or 2, not {stem_stride!r}")
-    if spatial_dims not in _CONVOLUTIONS:
-        raise ValueError(f"{network}: spatial_dims is 2 or 3, not {spatial_dims!r}")
+    if spatial_dims not in range(2, most_dims + 1):
+        allowed = "2 or 3" if most_dims == 3 else "2: it is defined for images alone"
+        raise ValueError(f"{network}: spatial_dims is {allowed}, not {spatial_dims!r}")
     if (norm, spatial_dims) not in _NORMS:
         raise ValueError(f"{network}: norm is 'batch' or 'instance', not {norm!r}")
 
@@ -155,3 +158,18 @@ def to_image_size(logits: Tensor, stride: int, size: list[int]) -> Tensor:
     if stride == 1:
         return logits
     return crop(resize_linear(logits, [length * stride for length in logits.shape[2:]]), size)
+
+
+class PooledConvReLU(nn.Sequential):
+    """1x1 convolution, group norm over all channels, ReLU: for maps of a few pixels, down to one.
+
+    Batch norm has too few values there: with one image a 1x1 map has one per channel, which it refuses; with two images each becomes
+    plus or minus one whatever it was. Group norm takes an image's values over the channels, alike in training and afterwards.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
+            nn.GroupNorm(1, out_channels),
+            nn.ReLU(inplace=True),
+        )

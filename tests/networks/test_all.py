@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from medseg_monai.networks import UNet, UNetPlusPlus
+from medseg_monai.networks import DeepLabV3Plus, PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
 
 NETWORKS = {
     "unet": (UNet, {"features": (4, 6, 8)}),
@@ -21,6 +21,14 @@ NETWORKS = {
         UNetPlusPlus,
         {"features": (4, 6, 8, 8, 8), "encoder": "resnet10t", "inference_depth": 2},
     ),
+    "pspnet": (PSPNet, {"features": (8, 12), "width": 16}),
+    "pspnet no auxiliary": (PSPNet, {"features": (8, 12), "width": 16, "auxiliary": False}),
+    "pspnet resnet": (PSPNet, {"encoder": "resnet10t", "width": 16, "output_stride": 8}),
+    "deeplabv3plus": (DeepLabV3Plus, {"features": (4, 6, 8, 8), "width": 8, "skip_width": 4}),
+    "deeplabv3plus resnet": (DeepLabV3Plus, {"encoder": "resnet10t", "width": 8, "skip_width": 4}),
+    "resunetpp": (ResUNetPlusPlus, {"features": (4, 6, 8, 8)}),
+    "resunetpp half stem": (ResUNetPlusPlus, {"features": (4, 6, 8, 8), "stem_stride": 2}),
+    "resunetpp 3D": (ResUNetPlusPlus, {"features": (24, 8, 8), "spatial_dims": 3, "norm": "instance"}),
     "unetpp": (UNetPlusPlus, {"features": (4, 6, 8)}),
     "unetpp single head": (UNetPlusPlus, {"features": (4, 6, 8), "deep_supervision": False}),
     "unetpp half stem": (UNetPlusPlus, {"features": (4, 6, 8), "stem_stride": 2}),

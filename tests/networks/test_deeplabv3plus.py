@@ -1,0 +1,63 @@
+"""DeepLabV3+: reach of the atrous branches, image pooling, strides, size."""
+
+import pytest
+import torch
+
+from medseg_monai.networks import DeepLabV3Plus
+from medseg_monai.networks.deeplabv3plus import AtrousPyramid, ImagePooling, SeparableConv
+
+
+@pytest.mark.parametrize("rate", [1, 6, 12])
+def test_a_dilated_convolution_sees_nine_pixels_at_its_rate(rate):
+    conv = SeparableConv(1, 1, dilation=rate).eval()
+    for parameter in conv.parameters():
+        torch.nn.init.ones_(parameter)
+    x = torch.randn(1, 1, 31, 33, requires_grad=True)
+    conv[0](x)[0, 0, 15, 16].backward()
+    rows, columns = torch.nonzero(x.grad[0, 0], as_tuple=True)
+    assert sorted({*rows.tolist()}) == [15 - rate, 15, 15 + rate]
+    assert sorted({*columns.tolist()}) == [16 - rate, 16, 16 + rate]
+
+
+def test_a_separable_convolution_is_its_full_one():
+    conv = SeparableConv(3, 2).eval()
+    depthwise, pointwise = conv[0].weight, conv[1][0].weight
+    full = torch.einsum("oc,chw->ochw", pointwise[:, :, 0, 0], depthwise[:, 0])
+    x = torch.randn(1, 3, 6, 7)
+    torch.testing.assert_close(conv[1][0](conv[0](x)), torch.nn.functional.conv2d(x, full, padding=1))
+
+
+def test_image_pooling_is_one_vector_everywhere():
+    pooled = ImagePooling(4, 3)(torch.randn(2, 4, 5, 6))
+    assert pooled.shape == (2, 3, 5, 6)
+    assert torch.equal(pooled, pooled[:, :, :1, :1].expand_as(pooled))
+
+
+def test_pyramid_has_five_views():
+    pyramid = AtrousPyramid(4, 3, rates=(6, 12, 18), dropout=0)
+    assert len(pyramid.branches) == 5
+    assert pyramid.project[0][0].in_channels == 15
+    assert [branch[0].dilation[0] for branch in pyramid.branches[1:4]] == [6, 12, 18]
+
+
+def test_size_by_hand():
+    # ResNet-50 without its classifier 23,508,032
+    pyramid = 2048 * 256 + 512 + 3 * (9 * 2048 + 2048 * 256 + 512) + 2048 * 256 + 512 + 5 * 256 * 256 + 512
+    decoder = 256 * 48 + 96 + 9 * 304 + 304 * 256 + 512 + 9 * 256 + 256 * 256 + 512 + 256 + 1
+    network = DeepLabV3Plus(3, 1, encoder="resnet50")
+    assert sum(p.numel() for p in network.parameters()) == 23_508_032 + pyramid + decoder
+    assert network.encoder.strides == (2, 4, 8, 16, 16)
+    assert network.encoder.channels[network.fine] == 256
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"output_stride": 32}, "8 or 16, not 32"),
+        ({"spatial_dims": 3}, "images alone, not 3"),
+        ({"features": (64, 64)}, "at least 3"),
+    ],
+)
+def test_mistakes_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        DeepLabV3Plus(3, 1, **arguments)
