@@ -7,6 +7,7 @@ viewer does. Transparency is ignored: the colour of a transparent pixel is used 
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -66,13 +67,12 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
         ValueError: the file is empty, damaged, no picture at all, too small or too large.
     """
     file = Path(path)
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file")
-    if not file.is_file():
-        raise ValueError(f"{file}: is not a file; a photograph is wanted")
-    if file.stat().st_size == 0:
-        raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
     try:
+        state = file.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError(f"{file}: is not a file; a photograph is wanted")
+        if state.st_size == 0:
+            raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
         with Image.open(file) as image:
             _check_size(file, image.size)
             yield image
@@ -80,6 +80,8 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
         raise ValueError(f"{file}: is no picture of a known format, whatever its name says") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"{file}: has more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from None
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file}: no such file") from None
     except PermissionError:
         raise ValueError(f"{file}: may not be read; check its permissions") from None
     except (OSError, SyntaxError, EOFError, struct.error) as error:
