@@ -81,6 +81,10 @@ class Trained:
     def build_network(self, **overrides: Any) -> nn.Module:
         """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
         arguments = {**self.architecture, **overrides}
+        # the trained weights come next: nothing is fetched for them to replace
+        arguments.update(
+            {name: value for name, value in (("pretrained", False), ("weights_file", None)) if name in arguments}
+        )
         module_name, _, class_name = str(arguments.pop("_target_")).rpartition(".")
         network: nn.Module = getattr(importlib.import_module(module_name), class_name)(**arguments)
         return network

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,19 @@ from conftest import REPOSITORY
 from monai.bundle import ConfigWorkflow, ckpt_export, run, verify_net_in_out
 from PIL import Image
 
+from medseg_monai.bundle import Trained, load_weights, untrained
+from medseg_monai.scores import read_evaluation
+from medseg_monai.workflow import run_bundle
+
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 SMALL = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [64, 64]}
+
+
+# networks of a few thousand weights: what takes seconds, not what is accurate
+SMALL_BY_BUNDLE = {
+    "deeplabv3plus": {"architecture#features": [4, 8, 8, 8], "architecture#width": 8, "architecture#skip_width": 4},
+    "pspnet": {"architecture#features": [8, 16], "architecture#width": 16},
+}
 
 
 @pytest.fixture(params=BUNDLES, ids=lambda bundle: bundle.name)
@@ -23,13 +35,59 @@ def bundle(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> P
     return Path("bundles") / request.param.name
 
 
+@pytest.fixture
+def fresh(bundle: Path, tmp_path: Path) -> Path:
+    """A folder with untrained weights of the bundle's own network."""
+    trained = untrained(bundle)
+    trained.write(tmp_path)
+    torch.save(trained.build_network().state_dict(), tmp_path / "model.pt")
+    return tmp_path
+
+
+def test_bundles_are_equal_in_all_they_do_not_own() -> None:
+    script = REPOSITORY / "scripts" / "sync_bundles.py"
+    ended = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_drift_between_bundles_is_seen(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "bundles", tmp_path / "bundles", ignore=shutil.ignore_patterns("models"))
+    shutil.copytree(REPOSITORY / "scripts", tmp_path / "scripts")
+    config = tmp_path / "bundles" / "unet" / "configs" / "train.json"
+    config.write_text(config.read_text().replace('"val_interval": 1', '"val_interval": 2'))
+    command = [sys.executable, str(tmp_path / "scripts" / "sync_bundles.py")]
+    checked = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout.splitlines()[0]) == (1, "differs: bundles/unet/configs/train.json")
+    subprocess.run(command, capture_output=True, check=True)
+    assert '"val_interval": 1' in config.read_text()
+
+
+def test_each_bundle_trains_evaluates_and_predicts(bundle: Path, demo_data: Path, tmp_path: Path) -> None:
+    small = SMALL_BY_BUNDLE.get(bundle.name, {"architecture#features": [4, 8, 8]})
+    train = {"dataset_dir": str(demo_data), "output_dir": str(tmp_path), "bundle_root": str(bundle), "max_epochs": 1}
+    config = str(bundle / "configs" / "train.json")
+    run(run_id="training", config_file=config, batch_size=4, size=[64, 64], **train, **small)
+    run_bundle(bundle, "evaluate", {"dataset_dir": str(demo_data), "weights": str(tmp_path)})
+    assert 0 <= read_evaluation(tmp_path / "evaluation_test").summary.overall.scores["dice"].mean <= 1
+    masks = tmp_path / "masks"
+    run_bundle(
+        bundle,
+        "inference",
+        {"dataset_dir": str(demo_data / "images"), "weights": str(tmp_path), "output_dir": str(masks)},
+    )
+    assert len(list(masks.glob("*_mask.png"))) == 20
+
+
 @pytest.mark.parametrize(("config", "kind"), [("train", "train"), ("evaluate", "infer"), ("inference", "infer")])
 def test_configs_have_every_property_that_monai_requires(
-    bundle: Path, config: str, kind: str, demo_data: Path, tmp_path: Path
+    bundle: Path, config: str, kind: str, demo_data: Path, fresh: Path
 ) -> None:
-    given = {"dataset_dir": str(demo_data / "images" if config == "inference" else demo_data), "output_dir": str(tmp_path)}
-    file = str(bundle / "configs" / f"{config}.json")
-    workflow = ConfigWorkflow(file, workflow_type=kind, logging_file=False, bundle_root=str(bundle), **given)
+    data = demo_data / "images" if config == "inference" else demo_data
+    given = {"dataset_dir": str(data), "output_dir": str(fresh / "out"), "bundle_root": str(bundle)}
+    given |= {} if config == "train" else {"weights": str(fresh)}
+    workflow = ConfigWorkflow(
+        str(bundle / "configs" / f"{config}.json"), workflow_type=kind, logging_file=False, **given
+    )
     workflow.initialize()
     assert workflow.check_properties() == []
 
@@ -56,19 +114,20 @@ def test_network_takes_and_gives_what_metadata_says(bundle: Path) -> None:
     )
 
 
-def test_weights_export_to_torchscript_by_monai(trained: Path, tmp_path: Path) -> None:
-    bundle = REPOSITORY / "bundles" / "unetpp"
+def test_weights_export_to_torchscript_by_monai(bundle: Path, fresh: Path) -> None:
     ckpt_export(
         "network_def",
-        filepath=str(tmp_path / "model.ts"),
-        ckpt_file=str(trained / "model.pt"),
+        filepath=str(fresh / "model.ts"),
+        ckpt_file=str(fresh / "model.pt"),
         meta_file=str(bundle / "configs" / "metadata.json"),
         config_file=str(bundle / "configs" / "inference.json"),
         bundle_root=str(bundle),
-        weights=str(trained),
+        weights=str(fresh),
     )
-    exported = torch.jit.load(tmp_path / "model.ts").eval()
-    assert exported(torch.zeros(1, 3, 64, 48)).shape == (1, 1, 64, 48)
+    exported = torch.jit.load(fresh / "model.ts").eval()
+    network = load_weights(Trained.read(fresh).build_network(), fresh / "model.pt").eval()
+    image = torch.rand(1, 3, 64, 50)
+    assert torch.allclose(exported(image), network(image), atol=1e-5)
 
 
 def test_monai_and_medseg_train_to_the_same_weights(demo_data: Path, trained: Path, tmp_path: Path) -> None:
