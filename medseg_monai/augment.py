@@ -78,9 +78,7 @@ class Drawn:
         return torch.view_as_real(along_x[:, None] + along_y)[None]
 
     def _coloured(self, values: Tensor, intensity: Intensity) -> Tensor:
-        """0..1 through the bend, the colour matrix with the network's mean and std, and the limits 0 and
-        1.
-        """
+        """0..1 through the bend, the colour matrix with the network's mean and std, and the limits 0 and 1."""
         if self.bend:
             values = (values * (1 + self.bend)).addcmul_(values, values, value=-self.bend)
         mean, std = mean_and_std(intensity, len(values))

@@ -1,6 +1,4 @@
-"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, in a seeded order, as
-plain tensors.
-"""
+"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, in a seeded order, as plain tensors."""
 
 from __future__ import annotations
 
@@ -169,9 +167,7 @@ def case_id(case: Mapping[Hashable, Any]) -> str:
 
 
 def sample_seed(seed: int, epoch: int, case: str) -> int:
-    """63 bits that depend on nothing else: not on order, worker, process, Python's own hash or the other
-    cases.
-    """
+    """63 bits that depend on nothing else: not on order, worker, process, Python's own hash or the other cases."""
     digest = hashlib.blake2b(f"{seed}\n{epoch}\n{case}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -220,9 +216,7 @@ class SeededSampler(DistributedSampler[Case]):
 
 
 def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
-    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several
-    shapes) is listed.
-    """
+    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several shapes) is listed."""
     return {key: _collate_values([case.get(key) for case in batch]) for key in batch[0]}
 
 

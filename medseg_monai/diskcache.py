@@ -1,5 +1,4 @@
-"""Arrays on disk under a content key: small checked files that appear whole or not at all, bounded in total
-size.
+"""Arrays on disk under a content key: small checked files that appear whole or not at all, bounded in total size.
 
 Any number of processes may read, fill and trim one folder at once: an entry is written beside its place and
 moved there, and two processes that make the same entry make the same bytes.
@@ -91,7 +90,7 @@ class DiskCache:
     """
 
     def __init__(self, folder: PathLike, *, max_bytes: int) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,9 +107,7 @@ class DiskCache:
         return self.folder / f"{key[:2]}/{key}.entry"
 
     def get(self, key: str) -> dict[str, Array] | None:
-        """The arrays of an entry (writable, the caller's own); None if there is none. A damaged one is
-        removed with a warning.
-        """
+        """The arrays of an entry (writable, the caller's own); None if there is none. A damaged one is removed with a warning."""
         path = self.path(key)
         try:
             content = bytearray(path.read_bytes())
@@ -127,9 +124,7 @@ class DiskCache:
         return arrays
 
     def put(self, key: str, arrays: Mapping[str, Array]) -> None:
-        """Store an entry. A full disk or a folder that may not be written ends the caching with a warning,
-        not the program.
-        """
+        """Store an entry. A full disk or a folder that may not be written ends the caching with a warning, not the program."""
         if not self._writable:
             return
         content = _pack(arrays)
@@ -180,9 +175,7 @@ class DiskCache:
         return found
 
     def _make_room(self, wanted: int) -> None:
-        """Look at what is there (other processes write too), and remove the longest unused above nine
-        tenths of the limit.
-        """
+        """Look at what is there (other processes write too), and remove the longest unused above nine tenths of the limit."""
         entries = sorted(self._entries())
         total = sum(size for _, size, _ in entries)
         if total + wanted > self.max_bytes:

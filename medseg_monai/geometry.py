@@ -1,6 +1,4 @@
-"""Where a photograph lies in the network's input: the one rule that `load` follows forwards and `restore`
-backwards.
-"""
+"""Where a photograph lies in the network's input: the one rule that `load` follows forwards and `restore` backwards."""
 
 from __future__ import annotations
 
@@ -11,9 +9,7 @@ from medseg_monai.spec import DatasetSpec
 
 
 class Box(NamedTuple):
-    """The photograph's rectangle in the network's input, in its pixels: first column and row, width and
-    height.
-    """
+    """The photograph's rectangle in the network's input, in its pixels: first column and row, width and height."""
 
     x: int
     y: int

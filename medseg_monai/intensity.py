@@ -1,6 +1,4 @@
-"""Stored grey values to network values: window to 0..1, gamma, mean and standard deviation, by one lookup
-table.
-"""
+"""Stored grey values to network values: a window to 0..1, then mean and standard deviation."""
 
 from __future__ import annotations
 

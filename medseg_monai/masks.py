@@ -27,9 +27,7 @@ from medseg_monai.readers import Array, PathLike, PhotoHeader, opened, orientati
 from medseg_monai.spec import DatasetSpec
 
 SOFT_SHARE = 0.25
-"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no
-mask.
-"""
+"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no mask."""
 FLAT_PIXELS = 16
 """So many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
@@ -171,8 +169,7 @@ def _orient(stored: Array, image: Image.Image, path: PathLike, photo: PhotoHeade
 
 
 def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:
-    """Write a mask as PNG, whole or not at all: a file of this name is replaced only when the new one is
-    complete.
+    """Write a mask as PNG, whole or not at all: a file of this name is replaced only when the new one is complete.
 
     Args:
         mask: (1, W, H) of {0, 1} (binary) or class numbers (multiclass), or (classes, W, H) of {0, 1}

@@ -19,9 +19,7 @@ from medseg_monai.spec import DatasetSpec
 
 
 def probabilities(logits: Tensor, spec: DatasetSpec) -> Tensor:
-    """(C, ...) logits to probabilities: softmax over channels for multiclass, sigmoid of each for the
-    others.
-    """
+    """(C, ...) logits to probabilities: softmax over channels for multiclass, sigmoid of each for the others."""
     return logits.float().softmax(dim=0) if spec.task == "multiclass" else logits.float().sigmoid()
 
 
@@ -54,13 +52,11 @@ def restore(values: Tensor, original_size: Sequence[int], spec: DatasetSpec) -> 
     if (box.width, box.height) == (width, height):
         return content
     if not values.is_floating_point():
-        return F.interpolate(content[None].float(), size=(width, height), mode="nearest-exact")[0].to(
-            values.dtype
-        )
+        return F.interpolate(content[None].float(), size=(width, height), mode="nearest-exact")[0].to(values.dtype)
     shrinks = width < box.width or height < box.height
-    return F.interpolate(
-        content[None], size=(width, height), mode="bilinear", align_corners=False, antialias=shrinks
-    )[0]
+    return F.interpolate(content[None], size=(width, height), mode="bilinear", align_corners=False, antialias=shrinks)[
+        0
+    ]
 
 
 def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tensor:
@@ -110,9 +106,7 @@ class Restored(_PerMap):
         image_key: the image whose size is taken.
     """
 
-    def __init__(
-        self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, image_key: str = "image"
-    ) -> None:
+    def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, image_key: str = "image") -> None:
         super().__init__(keys, spec=spec)
         self.meta_key = f"{image_key}_meta_dict"
 
@@ -125,9 +119,7 @@ class Restored(_PerMap):
 class AsMaskd(_PerMap):
     """`as_mask` of probabilities under `keys`."""
 
-    def __init__(
-        self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, threshold: float = 0.5
-    ) -> None:
+    def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, threshold: float = 0.5) -> None:
         super().__init__(keys, spec=spec)
         if not 0 < threshold < 1:
             raise ValueError(f"threshold is {threshold}; it must lie between 0 and 1")

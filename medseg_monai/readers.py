@@ -26,15 +26,11 @@ Array: TypeAlias = NDArray[Any]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """File name endings, in lower case, that are taken for photographs."""
 MAX_PIXELS = 89_000_000
-"""Larger pictures are refused: room for 50-megapixel cameras, and a bound on what a hostile file can make
-us allocate.
-"""
+"""Larger pictures are refused: room for 50-megapixel cameras, and a bound on what a hostile file can make us allocate."""
 MIN_SIDE = 4
 """Pictures with a shorter side (a 1x1 placeholder, a stray line) are refused."""
 DRAFT_FACTOR = 2
-"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the wanted
-size.
-"""
+"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the wanted size."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +196,7 @@ def read_image(path: PathLike | Sequence[PathLike], channels: int, *, size: tupl
 
 
 class PhotoReader(ImageReader):
-    """`read_image` for MONAI's ``LoadImaged``: the picture as stored in colour or grey, upright, (W, H) or
-    (W, H, 3).
-    """
+    """`read_image` for MONAI's ``LoadImaged``: the picture as stored in colour or grey, upright, (W, H) or (W, H, 3)."""
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Whether all names end in one of `SUFFIXES`."""
@@ -214,9 +208,7 @@ class PhotoReader(ImageReader):
         return [_decode(path, None) for path in ([data] if isinstance(data, str | os.PathLike) else data)]
 
     def get_data(self, img: list[Array]) -> tuple[Array, dict[str, Any]]:
-        """(W, H) or (W, H, C), and metadata as MONAI's ``PILReader`` gives it. Several files stack as
-        channels.
-        """
+        """(W, H) or (W, H, C), and metadata as MONAI's ``PILReader`` gives it. Several files stack as channels."""
         planes = [picture.swapaxes(0, 1) for picture in img]
         array = planes[0] if len(planes) == 1 else np.dstack(planes)
         meta = {

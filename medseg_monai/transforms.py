@@ -1,5 +1,4 @@
-"""From files to the network's input: the sure half (`load`, `normalise`) and the random half (`augment`),
-from a spec.
+"""From files to the network's input: the sure half (`load`, `normalise`) and the random half (`augment`), from a spec.
 
 Every workflow decodes, resizes and normalises through these factories, so that training, evaluation and
 prediction see the same numbers. The way back (probabilities to a mask on the photograph's grid) is
@@ -50,9 +49,7 @@ LabelSize = Literal["network", "native"]
 
 
 class Pipeline(Compose):
-    """MONAI's ``Compose``, except that an error in a transform reaches the caller as it is, not as a
-    ``RuntimeError``.
-    """
+    """MONAI's ``Compose``, except that an error in a transform reaches the caller as it is, not as a ``RuntimeError``."""
 
     def __call__(
         self,
@@ -69,8 +66,7 @@ class Pipeline(Compose):
 
 
 class LoadPhotod(MapTransform):
-    """Photograph and mask from their files, upright, at the network's size; without a label if the case has
-    none.
+    """Photograph and mask from their files, upright, at the network's size; without a label if the case has none.
 
     Adds ``image_meta_dict``: ``filename_or_obj``, ``spatial_shape`` (the upright photograph's own (width,
     height), int64) and ``window`` ((C, 2), the grey values that become 0 and 1).
@@ -168,9 +164,7 @@ def _coverage(plane: Array, size: tuple[int, int]) -> Array:
 
 
 class NormalisePhotod(MapTransform):
-    """uint8 or uint16 (C, W, H) to the network's float32: window to 0..1, then (value - mean) / std per
-    channel.
-    """
+    """uint8 or uint16 (C, W, H) to the network's float32: window to 0..1, then (value - mean) / std per channel."""
 
     def __init__(self, keys: Sequence[str], *, spec: DatasetSpec) -> None:
         super().__init__(keys)
@@ -197,8 +191,7 @@ def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
 def augment(
     spec: DatasetSpec, *, strength: float | str | Augmentation = 1.0, keys: Sequence[str] = ("image", "label")
 ) -> Pipeline:
-    """The random half after `load`: one warp, colour and light, and the same normalisation; see
-    `AugmentPhotod`.
+    """The random half after `load`: one warp, colour and light, and the same normalisation; see `AugmentPhotod`.
 
     Args:
         spec: the data set.

@@ -107,9 +107,7 @@ def test_three_grey_levels_are_refused(tmp_path, suffix):
     three = disc()
     three = np.where(np.arange(160) < 80, three // 2, three).astype(np.uint8)  # left half of the disc at 127
     path = save(tmp_path / f"m.{suffix}", three, quality=90)
-    with pytest.raises(
-        ValueError, match=rf"m\.{suffix}: a binary mask has background 0 and one other level, this has"
-    ):
+    with pytest.raises(ValueError, match=rf"m\.{suffix}: a binary mask has background 0 and one other level, this has"):
         read_mask(path, BINARY)
 
 

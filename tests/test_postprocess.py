@@ -59,9 +59,7 @@ def test_restore_undoes_load(tmp_path_factory, aspect, original, size, centre):
     back = as_mask(restore(loaded["label"].float(), original, here), here)[0].numpy() > 0
     assert back.shape == original
     box = content_box(original, here)
-    pixel = max(
-        original[0] / box.width, original[1] / box.height, 1.0
-    )  # a network pixel, in the photograph's
+    pixel = max(original[0] / box.width, original[1] / box.height, 1.0)  # a network pixel, in the photograph's
     assert np.abs(centre_of_mass(back) - centre_of_mass(mask)).max() < 0.25 * pixel
     assert (back & mask).sum() / (back | mask).sum() > 1 - 0.08 * pixel
 
@@ -81,12 +79,7 @@ def test_centred_shape_stays_centred(tmp_path, aspect, original):
 def test_off_centre_shape_keeps_its_place(tmp_path, aspect):
     mask = ellipse(500, 200, x=0.2, y=0.7, rx=0.1, ry=0.2)
     here = spec((128, 128), aspect=aspect)
-    back = (
-        as_mask(restore(load(here)(files(tmp_path, mask))["label"].float(), (500, 200), here), here)[
-            0
-        ].numpy()
-        > 0
-    )
+    back = as_mask(restore(load(here)(files(tmp_path, mask))["label"].float(), (500, 200), here), here)[0].numpy() > 0
     np.testing.assert_allclose(centre_of_mass(back), centre_of_mass(mask), atol=0.5)
     assert (back & mask).sum() / (back | mask).sum() > 0.93
 
@@ -164,9 +157,7 @@ def test_whole_way_from_file_to_file(tmp_path):
 
 def test_name_of_a_case_without_id(tmp_path):
     saver = SaveMaskd(spec=spec(), output_dir=tmp_path, postfix="_mask")
-    assert (
-        saver.path_for({"image_meta_dict": {"filename_or_obj": "far/away/x.JPG"}}) == tmp_path / "x_mask.png"
-    )
+    assert saver.path_for({"image_meta_dict": {"filename_or_obj": "far/away/x.JPG"}}) == tmp_path / "x_mask.png"
 
 
 def test_id_may_not_leave_the_folder(tmp_path):

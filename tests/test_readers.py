@@ -33,8 +33,7 @@ def smooth(height, width):
     """A photograph-like (H, W, 3) picture of slow waves."""
     y, x = np.mgrid[:height, :width]
     waves = [
-        128 + 100 * np.sin(x / width * a + c) * np.cos(y / height * b)
-        for a, b, c in ((9, 5, 0), (4, 7, 1), (6, 6, 2))
+        128 + 100 * np.sin(x / width * a + c) * np.cos(y / height * b) for a, b, c in ((9, 5, 0), (4, 7, 1), (6, 6, 2))
     ]
     return np.stack(waves, axis=-1).astype(np.uint8)
 
@@ -105,9 +104,7 @@ def test_sixteen_bit_grey_is_kept(tmp_path):
 
 
 def test_sixteen_bit_resizing_keeps_the_range(tmp_path):
-    values = (
-        np.repeat([[1000, 60000]], 4, axis=0).repeat(4, axis=1).astype(np.uint16)
-    )  # 8 x 4: left dark, right bright
+    values = np.repeat([[1000, 60000]], 4, axis=0).repeat(4, axis=1).astype(np.uint16)  # 8 x 4: left dark, right bright
     array = read_image(save(tmp_path / "a.png", values), 1, size=(8, 2))
     assert array.dtype == np.uint16
     assert array[0, 0, 0] == 1000

@@ -68,9 +68,7 @@ def test_stretched_case(case):
 
 def test_padded_case(case):
     loaded = load(spec((12, 8), aspect="pad"))(case)  # 12 x 4 with two rows of bars above and below
-    assert torch.equal(
-        loaded["image"].amax(dim=(0, 1)) > 0, torch.tensor([0, 0, 1, 1, 1, 1, 0, 0], dtype=torch.bool)
-    )
+    assert torch.equal(loaded["image"].amax(dim=(0, 1)) > 0, torch.tensor([0, 0, 1, 1, 1, 1, 0, 0], dtype=torch.bool))
     expected = torch.zeros(12, 8, dtype=torch.uint8)
     expected[0:2, 3:5] = 1
     assert torch.equal(loaded["label"][0], expected)
@@ -195,9 +193,7 @@ def test_percentiles_of_sixteen_bits_by_hand(tmp_path):
 
 def test_bars_have_no_part_in_percentiles(tmp_path):
     values = np.tile(np.arange(1000, 1064, dtype=np.uint16), (16, 1))
-    slices = spec(
-        (64, 64), channels=("mr",), aspect="pad", intensity=Intensity("percentile", lower=0, upper=100)
-    )
+    slices = spec((64, 64), channels=("mr",), aspect="pad", intensity=Intensity("percentile", lower=0, upper=100))
     window = load(slices)({"image": save(tmp_path / "a.png", values)})["image_meta_dict"]["window"]
     assert window.tolist() == [[1000, 1063]]
 
@@ -210,9 +206,7 @@ def test_even_picture_is_finite(tmp_path):
 
 def test_window_by_hand(tmp_path):
     values = np.tile(np.array([0, 100, 150, 200, 255], np.uint8), (8, 1))
-    slices = spec(
-        (5, 8), channels=("ct",), intensity=Intensity("window", lower=100, upper=200, mean=(0,), std=(1,))
-    )
+    slices = spec((5, 8), channels=("ct",), intensity=Intensity("window", lower=100, upper=200, mean=(0,), std=(1,)))
     image = normalise(slices)(load(slices)({"image": save(tmp_path / "a.png", values)}))["image"]
     np.testing.assert_allclose(image[0, :, 0], [0, 0, 0.5, 1, 1], atol=1e-6)
 
@@ -262,9 +256,7 @@ def test_settings_tell_loads_apart(other):
 
 
 def test_settings_ignore_what_load_does_not_use():
-    shown = spec(
-        intensity=Intensity("uint8", mean=(0.1,), std=(0.2,)), description="other words", classes=("mole",)
-    )
+    shown = spec(intensity=Intensity("uint8", mean=(0.1,), std=(0.2,)), description="other words", classes=("mole",))
     assert load(shown).transforms[0].settings == load(spec()).transforms[0].settings
     assert load(spec(), label_size="native").transforms[0].settings != load(spec()).transforms[0].settings
 
