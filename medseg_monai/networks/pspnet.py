@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medseg_monai.networks.blocks import ConvNormReLU, PooledConvReLU, check_arguments, resize_linear, to_image_size
+from medseg_monai.networks.blocks import ConvNormReLU, PooledConvReLU, check_arguments, convolution, to_image_size
 from medseg_monai.networks.encoders import StridedEncoder, choose_encoder
 
 
@@ -43,33 +44,102 @@ def averaging_matrix(bins: int, length: int, like: Tensor) -> Tensor:
     return (inside / inside.sum(1, keepdim=True)).to(like.dtype)
 
 
-class PyramidPooling(nn.Module):
-    """Means over 1x1, 2x2, 3x3 and 6x6 bins, upsampled and concatenated to the input (Fig. 3c).
+def enlarging_matrix(length: int, bins: int, like: Tensor) -> Tensor:
+    """The matrix (length, bins) whose product with `bins` values is their bilinear interpolation to `length` pixels.
 
-    Shape: (B, C, H, W) -> (B, C + bins * (C // bins), H, W): twice the channels for the published four.
+    >>> enlarging_matrix(4, 2, torch.zeros(1))
+    tensor([[1.0000, 0.0000],
+            [0.7500, 0.2500],
+            [0.2500, 0.7500],
+            [0.0000, 1.0000]])
+    """
+    centres = (torch.arange(length, device=like.device) + 0.5) * bins / length - 0.5
+    centres = centres.clamp(0, bins - 1).unsqueeze(1)
+    distance = (centres - torch.arange(bins, device=like.device).unsqueeze(0)).abs()
+    return (1 - distance).clamp(min=0).to(like.dtype)
+
+
+class PyramidPooling(nn.Module):
+    """Means over 1x1, 2x2, 3x3 and 6x6 bins, each projected to a share of the channels (Fig. 3c).
+
+    Shape: (B, C, H, W) -> per entry b of `bins`: (B, C // len(bins), b, b).
 
     Args:
         channels: of the input.
         bins: bins per side, one per branch.
     """
 
-    def __init__(self, channels: int, *, bins: Sequence[int] = (1, 2, 3, 6)) -> None:
+    def __init__(self, channels: int, *, bins: Sequence[int]) -> None:
         super().__init__()
         self.bins = list(bins)
-        width = channels // len(bins)
-        self.branches = nn.ModuleList(PooledConvReLU(channels, width) for _ in bins)
-        self.out_channels = channels + width * len(bins)
+        self.width = channels // len(bins)
+        self.branches = nn.ModuleList(PooledConvReLU(channels, self.width) for _ in bins)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The input, and beside it what lies around each pixel."""
-        height, width = x.shape[2], x.shape[3]
-        maps = [x]
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """A map of a few pixels per branch."""
+        pooled: list[Tensor] = []
         for index, branch in enumerate(self.branches):
-            bins = self.bins[index]
-            rows, columns = averaging_matrix(bins, height, x), averaging_matrix(bins, width, x)
-            pooled = torch.matmul(torch.matmul(rows, x), columns.t())
-            maps.append(resize_linear(branch(pooled), [height, width]))
-        return torch.cat(maps, dim=1)
+            rows = averaging_matrix(self.bins[index], x.shape[2], x)
+            columns = averaging_matrix(self.bins[index], x.shape[3], x)
+            pooled.append(branch(torch.matmul(torch.matmul(rows, x), columns.t())))
+        return pooled
+
+
+class EnlargedConv(nn.Module):
+    """A padded convolution of a map of b x b pixels enlarged to H x W, without making the enlarged map.
+
+    Enlarging and the taps' shifts are linear along each axis, so the convolution's channels are mixed on the b x b pixels, and only the
+    result is enlarged, with one matrix per tap: H * W / b² times fewer products.
+    Shape: (B, C, b, b) -> (B, C', height, width).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """The convolution of the enlarged map, in channels_last layout."""
+        out_channels, bins = self.weight.shape[0], x.shape[2]
+        rows, columns = self._taps(height, bins, x), self._taps(width, bins, x)
+        taps = torch.einsum("bcpq,ockl->bkplqo", x, self.weight.to(x.dtype))
+        taps = taps.reshape(-1, self.kernel_size * bins, self.kernel_size * bins, out_channels)
+        along_columns = torch.einsum("wq,bpqo->bpwo", columns, taps)
+        return torch.einsum("hp,bpwo->bhwo", rows, along_columns).permute(0, 3, 1, 2)
+
+    def _taps(self, length: int, bins: int, like: Tensor) -> Tensor:
+        """Per tap, the enlarging matrix moved by it, zero beyond the border: (length, kernel_size * bins)."""
+        margin = self.kernel_size // 2
+        padded = F.pad(enlarging_matrix(length, bins, like), [0, 0, margin, margin])
+        return torch.cat([padded[tap : tap + length] for tap in range(self.kernel_size)], dim=1)
+
+
+class PyramidConv(nn.Module):
+    """The convolution over the input and the enlarged pooled maps, side by side (Fig. 3d).
+
+    A convolution of a concatenation is the sum of convolutions of its parts, so nothing is concatenated or enlarged: half the products.
+    Shape: (B, C, H, W) and the pooled maps -> (B, C', H, W).
+    """
+
+    def __init__(
+        self, channels: int, pooled_channels: int, out_channels: int, *, branches: int, kernel_size: int
+    ) -> None:
+        super().__init__()
+        self.own = convolution(channels, out_channels, kernel_size=kernel_size)
+        self.pooled = nn.ModuleList(
+            EnlargedConv(pooled_channels, out_channels, kernel_size=kernel_size) for _ in range(branches)
+        )
+        # as torch would start the one convolution that these are parts of
+        bound = (kernel_size**2 * (channels + branches * pooled_channels)) ** -0.5
+        for part in self.parameters():
+            nn.init.uniform_(part, -bound, bound)
+
+    def forward(self, x: Tensor, pooled: list[Tensor]) -> Tensor:
+        """The sum of all parts."""
+        total: Tensor = self.own(x)
+        for index, part in enumerate(self.pooled):
+            total = total + part(pooled[index], x.shape[2], x.shape[3])
+        return total
 
 
 class PSPNet(nn.Module):
@@ -90,6 +160,7 @@ class PSPNet(nn.Module):
         levels: use only so many of the encoder's maps; 3 ends a ResNet at its second stage, at stride 8 without dilation.
         bins: bins per side of the pooled maps.
         width: channels of the convolution after the pooling; the auxiliary head has half as many. 512 as published.
+        fusion_kernel: size of that convolution; 3 as published, 1 for less.
         auxiliary: a second head on the stage before the last, in training.
         dropout: share of channels dropped before the logits.
 
@@ -114,6 +185,7 @@ class PSPNet(nn.Module):
         levels: int | None = None,
         bins: Sequence[int] = (1, 2, 3, 6),
         width: int = 512,
+        fusion_kernel: int = 3,
         auxiliary: bool = True,
         dropout: float = 0.1,
         spatial_dims: int = 2,
@@ -135,24 +207,26 @@ class PSPNet(nn.Module):
         self.stride, self.auxiliary_stride = strides[-1], strides[-2]
         self.bottleneck = nn.Identity()
         self.pooling = PyramidPooling(channels[-1], bins=bins)
-        self.last_stage = _before_logits(self.pooling.out_channels, width, dropout)
+        self.fusion = PyramidConv(
+            channels[-1], self.pooling.width, width, branches=len(bins), kernel_size=fusion_kernel
+        )
+        self.last_stage = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Dropout2d(dropout))
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
         self.auxiliary_head: nn.Module | None = None
         if auxiliary:
             self.auxiliary_head = nn.Sequential(
-                _before_logits(channels[-2], width // 2, dropout), nn.Conv2d(width // 2, out_channels, kernel_size=1)
+                ConvNormReLU(channels[-2], width // 2),
+                nn.Dropout2d(dropout),
+                nn.Conv2d(width // 2, out_channels, kernel_size=1),
             )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Logits at the size of `x`; in training a list of them and the auxiliary head's."""
         size = list(x.shape[2:])
         maps = self.encoder(x)
-        context = self.pooling(self.bottleneck(maps[-1]))
-        logits = to_image_size(self.head(self.last_stage(context)), self.stride, size)
+        deepest = self.bottleneck(maps[-1])
+        fused = self.fusion(deepest, self.pooling(deepest))
+        logits = to_image_size(self.head(self.last_stage(fused)), self.stride, size)
         if self.auxiliary_head is not None and self.training:
             return [logits, to_image_size(self.auxiliary_head(maps[-2]), self.auxiliary_stride, size)]
         return logits
-
-
-def _before_logits(in_channels: int, out_channels: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(ConvNormReLU(in_channels, out_channels), nn.Dropout2d(dropout))

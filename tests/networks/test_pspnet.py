@@ -5,10 +5,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from medseg_monai.networks import PSPNet
-from medseg_monai.networks.pspnet import PyramidPooling, averaging_matrix
+from medseg_monai.networks.pspnet import PyramidConv, PyramidPooling, averaging_matrix, enlarging_matrix
 
 
 @given(st.integers(1, 8), st.integers(1, 30))
@@ -26,19 +25,38 @@ def test_pooling_by_hand():
     assert (rows @ x @ columns.t()).tolist() == [[[[0.5, 0.5], [2.5, 2.5]]]]
 
 
-def test_pyramid_is_the_input_then_its_pooled_maps():
-    """With projections that change nothing, the pooled maps are torch's adaptive pooling, upsampled."""
-    pooling = PyramidPooling(4)
-    for index, branch in enumerate(pooling.branches):
-        pooling.branches[index] = nn.Conv2d(4, 1, kernel_size=1, bias=False)
-        nn.init.constant_(pooling.branches[index].weight, 0.25)
-        assert branch[0].out_channels == 1
-    x = torch.randn(2, 4, 13, 8)
+@given(st.integers(1, 8), st.integers(1, 30))
+@settings(deadline=None)
+def test_enlarging_matrix_is_bilinear_interpolation(bins, length):
+    line = torch.randn(1, 1, bins, dtype=torch.float64)
+    ours = line @ enlarging_matrix(length, bins, line).t()
+    expected = F.interpolate(line, length, mode="linear", align_corners=False)
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)  # the matrix is made in float32
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_pyramid_is_the_published_concatenation(kernel_size):
+    """Pool with torch, enlarge, concatenate, convolve with the parts' weights side by side: the same numbers and gradients."""
+    torch.manual_seed(0)
+    pooling = PyramidPooling(8, bins=(1, 2, 3, 6))
+    fusion = PyramidConv(8, 2, 5, branches=4, kernel_size=kernel_size)
+    x = torch.randn(2, 8, 13, 7, requires_grad=True)
     parts = [x]
-    for bins in (1, 2, 3, 6):
-        pooled = F.adaptive_avg_pool2d(x.mean(1, keepdim=True), bins)
-        parts.append(F.interpolate(pooled, (13, 8), mode="bilinear", align_corners=False))
-    torch.testing.assert_close(pooling(x), torch.cat(parts, 1))
+    for bins, branch in zip((1, 2, 3, 6), pooling.branches, strict=True):
+        parts.append(
+            F.interpolate(branch(F.adaptive_avg_pool2d(x, bins)), (13, 7), mode="bilinear", align_corners=False)
+        )
+    weight = torch.cat([fusion.own.weight, *[part.weight for part in fusion.pooled]], 1)
+    expected = F.conv2d(torch.cat(parts, 1), weight, padding=kernel_size // 2)
+
+    ours = fusion(x, pooling(x))
+
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+    some = torch.randn_like(expected)
+    for left, right in zip(
+        *(torch.autograd.grad((y * some).sum(), [x, *fusion.parameters()]) for y in (ours, expected)), strict=True
+    ):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-4)
 
 
 def test_every_pixel_sees_the_whole_picture_through_the_pyramid_alone():
@@ -54,11 +72,12 @@ def test_every_pixel_sees_the_whole_picture_through_the_pyramid_alone():
     assert far_gradient[1] == 0
 
 
-def test_an_image_is_treated_alike_alone_and_in_a_batch_by_the_pooled_branches():
-    pooling = PyramidPooling(8).train()
+def test_pooled_branches_treat_an_image_alike_alone_and_in_a_batch():
+    pooling = PyramidPooling(8, bins=(1, 2)).train()
     x = torch.randn(3, 8, 7, 7)
-    torch.testing.assert_close(pooling(x)[:1], pooling(x[:1]))
-    assert pooling(x[:1])[:, 8:].std() > 0
+    for together, alone in zip(pooling(x), pooling(x[:1]), strict=True):
+        torch.testing.assert_close(together[:1], alone)
+        assert alone.std() > 0
 
 
 def test_auxiliary_head_only_in_training():
