@@ -122,6 +122,26 @@ class DoubleConv(nn.Sequential):
         )
 
 
+class Subsample(nn.Module):
+    """Every n-th pixel along each spatial axis; in front of a 1x1 convolution it is that convolution with stride n.
+
+    A strided 1x1 convolution of 2 to 15 channels in channels_last corrupts memory in its backward pass on the CPU (torch 2.13, 2.15).
+    Shape: (B, C, *S) -> (B, C, *ceil(S / stride)).
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pixels 0, n, 2n ..."""
+        if self.stride == 1:
+            return x
+        if x.dim() == 5:
+            return x[:, :, :: self.stride, :: self.stride, :: self.stride]
+        return x[:, :, :: self.stride, :: self.stride]
+
+
 class HalvePool(nn.Module):
     """Max pooling by 2 that rounds up, so that an odd last row is kept. Shape: (B, C, *S) -> (B, C, *ceil(S / 2))."""
 

@@ -22,7 +22,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medseg_monai.networks.blocks import HalvePool, check_arguments, convolution, normalisation, to_image_size
+from medseg_monai.networks.blocks import (
+    HalvePool,
+    Subsample,
+    check_arguments,
+    convolution,
+    normalisation,
+    to_image_size,
+)
 
 
 class SqueezeExcite(nn.Module):
@@ -83,7 +90,8 @@ class ResidualUnit(nn.Module):
             first, norm_relu_conv(out_channels, out_channels, norm=norm, spatial_dims=spatial_dims)
         )
         self.shortcut = nn.Sequential(
-            convolution(in_channels, out_channels, kernel_size=1, stride=stride, spatial_dims=spatial_dims),
+            Subsample(stride),
+            convolution(in_channels, out_channels, kernel_size=1, spatial_dims=spatial_dims),
             normalisation(out_channels, kind=norm, spatial_dims=spatial_dims),
         )
 

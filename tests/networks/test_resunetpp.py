@@ -1,10 +1,14 @@
 """ResUNet++: squeeze-and-excitation by hand and against timm's, residual units, the pyramid's sum, attention, size."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from timm.layers import SEModule
 
 from medseg_monai.networks import ResUNetPlusPlus
+from medseg_monai.networks.blocks import Subsample
 from medseg_monai.networks.resunetpp import Attention, ResidualUnit, SqueezeExcite, SummedPyramid
 
 OPTIONS = {"norm": "batch", "spatial_dims": 2}
@@ -69,3 +73,24 @@ def test_published_size():
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ResUNetPlusPlus(3, 1, **arguments)
+
+
+def test_subsampling_before_a_1x1_convolution_is_its_stride() -> None:
+    strided = torch.nn.Conv2d(3, 5, 1, stride=2)
+    image = torch.randn(2, 3, 9, 12)
+    assert torch.equal(torch.nn.functional.conv2d(Subsample(2)(image), strided.weight, strided.bias), strided(image))
+
+
+def test_training_in_channels_last_does_not_corrupt_memory() -> None:
+    # in a process of its own: what this guards against kills the interpreter
+    program = """
+import torch
+from medseg_monai.networks import ResUNetPlusPlus
+from medseg_monai.networks.blocks import Subsample
+for features in ((16, 32, 64), (4, 8, 8)):
+    network = ResUNetPlusPlus(3, 1, features=features, stem_stride=2).to(memory_format=torch.channels_last)
+    for _ in range(4):
+        network(torch.randn(8, 3, 128, 128).contiguous(memory_format=torch.channels_last)).sum().backward()
+"""
+    ended = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
