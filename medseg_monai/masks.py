@@ -14,6 +14,7 @@ turn, a mirrored or a square picture) the first is taken, with a warning.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from medseg_monai.files import write_whole
 from medseg_monai.readers import Array, PathLike, PhotoHeader, opened, orientation_of, read_header, upright
 from medseg_monai.spec import DatasetSpec
 
@@ -206,12 +208,8 @@ def mask_files(path: PathLike, spec: DatasetSpec) -> list[Path]:
 
 
 def write_png(plane: Array, file: Path) -> Path:
-    """Write a (W, H) uint8 to a PNG file by way of a temporary one in the same folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        Image.fromarray(np.ascontiguousarray(plane.T)).save(part, format="PNG")
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write a (W, H) uint8 plane as a PNG file, whole or not at all."""
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(plane.T)).save(content, format="PNG")
+    write_whole(file, content.getvalue())
     return file

@@ -1,9 +1,8 @@
-"""From the network's answer to a mask on the photograph's own grid, and its file."""
+"""From the network's answer to a mask on the photograph's own grid."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
 
 from medseg_monai.geometry import content_box
-from medseg_monai.masks import write_mask
 from medseg_monai.spec import DatasetSpec
 
 
@@ -128,51 +126,6 @@ class AsMaskd(_PerMap):
     def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
         """To a uint8 mask."""
         return as_mask(values, self.spec, threshold=self.threshold)
-
-
-class SaveMaskd(MapTransform):
-    """Write masks as PNG (see `medseg_monai.masks.write_mask`) and note the files under ``<key>_files``.
-
-    Args:
-        keys: masks (K, W, H), uint8, on the photograph's grid.
-        spec: the data set.
-        output_dir: folder; a case goes to ``output_dir/<id>.png``, so that an id with folders keeps their
-            shape. A case without ``id`` is named after its image file.
-        postfix: added to the name, ``_probability`` for instance.
-    """
-
-    def __init__(
-        self,
-        keys: str | Sequence[str] = "pred",
-        *,
-        spec: DatasetSpec,
-        output_dir: str | Path,
-        postfix: str = "",
-    ) -> None:
-        super().__init__(keys)
-        self.spec = spec
-        self.output_dir = Path(output_dir)
-        self.postfix = postfix
-
-    def path_for(self, case: Mapping[Hashable, Any]) -> Path:
-        """Where the mask of a case goes.
-
-        Raises:
-            ValueError: the id leads out of the output folder.
-        """
-        name = case.get("id") or Path(case["image_meta_dict"]["filename_or_obj"]).stem
-        path = self.output_dir / f"{name}{self.postfix}.png"
-        if not path.resolve().is_relative_to(self.output_dir.resolve()):
-            raise ValueError(f"case id {name!r} leads out of the output folder {self.output_dir}")
-        return path
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write; the case is passed on with the files' names."""
-        case = dict(data)
-        for key in self.keys:
-            files = write_mask(case[key].detach().cpu().numpy(), self.path_for(case), self.spec)
-            case[f"{key}_files"] = [str(file) for file in files]
-        return case
 
 
 class ClassMasksd(_PerMap):

@@ -22,7 +22,7 @@ from medseg_monai.augmentation import Augmentation
 from medseg_monai.geometry import Box, content_box
 from medseg_monai.intensity import normalised, value_window
 from medseg_monai.masks import read_mask
-from medseg_monai.postprocess import AsMaskd, ClassMasksd, Restored, SaveMaskd, ToProbabilitiesd, postprocess, restore
+from medseg_monai.postprocess import AsMaskd, ClassMasksd, Restored, ToProbabilitiesd, postprocess, restore
 from medseg_monai.readers import Array, PhotoHeader, read_header, read_image
 from medseg_monai.spec import DatasetSpec
 
@@ -35,7 +35,6 @@ __all__ = [
     "NormalisePhotod",
     "Pipeline",
     "Restored",
-    "SaveMaskd",
     "ToProbabilitiesd",
     "augment",
     "load",

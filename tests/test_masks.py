@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from medseg_monai import masks
 from medseg_monai.masks import read_mask, write_mask
 from medseg_monai.readers import PhotoHeader
 from medseg_monai.spec import DatasetSpec
@@ -263,11 +262,12 @@ def test_interrupted_writing_leaves_the_old_file_and_no_scrap(tmp_path, monkeypa
     (file,) = write_mask(CORNER.T[None], tmp_path / "m.png", BINARY)
     before = file.read_bytes()
 
-    def broken(image, stream, **_):
-        Path(stream).write_bytes(b"half a file")
+    def broken(path, content):
+        with path.open("wb") as stream:
+            stream.write(content[: len(content) // 2])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(masks.Image.Image, "save", broken)
+    monkeypatch.setattr(Path, "write_bytes", broken)
     with pytest.raises(KeyboardInterrupt):
         write_mask(1 - CORNER.T[None], file, BINARY)
     assert file.read_bytes() == before

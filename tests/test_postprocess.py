@@ -10,10 +10,10 @@ from PIL import Image
 
 from medseg_monai.cache import collate
 from medseg_monai.geometry import content_box
+from medseg_monai.outputs import WritePredictions
 from medseg_monai.postprocess import (
     AsMaskd,
     Restored,
-    SaveMaskd,
     as_mask,
     postprocess,
     probabilities,
@@ -147,22 +147,12 @@ def test_whole_way_from_file_to_file(tmp_path):
     batch = collate([load(here)(case) for case in cases])
     batch["pred"] = batch["image"].float() / 255 * 10 - 5
     for case in decollate_batch(batch):
-        done = SaveMaskd(spec=here, output_dir=tmp_path / "out")(postprocess(here)(case))
-        assert done["pred_files"] == [str(tmp_path / "out" / f"{case['id']}.png")]
+        written = WritePredictions(tmp_path / "out", spec=here).write(case, postprocess(here)(case))
+        assert written == [tmp_path / "out" / f"{case['id']}_mask.png"]
     for name, mask in masks.items():
-        written = np.asarray(Image.open(tmp_path / "out" / f"{name}.png")).T > 0
+        written = np.asarray(Image.open(tmp_path / "out" / f"{name}_mask.png")).T > 0
         assert written.shape == mask.shape
         assert (written & mask).sum() / (written | mask).sum() > 0.9
-
-
-def test_name_of_a_case_without_id(tmp_path):
-    saver = SaveMaskd(spec=spec(), output_dir=tmp_path, postfix="_mask")
-    assert saver.path_for({"image_meta_dict": {"filename_or_obj": "far/away/x.JPG"}}) == tmp_path / "x_mask.png"
-
-
-def test_id_may_not_leave_the_folder(tmp_path):
-    with pytest.raises(ValueError, match="leads out of the output folder"):
-        SaveMaskd(spec=spec(), output_dir=tmp_path / "out").path_for({"id": "../elsewhere"})
 
 
 def test_restored_takes_the_size_from_the_image():
