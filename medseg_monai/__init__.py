@@ -1,12 +1,22 @@
 """medseg_monai: medical image segmentation on MONAI. The pipeline, in the order data flows:
 
-prepare/      a raw download -> a folder with dataset.json        dataset.py    that file: read, check, list cases
-readers.py    photographs and masks from disk                     transforms.py decode, resize, augment, restore
-cache.py      decoded images on disk, seeded sampling             networks/     one file per architecture
-losses.py     per task, over several heads                        handlers.py   what training and evaluation do besides
-metrics.py    per-case scores                                     scores.py     the table, intervals, files
-inference.py  scans in, masks out                                 figures.py    everything drawn
-bundle.py     find bundles, weights that describe themselves      cli.py        the `medseg` command
+====================================== ==========================================================================
+prepare/                               a raw download -> a folder with dataset.json
+spec.py, dataset.py, cases.py, leaks.py what a network must know of a data set; its file, its cases, its leaks
+readers.py, masks.py                   photographs and masks, from disk and back
+geometry.py, intensity.py, transforms.py decode, resize, normalise; postprocess.py is the way back
+augmentation.py, augment.py            the random half: what is drawn, and its one warp
+cache.py, diskcache.py                 decoded images kept on disk; seeded sampling
+networks/, losses.py                   one file per architecture; losses per task, over several heads
+handlers.py                            what training does besides: keep weights, clip, stop, record
+inference.py, outputs.py               scans in, in the right precision; what is written for each
+metrics.py, surfaces.py                scores of a case; distances between surfaces
+scoring.py, summary.py, scores.py      the evaluation: case by case, means with intervals, its files
+compare.py, significance.py            several evaluations in one table, with a paired test
+drawing.py, figures.py                 masks drawn into pictures; figures
+bundle.py, workflow.py                 find bundles and weights that describe themselves; run a config, checked
+cli.py, doctor.py                      the `medseg` command
+====================================== ==========================================================================
 """
 
 __version__ = "0.1.0"

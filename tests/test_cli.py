@@ -3,6 +3,10 @@
 import csv
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,3 +222,54 @@ def test_list_and_doctor(medseg: Medseg) -> None:
     assert "unetpp" in medseg("list").out
     examined = medseg("doctor").out
     assert all(word in examined for word in ("torch", "monai", "GPU", "precision", "bundle unetpp"))
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], *, seconds: float = 120) -> None:
+    """Wait until a file appears, as long as the process lives."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_training_cleanly_with_usable_weights(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
+    arguments = ("train", "unetpp", "-d", demo_data, "--output-dir", tmp_path / "w", *SMALL, "--max-epochs", 10_000)
+    command = [sys.executable, "-m", "medseg_monai", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(tmp_path / "w" / "history.csv", process)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Stopped by the user in epoch" in errors
+    assert "Traceback" not in errors
+    for name in ("model.pt", "last.pt"):
+        predict = ("predict", "unetpp", demo_data / "images", "-w", tmp_path / "w" / name, "--out", tmp_path / name)
+        assert medseg(*predict).code == 0
+        assert len(masks(tmp_path / name)) == 20
+
+
+@pytest.mark.slow
+def test_ctrl_c_during_prediction_leaves_whole_masks_and_the_rest_can_follow(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    source = Image.fromarray(pixels(sorted((demo_data / "images").iterdir())[0])).resize((2400, 2000))
+    for number in range(60):
+        source.save(photographs / f"{number:02}.jpg")
+    arguments = ("predict", "unetpp", photographs, "-w", trained, "--out", tmp_path / "out")
+    command = [sys.executable, "-m", "medseg_monai", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(tmp_path / "out" / "00_mask.png", process)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    written = masks(tmp_path / "out")
+    assert 0 < len(written) < 60
+    assert {mask.shape for mask in written.values()} == {(2000, 2400)}
+    assert not list((tmp_path / "out").rglob("*.part"))
+    assert medseg(*arguments).code == 0
+    assert len(masks(tmp_path / "out")) == 60
