@@ -1,0 +1,1 @@
+"""The figures and cost tables of the model cards; `scripts/draw_architectures.py` makes them."""

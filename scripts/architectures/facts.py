@@ -1,0 +1,128 @@
+"""What a bundle's network is, measured on the network itself: parameters, multiply-adds, and the shape at every module.
+
+The networks are built on torch's meta device: shapes without numbers, so that this takes no time and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from medseg_monai.bundle import Trained, untrained
+
+SIDE = 256  # of the image that goes through the network, (1, 3, SIDE, SIDE)
+Shape = tuple[int, ...]
+
+# Rows of a card's table besides the bundle as it is: arguments of the network, as --set takes them.
+RESNET: Mapping[str, Any] = {"encoder": "resnet50"}
+VARIANTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "unet": ({**RESNET, "features": None},),
+    "unetpp": (*({"inference_depth": depth} for depth in (4, 3, 2, 1)), RESNET),
+    "pspnet": (RESNET,),
+    "deeplabv3plus": (RESNET,),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        parameters: how many it has.
+        multiply_adds: of its convolutions and matrix products, for one image of 3 x SIDE x SIDE, in eval mode.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The shapes, without the batch, that modules take and give, by the module's name; for an image of 3 x SIDE x SIDE."""
+
+    network: nn.Module
+    taken: Mapping[str, Shape]
+    given: Mapping[str, Shape]
+
+    def label(self, module: str) -> str:
+        """``64 @ 1/2``: channels, and the side as a share of the image's."""
+        return as_label(self._shape(self.given, module))
+
+    def channels(self, module: str) -> int:
+        """Channels that a module gives."""
+        return self._shape(self.given, module)[0]
+
+    def taken_channels(self, module: str) -> int:
+        """Channels of a module's first input."""
+        return self._shape(self.taken, module)[0]
+
+    def _shape(self, shapes: Mapping[str, Shape], module: str) -> Shape:
+        if module not in shapes:
+            raise ValueError(
+                f"{type(self.network).__name__} has run no module '{module}': its figure needs a new layout"
+            )
+        return shapes[module]
+
+
+def as_label(shape: Shape) -> str:
+    """Channels and relative side of a map (C, H, W); maps of fewer than 8 pixels a side by their pixels.
+
+    >>> as_label((64, 128, 128)), as_label((128, 6, 6))
+    ('64 @ 1/2', '128 @ 6×6')
+    """
+    channels, height, width = shape
+    return f"{channels} @ {height}×{width}" if height < 8 else f"{channels} @ 1/{SIDE // height}"
+
+
+def build(trained: Trained, arguments: Mapping[str, Any]) -> nn.Module:
+    """A bundle's network for three channels and one class, on the meta device."""
+    with torch.device("meta"):
+        return trained.build_network(in_channels=3, out_channels=1, **arguments)
+
+
+def cost(network: nn.Module) -> Cost:
+    """Parameters and multiply-adds: half of what FlopCounterMode counts."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network.eval()(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+    return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2)
+
+
+def stages(network: nn.Module) -> Stages:
+    """Run the network once, in training mode so that every head runs, and note each module's shapes."""
+    taken: dict[str, Shape] = {}
+    given: dict[str, Shape] = {}
+
+    def note(name: str, inputs: tuple[Any, ...], output: Any) -> None:
+        for shapes, value in ((taken, inputs[0] if inputs else None), (given, output)):
+            if isinstance(value, Tensor):
+                shapes[name] = tuple(value.shape[1:])
+
+    hooks = [
+        module.register_forward_hook(lambda _, inputs, output, name=name: note(name, inputs, output))
+        for name, module in network.named_modules()
+    ]
+    with torch.no_grad():
+        network.train()(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return Stages(network, taken, given)
+
+
+def table(bundle: Path) -> str:
+    """The bundle's parameters and multiply-adds as a Markdown table, one row per way to build its network."""
+    trained = untrained(bundle)
+    rows = ["| network | parameters | GMACs |", "| --- | ---: | ---: |"]
+    for arguments in ({}, *VARIANTS.get(bundle.name, ())):
+        as_text = ", ".join(f"{name}={'null' if value is None else value}" for name, value in arguments.items())
+        measured = cost(build(trained, arguments))
+        rows.append(
+            f"| {f'`{as_text}`' if as_text else 'as it is'} | {measured.parameters:,} | {measured.multiply_adds / 1e9:.2f} |"
+        )
+    return "\n".join(rows)
