@@ -18,14 +18,18 @@ help:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 10) else f"Python 3.10 or newer is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch torchvision)
 
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
+# a step of its own, so that an index that failed is asked again
+$(VENV)/.torch: | $(BIN)/python
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch torchvision)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 	@echo "Installing medseg-monai and what it needs into $(VENV) (the README says what is downloaded)"
 	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.torch
 	@echo "Installing medseg-monai with its test tools into $(VENV)"
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed

@@ -12,7 +12,7 @@ import json
 import logging
 import pickle
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,10 @@ class Trained:
             {name: value for name, value in (("pretrained", False), ("weights_file", None)) if name in arguments}
         )
         module_name, _, class_name = str(arguments.pop("_target_")).rpartition(".")
-        network: nn.Module = getattr(importlib.import_module(module_name), class_name)(**arguments)
+        network_class = getattr(importlib.import_module(module_name), class_name, None)
+        if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+            raise ValueError(f"{SPEC_FILE} names {module_name}.{class_name}, which is no network: refused")
+        network: nn.Module = network_class(**arguments)
         return network
 
     def write(self, folder: Path) -> None:
@@ -259,6 +262,33 @@ def open_dataset(dataset_dir: str | Path | None, *, demo_dir: str | Path = "data
     return read_dataset(folder)
 
 
-def training_spec(spec: DatasetSpec, size: Iterable[int] | None) -> DatasetSpec:
-    """The data set's spec, with the network's input size replaced when the config or the user names one."""
-    return replace(spec, size=tuple(size)) if size else spec
+def split_cases(dataset: Dataset, split: str) -> list[dict[str, Any]]:
+    """The cases of a split that training cannot do without.
+
+    Raises:
+        ValueError: there are none.
+    """
+    cases = dataset.cases(split)
+    if not cases:
+        raise ValueError(
+            f"data set {dataset.spec.name} has no {split} cases: prepare it with a splits.csv that names some, or without official splits"
+        )
+    return cases
+
+
+def share(cases: Sequence[dict[str, Any]], rank: int, world_size: int) -> list[dict[str, Any]]:
+    """The part of the cases that one of several processes takes, at least one: a process without any would keep the others waiting."""
+    return list(cases[rank::world_size]) or list(cases[:1])
+
+
+def training_spec(spec: DatasetSpec, size: Sequence[int] | None) -> DatasetSpec:
+    """The data set's spec, with the network's input size replaced when the config or the user names one.
+
+    Raises:
+        ValueError: ``size`` is not a list of numbers, one per spatial axis.
+    """
+    if size is None:
+        return spec
+    if isinstance(size, str) or not isinstance(size, Sequence):
+        raise ValueError(f"size is a list, [width, height], not {size!r}")
+    return replace(spec, size=tuple(size))

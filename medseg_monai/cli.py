@@ -268,21 +268,34 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def _one_line(error: BaseException) -> str:
+    """The message; of an error in a worker process, whose message is a traceback, the last line."""
+    if isinstance(error, _out_of_memory()):
+        return "out of memory on the GPU: lower batch_size or size"
+    text = str(error).strip()
+    return text.splitlines()[-1] if "Original Traceback" in text else text
+
+
+def _out_of_memory() -> type[BaseException]:
+    """The class of torch's error, without importing torch for errors that came before it was needed."""
+    torch = sys.modules.get("torch")
+    found: type[BaseException] = torch.OutOfMemoryError if torch is not None else MemoryError
+    return found
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
     try:
         app()
     except KeyboardInterrupt:
-        typer.echo(
-            "medseg: stopped; what was finished is kept, the same command goes on from there where it can", err=True
-        )
+        typer.echo("medseg: stopped; what was finished is kept", err=True)
         sys.exit(130)
     except Exception as error:
         cause = _root_cause(error)
-        mistakes: tuple[type[Exception], ...] = (ValueError, OSError, FloatingPointError, ModuleNotFoundError)
+        mistakes = (ValueError, OSError, FloatingPointError, ImportError, _out_of_memory())
         # a component that MONAI could not make was given a wrong argument: the config's TypeError, not ours
         expected = isinstance(cause, mistakes) or (cause is not error and isinstance(cause, TypeError))
         if not expected or os.environ.get("MEDSEG_TRACEBACK"):
             raise
-        typer.echo(f"medseg: error: {cause}", err=True)
+        typer.echo(f"medseg: error: {_one_line(cause)}", err=True)
         sys.exit(1)

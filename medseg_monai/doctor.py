@@ -14,7 +14,7 @@ import torch
 from medseg_monai.bundle import WEIGHTS_FILE, list_bundles
 from medseg_monai.inference import precision_of
 
-REQUIRED = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "pillow", "nibabel", "matplotlib", "tensorboard")
+REQUIRED = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "pillow", "nibabel", "matplotlib", "tensorboard", "fire")
 # package -> what it is for, and how to get it
 OPTIONAL = {"timm": "ImageNet encoders: pip install 'medseg-monai[encoders]'"}
 

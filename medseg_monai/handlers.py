@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from ignite.engine import Events
-from monai.engines import SupervisedTrainer
+from ignite.handlers import EarlyStopping, ProgressBar
+from monai.engines import Evaluator, SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
 from monai.utils import CommonKeys
@@ -29,6 +30,9 @@ from medseg_monai.files import write_whole
 
 logger = logging.getLogger(__name__)
 
+# What a training leaves in its folder; the next one moves it out of the way.
+TRAINING_FILES = (WEIGHTS_FILE, LAST_FILE, SPEC_FILE, "history.csv", "training.png", "tensorboard", "evaluation_*")
+
 
 class SaveTrained:
     """Keep the best weights (``model.pt``) and the latest state (``last.pt``), with ``spec.json`` beside them.
@@ -37,13 +41,12 @@ class SaveTrained:
     names. Files appear whole or not at all. Ctrl-C keeps the state it met. Only the process of rank 0 writes.
 
     Args:
-        network: what is saved (the averaged network where training keeps one).
+        network: what is saved; the bare network, not its wrapper for several processes.
         folder: where to; created.
         spec: the data set's spec.
         architecture: the config's network class with its arguments.
         bundle: name of the bundle.
         evaluator: MONAI evaluator whose key metric says which epoch is best.
-        state: more to keep in ``last.pt`` (optimizer, scheduler …), each with a ``state_dict``.
         facts: more to write into ``spec.json`` (seed, precision …).
     """
 
@@ -56,16 +59,15 @@ class SaveTrained:
         architecture: partial[nn.Module] | type[nn.Module],
         bundle: str,
         evaluator: Workflow,
-        state: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network
         self.folder = Path(folder)
         self.trained = Trained(dataset=spec, architecture=describe(architecture), bundle=bundle)
         self.evaluator = evaluator
-        self.state = dict(state or {})
         self.facts = dict(facts or {})
         self._began = 0.0
+        self._facts: dict[str, Any] = {}
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer."""
@@ -73,61 +75,70 @@ class SaveTrained:
             return
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        engine.add_event_handler(Events.COMPLETED, self._completed)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
 
     def _start(self, engine: Workflow) -> None:
         self._began = time.monotonic()
+        self._facts = {}
         self._set_earlier_weights_aside()
-        self._write_spec(engine, best=False)
+        self._write_spec(engine)
 
     def _set_earlier_weights_aside(self) -> None:
-        """Move an earlier training's files to ``previous/``: weights must never stand beside another training's spec."""
+        """Move an earlier training's files to ``previous/N``: weights must never stand beside another training's spec."""
         if not (self.folder / WEIGHTS_FILE).is_file():
             return
-        previous = self.folder / "previous"
-        previous.mkdir(exist_ok=True)
-        for name in (WEIGHTS_FILE, LAST_FILE, SPEC_FILE):
-            if (self.folder / name).is_file():
-                (self.folder / name).replace(previous / name)
+        taken = [int(path.name) for path in self.folder.glob("previous/*") if path.name.isdigit()]
+        previous = self.folder / "previous" / str(max(taken, default=0) + 1)
+        previous.mkdir(parents=True)
+        for pattern in TRAINING_FILES:
+            for path in self.folder.glob(pattern):
+                path.replace(previous / path.name)
         logger.info("Weights of an earlier training were moved to %s", previous)
 
     def _epoch_completed(self, engine: Workflow) -> None:
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
             self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
-            self._write_spec(engine, best=True)
+            self._facts["best_epoch"] = engine.state.epoch
+            self._facts["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+            self._write_spec(engine)
         self._write_last(engine)
+
+    def _completed(self, engine: Workflow) -> None:
+        if not (self.folder / WEIGHTS_FILE).is_file():
+            self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            logger.warning("No epoch was validated: %s holds the last one", self.folder / WEIGHTS_FILE)
+        self._write_spec(engine)
 
     def _exception_raised(self, engine: Workflow, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):
             self._write_last(engine)
             if not (self.folder / WEIGHTS_FILE).is_file():
                 self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            self._write_spec(engine)
             logger.warning("Stopped by the user in epoch %d; weights kept in %s", engine.state.epoch, self.folder)
         raise error
 
     def _write_last(self, engine: Workflow) -> None:
-        kept = {name: part.state_dict() for name, part in self.state.items()}
-        self._write_tensors(LAST_FILE, {"network": self.network.state_dict(), "epoch": engine.state.epoch, **kept})
+        self._write_tensors(LAST_FILE, {"network": self.network.state_dict(), "epoch": engine.state.epoch})
 
     def _write_tensors(self, name: str, content: object) -> None:
         buffer = io.BytesIO()
         torch.save(content, buffer)
         write_whole(self.folder / name, buffer.getvalue())
 
-    def _write_spec(self, engine: Workflow, *, best: bool) -> None:
+    def _write_spec(self, engine: Workflow) -> None:
         facts: dict[str, Any] = {
             **self.facts,
+            "epochs": engine.state.epoch,
             "epochs_planned": engine.state.max_epochs,
+            "train_seconds": round(time.monotonic() - self._began, 1),
+            **self._facts,
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "device": str(engine.state.device),
             "versions": _versions(),
         }
-        if best:
-            facts["best_epoch"] = engine.state.epoch
-            facts["train_seconds"] = round(time.monotonic() - self._began, 1)
-            facts["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
-        trained = Trained(self.trained.dataset, self.trained.architecture, self.trained.bundle, facts)
-        trained.write(self.folder)
+        Trained(self.trained.dataset, self.trained.architecture, self.trained.bundle, facts).write(self.folder)
 
 
 def _versions() -> dict[str, str]:
@@ -139,6 +150,22 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+class ValidateLastEpoch:
+    """Validate after the last epoch too, where the interval would pass it by: its weights may be the best."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, after the ``ValidationHandler``."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Run the evaluator unless it ran in this epoch."""
+        if engine.state.epoch == engine.state.max_epochs and self.evaluator.state.epoch != engine.state.epoch:
+            self.evaluator.run(engine.state.epoch)
 
 
 class ClipGradients:
@@ -175,28 +202,18 @@ class StopOnNonFiniteLoss:
         rates = ", ".join(f"{group['lr']:.2g}" for group in engine.optimizer.param_groups)
         raise FloatingPointError(
             f"the loss became {loss} in epoch {engine.state.epoch}, iteration {engine.state.iteration} (lr {rates}): "
-            "training stopped, the last good weights are kept. Lower `lr`, or set `precision` to fp32."
+            "training stopped, what earlier epochs saved is kept. Lower `lr`, or set `precision` to fp32."
         )
 
 
 class Progress:
-    """A progress bar (tqdm): one line per epoch when training, one per run when evaluating or predicting."""
-
-    def __init__(self, label: str, *, metric: str | None = None) -> None:
-        self.label = label
-        self.metric = metric
+    """A progress bar (tqdm) for each epoch, with the loss; on a terminal only, and only in the process of rank 0."""
 
     def attach(self, engine: Workflow) -> None:
-        """Register with a trainer or an evaluator; only the process of rank 0 shows anything."""
-        if engine.state.rank != 0:
-            return
-        from ignite.handlers import ProgressBar
-
-        bar = ProgressBar(desc=self.label, persist=False, bar_format=None, ncols=90, disable=None)  # a terminal only
-        if self.metric == CommonKeys.LOSS:
+        """Register with the trainer."""
+        if engine.state.rank == 0:
+            bar = ProgressBar(desc="training", persist=False, bar_format=None, ncols=90, disable=None)
             bar.attach(engine, output_transform=lambda output: {"loss": _mean_loss(output)})
-        else:
-            bar.attach(engine)
 
 
 def _mean_loss(output: Any) -> float:
@@ -275,7 +292,6 @@ class StopEarly:
         """Register with the trainer, after the ``ValidationHandler``."""
         if self.patience <= 0:
             return
-        from ignite.handlers import EarlyStopping
 
         def score(trainer: Workflow) -> float:
             return float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections import deque
+import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def find_scans(
         ValueError: nothing to do: a folder holds no image.
     """
     sources = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    if not any(map(str, sources)):
+        raise ValueError("name the images to segment, files or folders (dataset_dir in inference.json)")
     skipped = Path(leave_out).resolve() if leave_out else None
     found: dict[Path, Path] = {}  # absolute path -> path below its source
     for source in map(Path, sources):
@@ -64,12 +67,30 @@ def find_scans(
         found.update(
             (path.absolute(), path.relative_to(source) if source.is_dir() else Path(path.name)) for path in images
         )
-    stems = [relative.with_suffix("") for relative in found.values()]
-    repeated = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
-    return [
-        {"image": str(path), "id": _case_id(relative, keep_suffix=relative.with_suffix("") in repeated)}
-        for path, relative in found.items()
-    ]
+    ids = _case_ids(list(found.items()))
+    return [{"image": str(path), "id": case_id} for path, case_id in zip(found, ids, strict=True)]
+
+
+def _case_ids(found: Sequence[tuple[Path, Path]]) -> list[str]:
+    """An id for each (path, path below its source): the shortest form in which no two are equal.
+
+    ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name.
+
+    Raises:
+        ValueError: two files would still write the same mask.
+    """
+    names = [relative for _, relative in found]
+    if len(set(names)) < len(names):
+        common = os.path.commonpath([path.parent for path, _ in found])
+        names = [path.relative_to(common) for path, _ in found]
+    stems = Counter(name.with_suffix("").as_posix() for name in names)
+    ids = []
+    for name in names:
+        stem = name.with_suffix("").as_posix()
+        ids.append(stem if stems[stem] == 1 else f"{stem}_{name.suffix[1:]}")
+    if twice := [case_id for case_id, count in Counter(ids).items() if count > 1]:
+        raise ValueError(f"several images would write the mask {twice[0]}: rename one, or segment them apart")
+    return ids
 
 
 def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
@@ -79,12 +100,6 @@ def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
     files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     visible = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     return sorted(path for path in visible if skipped is None or skipped not in path.resolve().parents)
-
-
-def _case_id(relative: Path, *, keep_suffix: bool) -> str:
-    """``a/b`` for ``a/b.jpg``, or ``a/b_jpg`` where ``a/b.png`` is there too."""
-    stem = relative.with_suffix("").as_posix()
-    return f"{stem}_{relative.suffix[1:].lower()}" if keep_suffix else stem
 
 
 class Scans(IterableDataset[dict[str, Any]]):
@@ -185,8 +200,19 @@ def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    """Whether this x86 CPU multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32.
+
+    torch says so only in private functions, which a later version may drop: then float32 is used, which is slower but never wrong.
+    """
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+def placed(network: nn.Module, device: str | torch.device) -> nn.Module:
+    """The network on its device, its weights in the memory layout that convolutions are fastest in (channels last)."""
+    axes = max((parameter.ndim for parameter in network.parameters()), default=0)
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(axes, torch.preserve_format)
+    return network.to(device).to(memory_format=layout)
 
 
 class PrecisionInferer(Inferer):
@@ -205,8 +231,9 @@ class PrecisionInferer(Inferer):
         self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
     ) -> Tensor | list[Tensor]:
         """Logits of ``inputs``, (B, C, W, H); a list of such in training with several heads."""
-        if inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if inputs.ndim in (4, 5):
+            layout = torch.channels_last if inputs.ndim == 4 else torch.channels_last_3d
+            inputs = inputs.contiguous(memory_format=layout)
         with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None):
             logits = network(inputs, *args, **kwargs)
         return [head.float() for head in logits] if isinstance(logits, (list, tuple)) else logits.float()

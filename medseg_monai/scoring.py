@@ -31,6 +31,8 @@ PICTURE_FILE = "cases.jpg"
 class ScoreCases:
     """Ignite handler: compare each predicted mask with the truth at the image's own resolution; write the tables at the end.
 
+    Distances are in pixels.
+
     A case whose truth cannot be read is put aside like a scan that cannot be read.
 
     Args:
@@ -101,7 +103,6 @@ class ScoreCases:
             class_masks(truth, count),
             case=case_id,
             classes=self.spec.classes,
-            spacing=self.spec.spacing_mm,
         )
 
     def _write(self, engine: Workflow) -> None:
@@ -109,8 +110,7 @@ class ScoreCases:
             raise ValueError("no case could be scored: the messages above say why")
         per_image = 1000 * self._network_seconds / self._images
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
-        unit = "mm" if self.spec.spacing_mm else "px"
-        write_evaluation(self.folder, self.scores, summarise(self.scores, distance_unit=unit), run=run)
+        write_evaluation(self.folder, self.scores, summarise(self.scores), run=run)
         if self.pictures:
             self._draw()
 

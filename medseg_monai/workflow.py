@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
@@ -16,7 +17,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """``["lr=0.01", "train#dataloader#num_workers=2"]`` as a dictionary; values are read as YAML.
 
     Raises:
-        ValueError: an assignment without ``=``.
+        ValueError: an assignment without ``=``, or a value that is no YAML.
 
     >>> parse_assignments(["size=[128, 128]", "precision=bf16"])
     {'size': [128, 128], 'precision': 'bf16'}
@@ -26,19 +27,40 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         key, equals, value = assignment.partition("=")
         if not equals or not key:
             raise ValueError(f"--set takes KEY=VALUE, not {assignment!r}")
-        # YAML reads 1e-3 as text (it wants 1.0e-3); people mean a number
-        try:
-            overrides[key.strip()] = float(value) if "e" in value.lower() else yaml.safe_load(value)
-        except ValueError:
-            overrides[key.strip()] = yaml.safe_load(value)
+        overrides[key.strip()] = _value(value, assignment)
     return overrides
+
+
+def _value(text: str, assignment: str) -> Any:
+    """A number, list, text … as YAML reads it; but 1e-3 is a number, which YAML takes for text."""
+    try:
+        return float(text) if "e" in text.lower() else yaml.safe_load(text)
+    except ValueError:
+        pass
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {assignment}: the value is no YAML") from error
+    return yaml.safe_load(text)
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not know or this machine does not have.
+
+    Raises:
+        ValueError: says which.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"no device {name!r}: cpu, cuda, cuda:1 … are devices") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"no device {name!r} here: torch sees {torch.cuda.device_count()} CUDA devices")
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Refuse an override whose key the config does not have.
 
     A new key is allowed only as an argument of a component (inside a dictionary with ``_target_``), whose call will refuse it if
-    the component does not know it.
+    the component does not know it, and in a dictionary that is there to be filled (empty in the config).
 
     Raises:
         ValueError: names the key and the nearest right one.
@@ -48,7 +70,8 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
         parts = key.replace("::", "#").split("#")
         for depth, part in enumerate(parts):
             index = int(part) if isinstance(node, list) and part.lstrip("-").isdigit() else part
-            is_new_argument = isinstance(node, Mapping) and "_target_" in node and depth == len(parts) - 1
+            takes_new_keys = isinstance(node, Mapping) and ("_target_" in node or not node)
+            is_new_argument = takes_new_keys and depth == len(parts) - 1
             if isinstance(node, Mapping) and (part in node or is_new_argument):
                 node = node.get(part)
             elif isinstance(node, list) and isinstance(index, int) and -len(node) <= index < len(node):
@@ -73,6 +96,8 @@ def run_bundle(
     files = [str(bundle / "configs" / f"{config}.json"), *map(str, overlays)]
     given = {"bundle_root": str(bundle), **(overrides or {})}
     check_overrides(ConfigParser.load_config_files(files), given)
+    if "device" in given:
+        check_device(str(given["device"]))
     logging_file = bundle / "configs" / "logging.conf"
     workflow = ConfigWorkflow(
         config_file=files,

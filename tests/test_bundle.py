@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from monai.networks.nets import BasicUNet
 
-from medseg_monai.bundle import Trained, describe, find_bundle, find_weights, load_weights
+from medseg_monai.bundle import Trained, describe, find_bundle, find_weights, load_weights, share, training_spec
 from medseg_monai.prepare.demo import demo_spec
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
@@ -46,6 +47,31 @@ def test_spec_with_a_foreign_callable_is_refused(trained: Trained, tmp_path: Pat
     (tmp_path / "spec.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"names os.system, which is no network"):
         Trained.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["densenet.load_state_dict_from_url", "BasicUNet.__init__", "Nothing"])
+def test_spec_that_names_a_function_is_refused(trained: Trained, name: str) -> None:
+    foreign = replace(trained, architecture={"_target_": f"monai.networks.nets.{name}", "url": "file:///nowhere"})
+    with pytest.raises((ValueError, ModuleNotFoundError), match=r"no network: refused|No module"):
+        foreign.build_network()
+
+
+def test_trained_encoders_are_not_fetched_again() -> None:
+    architecture = {"_target_": "medseg_monai.networks.UNet", "in_channels": 3, "out_channels": 1,
+                    "encoder": "resnet10t", "pretrained": True, "weights_file": "long_gone.pt"}  # fmt: skip
+    Trained(dataset=demo_spec(), architecture=architecture, bundle="unet").build_network()
+
+
+def test_every_process_has_a_case() -> None:
+    cases = [{"id": "a"}, {"id": "b"}, {"id": "c"}]
+    assert [share(cases, rank, 2) for rank in range(2)] == [[cases[0], cases[2]], [cases[1]]]
+    assert [len(share(cases[:1], rank, 3)) for rank in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("size", [128, "128"])
+def test_size_must_be_a_list(size: object) -> None:
+    with pytest.raises(ValueError, match=r"size is a list, \[width, height\]"):
+        training_spec(demo_spec(), size)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"dataset": {}}'])

@@ -153,6 +153,7 @@ def test_one_broken_image_is_reported_and_the_others_are_done(
         (("train", "unetp"), "no bundle 'unetp' (did you mean 'unetpp'?)"),
         (("train", "unetpp", "--set", "learning_rate=1"), "unknown config key 'learning_rate'"),
         (("train", "unetpp", "--set", "lr"), "KEY=VALUE"),
+        (("train", "unetpp", "--device", "gpu"), "no device 'gpu'"),
         (("train", "unetpp", "-d", "nowhere"), "nowhere"),
         (("predict", "unetpp", "nowhere.png", "--out", "out"), "no such file or folder: nowhere.png"),
         (("evaluate", "unetpp", "-w", "nothing"), "no weights 'nothing'"),
@@ -168,11 +169,35 @@ def test_a_mistake_is_one_clear_line(medseg: Medseg, trained: Path, arguments: t
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("arguments", [("trian",), ("train", "unetpp", "--max-epoch", "3")])
-def test_typos_in_commands_and_options_name_the_right_one(medseg: Medseg, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "right"), [(("trian",), "'train'"), (("train", "unetpp", "--max-epoch", "3"), "--max-epochs")]
+)
+def test_typos_in_commands_and_options_name_the_right_one(
+    medseg: Medseg, arguments: tuple[str, ...], right: str
+) -> None:
     outcome = medseg(*arguments)
     assert outcome.code == 2
-    assert "train" in outcome.err or "--max-epochs" in outcome.err
+    assert right in outcome.err.split("Error")[1]
+
+
+def test_a_data_set_without_validation_cases_is_refused(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
+    content = json.loads((demo_data / "dataset.json").read_text())
+    content["validation"] = []
+    for case in content["training"] + content["test"]:
+        case["image"], case["label"] = (str(demo_data / case[key]) for key in ("image", "label"))
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    outcome = medseg("train", "unetpp", "-d", tmp_path, "--output-dir", tmp_path / "w", *SMALL)
+    assert outcome.code == 1
+    assert "data set demo has no validation cases" in outcome.err
+    assert not (tmp_path / "w").exists()
+
+
+def test_fast_mode_evaluates_with_the_weights_of_the_whole_network(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    evaluate = ("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--set", "network_options#inference_depth=1")
+    assert medseg(*evaluate, "--out", tmp_path).code == 0
+    assert (tmp_path / "cases.csv").is_file()
 
 
 def test_an_argument_that_a_component_does_not_have(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:

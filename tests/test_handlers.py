@@ -16,7 +16,14 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from medseg_monai.bundle import Trained, load_weights
-from medseg_monai.handlers import ClipGradients, RecordEpochs, SaveTrained, StopEarly, StopOnNonFiniteLoss
+from medseg_monai.handlers import (
+    ClipGradients,
+    RecordEpochs,
+    SaveTrained,
+    StopEarly,
+    StopOnNonFiniteLoss,
+    ValidateLastEpoch,
+)
 from medseg_monai.prepare.demo import demo_spec
 
 BATCHES = [{"image": torch.ones(2, 1), "label": torch.full((2, 1), 3.0)}] * 2
@@ -46,12 +53,14 @@ def network() -> nn.Linear:
     return network
 
 
+def scripted_evaluator(network: nn.Module, scores: list[float]) -> SupervisedEvaluator:
+    return SupervisedEvaluator("cpu", BATCHES, network, key_val_metric={"mean_dice": Scripted(scores)}, decollate=False)
+
+
 def engines(
     network: nn.Module, scores: list[float], *, lr: float = 0.01
 ) -> tuple[SupervisedTrainer, SupervisedEvaluator]:
-    evaluator = SupervisedEvaluator(
-        "cpu", BATCHES, network, key_val_metric={"mean_dice": Scripted(scores)}, decollate=False
-    )
+    evaluator = scripted_evaluator(network, scores)
     trainer = SupervisedTrainer(
         "cpu", len(scores), BATCHES, network, torch.optim.SGD(network.parameters(), lr), nn.MSELoss(), decollate=False,
         train_handlers=[ValidationHandler(1, evaluator)],
@@ -83,13 +92,23 @@ def test_the_best_epochs_weights_are_kept_and_the_last(network: nn.Linear, tmp_p
 
 
 def test_earlier_weights_are_set_aside_with_their_spec(network: nn.Linear, tmp_path: Path) -> None:
-    for scores in ([0.9], [0.1]):
+    for scores in ([0.9], [0.5], [0.1]):
         trainer, evaluator = engines(network, scores)
         saver(network, evaluator, tmp_path).attach(trainer)
         trainer.run()
-    assert Trained.read(tmp_path / "previous").training["validation"] == {"mean_dice": 0.9}
-    assert Trained.read(tmp_path).training["validation"] == {"mean_dice": 0.1}
-    assert (tmp_path / "previous" / "model.pt").is_file()
+    for number, folder in enumerate(("previous/1", "previous/2", ".")):
+        assert Trained.read(tmp_path / folder).training["validation"] == {"mean_dice": (0.9, 0.5, 0.1)[number]}
+        assert (tmp_path / folder / "model.pt").is_file()
+
+
+def test_the_last_epoch_is_validated_whatever_the_interval(network: nn.Linear, tmp_path: Path) -> None:
+    evaluator = scripted_evaluator(network, [0.5, 0.9])
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    handlers = [ValidationHandler(2, evaluator), ValidateLastEpoch(evaluator), saver(network, evaluator, tmp_path)]
+    SupervisedTrainer(
+        "cpu", 3, BATCHES, network, optimizer, nn.MSELoss(), decollate=False, train_handlers=handlers
+    ).run()
+    assert Trained.read(tmp_path).training["best_epoch"] == 3
 
 
 def interrupt(engine: object) -> None:
@@ -143,9 +162,7 @@ def test_early_stopping_waits_for_its_patience(network: nn.Linear, patience: int
 
 
 def test_epochs_without_validation_do_not_count_for_patience(network: nn.Linear) -> None:
-    evaluator = SupervisedEvaluator(
-        "cpu", BATCHES, network, key_val_metric={"mean_dice": Scripted([0.5, 0.4, 0.3])}, decollate=False
-    )
+    evaluator = scripted_evaluator(network, [0.5, 0.4, 0.3])
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
     trainer = SupervisedTrainer("cpu", 6, BATCHES, network, optimizer, nn.MSELoss(), decollate=False,
                                 train_handlers=[ValidationHandler(2, evaluator), StopEarly(evaluator, 2)])  # fmt: skip

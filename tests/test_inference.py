@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from medseg_monai.inference import PrecisionInferer, Scans, find_scans, precision_of
+from medseg_monai.inference import PrecisionInferer, Scans, find_scans, placed, precision_of
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -97,3 +97,33 @@ def test_low_precision_answers_are_float32_and_close() -> None:
     assert rough.dtype == torch.float32
     assert torch.allclose(rough, exact, atol=0.05)
     assert not torch.equal(rough, exact)
+
+
+def test_equal_names_in_two_sources_are_told_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.jpg", "b/x.jpg", "b/y.png")
+    assert [case["id"] for case in find_scans([tmp_path / "a", tmp_path / "b"])] == ["a/x", "b/x", "b/y"]
+
+
+def test_two_images_of_one_name_but_for_the_suffixs_case(tmp_path: Path) -> None:
+    touch(tmp_path, "x.jpg", "x.JPG", "x_jpg.png")
+    with pytest.raises(ValueError, match="several images would write the mask x_jpg"):
+        find_scans(tmp_path)
+    (tmp_path / "x_jpg.png").unlink()
+    assert [case["id"] for case in find_scans(tmp_path)] == ["x_JPG", "x_jpg"]
+
+
+@pytest.mark.parametrize("nothing", ["", []])
+def test_naming_no_image_is_an_error_not_the_current_folder(nothing: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="name the images to segment"):
+        find_scans(nothing)
+
+
+@pytest.mark.parametrize(("network", "strides"), [(nn.Conv2d(4, 8, 3), (36, 1, 12, 4)), (nn.Linear(4, 8), (4, 1))])
+def test_placed_lays_convolutions_channels_last(network: nn.Module, strides: tuple[int, ...]) -> None:
+    assert placed(network, "cpu").weight.stride() == strides
+
+
+def test_placed_takes_3d_networks() -> None:
+    network = placed(nn.Conv3d(2, 3, 3), "cpu")
+    assert network.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert PrecisionInferer("fp32", "cpu")(torch.zeros(1, 2, 8, 8, 8), network).shape == (1, 3, 6, 6, 6)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medseg_monai.workflow import check_overrides, parse_assignments
+from medseg_monai.workflow import check_device, check_overrides, parse_assignments
 
 CONFIG = {
     "lr": 0.1,
@@ -50,3 +50,22 @@ def test_known_keys_and_new_arguments_pass(key: str) -> None:
 def test_unknown_keys_name_the_nearest(key: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_overrides(CONFIG, {key: 1})
+
+
+def test_an_empty_dictionary_is_there_to_be_filled() -> None:
+    check_overrides({"network_options": {}}, {"network_options#inference_depth": 2})
+
+
+def test_a_value_that_is_no_yaml() -> None:
+    with pytest.raises(ValueError, match=r"--set size=\[1, 2: the value is no YAML"):
+        parse_assignments(["size=[1, 2"])
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no device '{name}'"):
+        check_device(name)
+
+
+def test_the_cpu_is_there() -> None:
+    check_device("cpu")
