@@ -106,6 +106,7 @@ class DeepLabV3Plus(nn.Module):
         rates: dilation of the pyramid's 3x3 branches.
         width: channels of the pyramid and the decoder; 256 as published.
         skip_width: channels of the fine map; 48 as published.
+        decoder_convs: convolutions of the decoder; 2 as published.
         dropout: share of values dropped after the pyramid.
 
     Raises:
@@ -129,6 +130,7 @@ class DeepLabV3Plus(nn.Module):
         rates: Sequence[int] = (6, 12, 18),
         width: int = 256,
         skip_width: int = 48,
+        decoder_convs: int = 2,
         dropout: float = 0.1,
         spatial_dims: int = 2,
     ) -> None:
@@ -136,6 +138,8 @@ class DeepLabV3Plus(nn.Module):
         check_arguments("DeepLabV3Plus", features=features, least=3, spatial_dims=spatial_dims, most_dims=2)
         if output_stride not in (8, 16):
             raise ValueError(f"DeepLabV3Plus: output_stride is 8 or 16, not {output_stride!r}")
+        if decoder_convs < 1:
+            raise ValueError(f"DeepLabV3Plus: decoder_convs is at least 1, not {decoder_convs!r}")
         self.encoder = choose_encoder(
             encoder,
             in_channels,
@@ -148,7 +152,8 @@ class DeepLabV3Plus(nn.Module):
         self.fine = self.encoder.strides.index(4)
         self.bottleneck = AtrousPyramid(channels[-1], width, rates=rates, dropout=dropout)
         self.skip = ConvNormReLU(channels[self.fine], skip_width, kernel_size=1)
-        self.last_stage = nn.Sequential(SeparableConv(width + skip_width, width), SeparableConv(width, width))
+        widths = [width + skip_width, *[width] * decoder_convs]
+        self.last_stage = nn.Sequential(*[SeparableConv(came, width) for came in widths[:-1]])
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -77,20 +77,32 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """A map of a few pixels per branch."""
+        # channels last, so that one product with all branches' rows reads the map once and copies nothing
+        x = x.permute(0, 2, 3, 1)
+        batch, height, width, channels = x.shape
+        rows = torch.cat([averaging_matrix(bins, height, x) for bins in self.bins])
+        in_rows = torch.matmul(rows, x.reshape(batch, height, width * channels)).view(batch, -1, width, channels)
         pooled: list[Tensor] = []
+        first = 0
         for index, branch in enumerate(self.branches):
-            rows = averaging_matrix(self.bins[index], x.shape[2], x)
-            columns = averaging_matrix(self.bins[index], x.shape[3], x)
-            pooled.append(branch(torch.matmul(torch.matmul(rows, x), columns.t())))
+            bins = self.bins[index]
+            means = torch.matmul(averaging_matrix(bins, width, x), in_rows[:, first : first + bins])
+            pooled.append(branch(means.permute(0, 3, 1, 2)))
+            first += bins
         return pooled
 
 
-class EnlargedConv(nn.Module):
-    """A padded convolution of a map of b x b pixels enlarged to H x W, without making the enlarged map.
+def tap_matrix(length: int, bins: int, *, kernel_size: int, like: Tensor) -> Tensor:
+    """Per tap of a padded convolution, the enlarging matrix moved by it, zero beyond the border: (length, kernel_size * bins)."""
+    margin = kernel_size // 2
+    padded = F.pad(enlarging_matrix(length, bins, like), [0, 0, margin, margin])
+    return torch.cat([padded[tap : tap + length] for tap in range(kernel_size)], dim=1)
 
-    Enlarging and the taps' shifts are linear along each axis, so the convolution's channels are mixed on the b x b pixels, and only the
-    result is enlarged, with one matrix per tap: H * W / b² times fewer products.
-    Shape: (B, C, b, b) -> (B, C', height, width).
+
+class PooledConv(nn.Module):
+    """The convolution of a pooled map, its channels mixed at b x b pixels and enlarged along the width; see :class:`PyramidConv`.
+
+    Shape: (B, C, b, b) -> (B, kernel_size * b, width, C').
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int) -> None:
@@ -98,36 +110,31 @@ class EnlargedConv(nn.Module):
         self.kernel_size = kernel_size
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
 
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        """The convolution of the enlarged map, in channels_last layout."""
-        out_channels, bins = self.weight.shape[0], x.shape[2]
-        rows, columns = self._taps(height, bins, x), self._taps(width, bins, x)
+    def forward(self, x: Tensor, width: int) -> Tensor:
+        """What each row of bins adds, per vertical tap, to the pixels of a row."""
+        bins, kernel_size = x.shape[2], self.kernel_size
         taps = torch.einsum("bcpq,ockl->bkplqo", x, self.weight.to(x.dtype))
-        taps = taps.reshape(-1, self.kernel_size * bins, self.kernel_size * bins, out_channels)
-        along_columns = torch.einsum("wq,bpqo->bpwo", columns, taps)
-        return torch.einsum("hp,bpwo->bhwo", rows, along_columns).permute(0, 3, 1, 2)
-
-    def _taps(self, length: int, bins: int, like: Tensor) -> Tensor:
-        """Per tap, the enlarging matrix moved by it, zero beyond the border: (length, kernel_size * bins)."""
-        margin = self.kernel_size // 2
-        padded = F.pad(enlarging_matrix(length, bins, like), [0, 0, margin, margin])
-        return torch.cat([padded[tap : tap + length] for tap in range(self.kernel_size)], dim=1)
+        taps = taps.reshape(-1, kernel_size * bins, kernel_size * bins, self.weight.shape[0])
+        return torch.matmul(tap_matrix(width, bins, kernel_size=kernel_size, like=x), taps)
 
 
 class PyramidConv(nn.Module):
-    """The convolution over the input and the enlarged pooled maps, side by side (Fig. 3d).
+    """The convolution over the input and the enlarged pooled maps side by side (Fig. 3d), without making them.
 
-    A convolution of a concatenation is the sum of convolutions of its parts, so nothing is concatenated or enlarged: half the products.
-    Shape: (B, C, H, W) and the pooled maps -> (B, C', H, W).
+    A convolution of a concatenation is the sum of convolutions of its parts. Enlarging and the taps' shifts are linear along each axis,
+    so the pooled maps' channels are mixed on their few pixels, and only the result is enlarged, one matrix per axis: half the products
+    of the whole, and nothing is concatenated.
+    Shape: (B, C, H, W) and the pooled maps (B, C', b, b) -> (B, C'', H, W).
     """
 
     def __init__(
         self, channels: int, pooled_channels: int, out_channels: int, *, branches: int, kernel_size: int
     ) -> None:
         super().__init__()
+        self.kernel_size = kernel_size
         self.own = convolution(channels, out_channels, kernel_size=kernel_size)
         self.pooled = nn.ModuleList(
-            EnlargedConv(pooled_channels, out_channels, kernel_size=kernel_size) for _ in range(branches)
+            PooledConv(pooled_channels, out_channels, kernel_size=kernel_size) for _ in range(branches)
         )
         # as torch would start the one convolution that these are parts of
         bound = (kernel_size**2 * (channels + branches * pooled_channels)) ** -0.5
@@ -136,10 +143,15 @@ class PyramidConv(nn.Module):
 
     def forward(self, x: Tensor, pooled: list[Tensor]) -> Tensor:
         """The sum of all parts."""
-        total: Tensor = self.own(x)
+        height, width = x.shape[2], x.shape[3]
+        rows: list[Tensor] = []
+        in_rows: list[Tensor] = []
         for index, part in enumerate(self.pooled):
-            total = total + part(pooled[index], x.shape[2], x.shape[3])
-        return total
+            rows.append(tap_matrix(height, pooled[index].shape[2], kernel_size=self.kernel_size, like=x))
+            in_rows.append(part(pooled[index], width))
+        enlarged = torch.matmul(torch.cat(rows, dim=1), torch.cat(in_rows, dim=1).flatten(2))
+        own: Tensor = self.own(x)
+        return own + enlarged.view(-1, height, width, own.shape[1]).permute(0, 3, 1, 2)
 
 
 class PSPNet(nn.Module):
