@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
 from medseg_monai.augment import SEED_KEY
+from medseg_monai.cases import as_list
 from medseg_monai.diskcache import DiskCache
 from medseg_monai.readers import Array, PathLike
 
@@ -116,7 +117,7 @@ class CachedDataset(Dataset[Case]):
         return loaded
 
     def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
-        images, labels = _listed(case.get("image")), _listed(case.get("label"))
+        images, labels = as_list(case.get("image")), as_list(case.get("label"))
         contents = [cache.hashes.of(file) for file in images + labels]
         text = json.dumps([self._settings, len(images), contents])
         return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
@@ -128,12 +129,6 @@ def _settings_of(load: Compose) -> str:
         if not hasattr(transform, "settings"):
             raise TypeError(f"{type(transform).__name__} has no settings: move it to augment, or use no cache_dir")
     return json.dumps([transform.settings for transform in load.transforms], sort_keys=True)
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _to_arrays(case: Mapping[Hashable, Any], prefix: str = "") -> dict[str, Array]:
@@ -156,14 +151,14 @@ def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> C
             loaded.setdefault(outer, {})[inner] = torch.from_numpy(array)
         else:
             loaded[outer] = torch.from_numpy(array)
-    source = _listed(case["image"])[0]
+    source = as_list(case["image"])[0]
     loaded["image_meta_dict"] = {"filename_or_obj": str(source), **loaded["image_meta_dict"]}
     return loaded
 
 
 def case_id(case: Mapping[Hashable, Any]) -> str:
     """A case's ``id``, or else its image's path."""
-    return str(case["id"]) if "id" in case else "|".join(str(path) for path in _listed(case["image"]))
+    return str(case["id"]) if "id" in case else "|".join(str(path) for path in as_list(case["image"]))
 
 
 def sample_seed(seed: int, epoch: int, case: str) -> int:

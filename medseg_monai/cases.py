@@ -88,7 +88,9 @@ def absolute_path(path: str | Path) -> Path:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list of one path, or of the several that stand there."""
+    """A list of the one path, or of the several, or of none, that stand there."""
+    if value is None:
+        return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from PIL import Image
 
 from medseg_monai.files import write_whole
 from medseg_monai.readers import Array, PathLike, PhotoHeader, opened, orientation_of, read_header, upright
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.spec import DatasetSpec, file_part
 
 SOFT_SHARE = 0.25
 """A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no mask."""
@@ -204,7 +203,12 @@ def mask_files(path: PathLike, spec: DatasetSpec) -> list[Path]:
     file = Path(path)
     if spec.task != "multilabel":
         return [file]
-    return [file.with_name(f"{file.stem}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.png") for name in spec.classes]
+    return [class_file(file, name) for name in spec.classes]
+
+
+def class_file(file: Path, class_name: str) -> Path:
+    """``stem_class.png`` beside ``stem.png``, with only such characters as every file system takes."""
+    return file.with_name(f"{file.stem}_{file_part(class_name)}{file.suffix}")
 
 
 def write_png(plane: Array, file: Path) -> Path:

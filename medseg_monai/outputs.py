@@ -16,7 +16,7 @@ from PIL import Image
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.drawing import overlay
 from medseg_monai.files import write_whole
-from medseg_monai.masks import mask_files, write_mask, write_png
+from medseg_monai.masks import class_file, mask_files, write_mask, write_png
 from medseg_monai.metrics import class_masks
 from medseg_monai.readers import read_image
 
@@ -44,8 +44,8 @@ def output_files(
 
 def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
     """One 8-bit PNG per foreground class; without the class in its name where there is only one."""
-    names = [""] if len(spec.classes) == 1 else [f"_{name}" for name in spec.classes]
-    return [stem.with_name(f"{stem.name}{PROBABILITY}{name.replace(' ', '_')}.png") for name in names]
+    file = stem.with_name(f"{stem.name}{PROBABILITY}.png")
+    return [file] if len(spec.classes) == 1 else [class_file(file, name) for name in spec.classes]
 
 
 def overlay_file(stem: Path) -> Path:

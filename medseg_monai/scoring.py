@@ -16,6 +16,7 @@ from monai.engines.workflow import Workflow
 
 import medseg_monai
 from medseg_monai.bundle import Trained
+from medseg_monai.cases import as_list
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.figures import CaseView, gallery, save_figure
 from medseg_monai.inference import UNUSABLE, Scans
@@ -124,7 +125,7 @@ class ScoreCases:
 
     def _view(self, case_id: str, title: str) -> CaseView:
         case, count = self._cases[case_id], len(self.spec.classes)
-        truth = read_mask(case["label"], self.spec, image=_first(case["image"]))
+        truth = read_mask(case["label"], self.spec, image=as_list(case["image"])[0])
         mask = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(truth.shape)
         image = read_image(case["image"], self.spec.in_channels)
         return CaseView(image, class_masks(mask, count), class_masks(truth, count), title)
@@ -166,10 +167,6 @@ def labelled(dataset: Dataset, split: str, trained: Trained) -> list[dict[str, A
     if missing := [str(case["id"]) for case in cases if not case.get("label")]:
         raise ValueError(f"{len(missing)} {split} cases have no label to score against, the first is {missing[0]}")
     return cases
-
-
-def _first(source: Any) -> Any:
-    return source[0] if isinstance(source, list) else source
 
 
 def _words(value: str | tuple[str, ...]) -> str:

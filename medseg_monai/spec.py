@@ -35,6 +35,15 @@ def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where:
             raise ValueError(f"{where + ': ' if where else ''}unknown key {key!r}{did_you_mean(key, names)}")
 
 
+def file_part(name: str) -> str:
+    """A class's name as part of a file's: other characters than letters, digits, ``_``, ``.`` and ``-`` become ``_``.
+
+    >>> file_part("large bowel")
+    'large_bowel'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
+
+
 @dataclass(frozen=True)
 class Intensity:
     """How stored values become what the network sees.
@@ -168,6 +177,8 @@ class DatasetSpec:
     def _check_classes(self) -> None:
         if any(name.lower() == "background" for name in self.classes):
             raise ValueError("classes: lists the foreground only; leave 'background' out")
+        if len({file_part(name).lower() for name in self.classes}) < len(self.classes):
+            raise ValueError(f"classes: two of {', '.join(self.classes)} would share a file name; rename one")
         if self.task == "binary" and len(self.classes) != 1:
             raise ValueError(
                 f"classes: a binary data set has one class, got {', '.join(self.classes)}; "

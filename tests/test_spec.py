@@ -111,3 +111,8 @@ def test_a_spec_survives_the_round_trip(task, classes, size, aspect, intensity):
 
 def test_nothing_near_lists_the_known_names():
     assert did_you_mean("zzz", ["one", "two"]) == " (known: one, two)"
+
+
+def test_class_names_that_would_share_a_file_are_refused():
+    with pytest.raises(ValueError, match=r"two of large bowel, Large_bowel would share a file name"):
+        DatasetSpec("d", "multilabel", classes=("large bowel", "Large_bowel"), channels=("grey",), size=(8, 8))
