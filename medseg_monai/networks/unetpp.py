@@ -122,6 +122,7 @@ class UNetPlusPlus(nn.Module):
             "norm": norm,
             "spatial_dims": spatial_dims,
         }
+        _check_inference_depth(inference_depth, len(features) - 1)
         levels = len(features) if inference_depth is None else inference_depth + 1
         self.encoder = choose_encoder(
             encoder,
@@ -136,8 +137,7 @@ class UNetPlusPlus(nn.Module):
         )
         self.stride = self.encoder.strides[0]
         depth = len(self.encoder.channels) - 1
-        if inference_depth is not None and inference_depth != depth:
-            raise ValueError(f"UNetPlusPlus: inference_depth is 1 to {depth}, not {inference_depth!r}")
+        _check_inference_depth(inference_depth, depth)
         self.bottleneck = nn.Identity()
         self.places = [(row, column) for column in range(1, depth + 1) for row in range(depth - column + 1)]
         self.nodes = nn.ModuleDict(
@@ -197,6 +197,11 @@ def _mean(tensors: list[Tensor]) -> Tensor:
     for tensor in tensors[1:]:
         total = total + tensor
     return total / len(tensors) if len(tensors) > 1 else total
+
+
+def _check_inference_depth(inference_depth: int | None, deepest: int) -> None:
+    if inference_depth is not None and inference_depth not in range(1, deepest + 1):
+        raise ValueError(f"UNetPlusPlus: inference_depth is 1 to {deepest}, not {inference_depth!r}")
 
 
 def _head(features: int, out_channels: int, spatial_dims: int) -> nn.Module:

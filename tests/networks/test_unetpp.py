@@ -109,6 +109,8 @@ def test_half_stem_works_at_half_resolution():
         ({"features": (32, 0)}, "positive"),
         ({"inference_depth": 5}, "1 to 4, not 5"),
         ({"inference_depth": 0}, "1 to 4, not 0"),
+        ({"inference_depth": -1}, "1 to 4, not -1"),
+        ({"inference_depth": 4, "encoder": "convnext_atto"}, "1 to 3, not 4"),  # which has four maps
         ({"stem_stride": 3}, "1 or 2, not 3"),
         ({"spatial_dims": 1}, "2 or 3, not 1"),
         ({"norm": "layer"}, "'batch' or 'instance'"),
