@@ -14,7 +14,18 @@ import torch
 from medseg_monai.bundle import WEIGHTS_FILE, list_bundles
 from medseg_monai.inference import precision_of
 
-REQUIRED = ("torch", "monai", "pytorch-ignite", "numpy", "scipy", "pillow", "nibabel", "matplotlib", "tensorboard", "fire")
+REQUIRED = (
+    "torch",
+    "monai",
+    "pytorch-ignite",
+    "numpy",
+    "scipy",
+    "pillow",
+    "nibabel",
+    "matplotlib",
+    "tensorboard",
+    "fire",
+)
 # package -> what it is for, and how to get it
 OPTIONAL = {"timm": "ImageNet encoders: pip install 'medseg-monai[encoders]'"}
 
@@ -30,7 +41,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at Python, packages, hardware, disk and bundles."""
-    return [*_software(), *_hardware(), *_bundles()]
+    return [*_software(), *_hardware(), _cache(), *_bundles()]
 
 
 def _software() -> list[Finding]:
@@ -62,6 +73,15 @@ def _hardware() -> list[Finding]:
         Finding("precision", True, f"auto means {str(dtype or torch.float32).removeprefix('torch.')} on {device}"),
         Finding("disk", free > 5, f"{free:.0f} GB free here"),
     ]
+
+
+def _cache() -> Finding:
+    """Where training keeps decoded images (MEDSEG_CACHE moves it), and how much."""
+    folder = Path(os.environ.get("MEDSEG_CACHE", "~/.cache/medseg_monai")).expanduser()
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    return Finding(
+        "cache", True, f"{size / 1e6:.0f} MB of decoded images in {folder}, which may be deleted at any time"
+    )
 
 
 def _bundles() -> list[Finding]:
