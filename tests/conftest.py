@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 
 from medseg_monai.cli import main
 from medseg_monai.prepare.demo import prepare_demo
@@ -27,9 +26,8 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the tests' decoded images out of the user's cache, and the tests on two threads."""
+    """Keep the tests' decoded images out of the user's cache."""
     os.environ["MEDSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope="session")
