@@ -14,7 +14,8 @@ metrics.py, surfaces.py                scores of a case; distances between surfa
 scoring.py, summary.py, scores.py      the evaluation: case by case, means with intervals, its files
 compare.py, significance.py            several evaluations in one table, with a paired test
 drawing.py, figures.py                 masks drawn into pictures; figures
-bundle.py, workflow.py                 find bundles and weights that describe themselves; run a config, checked
+trained.py, bundle.py                  weights that describe themselves; find them, and bundles
+schedules.py, workflow.py              the learning rate over a run; run a config, checked
 cli.py, doctor.py                      the `medseg` command
 ====================================== ==========================================================================
 """

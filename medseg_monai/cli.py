@@ -238,7 +238,8 @@ def compare(
 @app.command("list")
 def list_() -> None:
     """The bundles, and what each has been trained on."""
-    from medseg_monai.bundle import WEIGHTS_FILE, list_bundles
+    from medseg_monai.bundle import list_bundles
+    from medseg_monai.trained import WEIGHTS_FILE
 
     for bundle in list_bundles():
         trained = sorted(path.parent.name for path in (bundle / "models").glob(f"*/{WEIGHTS_FILE}"))

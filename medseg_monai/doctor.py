@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
-from medseg_monai.bundle import WEIGHTS_FILE, list_bundles
+from medseg_monai.bundle import list_bundles
 from medseg_monai.inference import precision_of
+from medseg_monai.trained import WEIGHTS_FILE
 
 REQUIRED = (
     "torch",

@@ -24,9 +24,9 @@ from monai.utils import CommonKeys
 from torch import nn
 
 import medseg_monai
-from medseg_monai.bundle import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files import write_whole
+from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe
 
 logger = logging.getLogger(__name__)
 

@@ -117,9 +117,7 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
     """
     values: NDArray[Any] = np.asarray(label)
     if values.ndim < 2 or values.shape[0] not in (1, n_classes):
-        raise ValueError(
-            f"a label of {n_classes} classes has 1 or {n_classes} channels, not shape {values.shape}"
-        )
+        raise ValueError(f"a label of {n_classes} classes has 1 or {n_classes} channels, not shape {values.shape}")
     is_index_map = values.shape[0] == 1
     highest = n_classes if is_index_map else 1
     if values.dtype != np.bool_ and values.size and (values.min() < 0 or values.max() > highest):
@@ -129,9 +127,7 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
     return np.stack([values[0] == index for index in range(1, n_classes + 1)])
 
 
-def _score_class(
-    pred: Mask, truth: Mask, *, case: str, class_name: str, spacing: tuple[float, ...]
-) -> CaseScores:
+def _score_class(pred: Mask, truth: Mask, *, case: str, class_name: str, spacing: tuple[float, ...]) -> CaseScores:
     """Every overlap score from three counts, every distance from one pair of surfaces."""
     overlap = int(np.count_nonzero(pred & truth))
     predicted, true = int(np.count_nonzero(pred)), int(np.count_nonzero(truth))

@@ -15,7 +15,6 @@ from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
 
 import medseg_monai
-from medseg_monai.bundle import Trained
 from medseg_monai.cases import as_list
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.figures import CaseView, gallery, save_figure
@@ -25,6 +24,7 @@ from medseg_monai.metrics import CaseScores, class_masks, score_case
 from medseg_monai.readers import read_image
 from medseg_monai.scores import write_evaluation
 from medseg_monai.summary import summarise
+from medseg_monai.trained import Trained
 
 PICTURE_FILE = "cases.jpg"
 

@@ -119,9 +119,7 @@ def _nearest(origin: Mask, target: Mask, spacing: tuple[float, ...]) -> Distance
         return shared
     if np.count_nonzero(target) > DENSE_SURFACE * target.size:
         # indices alone: a 24-megapixel image needs 0.2 GB for them, and twice that for a map of distances
-        nearest = distance_transform_edt(
-            ~target, sampling=spacing, return_distances=False, return_indices=True
-        )
+        nearest = distance_transform_edt(~target, sampling=spacing, return_distances=False, return_indices=True)
         away = points - np.stack([index[tuple(points.T)] for index in nearest], axis=1)
         distances = np.linalg.norm(away * spacing, axis=1)
     else:

@@ -15,7 +15,6 @@ from monai.handlers import ValidationHandler
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from medseg_monai.bundle import Trained, load_weights
 from medseg_monai.handlers import (
     ClipGradients,
     RecordEpochs,
@@ -25,6 +24,7 @@ from medseg_monai.handlers import (
     ValidateLastEpoch,
 )
 from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.trained import Trained, load_weights
 
 BATCHES = [{"image": torch.ones(2, 1), "label": torch.full((2, 1), 3.0)}] * 2
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from medseg_monai.bundle import Trained, untrained
+from medseg_monai.bundle import untrained
+from medseg_monai.trained import Trained
 
 SIDE = 256  # of the image that goes through the network, (1, 3, SIDE, SIDE)
 Shape = tuple[int, ...]

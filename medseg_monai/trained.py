@@ -1,0 +1,144 @@
+"""Trained weights that describe themselves: ``spec.json`` beside ``model.pt``, and loading both without trusting them.
+
+The spec holds what the data set was and how the network was built, so that prediction, evaluation and export need nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from medseg_monai.files import write_whole
+from medseg_monai.spec import DatasetSpec
+
+WEIGHTS_FILE = "model.pt"
+LAST_FILE = "last.pt"
+SPEC_FILE = "spec.json"
+# A spec.json may come from somebody else: it may name a network, never any other callable.
+TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a set of weights was trained for: the content of ``spec.json``.
+
+    Attributes:
+        dataset: classes, channels, geometry and intensity that the network knows.
+        architecture: ``_target_`` of the network and its keyword arguments.
+        bundle: name of the bundle that trained it.
+        training: facts of the run (epochs, seconds, score, versions), for people to read.
+    """
+
+    dataset: DatasetSpec
+    architecture: Mapping[str, Any]
+    bundle: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def build_network(self, **overrides: Any) -> nn.Module:
+        """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
+        arguments = {**self.architecture, **overrides}
+        # the trained weights come next: nothing is fetched for them to replace
+        arguments.update(
+            {name: value for name, value in (("pretrained", False), ("weights_file", None)) if name in arguments}
+        )
+        module_name, _, class_name = str(arguments.pop("_target_")).rpartition(".")
+        network_class = getattr(importlib.import_module(module_name), class_name, None)
+        if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+            raise ValueError(f"{SPEC_FILE} names {module_name}.{class_name}, which is no network: refused")
+        network: nn.Module = network_class(**arguments)
+        return network
+
+    def write(self, folder: Path) -> None:
+        """Write ``folder/spec.json``, whole or not at all."""
+        content = {**asdict(self), "dataset": self.dataset.to_dict()}
+        write_whole(folder / SPEC_FILE, (json.dumps(content, indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Trained:
+        """Read ``folder/spec.json``.
+
+        Raises:
+            FileNotFoundError: it is not there, so nobody can know what the weights beside it are for.
+            ValueError: it is not such a file, or names something other than a network.
+        """
+        path = folder / SPEC_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: weights are used with the spec.json they were trained with")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            trained = cls(**{**content, "dataset": DatasetSpec.from_dict(content["dataset"])})
+            target = str(trained.architecture["_target_"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not describe trained weights: {error}") from error
+        if not target.startswith(TRUSTED_NETWORKS):
+            raise ValueError(f"{path} names {target}, which is no network of medseg_monai or MONAI: refused")
+        return trained
+
+
+def describe(architecture: partial[nn.Module] | type[nn.Module]) -> dict[str, Any]:
+    """A config's ``architecture`` (a network class with bound arguments) as a dictionary that JSON can hold."""
+    network = architecture.func if isinstance(architecture, partial) else architecture
+    keywords = architecture.keywords if isinstance(architecture, partial) else {}
+    # the short public path, so that moving a class between files does not orphan weights
+    package = (
+        ".".join(network.__module__.split(".")[:2])
+        if network.__module__.startswith("medseg_monai.")
+        else network.__module__
+    )
+    return {"_target_": f"{package}.{network.__name__}", **keywords}
+
+
+def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
+    """Load a checkpoint of tensors into ``network`` and return it.
+
+    Never unpickles code: only tensors and plain containers are read (``weights_only``).
+
+    Raises:
+        ValueError: the file is no checkpoint, holds code, or fits another network (other classes, channels or widths).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch on old pickle formats: they are refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is refused: it is no plain checkpoint of weights, and unpickling it could run code"
+        ) from error
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file makes the unpickler fail in any way
+        raise ValueError(f"{path} is no checkpoint, or a damaged one") from error
+    state = state.get("network", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no network's weights")
+    _check_fit(network.state_dict(), state, path)
+    try:
+        network.load_state_dict(state)
+    except (
+        RuntimeError
+    ) as error:  # a network may accept more than it keeps, so it has the last word on what is too much
+        unknown = sorted(state.keys() - network.state_dict().keys())
+        raise ValueError(f"{path} is for another network: it also holds {', '.join(unknown[:1])}") from error
+    return network
+
+
+def _check_fit(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Raise a ValueError that names the first difference between the network's tensors and the file's."""
+    for name, tensor in expected.items():
+        if name in found and found[name].shape != tensor.shape:
+            shapes = f"{tuple(found[name].shape)}, the network needs {tuple(tensor.shape)}"
+            raise ValueError(f"{path} was trained for other classes, channels or widths: {name} is {shapes}")
+    if missing := sorted(expected.keys() - found.keys()):
+        raise ValueError(
+            f"{path} is for another network: it lacks {missing[0]} ({len(missing)} of {len(expected)} tensors)"
+        )
