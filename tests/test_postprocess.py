@@ -60,7 +60,7 @@ def test_restore_undoes_load(tmp_path_factory, aspect, original, size, centre):
     assert back.shape == original
     box = content_box(original, here)
     pixel = max(original[0] / box.width, original[1] / box.height, 1.0)  # a network pixel, in the photograph's
-    assert np.abs(centre_of_mass(back) - centre_of_mass(mask)).max() < 0.25 * pixel
+    assert np.abs(centre_of_mass(back) - centre_of_mass(mask)).max() < 0.4 * pixel  # both edges may round one way
     assert (back & mask).sum() / (back | mask).sum() > 1 - 0.08 * pixel
 
 

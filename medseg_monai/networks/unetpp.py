@@ -22,8 +22,8 @@ weights, as in that code; the heads' logits are averaged, not their probabilitie
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -112,16 +112,17 @@ class UNetPlusPlus(nn.Module):
         check_arguments(
             "UNetPlusPlus", features=features, stem_stride=stem_stride, spatial_dims=spatial_dims, norm=norm
         )
-        self._arguments: dict[str, Any] = {
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "features": tuple(features),
-            "deep_supervision": deep_supervision,
-            "encoder": encoder,
-            "stem_stride": stem_stride,
-            "norm": norm,
-            "spatial_dims": spatial_dims,
-        }
+        self._with_depth = partial(
+            UNetPlusPlus,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            features=tuple(features),
+            deep_supervision=deep_supervision,
+            encoder=encoder,
+            stem_stride=stem_stride,
+            norm=norm,
+            spatial_dims=spatial_dims,
+        )
         _check_inference_depth(inference_depth, len(features) - 1)
         levels = len(features) if inference_depth is None else inference_depth + 1
         self.encoder = choose_encoder(
@@ -187,7 +188,7 @@ class UNetPlusPlus(nn.Module):
         """
         if depth not in self.headed:
             raise ValueError(f"UNetPlusPlus: no head X^(0,{depth}) to prune to; there are {self.headed}")
-        smaller = UNetPlusPlus(**{**self._arguments, "inference_depth": depth})
+        smaller = self._with_depth(inference_depth=depth)
         smaller.load_state_dict(self.state_dict())
         return smaller.train(self.training).to(next(self.parameters()).device)
 
