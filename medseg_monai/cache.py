@@ -203,7 +203,7 @@ class SeededSampler(DistributedSampler[Case]):
         """Numbers for `CachedDataset`."""
         epoch = self.epoch
         self.epoch += 1
-        order = np.arange(self.length)
+        order: Array = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
         order = np.resize(order, self.total_size)  # cut, or begun again

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+INTERRUPTED = 130  # what typer exits with after Ctrl-C
+
 app = typer.Typer(
     name="medseg",
     help="Segment medical images with MONAI bundles: prepare data, train, evaluate, predict.",
@@ -288,9 +290,10 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("medseg: stopped; what was finished is kept", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            typer.echo("medseg: stopped; what was finished is kept", err=True)
+        raise
     except Exception as error:
         cause = _root_cause(error)
         mistakes = (ValueError, OSError, FloatingPointError, ImportError, _out_of_memory())

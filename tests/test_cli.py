@@ -268,8 +268,9 @@ def test_ctrl_c_stops_training_cleanly_with_usable_weights(medseg: Medseg, demo_
         wait_for(tmp_path / "w" / "history.csv", process)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for both
     assert "Stopped by the user in epoch" in errors
+    assert "what was finished is kept" in errors
     assert "Traceback" not in errors
     for name in ("model.pt", "last.pt"):
         predict = ("predict", "unetpp", demo_data / "images", "-w", tmp_path / "w" / name, "--out", tmp_path / name)
@@ -292,7 +293,7 @@ def test_ctrl_c_during_prediction_leaves_whole_masks_and_the_rest_can_follow(
         wait_for(tmp_path / "out" / "00_mask.png", process)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for both
     assert "Traceback" not in errors
     written = masks(tmp_path / "out")
     assert 0 < len(written) < 60
