@@ -153,6 +153,7 @@ class Scans(IterableDataset[dict[str, Any]]):
     def set_aside(self, case: Mapping[str, Any], error: BaseException) -> None:
         """Note that ``case`` could not be used."""
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason.removeprefix(f"{case['image']}: ")
         self.failures.append(Failure(str(case["image"]), reason))
         logger.warning("left out: %s: %s", case["image"], reason)
 

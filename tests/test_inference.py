@@ -49,7 +49,7 @@ def test_output_must_not_be_the_input(tmp_path: Path) -> None:
 
 def read(case: dict[str, object]) -> dict[str, object]:
     if case["id"] == 2:
-        raise ValueError("image is cut short\nsecond line")
+        raise ValueError(f"{case['image']}: image is cut short\nsecond line")
     return case
 
 
