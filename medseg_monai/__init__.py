@@ -16,7 +16,7 @@ compare.py, significance.py            several evaluations in one table, with a 
 drawing.py, figures.py                 masks drawn into pictures; figures
 trained.py, bundle.py                  weights that describe themselves; find them, and bundles
 schedules.py, workflow.py              the learning rate over a run; run a config, checked
-cli.py, doctor.py                      the `medseg` command
+cli/, doctor.py                        the `medseg` command
 ====================================== ==========================================================================
 """
 

@@ -1,0 +1,76 @@
+"""The `medseg` command: argument parsing only. What it does is done by the package, through `monai.bundle`.
+
+One file per command or group of commands; each imports what it needs when it is called, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from medseg_monai.cli.evaluate import compare, evaluate
+from medseg_monai.cli.installed import doctor, list_bundles
+from medseg_monai.cli.predict import predict
+from medseg_monai.cli.prepare import prepare_app
+from medseg_monai.cli.train import train
+
+INTERRUPTED = 130  # what typer exits with after Ctrl-C
+
+app = typer.Typer(
+    name="medseg",
+    help="Segment medical images with MONAI bundles: prepare data, train, evaluate, predict.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+# in the order that the work is done in
+app.add_typer(prepare_app, name="prepare")
+app.command()(train)
+app.command()(evaluate)
+app.command()(compare)
+app.command()(predict)
+app.command("list")(list_bundles)
+app.command()(doctor)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """What really went wrong: MONAI wraps errors of components in RuntimeErrors."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _one_line(error: BaseException) -> str:
+    """The message; of an error in a worker process, whose message is a traceback, the last line."""
+    if isinstance(error, _out_of_memory()):
+        return "out of memory on the GPU: lower batch_size or size"
+    text = str(error).strip()
+    return text.splitlines()[-1] if "Original Traceback" in text else text
+
+
+def _out_of_memory() -> type[BaseException]:
+    """The class of torch's error, without importing torch for errors that came before it was needed."""
+    torch = sys.modules.get("torch")
+    found: type[BaseException] = torch.OutOfMemoryError if torch is not None else MemoryError
+    return found
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
+    try:
+        app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            typer.echo("medseg: stopped; what was finished is kept", err=True)
+        raise
+    except Exception as error:
+        cause = _root_cause(error)
+        mistakes = (ValueError, OSError, FloatingPointError, ImportError, _out_of_memory())
+        # a component that MONAI could not make was given a wrong argument: the config's TypeError, not ours
+        expected = isinstance(cause, mistakes) or (cause is not error and isinstance(cause, TypeError))
+        if not expected or os.environ.get("MEDSEG_TRACEBACK"):
+            raise
+        typer.echo(f"medseg: error: {_one_line(cause)}", err=True)
+        sys.exit(1)

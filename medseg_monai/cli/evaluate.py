@@ -1,0 +1,46 @@
+"""`medseg evaluate`, and `medseg compare` of what it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Out, Weights, given, text
+
+
+def evaluate(
+    bundle: BundleName,
+    dataset_dir: DatasetDir = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where the tables go; default: beside the weights.")
+    ] = None,
+    weights: Weights = None,
+    split: Annotated[str, typer.Option(help="training, validation or test.")] = "test",
+    device: Device = None,
+    assignments: Assignments = None,
+) -> None:
+    """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
+    from medseg_monai.bundle import find_bundle
+    from medseg_monai.workflow import parse_assignments, run_bundle
+
+    overrides = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
+    workflow = run_bundle(find_bundle(bundle), "evaluate", {**overrides, **parse_assignments(assignments or [])})
+    folder = Path(workflow.parser.get_parsed_content("output_dir"))
+    typer.echo((folder / "summary.md").read_text(encoding="utf-8"))
+    typer.echo(f"tables: {folder}")
+
+
+def compare(
+    evaluations: Annotated[list[Path], typer.Argument(help="Folders that `medseg evaluate` wrote, of the same cases.")],
+    out: Out,
+    metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
+) -> None:
+    """One table of several evaluations, with intervals and a paired significance test: Markdown, CSV, a plot."""
+    from medseg_monai.compare import compare as compare_evaluations
+    from medseg_monai.compare import write_comparison
+
+    written = write_comparison(out, compare_evaluations(evaluations, metric=metric))
+    typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+    typer.echo("\n".join(str(path) for path in written))

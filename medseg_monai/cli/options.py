@@ -1,0 +1,38 @@
+"""Arguments and options that several commands share, and what turns them into overrides of a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
+Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
+Size = Annotated[int | None, typer.Option(help="Width and height that networks see, in pixels.")]
+BundleName = Annotated[str, typer.Argument(help="A bundle's name (`medseg list`) or folder.")]
+DatasetDir = Annotated[
+    Path | None, typer.Option("--dataset-dir", "-d", help="Folder with dataset.json; default: generated demo data.")
+]
+Weights = Annotated[
+    str | None, typer.Option("--weights", "-w", help="Weights file, its folder, or the data set's name.")
+]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="Any key of the config: KEY=VALUE, a#b for nested keys.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; default: a GPU if there is one.")]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that the user gave: the others keep the library's or the config's defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def text(path: Path | None) -> str | None:
+    """A path as a config holds it."""
+    return None if path is None else str(path)
+
+
+def square(size: int | None) -> tuple[int, int] | None:
+    """(size, size), if there is one."""
+    return None if size is None else (size, size)

@@ -1,0 +1,41 @@
+"""`medseg predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg_monai.cli.options import Assignments, BundleName, Device, Out, Weights, given
+
+
+def predict(
+    bundle: BundleName,
+    scans: Annotated[list[Path], typer.Argument(help="Images, or folders of images (searched recursively).")],
+    out: Out,
+    weights: Weights = None,
+    threshold: Annotated[float, typer.Option(help="Probability from which a pixel belongs to a class.")] = 0.5,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write probabilities (8-bit PNG).")
+    ] = False,
+    overlays: Annotated[bool, typer.Option("--overlays", help="Also draw the outline on the image.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already in OUT.")] = False,
+    device: Device = None,
+    assignments: Assignments = None,
+) -> None:
+    """Segment images: a mask PNG each, in the image's own size; what fails is listed in OUT/failures.csv."""
+    from medseg_monai.bundle import find_bundle
+    from medseg_monai.workflow import parse_assignments, run_bundle
+
+    overrides = given(
+        dataset_dir=[str(scan) for scan in scans],
+        output_dir=str(out),
+        weights=weights,
+        threshold=threshold,
+        probabilities=probabilities,
+        overlays=overlays,
+        overwrite=overwrite,
+        device=device,
+    )
+    run_bundle(find_bundle(bundle), "inference", {**overrides, **parse_assignments(assignments or [])})

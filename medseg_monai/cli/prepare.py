@@ -1,0 +1,102 @@
+"""`medseg prepare …`: one command per source of data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from medseg_monai.cli.options import Out, Seed, Size, given, square
+
+prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
+
+Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id,split that decides the splits.")]
+
+
+@prepare_app.command("isic2017")
+def prepare_isic2017(raw: Path, out: Out, splits: Splits = None, size: Size = None, seed: Seed = 0) -> None:
+    """ISIC 2017 Part 1, the official folders (ISIC-2017_Training_Data, …_Part1_GroundTruth …)."""
+    from medseg_monai.prepare.isic import prepare_isic2017 as prepare
+
+    _report(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
+
+
+@prepare_app.command("isic2018")
+def prepare_isic2018(raw: Path, out: Out, splits: Splits = None, size: Size = None, seed: Seed = 0) -> None:
+    """ISIC 2018 Task 1, the official folders (ISIC2018_Task1-2_Training_Input, …_GroundTruth …)."""
+    from medseg_monai.prepare.isic import prepare_isic2018 as prepare
+
+    _report(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
+
+
+@prepare_app.command("folder")
+def prepare_folder(
+    raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the masks' folders.")],
+    out: Out,
+    images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "images",
+    masks: Annotated[
+        str, typer.Option(help="Name of the masks' folder; one folder below it per class if classes overlap.")
+    ] = "masks",
+    name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
+    classes: Annotated[list[str] | None, typer.Option("--class", help="A class's name; repeat it for several.")] = None,
+    task: Annotated[
+        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the masks look like.")
+    ] = None,
+    aspect: Annotated[
+        Literal["stretch", "pad"] | None, typer.Option(help="Stretch images to the size, or keep their shape and pad.")
+    ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns image_id,group (patient or lesion); splits keep groups whole."),
+    ] = None,
+    group_pattern: Annotated[
+        str | None, typer.Option(help="A regular expression whose one pair of parentheses finds the group in the path.")
+    ] = None,
+    splits: Splits = None,
+    size: Size = None,
+    seed: Seed = 0,
+) -> None:
+    """Any folder of images with a folder of masks; names match but for common suffixes (_mask, _segmentation …)."""
+    from medseg_monai.prepare.folder import prepare_folder as prepare
+
+    options = given(
+        name=name,
+        classes=classes,
+        size=square(size),
+        task=task,
+        aspect=aspect,
+        groups=groups,
+        group_pattern=group_pattern,
+    )
+    _report(prepare(raw, out, images=images, masks=masks, splits=splits, seed=seed, **options), out)
+
+
+@prepare_app.command("demo")
+def prepare_demo(
+    out: Out,
+    kind: Annotated[
+        Literal["dermoscopy", "mr"],
+        typer.Option(help="dermoscopy (photographs) or mr (grey slices, overlapping organs)."),
+    ] = "dermoscopy",
+    n: Annotated[int | None, typer.Option(help="Number of pictures.")] = None,
+    size: Size = None,
+    seed: Seed = 0,
+) -> None:
+    """Generated pictures with known masks: to try the tools, not to learn medicine from."""
+    from medseg_monai.prepare.demo import prepare_demo as prepare
+
+    _report(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)
+
+
+def _report(prepared: Any, out: Path) -> None:
+    """Say what was prepared, and name what was left out."""
+    shown = 20
+    for path, reason in prepared.left_out[:shown]:
+        typer.echo(f"left out: {path}: {reason}", err=True)
+    if len(prepared.left_out) > shown:
+        typer.echo(f"left out: {len(prepared.left_out) - shown} more, see {out / 'left_out.csv'}", err=True)
+    counts = ", ".join(
+        f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
+    )
+    typer.echo(f"{out / 'dataset.json'}: {prepared.dataset.spec.name}, {counts} cases")

@@ -1,0 +1,41 @@
+"""`medseg train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Size, given, text
+
+
+def train(
+    bundle: BundleName,
+    dataset_dir: DatasetDir = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Passes over the training cases.")] = None,
+    size: Size = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
+    device: Device = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where the weights go; default: BUNDLE/models/DATA SET.")
+    ] = None,
+    assignments: Assignments = None,
+    overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
+) -> None:
+    """Train a bundle on a data set; weights and spec.json go to BUNDLE/models/DATA SET."""
+    from medseg_monai.bundle import find_bundle
+    from medseg_monai.workflow import parse_assignments, run_bundle
+
+    overrides = given(
+        dataset_dir=text(dataset_dir),
+        max_epochs=max_epochs,
+        size=None if size is None else [size, size],
+        seed=seed,
+        device=device,
+        output_dir=text(output_dir),
+    )
+    workflow = run_bundle(
+        find_bundle(bundle), "train", {**overrides, **parse_assignments(assignments or [])}, overlays=overlay or []
+    )
+    typer.echo(f"weights: {workflow.parser.get_parsed_content('output_dir')}/model.pt")
