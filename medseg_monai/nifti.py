@@ -1,0 +1,132 @@
+"""NIfTI files, by nibabel: what their headers promise is checked before it is believed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from medseg_monai.files import write_whole
+from medseg_monai.grid import Geometry, numbers_text, shape_text
+from medseg_monai.readers import Array
+
+MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+"""What a header's unit of length is in millimetres."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says before its voxels: the grid, the channels of a 4D file (1 for 3D), and the stored type."""
+
+    geometry: Geometry
+    channels: int
+    stored: str
+
+
+@contextmanager
+def _named_errors(file: Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one clear line that begins with the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty, damaged, or no NIfTI.
+    """
+    try:
+        if not file.exists():
+            raise FileNotFoundError(f"{file}: no such file")
+        if file.is_file() and file.stat().st_size == 0:
+            raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
+        yield
+    except PermissionError:
+        raise ValueError(f"{file}: may not be read; check its permissions") from None
+    except FileNotFoundError:
+        raise
+    except (ImageFileError, HeaderDataError) as error:
+        raise ValueError(
+            f"{file}: is no NIfTI volume, whatever its name says ({' '.join(str(error).split())})"
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{file}: is damaged or cut short ({error}); copy it again from its source") from None
+    except ValueError as error:
+        text = str(error).removeprefix(f"{file}: ")
+        raise ValueError(f"{file}: {text}") from None
+
+
+def read_header(path: str | Path) -> Header:
+    """Grid and type, without the voxels. Raises as `read` does."""
+    file = Path(path)
+    with _named_errors(file):
+        return _header(file, nibabel.load(file))
+
+
+def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
+    """Voxels (I, J, K) or (I, J, K, C), affine (RAS, mm), and the stored type's name.
+
+    Values stay in the stored type; where the header scales them they become float32.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing, damaged, no NIfTI, or its header makes no sense.
+    """
+    with _named_errors(file):
+        image = nibabel.load(file)
+        header = _header(file, image)
+        array = np.asanyarray(image.dataobj)
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    shape = header.geometry.shape + ((header.channels,) if header.channels > 1 else ())
+    return array.reshape(shape), header.geometry.affine, header.stored
+
+
+def _header(file: Path, image: nibabel.Nifti1Image) -> Header:
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise ValueError(f"is a {type(image).__name__}, a NIfTI is wanted")
+    stored = image.get_data_dtype()
+    if stored.kind not in "biuf":
+        raise ValueError(f"holds voxels of type {stored}; one grey value per voxel is wanted")
+    _check_pixdim(file)
+    shape = tuple(image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) == 5 and shape[3] == 1:  # a vector along the fifth axis
+        shape = (*shape[:3], shape[4])
+    if len(shape) not in (3, 4):
+        raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")
+    unit = MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    affine = np.diag([unit, unit, unit, 1.0]) @ image.affine.astype(np.float64)
+    return Header(Geometry(shape[:3], affine), shape[3] if len(shape) == 4 else 1, str(stored))
+
+
+def _check_pixdim(file: Path) -> None:
+    """Voxel sides as stored: nibabel mends those of 0 or below in silence."""
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    with opener(file, "rb") as stream:
+        start = stream.read(540)
+    kind = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
+    header = kind.from_fileobj(io.BytesIO(start), check=False)
+    sides = np.asarray(header["pixdim"][1:4], np.float64)
+    if not (sides > 0).all() or not np.isfinite(sides).all():
+        raise ValueError(
+            f"its header gives voxel sides of {numbers_text(sides)} mm; all must be above 0: correct the header"
+        )
+
+
+def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, classes: Sequence[str]) -> Path:
+    """Write (I, J, K) uint8 labels, whole or not at all; sform and qform both hold the affine."""
+    image = nibabel.Nifti1Image(array, geometry.affine)
+    image.set_qform(geometry.affine, code="scanner", strip_shears=True)
+    image.set_sform(geometry.affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    image.header.set_intent("label", name="labels")
+    content = image.to_bytes()
+    write_whole(file, gzip.compress(content, 6, mtime=0) if file.suffix.lower() == ".gz" else content)
+    return file

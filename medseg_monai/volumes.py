@@ -1,0 +1,202 @@
+"""Volumes as arrays and back: image volumes, label volumes, and their grids.
+
+Arrays are (I, J, K) in the order the file stores them; the affine says where they lie (RAS, mm). Nothing is turned or resampled here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai import nifti
+from medseg_monai.grid import Geometry, check_same_grid
+from medseg_monai.readers import Array, PathLike
+from medseg_monai.spec import DatasetSpec
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha", ".mhd")
+"""File name endings, in lower case, that are taken for volumes."""
+WHOLE_NUMBER = 1e-3
+"""A label may differ by so much from a whole number (a scaled header's rounding); more is no label."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image volume.
+
+    Args:
+        array: (I, J, K), or (C, I, J, K) from `read_image_volume`; the stored type, or float32 where the header scales the values.
+        affine: (4, 4) float64, voxel index to RAS millimetres.
+        path: the file or folder it came from.
+        stored: the type of the stored voxels, e.g. ``int16``.
+    """
+
+    array: Array
+    affine: NDArray[np.float64]
+    path: Path
+    stored: str
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid."""
+        i, j, k = self.array.shape[-3:]
+        return Geometry((i, j, k), self.affine)
+
+
+def volume_suffix(path: PathLike) -> str:
+    """The ending of a volume file's name, in lower case, or "" for another file.
+
+    >>> volume_suffix("a/b.NII.GZ"), volume_suffix("b.gz")
+    ('.nii.gz', '')
+    """
+    name = Path(path).name.lower()
+    return next((suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), "")
+
+
+def is_volume(path: PathLike) -> bool:
+    """Whether a path names a volume file."""
+    return bool(volume_suffix(path))
+
+
+def read_volume(path: PathLike) -> Volume:
+    """An image volume, (I, J, K).
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing, damaged, not three-dimensional, or has an unusable grid or values.
+    """
+    volume = _read(path)
+    if volume.array.ndim != 3:
+        raise ValueError(
+            f"{path}: has 4 axes ({nifti.shape_text(volume.array.shape)}); one volume is wanted: save each as a file of its own"
+        )
+    return volume
+
+
+def read_image_volume(path: PathLike | Sequence[PathLike], channels: int) -> Volume:
+    """A case's image, (C, I, J, K): one file, a file per channel, or one 4D file whose last axis is the channels.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or unusable, the channels do not come out, or the files' grids differ.
+    """
+    paths = _listed(path)
+    volumes = [_read(file) for file in paths]
+    planes = [v.array[None] if v.array.ndim == 3 else np.moveaxis(v.array, -1, 0) for v in volumes]
+    found = sum(len(plane) for plane in planes)
+    if found != channels:
+        raise ValueError(f"{paths[0]}: {found} channels, the data set has {channels}")
+    first = volumes[0]
+    grids = [_grid_of(volume) for volume in volumes]
+    for file, grid in zip(paths[1:], grids[1:], strict=True):
+        _on_grid(file, grid, grids[0])
+    return Volume(np.concatenate(planes) if len(planes) > 1 else planes[0], first.affine, first.path, first.stored)
+
+
+def read_geometry(path: PathLike | Sequence[PathLike]) -> Geometry:
+    """Shape and affine from a file's header, without its voxels; of several files the first one's."""
+    return nifti.read_header(_listed(path)[0]).geometry
+
+
+def read_label_volume(
+    path: PathLike | Sequence[PathLike], spec: DatasetSpec, geometry: Geometry | None = None
+) -> NDArray[np.uint8]:
+    """A case's label: (1, I, J, K) of class numbers, or (K, I, J, K) of {0, 1} for multilabel; uint8.
+
+    Args:
+        path: one file of class numbers; or one per class; for multilabel also one 4D file with the classes along its last axis.
+        spec: the data set.
+        geometry: the image's grid; the label must lie on it.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or unusable, a value is no class, or the grid is another.
+    """
+    paths = _listed(path)
+    planes: list[Array] = []
+    for file in paths:
+        volume = _read(file)
+        if geometry is not None:
+            _on_grid(file, _grid_of(volume), geometry)
+        parts = [volume.array] if volume.array.ndim == 3 else list(np.moveaxis(volume.array, -1, 0))
+        numbers = 1 if len(paths) > 1 or spec.task != "multiclass" else len(spec.classes)
+        planes += [_class_numbers(part, file, numbers, spec) for part in parts]
+    if len({plane.shape for plane in planes}) > 1:
+        raise ValueError(f"{paths[0]}: the labels of one case differ in shape")
+    if spec.task == "multiclass" and len(planes) == len(spec.classes) > 1:
+        return _merge_classes(planes, paths[0])
+    if len(planes) != spec.label_channels:
+        raise ValueError(f"{paths[0]}: {len(planes)} label volumes for {len(spec.classes)} classes ({spec.task})")
+    return np.stack(planes)
+
+
+def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec) -> NDArray[np.uint8]:
+    """uint8 of 0 to `highest`; with one class, 255 counts as 1."""
+    if array.dtype.kind == "f":
+        whole = np.rint(array)
+        off = np.abs(array - whole)
+        if off.max() > WHOLE_NUMBER:
+            value = array.flat[int(off.argmax())]
+            raise ValueError(
+                f"{file}: holds {value:.4g}, labels are whole numbers; was it resampled with interpolation?"
+            )
+        array = whole
+    levels = np.unique(array)
+    if highest == 1 and set(levels.tolist()) <= {0, 255}:
+        return (array > 0).astype(np.uint8)
+    if levels[0] < 0 or levels[-1] > highest:
+        wrong = [int(v) for v in levels if v < 0 or v > highest]
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.classes, 1)) if highest > 1 else "1"
+        raise ValueError(f"{file}: holds the labels {wrong[:6]}, which are no class; known: 0 background, {names}")
+    return array.astype(np.uint8)
+
+
+def _merge_classes(planes: Sequence[Array], file: PathLike) -> NDArray[np.uint8]:
+    """Files of {0, 1} without overlap as (1, I, J, K) of class numbers."""
+    merged = np.zeros(planes[0].shape, np.uint8)
+    for number, plane in enumerate(planes, 1):
+        if np.any((merged > 0) & (plane > 0)):
+            raise ValueError(f"{file}: the classes' labels overlap; make the data set's task multilabel")
+        merged[plane > 0] = number
+    return merged[None]
+
+
+def write_label_volume(array: Array, geometry: Geometry, path: PathLike, classes: Sequence[str] = ()) -> Path:
+    """Write (I, J, K) class numbers as uint8 on a grid, whole or not at all; the ending decides the format.
+
+    Raises:
+        ValueError: the shape is not the grid's, or the ending is unknown.
+    """
+    file = Path(path)
+    if tuple(array.shape) != geometry.shape:
+        raise ValueError(f"{file}: a label of shape {array.shape} came for a grid of {geometry.shape}")
+    if volume_suffix(file) not in NIFTI_SUFFIXES:
+        raise ValueError(f"{file}: volumes are written as {', '.join(NIFTI_SUFFIXES)}")
+    return nifti.write_labels(np.asarray(array, np.uint8), geometry, file, classes)
+
+
+def _read(path: PathLike) -> Volume:
+    file = Path(path)
+    array, affine, stored = nifti.read(file)
+    volume = Volume(array, affine, file, stored)
+    if array.dtype.kind == "f" and (broken := int(array.size - np.isfinite(array).sum())):
+        raise ValueError(f"{file}: {broken} of {array.size} voxels are NaN or infinite; replace them first")
+    return volume
+
+
+def _grid_of(volume: Volume) -> Geometry:
+    i, j, k = volume.array.shape[:3]
+    return Geometry((i, j, k), volume.affine)
+
+
+def _on_grid(file: PathLike, own: Geometry, wanted: Geometry) -> None:
+    try:
+        check_same_grid(own, wanted)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _listed(path: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [path] if isinstance(path, str | os.PathLike) else list(path)
