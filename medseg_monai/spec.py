@@ -139,6 +139,8 @@ class DatasetSpec:
         spacing_mm: voxel size that volumes are resampled to, per axis.
         aspect: ``stretch`` to `size`, or keep the aspect ratio and ``pad``.
         intensity: how stored values become what the network sees.
+        slice_stride: the channels are neighbouring slices of one scan (2.5D), this many slices apart, the segmented one in
+            the middle; None for channels of any other kind.
         description, licence, citation, modality: for people.
 
     Raises:
@@ -155,6 +157,7 @@ class DatasetSpec:
     spacing_mm: tuple[float, ...] | None = None
     aspect: Aspect = "stretch"
     intensity: Intensity = field(default_factory=Intensity)
+    slice_stride: int | None = None
     description: str = ""
     licence: str = ""
     citation: str = ""
@@ -173,6 +176,7 @@ class DatasetSpec:
         self._check_classes()
         self._check_geometry()
         self._check_intensity()
+        self._check_slices()
 
     def _check_classes(self) -> None:
         if any(name.lower() == "background" for name in self.classes):
@@ -211,6 +215,18 @@ class DatasetSpec:
                 raise ValueError(
                     f"intensity.{key}: {count} numbers for {self.in_channels} channels; give 1 or one each"
                 )
+
+    def _check_slices(self) -> None:
+        stride = self.slice_stride
+        if stride is None:
+            return
+        if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
+            raise ValueError(f"slice_stride: a whole number of 1 or more is expected, got {stride!r}")
+        if self.spatial_dims != 2 or self.in_channels < 3 or self.in_channels % 2 == 0:
+            raise ValueError(
+                f"slice_stride: neighbouring slices are 3, 5, … channels of a 2D data set; "
+                f"this has {self.in_channels} and {self.spatial_dims} dimensions"
+            )
 
     @property
     def in_channels(self) -> int:

@@ -116,3 +116,24 @@ def test_nothing_near_lists_the_known_names():
 def test_class_names_that_would_share_a_file_are_refused():
     with pytest.raises(ValueError, match=r"two of large bowel, Large_bowel would share a file name"):
         DatasetSpec("d", "multilabel", classes=("large bowel", "Large_bowel"), channels=("grey",), size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("stride", "channels", "message"),
+    [
+        (0, 3, "whole number of 1 or more is expected, got 0"),
+        (1.5, 3, "whole number of 1 or more is expected, got 1.5"),
+        (1, 4, "neighbouring slices are 3, 5, … channels of a 2D data set; this has 4 and 2 dimensions"),
+        (1, 1, "this has 1 and 2 dimensions"),
+    ],
+)
+def test_stacks_of_slices_have_a_middle(stride, channels, message):
+    names = tuple("abcde"[:channels])
+    with pytest.raises(ValueError, match=message):
+        DatasetSpec("d", "binary", classes=("a",), channels=names, size=(8, 8), slice_stride=stride)
+
+
+def test_slice_stride_is_kept_in_json():
+    spec = DatasetSpec("d", "binary", classes=("a",), channels=("-2", "0", "+2"), size=(8, 8), slice_stride=2)
+    assert spec.to_dict()["slice_stride"] == 2
+    assert DatasetSpec.from_dict(spec.to_dict()) == spec
