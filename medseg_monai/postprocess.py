@@ -12,6 +12,7 @@ from monai.transforms.transform import MapTransform
 from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
 
+from medseg_monai.cleaning import Cleaning, choose_cleaning, clean
 from medseg_monai.geometry import content_box
 from medseg_monai.spec import DatasetSpec
 
@@ -128,6 +129,18 @@ class AsMaskd(_PerMap):
         return as_mask(values, self.spec, threshold=self.threshold)
 
 
+class CleanMaskd(_PerMap):
+    """`clean` masks from probabilities under `keys`."""
+
+    def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, cleaning: Cleaning) -> None:
+        super().__init__(keys, spec=spec)
+        self.cleaning = cleaning
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """To a uint8 mask."""
+        return torch.from_numpy(clean(values.cpu().numpy(), self.cleaning, self.spec.task))
+
+
 class ClassMasksd(_PerMap):
     """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take."""
 
@@ -140,24 +153,35 @@ class ClassMasksd(_PerMap):
 
 
 def postprocess(
-    spec: DatasetSpec, *, key: str = "pred", threshold: float = 0.5, keep_probabilities: bool = False
+    spec: DatasetSpec,
+    *,
+    key: str = "pred",
+    threshold: float | None = None,
+    cleaning: Cleaning | None = None,
+    keep_probabilities: bool = False,
 ) -> Compose:
-    """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded.
+    """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded and cleaned.
 
     Probabilities are restored, not masks: the outline is then found at the photograph's resolution, not in network pixels.
 
     Args:
         spec: the data set.
         key: the logits'; the mask takes their place.
-        threshold: see `AsMaskd`.
+        threshold: see `AsMaskd`; where given, it replaces the cleaning's.
+        cleaning: thresholds per class and what is removed or filled; None for a plain threshold.
         keep_probabilities: keep them, restored, under ``probability``.
     """
     kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
     return Compose(
-        [
-            ToProbabilitiesd(key, spec=spec),
-            Restored(key, spec=spec),
-            *kept,
-            AsMaskd(key, spec=spec, threshold=threshold),
-        ]
+        [ToProbabilitiesd(key, spec=spec), Restored(key, spec=spec), *kept, _to_mask(key, spec, threshold, cleaning)]
     )
+
+
+def _to_mask(key: str, spec: DatasetSpec, threshold: float | None, cleaning: Cleaning | None) -> MapTransform:
+    """The last step: the plain one, which stays on the device, where nothing is to be cleaned."""
+    if cleaning is None or (threshold is not None and cleaning.keeps_components):
+        return AsMaskd(key, spec=spec, threshold=0.5 if threshold is None else threshold)
+    chosen = choose_cleaning(cleaning, threshold=threshold)
+    if chosen.keeps_components and not chosen.threshold:
+        return AsMaskd(key, spec=spec)
+    return CleanMaskd(key, spec=spec, cleaning=chosen)

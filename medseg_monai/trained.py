@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from medseg_monai.cleaning import Cleaning
 from medseg_monai.files import write_whole
 from medseg_monai.spec import DatasetSpec
 
@@ -37,12 +38,14 @@ class Trained:
         architecture: ``_target_`` of the network and its keyword arguments.
         bundle: name of the bundle that trained it.
         training: facts of the run (epochs, seconds, score, versions), for people to read.
+        cleaning: how masks are cleaned, where `medseg tune` found something better than plain thresholds.
     """
 
     dataset: DatasetSpec
     architecture: Mapping[str, Any]
     bundle: str
     training: Mapping[str, Any] = field(default_factory=dict)
+    cleaning: Cleaning | None = None
 
     def build_network(self, **overrides: Any) -> nn.Module:
         """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
@@ -61,6 +64,9 @@ class Trained:
     def write(self, folder: Path) -> None:
         """Write ``folder/spec.json``, whole or not at all."""
         content = {**asdict(self), "dataset": self.dataset.to_dict()}
+        del content["cleaning"]  # earlier versions know no such key: it is there only where it says something
+        if self.cleaning is not None:
+            content["cleaning"] = self.cleaning.to_dict()
         write_whole(folder / SPEC_FILE, (json.dumps(content, indent=2) + "\n").encode())
 
     @classmethod
@@ -76,7 +82,10 @@ class Trained:
             raise FileNotFoundError(f"{path} is missing: weights are used with the spec.json they were trained with")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            trained = cls(**{**content, "dataset": DatasetSpec.from_dict(content["dataset"])})
+            content["dataset"] = DatasetSpec.from_dict(content["dataset"])
+            if content.get("cleaning") is not None:
+                content["cleaning"] = Cleaning.from_dict(content["cleaning"])
+            trained = cls(**content)
             target = str(trained.architecture["_target_"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error

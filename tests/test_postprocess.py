@@ -9,6 +9,7 @@ from monai.data import decollate_batch
 from PIL import Image
 
 from medseg_monai.cache import collate
+from medseg_monai.cleaning import Cleaning
 from medseg_monai.geometry import content_box
 from medseg_monai.outputs import WritePredictions
 from medseg_monai.postprocess import (
@@ -134,6 +135,43 @@ def test_probabilities_by_task():
 def test_threshold_must_be_a_probability():
     with pytest.raises(ValueError, match="threshold is 128; it must lie between 0 and 1"):
         AsMaskd(spec=spec(), threshold=128)
+
+
+def answer(probabilities):
+    """A case with logits that give these probabilities, and a photograph twice the network's size."""
+    probabilities = torch.as_tensor(probabilities, dtype=torch.float32)
+    size = torch.tensor([2 * side for side in probabilities.shape[1:]])
+    return {"pred": probabilities.logit(), "image_meta_dict": {"spatial_shape": size}}
+
+
+def test_cleaning_counts_pixels_of_the_photograph():
+    probs = torch.full((1, 6, 5), 0.01)
+    probs[0, 1:3, 1:3] = 0.99  # 16 pixels there, less what bilinear corners lose
+    probs[0, 5, 4] = 0.99
+    here = spec((6, 5))
+    plain = postprocess(here)(answer(probs))["pred"]
+    size = int(plain[0, :9].sum())
+    assert 12 <= size <= 16
+    for least, expected in ((size, plain[:, :9]), (size + 1, torch.zeros_like(plain[:, :9]))):
+        mask = postprocess(here, cleaning=Cleaning(min_size=least))(answer(probs))["pred"]
+        assert mask.dtype == torch.uint8
+        assert torch.equal(mask[:, :9], expected)
+        assert not mask[:, 9:].any()
+
+
+def test_thresholds_of_the_classes_and_the_one_that_wins():
+    both = spec((2, 2), task="multilabel", classes=("a", "b"))
+    probs = torch.tensor([0.45, 0.45])[:, None, None].expand(2, 2, 2)
+    cleaning = Cleaning(threshold=(0.4, 0.6), min_size=2)
+    for options, expected in (
+        ({}, [0, 0]),
+        ({"cleaning": cleaning}, [1, 0]),
+        ({"cleaning": cleaning, "threshold": 0.3}, [1, 1]),
+        ({"cleaning": Cleaning(threshold=(0.4, 0.6)), "threshold": 0.3}, [1, 1]),
+        ({"cleaning": Cleaning()}, [0, 0]),
+    ):
+        mask = postprocess(both, **options)(answer(probs))["pred"]
+        assert mask[:, 0, 0].tolist() == expected
 
 
 def test_whole_way_from_file_to_file(tmp_path):

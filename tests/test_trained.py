@@ -10,6 +10,7 @@ import pytest
 import torch
 from monai.networks.nets import BasicUNet
 
+from medseg_monai.cleaning import Cleaning
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.trained import Trained, describe, load_weights
 
@@ -25,6 +26,22 @@ def trained() -> Trained:
 def test_spec_round_trip(trained: Trained, tmp_path: Path) -> None:
     trained.write(tmp_path)
     assert Trained.read(tmp_path) == trained
+
+
+def test_cleaning_lies_beside_the_weights_where_there_is_any(trained: Trained, tmp_path: Path) -> None:
+    trained.write(tmp_path)
+    assert "cleaning" not in json.loads((tmp_path / "spec.json").read_text())
+    tuned = replace(trained, cleaning=Cleaning(threshold=(0.4,), min_size=(25,)))
+    tuned.write(tmp_path)
+    assert Trained.read(tmp_path) == tuned
+
+
+def test_a_cleaning_that_is_none_is_named(trained: Trained, tmp_path: Path) -> None:
+    trained.write(tmp_path)
+    content = json.loads((tmp_path / "spec.json").read_text())
+    (tmp_path / "spec.json").write_text(json.dumps({**content, "cleaning": {"thresholds": [0.4]}}))
+    with pytest.raises(ValueError, match=r"spec.json does not describe .*did you mean 'threshold'"):
+        Trained.read(tmp_path)
 
 
 def test_spec_builds_the_network_it_describes(trained: Trained) -> None:
