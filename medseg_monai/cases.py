@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from medseg_monai.spec import DatasetSpec, refuse_unknown_keys
+from medseg_monai.spec import DatasetSpec, did_you_mean, refuse_unknown_keys
 
 Case = dict[str, Any]
 """``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class) and, if wanted,
-``id``, ``group`` (patient or lesion: what must not stand in two splits) and ``fold`` (for cross-validation)."""
-CASE_KEYS = ("image", "label", "id", "group", "fold")
+``id``, ``group`` (patient or lesion: what must not stand in two splits), ``fold`` (for cross-validation) and ``present``
+(names of the classes that the label has pixels of)."""
+CASE_KEYS = ("image", "label", "id", "group", "fold", "present")
+MASK_BANDS = (2, 3, 4)
+"""So many overlapping classes can share one mask picture, a band each: LA, RGB, RGBA."""
 
 
 def check_case(case: object, spec: DatasetSpec, where: str) -> None:
@@ -29,21 +32,34 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
     parts = PurePath(str(case.get("id", "x"))).parts
     if not parts or ".." in parts or PurePath(*parts).is_absolute():
         raise ValueError(f"{where}: the id names files, it cannot be {case['id']!r}")
-    if spec.in_channels % len(as_list(case["image"])):
-        raise ValueError(
-            f"{where}: {len(as_list(case['image']))} image files for {spec.in_channels} channels "
-            f"({', '.join(spec.channels)}); give one, or one per channel"
-        )
+    _check_images(len(as_list(case["image"])), spec, where)
     _check_labels(len(as_list(case["label"])), spec, where)
+    _check_present(case.get("present", []), spec, where)
+
+
+def _check_images(count: int, spec: DatasetSpec, where: str) -> None:
+    """Any file holds all channels or its share of them; neighbouring slices are a file each."""
+    if spec.in_channels % count or (spec.slice_stride and count != spec.in_channels):
+        many = "one per slice" if spec.slice_stride else "one, or one per channel"
+        channels = f"{spec.in_channels} channels ({', '.join(spec.channels)})"
+        raise ValueError(f"{where}: {count} image files for {channels}; give {many}")
+
+
+def _check_present(names: object, spec: DatasetSpec, where: str) -> None:
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"{where}: present is a list of classes, got {names!r}")
+    for name in names:
+        if name not in spec.classes:
+            raise ValueError(f"{where}: present: no class {name!r}{did_you_mean(name, spec.classes)}")
 
 
 def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
-    """Multilabel has a mask per class (one 4D file in 3D); the others one, or multiclass one per class."""
+    """Multilabel has a mask per class, or one file with all (bands, or 4D in 3D); the others one, or multiclass one per class."""
     classes = len(spec.classes)
     allowed = {spec.label_channels}
     if spec.task == "multiclass":
         allowed.add(classes)
-    if spec.spatial_dims == 3:
+    if spec.spatial_dims == 3 or (spec.task == "multilabel" and classes in MASK_BANDS):
         allowed.add(1)
     if count not in allowed:
         raise ValueError(
@@ -92,6 +108,12 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def main_file(image: Any) -> str:
+    """The file that stands for a case's image: the only one, or the middle one of a list, which is the slice itself in a stack."""
+    files = as_list(image)
+    return str(files[len(files) // 2])
 
 
 def map_paths(value: Any, function: Callable[[str], str]) -> Any:

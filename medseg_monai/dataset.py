@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from medseg_monai.cases import Case, absolute_path, as_list, case_names, check_case, map_paths, rebased
+from medseg_monai.cases import Case, absolute_path, as_list, case_names, check_case, main_file, map_paths, rebased
 from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content, shared_keys
 from medseg_monai.spec import (
@@ -83,11 +83,14 @@ class Dataset:
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}{did_you_mean(split, SPLITS)}")
         before = sum(len(getattr(self, name)) for name in SPLITS[: SPLITS.index(split)])
-        names = case_names([self._files(case, "image")[0] for name in SPLITS for case in getattr(self, name)])
+        names = case_names([self._main_file(case) for name in SPLITS for case in getattr(self, name)])
         return [
             self._resolved(case, str(case.get("id", name)))
             for case, name in zip(getattr(self, split), names[before:], strict=False)
         ]
+
+    def _main_file(self, case: Case) -> Path:
+        return absolute_path(self.root / main_file(case["image"]))
 
     def _files(self, case: Case, key: str) -> list[Path]:
         return [absolute_path(self.root / path) for path in as_list(case[key])]

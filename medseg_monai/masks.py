@@ -3,7 +3,8 @@
 **Levels.** A binary mask holds background 0 and one other level (1, 255, ...), in any mode: bool, grey,
 colour, palette (by its colours) or alpha. A mask with soft or JPEG-blurred edges is thresholded at half,
 with a warning. Three clear levels are no binary mask and are refused. A multiclass mask holds the class
-numbers themselves (a palette's indices, not its colours).
+numbers themselves (a palette's indices, not its colours). Classes that overlap have a file each, or together one file with
+as many bands as there are classes (RGB for three): two levels in each band.
 
 **Orientation.** A mask with an EXIF orientation of its own is turned upright by it. A mask without one that
 has the size of the photograph's *stored* pixels was drawn on them, and turns with the photograph. A mask
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from medseg_monai.cases import MASK_BANDS
 from medseg_monai.files import write_whole
 from medseg_monai.readers import Array, PathLike, PhotoHeader, opened, orientation_of, read_header, upright
 from medseg_monai.spec import DatasetSpec, file_part
@@ -40,8 +42,8 @@ def read_mask(
     """A case's mask, upright, at its own size: (1, W, H), or (classes, W, H) for multilabel; uint8.
 
     Args:
-        path: one file; for multilabel one per class in the order of ``spec.classes``. A multiclass mask may
-            also come as one binary file per class if those do not overlap.
+        path: one file; for multilabel one per class in the order of ``spec.classes``, or one with a band per class. A
+            multiclass mask may also come as one binary file per class if those do not overlap.
         spec: the data set.
         image: the photograph it belongs to; orientation and size are then checked against it.
 
@@ -53,12 +55,15 @@ def read_mask(
     header = image if isinstance(image, PhotoHeader) or image is None else read_header(image)
     if len(paths) == 1 and spec.task == "multiclass":
         planes = [_class_numbers(paths[0], len(spec.classes), header)]
+    elif len(paths) == 1 and spec.label_channels > 1:
+        planes = _bands(paths[0], len(spec.classes), header)
     else:
         planes = [_foreground(file, header) for file in paths]
     wanted = (1, len(spec.classes)) if spec.task == "multiclass" else (spec.label_channels,)
     if len(planes) not in wanted:
         count = f"{len(planes)} mask files for {len(spec.classes)} classes"
-        raise ValueError(f"{paths[0]}: {count} in a {spec.task} data set; give one per class")
+        bands = ", or one file with a band per class" if spec.label_channels > 1 else ""
+        raise ValueError(f"{paths[0]}: {count} in a {spec.task} data set; give one per class{bands}")
     if len({plane.shape for plane in planes}) > 1:
         sizes = ", ".join(f"{p} {a.shape[1]}x{a.shape[0]}" for p, a in zip(paths, planes, strict=True))
         raise ValueError(f"the masks of one case differ in size: {sizes}")
@@ -86,6 +91,24 @@ def _class_numbers(path: PathLike, classes: int, photo: PhotoHeader | None) -> A
         levels = _listed(np.unique(array))
         raise ValueError(f"{path}: holds the levels {levels}; {classes} classes need levels 0 to {classes}")
     return array.astype(np.uint8)
+
+
+def _bands(path: PathLike, classes: int, photo: PhotoHeader | None) -> list[Array]:
+    """(H, W) uint8 in {0, 1} for each band of a picture."""
+    with opened(path) as image:
+        if image.format in LOSSY_FORMATS:
+            raise ValueError(f"{path}: a {image.format} file mixes its bands; save masks of several classes as PNG")
+        names = image.getbands()
+        if len(names) != classes:
+            raise ValueError(
+                f"{path}: has {len(names)} bands ({image.mode}) for {classes} classes; "
+                "give one file per class, or one with a band per class (RGB for three)"
+            )
+        array = _orient(np.asarray(image), image, path, photo)
+    return [
+        _two_levels(array[..., number], f"{path} band {name}", lossy=False).astype(np.uint8)
+        for number, name in enumerate(names)
+    ]
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -149,7 +172,7 @@ def _listed(levels: Array) -> str:
 
 
 def _orient(stored: Array, image: Image.Image, path: PathLike, photo: PhotoHeader | None) -> Array:
-    """Turn (H, W) stored mask pixels upright and hold them against the photograph's size."""
+    """Turn (H, W) or (H, W, bands) stored mask pixels upright and hold them against the photograph's size."""
     own = PhotoHeader(Path(path), image.size, orientation_of(image))
     orientation = own.orientation
     if photo is not None and orientation == 1 and photo.orientation != 1 and own.size == photo.stored_size:
@@ -160,7 +183,7 @@ def _orient(stored: Array, image: Image.Image, path: PathLike, photo: PhotoHeade
                 stacklevel=5,
             )
     array = upright(stored, orientation)
-    height, width = array.shape
+    height, width = array.shape[:2]
     if photo is not None and (width, height) != photo.size:
         raise ValueError(
             f"mask {path} is {width}x{height} but image {photo.path} is {photo.size[0]}x{photo.size[1]}; "
@@ -196,6 +219,26 @@ def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:
         return [write_png(mask[0].astype(np.uint8), file)]
     planes = [(plane > 0).astype(np.uint8) * 255 for plane in mask]
     return [write_png(plane, name) for plane, name in zip(planes, mask_files(file, spec), strict=True)]
+
+
+def write_bands(mask: Array, path: PathLike) -> Path:
+    """Write masks of two, three or four overlapping classes as the bands of one PNG file, whole or not at all.
+
+    Args:
+        mask: (classes, W, H), 0 outside.
+        path: the file, ending in ``.png``; its folder is made.
+    """
+    file = Path(path)
+    if mask.ndim != 3 or len(mask) not in MASK_BANDS or file.suffix.lower() != ".png":
+        raise ValueError(
+            f"{file}: a mask of shape {mask.shape} came; (2 to 4 classes, W, H) become bands of a .png file"
+        )
+    levels = (mask > 0).transpose(2, 1, 0).astype(np.uint8) * np.uint8(255)  # (K, W, H) -> (H, W, K)
+    content = io.BytesIO()
+    # the bands' own compression, quicker by half than the default and hardly larger for masks
+    Image.fromarray(np.ascontiguousarray(levels)).save(content, format="PNG", compress_level=3)
+    write_whole(file, content.getvalue())
+    return file
 
 
 def mask_files(path: PathLike, spec: DatasetSpec) -> list[Path]:

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,17 +183,39 @@ def test_yaml_that_is_none_and_bytes_that_are_no_text(tmp_path):
         read_dataset(tmp_path)
 
 
-@pytest.mark.parametrize(("masks", "fits"), [("m.png", False), (["l.png", "s.png"], True), (["l.png"] * 3, False)])
-def test_multilabel_has_a_mask_for_each_class(tmp_path, masks, fits):
-    cases = [{"image": "a.png", "label": masks}]
-    if fits:
-        assert Dataset(ORGANS, tmp_path, training=cases).cases("training")[0]["label"] == [
-            str(tmp_path / "l.png"),
-            str(tmp_path / "s.png"),
-        ]
-    else:
-        with pytest.raises(ValueError, match=r"do not match the class list .* .2: liver, spleen.; give 2"):
-            Dataset(ORGANS, tmp_path, training=cases)
+def test_multilabel_has_a_mask_for_each_class(tmp_path):
+    cases = [{"image": "a.png", "label": ["l.png", "s.png"]}]
+    label = Dataset(ORGANS, tmp_path, training=cases).cases("training")[0]["label"]
+    assert label == [str(tmp_path / "l.png"), str(tmp_path / "s.png")]
+
+
+def test_up_to_four_classes_share_a_mask_file_with_a_band_each(tmp_path):
+    case = {"image": "a.png", "label": "m.png"}
+    assert Dataset(ORGANS, tmp_path, training=[case]).cases("training")[0]["label"] == str(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"do not match the class list .* .2: liver, spleen.; give 1 or 2"):
+        Dataset(ORGANS, tmp_path, training=[case | {"label": ["l.png"] * 3}])
+    five = replace(ORGANS, classes=tuple("abcde"))
+    with pytest.raises(ValueError, match="1 mask files do not match the class list .*; give 5"):
+        Dataset(five, tmp_path, training=[case])
+
+
+def test_neighbouring_slices_are_a_file_each(tmp_path):
+    spec = replace(ORGANS, channels=("-1", "0", "+1"), slice_stride=1)
+    case = {"image": ["1.png", "2.png", "3.png"], "label": "m.png"}
+    assert Dataset(spec, tmp_path, training=[case]).cases("training")[0]["id"] == "2"
+    with pytest.raises(ValueError, match="1 image files for 3 channels .*; give one per slice"):
+        Dataset(spec, tmp_path, training=[case | {"image": "2.png"}])
+
+
+@pytest.mark.parametrize(
+    ("present", "message"),
+    [("liver", "present is a list of classes, got 'liver'"), (["livre"], "no class 'livre' .did you mean 'liver'")],
+)
+def test_present_names_classes(tmp_path, present, message):
+    case = {"image": "a.png", "label": "m.png"}
+    assert Dataset(ORGANS, tmp_path, training=[case | {"present": ["liver"]}]).training[0]["present"] == ["liver"]
+    with pytest.raises(ValueError, match=message):
+        Dataset(ORGANS, tmp_path, training=[case | {"present": present}])
 
 
 def test_missing_files_are_listed_five_and_counted(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from medseg_monai.masks import read_mask, write_mask
+from medseg_monai.masks import read_mask, write_bands, write_mask
 from medseg_monai.readers import PhotoHeader
 from medseg_monai.spec import DatasetSpec
 
@@ -166,7 +166,7 @@ def test_one_file_per_class_for_classes_that_exclude_each_other(tmp_path):
         read_mask([paths[0], paths[0]], ORGANS)
 
 
-@pytest.mark.parametrize(("spec", "files"), [(BINARY, 2), (OVERLAP, 1), (OVERLAP, 3), (ORGANS, 3)])
+@pytest.mark.parametrize(("spec", "files"), [(BINARY, 2), (OVERLAP, 3), (ORGANS, 3)])
 def test_number_of_files_must_fit(tmp_path, spec, files):
     path = save(tmp_path / "m.png", CORNER)
     with pytest.raises(ValueError, match=rf"{files} mask files for {len(spec.classes)} class"):
@@ -278,3 +278,49 @@ def test_whole_masks_give_no_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_mask(save(tmp_path / "m.png", disc()), BINARY)
+
+
+THREE = DatasetSpec("d", "multilabel", classes=("a", "b", "c"), channels=("grey",), size=(8, 8))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_a_band_for_each_overlapping_class(tmp_path, classes):
+    spec = DatasetSpec("d", "multilabel", classes=tuple("abcd"[:classes]), channels=("grey",), size=(8, 8))
+    masks = np.stack([CORNER, CORNER[::-1], CORNER[:, ::-1], 0 * CORNER])[:classes].transpose(0, 2, 1)
+    file = write_bands(masks, tmp_path / "new" / "m.png")
+    with Image.open(file) as image:
+        assert (image.mode, image.size) == (("LA", "RGB", "RGBA")[classes - 2], (6, 4))
+        assert image.getextrema()[0] == (0, 255)
+    label = read_mask(file, spec)
+    assert label.dtype == np.uint8
+    np.testing.assert_array_equal(label, masks)
+    np.testing.assert_array_equal(read_mask([file], spec), masks)
+
+
+def test_bands_turn_with_the_photograph(tmp_path):
+    """A mask drawn on stored pixels of a photograph that is shown turned by a quarter."""
+    file = write_bands(np.stack([CORNER, CORNER, 0 * CORNER]).transpose(0, 2, 1), tmp_path / "m.png")
+    photo = PhotoHeader(tmp_path / "i.jpg", (6, 4), orientation=6)
+    assert read_mask(file, THREE, image=photo).shape == (3, 4, 6)
+    np.testing.assert_array_equal(read_mask(file, THREE, image=photo)[1].T, np.rot90(CORNER, -1))
+    with pytest.raises(ValueError, match=r"m\.png is 6x4 but image .*i\.jpg is 9x9"):
+        read_mask(file, THREE, image=PhotoHeader(tmp_path / "i.jpg", (9, 9)))
+
+
+def test_bands_that_do_not_fit(tmp_path):
+    grey = save(tmp_path / "grey.png", CORNER)
+    with pytest.raises(ValueError, match=r"grey\.png: has 1 bands .L. for 3 classes; give one file per class, or one"):
+        read_mask(grey, THREE)
+    with pytest.raises(ValueError, match="2 mask files for 3 classes .*; give one per class, or one file with a band"):
+        read_mask([grey, grey], THREE)
+    levels = np.dstack([CORNER, np.arange(24, dtype=np.uint8).reshape(4, 6), CORNER])
+    with pytest.raises(ValueError, match=r"m\.png band G: a binary mask has background 0 and one other level"):
+        read_mask(save(tmp_path / "m.png", levels), THREE)
+    with pytest.raises(ValueError, match="JPEG file mixes its bands"):
+        read_mask(save(tmp_path / "m.jpg", levels), THREE)
+
+
+@pytest.mark.parametrize(("shape", "name"), [((1, 4, 4), "m.png"), ((5, 4, 4), "m.png"), ((3, 4, 4), "m.jpg")])
+def test_bands_that_no_png_has(tmp_path, shape, name):
+    with pytest.raises(ValueError, match="2 to 4 classes, W, H. become bands of a .png file"):
+        write_bands(np.zeros(shape), tmp_path / name)
