@@ -200,7 +200,7 @@ def drop_isolated_slices(masks: NDArray[Any], cleaning: Cleaning, numbers: Seque
     unknown = np.zeros(count, dtype=bool)  # a neighbour is missing from the middle of the scan
     unknown[1:] |= gap
     unknown[:-1] |= gap
-    beside = np.zeros_like(present)
+    beside = np.zeros(present.shape, dtype=bool)
     beside[1:] |= present[:-1]
     beside[:-1] |= present[1:]
     scan[present & ~beside & wanted & ~unknown[:, None]] = 0

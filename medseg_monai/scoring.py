@@ -16,6 +16,7 @@ from monai.engines.workflow import Workflow
 
 import medseg_monai
 from medseg_monai.cases import as_list
+from medseg_monai.cleaning import Cleaning
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.figures import CaseView, gallery, save_figure
 from medseg_monai.inference import UNUSABLE, Scans
@@ -131,7 +132,9 @@ class ScoreCases:
         return CaseView(image, class_masks(mask, count), class_masks(truth, count), title)
 
 
-def run_facts(trained: Trained, *, weights: str | Path, dataset: str, split: str, **more: Any) -> dict[str, Any]:
+def run_facts(
+    trained: Trained, *, weights: str | Path, dataset: str, split: str, cleaning: Cleaning, **more: Any
+) -> dict[str, Any]:
     """What an evaluation's ``summary.json`` says about the run."""
     return {
         "bundle": trained.bundle,
@@ -141,6 +144,7 @@ def run_facts(trained: Trained, *, weights: str | Path, dataset: str, split: str
         "train_seconds": trained.training.get("train_seconds"),
         "dataset": dataset,
         "split": split,
+        "cleaning": cleaning.to_dict(),
         "versions": {"medseg-monai": medseg_monai.__version__, "torch": torch.__version__},
         **more,
     }

@@ -15,7 +15,18 @@ def predict(
     scans: Annotated[list[Path], typer.Argument(help="Images, or folders of images (searched recursively).")],
     out: Out,
     weights: Weights = None,
-    threshold: Annotated[float, typer.Option(help="Probability from which a pixel belongs to a class.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability that a pixel's class exceeds; default: as tuned, else 0.5.")
+    ] = None,
+    largest: Annotated[
+        bool | None, typer.Option("--largest/--all-components", help="Keep each class's largest component only.")
+    ] = None,
+    fill_holes: Annotated[
+        bool | None, typer.Option("--fill-holes/--keep-holes", help="Fill the holes in masks.")
+    ] = None,
+    min_size: Annotated[
+        float | None, typer.Option(help="Remove smaller components: pixels of the image, mm³ in volumes.")
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write probabilities (8-bit PNG).")
     ] = False,
@@ -28,11 +39,16 @@ def predict(
     from medseg_monai.bundle import find_bundle
     from medseg_monai.workflow import parse_assignments, run_bundle
 
+    cleaning = {
+        f"cleaning#{name}": value
+        for name, value in {"largest": largest, "fill_holes": fill_holes, "min_size": min_size}.items()
+    }
     overrides = given(
         dataset_dir=[str(scan) for scan in scans],
         output_dir=str(out),
         weights=weights,
         threshold=threshold,
+        **cleaning,
         probabilities=probabilities,
         overlays=overlays,
         overwrite=overwrite,
