@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 PROBABILITIES = ("flip_x", "flip_y", "quarter_turn", "warp_probability", "colour_probability")
@@ -66,10 +67,12 @@ class Augmentation:
         return Augmentation(**values)
 
     @classmethod
-    def of(cls, strength: float | str | Augmentation) -> Augmentation:
-        """The augmentation that a number or a name stands for (see `medseg_monai.transforms.augment`)."""
+    def of(cls, strength: float | str | Mapping[str, float] | Augmentation) -> Augmentation:
+        """The augmentation that a number, a name or a mapping of changed values stands for (see `medseg_monai.transforms.augment`)."""
         if isinstance(strength, Augmentation):
             return strength
+        if isinstance(strength, Mapping):
+            return cls(**strength)
         if strength == "upright":
             return cls(flip_x=0.0, flip_y=0.0, quarter_turn=0.0, rotate_degrees=15.0)
         named = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}

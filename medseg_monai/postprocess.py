@@ -145,11 +145,11 @@ class ClassMasksd(_PerMap):
     """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take."""
 
     def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
-        """(1, W, H) of class numbers to (classes, W, H); other tasks have that form already."""
+        """(1, *S) of class numbers to (classes, *S); other tasks have that form already."""
         if self.spec.task != "multiclass":
             return values
         numbers = torch.arange(1, len(self.spec.classes) + 1, device=values.device)
-        return (values == numbers[:, None, None]).to(torch.uint8)
+        return (values == numbers.view(-1, *[1] * (values.ndim - 1))).to(torch.uint8)
 
 
 def postprocess(
@@ -170,7 +170,14 @@ def postprocess(
         threshold: see `AsMaskd`; where given, it replaces the cleaning's.
         cleaning: thresholds per class and what is removed or filled; None for a plain threshold.
         keep_probabilities: keep them, restored, under ``probability``.
+
+    Volumes are restored a few slices at a time, see `medseg_monai.volume_restore`.
     """
+    if spec.spatial_dims == 3:
+        from medseg_monai.volume_restore import RestoreVolumed
+
+        chosen = 0.5 if threshold is None else threshold
+        return Compose([RestoreVolumed(key, spec=spec, threshold=chosen, keep_probabilities=keep_probabilities)])
     kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
     return Compose(
         [ToProbabilitiesd(key, spec=spec), Restored(key, spec=spec), *kept, _to_mask(key, spec, threshold, cleaning)]

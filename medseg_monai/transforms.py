@@ -25,6 +25,8 @@ from medseg_monai.masks import read_mask
 from medseg_monai.postprocess import AsMaskd, ClassMasksd, Restored, ToProbabilitiesd, postprocess, restore
 from medseg_monai.readers import Array, PhotoHeader, read_header, read_image
 from medseg_monai.spec import DatasetSpec
+from medseg_monai.volume_augment import AugmentVolumed, VolumeAugmentation
+from medseg_monai.volume_transforms import LoadVolumed, NormaliseVolumed
 
 __all__ = [
     "AsMaskd",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 LabelSize = Literal["network", "native"]
+Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation
 
 
 class Pipeline(Compose):
@@ -178,31 +181,45 @@ class NormalisePhotod(MapTransform):
 
 
 def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:
-    """Decode and resize: the half that is the same every time and can be cached; see `LoadPhotod`."""
+    """Decode and resize: the half that is the same every time and can be cached; see `LoadPhotod` and, for 3D, `LoadVolumed`."""
+    if spec.spatial_dims == 3:
+        return Pipeline([LoadVolumed(keys, spec=spec, label_size=label_size)])
     return Pipeline([LoadPhotod(keys, spec=spec, label_size=label_size)])
 
 
 def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
     """The sure end after `load`, where nothing random is wanted: validation, inference, explanation."""
+    if spec.spatial_dims == 3:
+        return Pipeline([NormaliseVolumed((key,), spec=spec)])
     return Pipeline([NormalisePhotod((key,), spec=spec)])
 
 
 def augment(
-    spec: DatasetSpec, *, strength: float | str | Augmentation = 1.0, keys: Sequence[str] = ("image", "label")
+    spec: DatasetSpec, *, strength: Strength = 1.0, keys: Sequence[str] = ("image", "label"), foreground: float = 0.67
 ) -> Pipeline:
     """The random half after `load`: one warp, colour and light, and the same normalisation; see `AugmentPhotod`.
+
+    In 3D a patch of ``spec.size`` is cut out first; see `AugmentVolumed`.
 
     Args:
         spec: the data set.
         strength: 0 (nothing random) to 1 (default) and beyond; ``off``, ``light``, ``default``, ``strong``
-            or ``upright`` (no mirroring, for anatomy with fixed sides); or an `Augmentation`.
+            or ``upright`` (no mirroring, for anatomy with fixed sides); a mapping of
+            single values; or an `Augmentation` or `VolumeAugmentation`.
         keys: of image and label; the label may be missing in a case.
+        foreground: 3D only: share of the patches that are centred on a voxel of a class.
     """
-    return Pipeline([AugmentPhotod(keys, spec=spec, strength=strength)])
+    if spec.spatial_dims == 3:
+        if isinstance(strength, Augmentation):
+            raise TypeError("augment: an Augmentation is for photographs; volumes take a VolumeAugmentation")
+        return Pipeline([AugmentVolumed(keys, spec=spec, strength=strength, foreground=foreground)])
+    if isinstance(strength, VolumeAugmentation):
+        raise TypeError("augment: a VolumeAugmentation is for volumes; photographs take an Augmentation")
+    return Pipeline([AugmentPhotod(keys, spec=spec, strength=Augmentation.of(strength))])
 
 
 def load_and_augment(
-    spec: DatasetSpec, *, strength: float | str | Augmentation = 1.0, keys: Sequence[str] = ("image", "label")
+    spec: DatasetSpec, *, strength: Strength = 1.0, keys: Sequence[str] = ("image", "label")
 ) -> Pipeline:
     """`load` and `augment` in one, for a loop without a cache."""
     return Pipeline([*load(spec, keys=keys).transforms, *augment(spec, strength=strength, keys=keys).transforms])
