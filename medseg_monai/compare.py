@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.figures import compare_scores, save_figure
+from medseg_monai.figures import save_figure
 from medseg_monai.files import write_whole
 from medseg_monai.metrics import DISTANCE_METRICS, METRICS
+from medseg_monai.plots import compare_scores
 from medseg_monai.scores import Evaluation, markdown_table, metric_label, read_evaluation
 from medseg_monai.significance import holm, paired_permutation_p
 from medseg_monai.summary import Estimate, bootstrap_interval, score_table

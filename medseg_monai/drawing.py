@@ -22,7 +22,7 @@ SKY_BLUE, ORANGE, GREEN = (86, 180, 233), (230, 159, 0), (0, 158, 115)
 YELLOW, BLUE, VERMILLION, PURPLE = (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)
 CLASS_COLOURS: tuple[Colour, ...] = (SKY_BLUE, ORANGE, GREEN, PURPLE, VERMILLION, BLUE)
 TRUTH_COLOUR: Colour = YELLOW
-RIGHT_COLOUR, MISSED_COLOUR, EXTRA_COLOUR = GREEN, BLUE, VERMILLION
+RIGHT_COLOUR, MISSED_COLOUR, SPURIOUS_COLOUR = GREEN, BLUE, VERMILLION
 HALO_COLOUR: Colour = (0, 0, 0)
 
 # Share of the longer side: as wide in a thumbnail of a 24-megapixel photograph as in one of a small image.
@@ -31,12 +31,13 @@ NARROWEST_LINE = 1.5
 HALO = 1.8  # width of the dark line beneath, which parts a colour from a background like it
 
 
-def as_picture(image: ArrayLike) -> Picture:
+def as_picture(image: ArrayLike, *, colour: bool = True) -> Picture:
     """An image as (H, W, 3) uint8.
 
     Args:
         image: (C, W, H) or (W, H). uint8 is shown as it is; other types from their 0.5th to their 99.5th
             percentile. 3 channels are colours, 1 is grey; of 2 or more than 3 the middle one is shown, in grey.
+        colour: False where 3 channels are no colours either (neighbouring slices, say): the middle one is shown.
 
     Raises:
         ValueError: another number of axes, or no pixels.
@@ -45,7 +46,7 @@ def as_picture(image: ArrayLike) -> Picture:
     if values.ndim not in (2, 3) or not values.size:
         raise ValueError(f"an image to draw has shape (C, W, H) or (W, H), not {values.shape}: take a slice")
     channels = values[None] if values.ndim == 2 else values
-    if len(channels) != 3:
+    if len(channels) != 3 or not colour:
         channels = np.repeat(channels[len(channels) // 2][None], 3, axis=0)
     if channels.dtype != np.uint8:
         low, high = np.percentile(channels, (0.5, 99.5))
@@ -101,7 +102,7 @@ def draw_masks(picture: Picture, masks: Mask, *, fill: float = 0.2) -> None:
 
 
 def error_map(picture: Picture, pred: Mask, truth: Mask) -> Picture:
-    """A pale grey copy of a picture with what was found (green), missed (blue) and extra (vermillion).
+    """A pale grey copy of a picture with what was found (green), missed (blue) and spurious (vermillion).
 
     A pixel of several classes shows an error if one of them is wrong there.
 
@@ -114,13 +115,19 @@ def error_map(picture: Picture, pred: Mask, truth: Mask) -> Picture:
     errors = np.repeat(grey, 3, axis=2)
     tint(errors, np.logical_or.reduce(pred & truth), RIGHT_COLOUR, 0.35)
     tint(errors, np.logical_or.reduce(truth & ~pred), MISSED_COLOUR, 0.85)
-    tint(errors, np.logical_or.reduce(pred & ~truth), EXTRA_COLOUR, 0.85)
+    tint(errors, np.logical_or.reduce(pred & ~truth), SPURIOUS_COLOUR, 0.85)
     return errors
 
 
 def class_colours(n_classes: int) -> list[Colour]:
-    """One colour per class; they begin again after six."""
-    return [CLASS_COLOURS[index % len(CLASS_COLOURS)] for index in range(n_classes)]
+    """One colour per class: the six, then six lighter, then six darker ones; they begin again after eighteen."""
+    return [_shade(CLASS_COLOURS[index % 6], index // 6 % 3) for index in range(n_classes)]
+
+
+def _shade(colour: Colour, number: int) -> Colour:
+    """The colour itself (0), half way to white (1), half way to black (2)."""
+    red, green, blue = (level if number == 0 else (level + 255 * (number == 1)) // 2 for level in colour)
+    return red, green, blue
 
 
 def tint(picture: Picture, mask: Mask, colour: Colour, opacity: float) -> None:
@@ -162,6 +169,16 @@ def shrink(picture: Picture, masks: Mask, *, longest: int) -> tuple[Picture, Mas
     small = [np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).reduce(factor)) >= 128 for mask in masks]
     reduced = np.array(Image.fromarray(picture).reduce(factor))
     return reduced, np.array(small, dtype=np.bool_).reshape(len(masks), *reduced.shape[:2])
+
+
+def enlarge(picture: Picture, masks: Mask, *, longest: int) -> tuple[Picture, Mask]:
+    """Picture and masks enlarged by a whole factor, as long as no side is longer than ``longest`` pixels: outlines are then fine."""
+    factor = longest // max(picture.shape[:2])
+    if factor <= 1:
+        return picture, masks
+    height, width = picture.shape[:2]
+    smooth = Image.fromarray(picture).resize((width * factor, height * factor), Image.Resampling.BICUBIC)
+    return np.array(smooth), masks.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def _line_opacity(mask: Mask, width: float) -> NDArray[np.float32]:

@@ -1,21 +1,22 @@
-"""Figures: the panel of a case, the grid of cases that opens the README, training curves, comparisons.
+"""Figures of cases: the panel of one, the grid of several, the slices of a volume. Plots of numbers stand in plots.py.
 
-The only module that uses matplotlib, imported when a figure is made. Figures are objects of their own: nothing
+Matplotlib is imported when a figure is made. Figures are objects of their own: nothing
 touches pyplot's global state, and no display is needed.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from medseg_monai import drawing
+from medseg_monai.axial import fullest_slice, spread_slices, to_axial, with_square_pixels
 from medseg_monai.drawing import Colour, Picture
 from medseg_monai.files import write_whole
 from medseg_monai.surfaces import Mask
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE = 800  # pixels of a picture inside a figure: more is not seen
 DOTS_PER_INCH = 150
+KEYS_IN_A_ROW = 7
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,76 @@ class CaseView:
     """A case to draw.
 
     Attributes:
-        image: (C, W, H) or (W, H).
-        pred: (W, H) or (K, W, H), 0 outside; the image's size.
+        image: (C, W, H) or (W, H); of a volume (C, I, J, K).
+        pred: (W, H) or (K, W, H), 0 outside; the image's size. Of a volume (K, I, J, K).
         truth: likewise.
         title: shown above it, ``Dice 0.93`` say.
+        affine: of a volume, (4, 4), voxel index to RAS millimetres; None leaves its axes as they are.
+        colour: whether 3 channels are red, green and blue.
     """
 
     image: ArrayLike
     pred: ArrayLike
     truth: ArrayLike
     title: str = ""
+    affine: ArrayLike | None = None
+    colour: bool = True
 
-    def picture_and_masks(self) -> tuple[Picture, Mask, Mask]:
-        """The image, the prediction and the truth as (H, W, 3) and twice (K, H, W), as small as a figure shows them."""
-        picture = drawing.as_picture(self.image)
+    def picture_and_masks(self, *, longest: int = LONGEST_SIDE) -> tuple[Picture, Mask, Mask]:
+        """The image, the prediction and the truth as (H, W, 3) and twice (K, H, W), no side longer than ``longest``.
+
+        Of a volume the axial slice that holds most of both masks.
+        """
+        if np.ndim(self.image) == 4:
+            volume = self.axial()
+            return volume.slice(fullest_slice(volume.masks), longest=longest)
+        picture = drawing.as_picture(self.image, colour=self.colour)
         pred, truth = drawing.as_masks(self.pred, picture), drawing.as_masks(self.truth, picture)
-        small, masks = drawing.shrink(picture, np.concatenate([pred, truth]), longest=LONGEST_SIDE)
+        small, masks = drawing.shrink(picture, np.concatenate([pred, truth]), longest=longest)
         return small, masks[: len(pred)], masks[len(pred) :]
+
+    def axial(self) -> AxialView:
+        """A volume's case with its axes turned as a radiologist looks at them.
+
+        Raises:
+            ValueError: the image is no volume, or its masks have another size.
+        """
+        shapes = [np.shape(values) for values in (self.image, self.pred, self.truth)]
+        if any(len(shape) != 4 or shape[1:] != shapes[0][1:] for shape in shapes):
+            raise ValueError(f"image and masks of a volume have one shape (C, I, J, K), not {shapes}")
+        image, spacing_mm = to_axial(self.image, self.affine)
+        pred, truth = (to_axial(masks, self.affine)[0] > 0 for masks in (self.pred, self.truth))
+        low, high = np.percentile(image, (0.5, 99.5))  # of the whole volume: slices are then as bright as each other
+        grey = np.clip((image - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
+        return AxialView(grey, np.concatenate([pred, truth]), len(pred), spacing_mm, self.colour)
+
+
+@dataclass(frozen=True)
+class AxialView:
+    """A volume's case, axes to left, back and head.
+
+    Attributes:
+        image: (C, I, J, K) uint8.
+        masks: bool (N, I, J, K): the prediction's classes, then the truth's.
+        n_pred: how many of them are the prediction's.
+        spacing_mm: voxel size along the three axes.
+        colour: whether 3 channels are colours.
+    """
+
+    image: NDArray[np.uint8]
+    masks: Mask
+    n_pred: int
+    spacing_mm: tuple[float, float, float]
+    colour: bool = True
+
+    def slice(self, index: int, *, longest: int = LONGEST_SIDE) -> tuple[Picture, Mask, Mask]:
+        """One slice: picture, prediction and truth, as `CaseView.picture_and_masks` gives them."""
+        picture = drawing.as_picture(self.image[..., index], colour=self.colour)
+        masks = drawing.as_masks(self.masks[..., index], picture)
+        picture, masks = with_square_pixels(picture, masks, self.spacing_mm[:2])
+        picture, masks = drawing.enlarge(picture, masks, longest=longest // 2)
+        picture, masks = drawing.shrink(picture, masks, longest=longest)
+        return picture, masks[: self.n_pred], masks[self.n_pred :]
 
 
 def panel(case: CaseView) -> Figure:
@@ -67,11 +122,11 @@ def panel(case: CaseView) -> Figure:
         "differences": drawing.error_map(picture, pred, truth),
     }
     height, width = picture.shape[:2]
-    figure = _new_figure(11.0, 11.0 / 4 * height / width + 0.8)
+    figure = new_figure(11.0, 11.0 / 4 * height / width + 0.8)
     for axes, (title, content) in zip(figure.subplots(1, 4), shown.items(), strict=True):
         _show(axes, content, title)
     figure.suptitle(case.title)
-    keys = {"found": drawing.RIGHT_COLOUR, "missed": drawing.MISSED_COLOUR, "extra": drawing.EXTRA_COLOUR}
+    keys = {"found": drawing.RIGHT_COLOUR, "missed": drawing.MISSED_COLOUR, "spurious": drawing.SPURIOUS_COLOUR}
     _colour_key(figure, keys)
     return figure
 
@@ -90,7 +145,7 @@ def gallery(cases: Sequence[CaseView], *, classes: Sequence[str] = ()) -> Figure
         raise ValueError("a gallery takes at least one case")
     views = [case.picture_and_masks() for case in cases]
     widths = [picture.shape[1] / picture.shape[0] for picture, _, _ in views]
-    figure = _new_figure(10.0, 3 * 9.6 / sum(widths) + 0.9)
+    figure = new_figure(10.0, 3 * 9.6 / sum(widths) + 0.9)
     grid = figure.subplots(3, len(cases), squeeze=False, gridspec_kw={"width_ratios": widths})
     for column, (case, (picture, pred, truth)) in enumerate(zip(cases, views, strict=True)):
         _show(grid[0, column], picture, case.title)
@@ -98,70 +153,35 @@ def gallery(cases: Sequence[CaseView], *, classes: Sequence[str] = ()) -> Figure
         _show(grid[2, column], _with_truth(_with_masks(picture, pred, fill=0), truth))
     for axes, label in zip(grid[:, 0], ("image", "prediction", "with the truth"), strict=True):
         axes.set_ylabel(label)
-    names = list(classes) or ["prediction"]
-    colours = drawing.class_colours(len(names))
-    _colour_key(figure, {**dict(zip(names, colours, strict=True)), "truth": drawing.TRUTH_COLOUR})
+    _class_key(figure, classes)
     return figure
 
 
-def training_curves(
-    losses: Mapping[str, Sequence[tuple[float, float]]], scores: Mapping[str, Sequence[tuple[float, float]]]
-) -> Figure:
-    """Losses and scores over the epochs, side by side.
+def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Sequence[str] = ()) -> Figure:
+    """Axial slices of a volume, at even steps through what prediction or truth hold, from foot to head.
 
     Args:
-        losses: by name, pairs of (epoch, value).
-        scores: by name, pairs of (epoch, value), 0 to 1; the best one of each is marked.
+        case: of a volume; classes tinted and outlined, the truth outlined in yellow.
+        count: of slices; fewer where the masks lie in fewer.
+        columns: slices in a row.
+        classes: names for the key to the colours; without them the key says "prediction".
+
+    Raises:
+        ValueError: the image is no volume.
     """
-    figure = _new_figure(9.0, 3.4)
-    left, right = figure.subplots(1, 2)
-    for axes, curves, label in ((left, losses, "loss"), (right, scores, "score")):
-        for (name, points), colour in zip(curves.items(), _line_colours(len(curves)), strict=True):
-            epochs, values = zip(*points, strict=True) if points else ((), ())
-            axes.plot(epochs, values, label=name, color=colour)
-            if axes is right and points:
-                best = int(np.argmax(values))
-                axes.plot(epochs[best], values[best], "o", color=colour)
-                axes.annotate(
-                    f"{values[best]:.3f}",
-                    (epochs[best], values[best]),
-                    xytext=(-4, -12),
-                    textcoords="offset points",
-                    ha="right",
-                )
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.grid(alpha=0.3)
-        if curves:
-            axes.legend(frameon=False)
-    return figure
-
-
-def compare_scores(
-    names: Sequence[str], values: Sequence[ArrayLike], *, intervals: Sequence[tuple[float, float]], label: str
-) -> Figure:
-    """Each network in a row: every case a dot, the mean a bar with its interval.
-
-    Args:
-        names: of the networks, the first on top.
-        values: per network, one value per case.
-        intervals: per network, low and high of the mean.
-        label: of the axis.
-    """
-    figure = _new_figure(8.0, 0.9 + 0.75 * len(names))
-    axes = figure.subplots()
-    rows = zip(values, intervals, _line_colours(len(names)), strict=True)
-    for row, (per_case, (low, high), colour) in enumerate(rows):
-        cases = np.asarray(per_case, dtype=np.float64)
-        scatter = np.random.default_rng(0).uniform(-0.25, 0.25, cases.size)
-        axes.plot(cases, row + scatter, ".", color=colour, alpha=0.35, markeredgewidth=0, markersize=7)
-        axes.plot([low, high], [row, row], color="black", linewidth=3, solid_capstyle="butt")
-        axes.plot(cases.mean(), row, "D", color=colour, markeredgecolor="black", markersize=7)
-        axes.annotate(
-            f"{cases.mean():.3f}", (cases.mean(), row), xytext=(0, 8), textcoords="offset points", ha="center"
-        )
-    axes.set(yticks=range(len(names)), yticklabels=names, xlabel=f"{label}: cases, and their mean with 95 % interval")
-    axes.set_ylim(len(names) - 0.5, -0.6)
-    axes.grid(axis="x", alpha=0.3)
+    volume = case.axial()
+    chosen = spread_slices(volume.masks, count)
+    views = [volume.slice(index, longest=LONGEST_SIDE // 2) for index in chosen]
+    rows = -(-len(views) // columns)
+    height, width = views[0][0].shape[:2]
+    figure = new_figure(10.0, rows * (10.0 / columns * height / width + 0.25) + 0.7)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, index, (picture, pred, truth) in zip(grid, chosen, views, strict=False):
+        _show(axes, _with_truth(_with_masks(picture, pred), truth), f"slice {index + 1} of {volume.masks.shape[-1]}")
+    for axes in grid[len(views) :]:
+        axes.set_axis_off()
+    figure.suptitle(case.title)
+    _class_key(figure, classes)
     return figure
 
 
@@ -174,7 +194,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     return target
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure, sizes in inches, that draws without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -206,19 +226,21 @@ def _with_truth(picture: Picture, masks: Mask) -> Picture:
     return drawn
 
 
+def _class_key(figure: Figure, classes: Sequence[str]) -> None:
+    """A key to the colours of the classes and of the truth."""
+    names = list(classes) or ["prediction"]
+    colours = drawing.class_colours(len(names))
+    _colour_key(figure, {**dict(zip(names, colours, strict=True)), "truth": drawing.TRUTH_COLOUR})
+
+
 def _colour_key(figure: Figure, colours: Mapping[str, Colour]) -> None:
     """A key to the colours below the figure."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(facecolor=_hex(colour), edgecolor="black", label=name) for name, colour in colours.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
+    patches = [Patch(facecolor=hexadecimal(colour), edgecolor="black", label=name) for name, colour in colours.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), KEYS_IN_A_ROW), frameon=False)
 
 
-def _line_colours(n_lines: int) -> Iterable[str]:
-    """Colours for lines on white; yellow is not among them."""
-    return [_hex(colour) for colour in drawing.class_colours(n_lines)]
-
-
-def _hex(colour: Colour) -> str:
+def hexadecimal(colour: Colour) -> str:
     """A colour as matplotlib reads it."""
     return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -271,7 +271,8 @@ class RecordEpochs:
         write_whole(self.folder / "history.csv", table.getvalue().encode())
 
     def _draw(self, engine: Workflow) -> None:
-        from medseg_monai.figures import save_figure, training_curves
+        from medseg_monai.figures import save_figure
+        from medseg_monai.plots import training_curves
 
         metrics = self.evaluator.state.metrics
         losses, scores = (

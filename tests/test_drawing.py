@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medseg_monai import drawing
-from medseg_monai.drawing import as_masks, as_picture, draw_outline, error_map, overlay, shrink
+from medseg_monai.drawing import as_masks, as_picture, draw_outline, enlarge, error_map, overlay, shrink
 
 GREY = 100
 
@@ -79,7 +79,59 @@ def test_classes_have_their_own_colours():
     picture = overlay(np.zeros((1, 60, 60), np.uint8), masks)
     assert picture[10, 5].tolist() == list(drawing.SKY_BLUE)
     assert picture[40, 35].tolist() == list(drawing.ORANGE)
-    assert drawing.class_colours(8)[6:] == drawing.class_colours(2)
+
+
+def test_eighteen_classes_have_eighteen_colours():
+    colours = drawing.class_colours(20)
+    assert len(set(colours[:18])) == 18
+    assert colours[18:] == colours[:2]
+    assert colours[6] == tuple((level + 255) // 2 for level in drawing.SKY_BLUE)
+
+
+# Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: what a reader without one kind of cone sees of linear RGB
+COLOUR_BLIND = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_colours_are_told_apart_by_the_colour_blind(kind):
+    def seen(colour):
+        level = np.asarray(colour) / 255
+        linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+        return lab(np.clip(np.array(COLOUR_BLIND[kind]) @ linear, 0, 1))
+
+    for group in (
+        [*drawing.CLASS_COLOURS[:3], drawing.TRUTH_COLOUR],
+        [drawing.RIGHT_COLOUR, drawing.MISSED_COLOUR, drawing.SPURIOUS_COLOUR],
+    ):
+        colours = [seen(colour) for colour in group]
+        nearest = min(np.linalg.norm(a - b) for i, a in enumerate(colours) for b in colours[:i])
+        assert nearest > 10  # a difference of 2.3 in CIELAB is just noticed
+
+
+def lab(linear):
+    """Linear sRGB as CIELAB (D65)."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    ratio = to_xyz @ linear / [0.9505, 1.0, 1.089]
+    x, y, z = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_three_channels_that_are_no_colours_show_the_middle_one():
+    stack = np.stack([np.full((3, 2), level, np.uint8) for level in (10, 20, 30)])
+    assert (as_picture(stack, colour=False) == 20).all()
+
+
+def test_small_pictures_grow_by_whole_factors():
+    picture, masks = np.full((4, 6, 3), 9, np.uint8), np.array([[[True] + [False] * 5] * 4])
+    larger, planes = enlarge(picture, masks, longest=20)
+    assert larger.shape == (12, 18, 3)
+    assert (larger == 9).all()
+    assert planes[0, 0].tolist() == [True] * 3 + [False] * 15
+    assert enlarge(picture, masks, longest=11)[0] is picture
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -103,7 +155,7 @@ def test_outline_is_as_wide_as_asked():
     assert (row[35:] == GREY).all()
 
 
-def test_error_map_shows_found_missed_and_extra():
+def test_error_map_shows_found_missed_and_spurious():
     picture = np.full((1, 4, 3), 200, np.uint8)
     pred, truth = np.array([[[1, 1, 0, 0]]], bool), np.array([[[1, 0, 1, 0]]], bool)
     errors = error_map(picture, pred, truth)[0].astype(int)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medseg_monai import drawing
-from medseg_monai.figures import CaseView, compare_scores, gallery, panel, save_figure, training_curves
+from medseg_monai.figures import CaseView, gallery, montage, panel, save_figure
 
 
 def case(width=40, height=30, title="Dice 0.50"):
@@ -39,13 +39,13 @@ def test_panel_shows_image_truth_prediction_differences():
     figure = panel(case())
     assert [axes.get_title() for axes in figure.axes] == ["image", "truth", "prediction", "differences"]
     assert figure.get_suptitle() == "Dice 0.50"
-    assert texts(figure) == ["found", "missed", "extra"]
+    assert texts(figure) == ["found", "missed", "spurious"]
     image, truth, prediction, differences = (axes.images[0].get_array() for axes in figure.axes)
     assert image.shape == (30, 40, 3)  # upright: 40 wide, 30 high
     assert (image == 120).all()
     assert truth[10, 8].tolist() == list(drawing.TRUTH_COLOUR)
     assert prediction[10, 5].tolist() == list(drawing.SKY_BLUE)
-    assert differences[10, 6].argmax() == 0  # extra is the red one
+    assert differences[10, 6].argmax() == 0  # spurious is the red one
     assert differences[10, 22].argmax() == 2  # missed is the blue one
 
 
@@ -72,23 +72,41 @@ def test_large_images_are_drawn_small():
     assert pred.shape == truth.shape == (1, 500, 667)
 
 
-def test_training_curves_mark_the_best_epoch():
-    scores = {"Dice": [(1, 0.5), (2, 0.83), (3, 0.7)], "Jaccard": []}
-    figure = training_curves({"training": [(1, 2.0), (2, 1.0)]}, scores)
-    left, right = figure.axes
-    assert left.lines[0].get_xydata().tolist() == [[1, 2], [2, 1]]
-    assert right.lines[1].get_xydata().tolist() == [[2, 0.83]]
-    assert [text.get_text() for text in right.texts] == ["0.830"]
+def volume(shape=(40, 30, 9), affine=None):
+    """A bright block that both masks hold in slices 2 to 6, most of it in slice 5."""
+    image, truth = np.zeros((2, 1, *shape))
+    truth[0, 8:25, 5:20, 2:7] = 1
+    truth[0, 8:25, 5:25, 5] = 1
+    image[truth > 0] = 100
+    return CaseView(image, np.roll(truth, 2, axis=1), truth, "Dice 0.88", affine=affine)
 
 
-def test_comparison_puts_the_first_on_top_with_its_mean_and_interval():
-    values = [np.array([0.8, 1.0]), np.array([0.2, 0.4])]
-    figure = compare_scores(["a", "b"], values, intervals=[(0.85, 0.95), (0.25, 0.35)], label="Dice")
-    (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
-    assert axes.yaxis_inverted()
-    assert [text.get_text() for text in axes.texts] == ["0.900", "0.300"]
-    assert axes.lines[1].get_xdata().tolist() == [0.85, 0.95]
+def test_volume_is_shown_by_the_slice_that_holds_most():
+    picture, pred, truth = volume().picture_and_masks(longest=40)
+    assert picture.shape == (30, 40, 3)
+    assert (picture[..., 0] > 0).sum() == truth.sum() == pred.sum() == 17 * 20
+
+
+def test_volume_is_turned_to_what_a_reader_expects_with_square_pixels():
+    # stored right, front, head: the block begins 8 voxels from the left edge of the array, the patient's left
+    picture, _, truth = volume(affine=np.diag([1, 2, 5, 1])).picture_and_masks(longest=60)
+    assert picture.shape == (60, 40, 3)  # 30 voxels of 2 mm high, 40 of 1 mm wide
+    rows, columns = np.nonzero(truth[0])
+    assert (columns.min(), columns.max()) == (40 - 25, 40 - 8 - 1)
+    assert (rows.min(), rows.max()) == (2 * (30 - 25), 2 * (30 - 5) - 1)
+
+
+def test_montage_shows_the_slices_that_hold_something():
+    figure = montage(volume(), count=3, columns=2, classes=["block"])
+    assert [axes.get_title() for axes in figure.axes] == ["slice 3 of 9", "slice 5 of 9", "slice 7 of 9", ""]
+    assert texts(figure) == ["block", "truth"]
+    assert figure.get_suptitle() == "Dice 0.88"
+    assert figure.axes[0].get_aspect() == 1
+
+
+def test_montage_of_a_picture_says_what_it_takes():
+    with pytest.raises(ValueError, match="one shape"):
+        montage(case())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
