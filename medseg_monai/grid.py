@@ -58,6 +58,15 @@ class Geometry:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file says before its voxels: the grid, the channels (1, or more in a 4D file), and the stored type."""
+
+    geometry: Geometry
+    channels: int
+    stored: str
+
+
 def _check_shape(shape: Sequence[int]) -> None:
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")

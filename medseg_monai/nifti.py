@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
@@ -17,20 +15,14 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medseg_monai.files import write_whole
-from medseg_monai.grid import Geometry, numbers_text, shape_text
+from medseg_monai.grid import Geometry, Header, numbers_text, shape_text
+from medseg_monai.label_names import label_names, label_table
 from medseg_monai.readers import Array
 
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 """What a header's unit of length is in millimetres."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says before its voxels: the grid, the channels of a 4D file (1 for 3D), and the stored type."""
-
-    geometry: Geometry
-    channels: int
-    stored: str
+LABEL_TABLE_CODE = 0
+"""The code of the extension that holds class names: the one under which TotalSegmentator writes and reads them."""
 
 
 @contextmanager
@@ -112,12 +104,20 @@ def _check_pixdim(file: Path) -> None:
     with opener(file, "rb") as stream:
         start = stream.read(540)
     kind = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
-    header = kind.from_fileobj(io.BytesIO(start), check=False)
+    header = kind(start[: kind.sizeof_hdr], check=False)
     sides = np.asarray(header["pixdim"][1:4], np.float64)
     if not (sides > 0).all() or not np.isfinite(sides).all():
         raise ValueError(
             f"its header gives voxel sides of {numbers_text(sides)} mm; all must be above 0: correct the header"
         )
+
+
+def read_label_names(file: Path) -> dict[int, str]:
+    """{class number: name} from the label table in the header; empty if there is none."""
+    with _named_errors(file):
+        contents = [extension.content for extension in nibabel.load(file).header.extensions]
+    texts = [content for content in contents if b"<Label" in content]
+    return label_names(texts[0]) if texts else {}
 
 
 def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, classes: Sequence[str]) -> Path:
@@ -127,6 +127,8 @@ def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, class
     image.set_sform(geometry.affine, code="scanner")
     image.header.set_xyzt_units("mm")
     image.header.set_intent("label", name="labels")
+    if classes:
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(LABEL_TABLE_CODE, label_table(classes)))
     content = image.to_bytes()
     write_whole(file, gzip.compress(content, 6, mtime=0) if file.suffix.lower() == ".gz" else content)
     return file

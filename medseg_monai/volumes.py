@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai import nifti
-from medseg_monai.grid import Geometry, check_same_grid
+from medseg_monai import dicom, itk_files, nifti
+from medseg_monai.grid import Geometry, check_same_grid, shape_text
 from medseg_monai.readers import Array, PathLike
 from medseg_monai.spec import DatasetSpec
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha", ".mhd")
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *itk_files.SUFFIXES)
 """File name endings, in lower case, that are taken for volumes."""
+WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
+"""Of these, what label volumes are written as: one file each."""
 WHOLE_NUMBER = 1e-3
 """A label may differ by so much from a whole number (a scaled header's rounding); more is no label."""
 
@@ -59,12 +61,12 @@ def volume_suffix(path: PathLike) -> str:
 
 
 def is_volume(path: PathLike) -> bool:
-    """Whether a path names a volume file."""
-    return bool(volume_suffix(path))
+    """Whether a path names a volume file, or a folder that directly holds DICOM files (also ``FOLDER#SERIES_UID``)."""
+    return bool(volume_suffix(path)) or dicom.is_dicom_folder(Path(path))
 
 
 def read_volume(path: PathLike) -> Volume:
-    """An image volume, (I, J, K).
+    """An image volume, (I, J, K), from a file or a DICOM folder (``FOLDER#SERIES_UID`` where it holds several series).
 
     Raises:
         FileNotFoundError, ValueError: the file is missing, damaged, not three-dimensional, or has an unusable grid or values.
@@ -72,7 +74,7 @@ def read_volume(path: PathLike) -> Volume:
     volume = _read(path)
     if volume.array.ndim != 3:
         raise ValueError(
-            f"{path}: has 4 axes ({nifti.shape_text(volume.array.shape)}); one volume is wanted: save each as a file of its own"
+            f"{path}: has 4 axes ({shape_text(volume.array.shape)}); one volume is wanted: save each as a file of its own"
         )
     return volume
 
@@ -97,8 +99,14 @@ def read_image_volume(path: PathLike | Sequence[PathLike], channels: int) -> Vol
 
 
 def read_geometry(path: PathLike | Sequence[PathLike]) -> Geometry:
-    """Shape and affine from a file's header, without its voxels; of several files the first one's."""
-    return nifti.read_header(_listed(path)[0]).geometry
+    """Shape and affine from the headers, without the voxels; of several files the first one's. Raises as `read_volume`."""
+    file = Path(_listed(path)[0])
+    if volume_suffix(file) in NIFTI_SUFFIXES:
+        return nifti.read_header(file).geometry
+    if volume_suffix(file):
+        return itk_files.read_header(file).geometry
+    _check_known(file)
+    return dicom.read_geometry(file)
 
 
 def read_label_volume(
@@ -172,18 +180,43 @@ def write_label_volume(array: Array, geometry: Geometry, path: PathLike, classes
     file = Path(path)
     if tuple(array.shape) != geometry.shape:
         raise ValueError(f"{file}: a label of shape {array.shape} came for a grid of {geometry.shape}")
-    if volume_suffix(file) not in NIFTI_SUFFIXES:
-        raise ValueError(f"{file}: volumes are written as {', '.join(NIFTI_SUFFIXES)}")
-    return nifti.write_labels(np.asarray(array, np.uint8), geometry, file, classes)
+    suffix = volume_suffix(file)
+    if suffix not in WRITTEN_SUFFIXES:
+        raise ValueError(f"{file}: volumes are written as {', '.join(WRITTEN_SUFFIXES)}")
+    write = nifti.write_labels if suffix in NIFTI_SUFFIXES else itk_files.write_labels
+    return write(np.asarray(array, np.uint8), geometry, file, classes)
+
+
+def read_label_names(path: PathLike) -> dict[int, str]:
+    """{class number: name} as far as the file's header holds them."""
+    file = Path(path)
+    return (nifti if volume_suffix(file) in NIFTI_SUFFIXES else itk_files).read_label_names(file)
 
 
 def _read(path: PathLike) -> Volume:
     file = Path(path)
-    array, affine, stored = nifti.read(file)
+    if volume_suffix(file) in NIFTI_SUFFIXES:
+        array, affine, stored = nifti.read(file)
+    elif volume_suffix(file):
+        array, affine, stored = itk_files.read(file)
+    else:
+        _check_known(file)
+        array, affine, stored = dicom.read(file)
     volume = Volume(array, affine, file, stored)
     if array.dtype.kind == "f" and (broken := int(array.size - np.isfinite(array).sum())):
         raise ValueError(f"{file}: {broken} of {array.size} voxels are NaN or infinite; replace them first")
     return volume
+
+
+def _check_known(file: Path) -> None:
+    """Raise where neither the name nor the content says how to read a path."""
+    folder, _ = dicom.split_path(file)
+    if not folder.exists():
+        raise FileNotFoundError(f"{file}: no such file or folder")
+    if folder.is_file() and dicom.is_dicom_file(folder):
+        raise ValueError(f"{file}: is one DICOM file; name its folder, which holds the series")
+    if folder.is_file():
+        raise ValueError(f"{file}: is no volume; known are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files")
 
 
 def _grid_of(volume: Volume) -> Geometry:
