@@ -61,13 +61,17 @@ class Trained:
         network: nn.Module = network_class(**arguments)
         return network
 
-    def write(self, folder: Path) -> None:
-        """Write ``folder/spec.json``, whole or not at all."""
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``spec.json``."""
         content = {**asdict(self), "dataset": self.dataset.to_dict()}
         del content["cleaning"]  # earlier versions know no such key: it is there only where it says something
         if self.cleaning is not None:
             content["cleaning"] = self.cleaning.to_dict()
-        write_whole(folder / SPEC_FILE, (json.dumps(content, indent=2) + "\n").encode())
+        return content
+
+    def write(self, folder: Path) -> None:
+        """Write ``folder/spec.json``, whole or not at all."""
+        write_whole(folder / SPEC_FILE, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
 
     @classmethod
     def read(cls, folder: Path) -> Trained:

@@ -1,0 +1,45 @@
+"""`medseg export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg_monai.cli.options import BundleName, Weights
+
+
+def export(
+    bundle: BundleName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .ts, .onnx, .xml (with .bin) or .pt2.")],
+    fmt: Annotated[
+        str | None, typer.Option("--format", "-f", help="torchscript, onnx, openvino or torch-export; default: by OUT.")
+    ] = None,
+    weights: Weights = None,
+    samples: Annotated[
+        list[Path] | None,
+        typer.Option(help="Images, or folders of images, to compare answers on; default: generated ones."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A network's argument for inference, KEY=VALUE (inference_depth=2)."),
+    ] = None,
+) -> None:
+    """Write trained weights as a file for another runtime, with their spec inside; refused if the answers differ."""
+    from medseg_monai.bundle import find_bundle, find_weights
+    from medseg_monai.convert import FORMATS
+    from medseg_monai.export import export as export_network
+    from medseg_monai.export import parity_file, sample_images, trained_network
+    from medseg_monai.exported import format_of
+    from medseg_monai.spec import did_you_mean
+    from medseg_monai.workflow import parse_assignments
+
+    chosen = next((known for known in FORMATS if known == fmt), None) if fmt else format_of(out)
+    if chosen is None:
+        raise ValueError(f"no format {fmt!r}{did_you_mean(fmt, FORMATS)}")
+    file = find_weights(find_bundle(bundle), weights)
+    trained, network = trained_network(file, parse_assignments(assignments or []))
+    images = sample_images(trained.dataset, samples) if samples else None
+    parity = export_network(trained, network, out, chosen, images=images)
+    typer.echo(f"{out}: {parity}\nreport: {parity_file(out)}")
