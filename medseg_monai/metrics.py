@@ -132,7 +132,7 @@ def _score_class(pred: Mask, truth: Mask, *, case: str, class_name: str, spacing
     overlap = int(np.count_nonzero(pred & truth))
     predicted, true = int(np.count_nonzero(pred)), int(np.count_nonzero(truth))
     union, background = predicted + true - overlap, truth.size - true
-    outcome = _outcome(predicted, true)
+    outcome = outcome_of(predicted, true)
     hd95, mean_distance = _distances(pred, truth, outcome, spacing)
     return CaseScores(
         case=case,
@@ -149,7 +149,7 @@ def _score_class(pred: Mask, truth: Mask, *, case: str, class_name: str, spacing
     )
 
 
-def _outcome(predicted: int, true: int) -> Outcome:
+def outcome_of(predicted: int, true: int) -> Outcome:
     """What happened to a structure, from its numbers of pixels."""
     if predicted and true:
         return "ok"

@@ -63,7 +63,7 @@ def surface_distances(pred: Mask, truth: Mask, spacing: Sequence[float] | None =
         ValueError: an empty mask, to which there is no distance.
     """
     steps = check_spacing(spacing, pred.ndim)
-    boxes = zip(_bounding_box(pred), _bounding_box(truth), strict=True)
+    boxes = zip(bounding_box(pred), bounding_box(truth), strict=True)
     union = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in boxes)
     pred_surface, true_surface = surface(pred[union]), surface(truth[union])
     return SurfaceDistances(
@@ -100,8 +100,12 @@ def check_spacing(spacing: Sequence[float] | None, dims: int) -> tuple[float, ..
     return steps
 
 
-def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box around a mask's pixels."""
+def bounding_box(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box around a mask's pixels.
+
+    Raises:
+        ValueError: it has none.
+    """
     box = []
     for axis in range(mask.ndim):
         occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
