@@ -1,0 +1,77 @@
+"""Convolution and batch norm in one: in eval mode both are linear, so one convolution does the work of two layers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # these alone: a subclass may do more than normalise
+Note = Callable[[str, nn.Module, tuple[Tensor, ...], Tensor], None]
+
+
+def fused(network: nn.Module, example: Tensor) -> nn.Module:
+    """A copy of the network, in eval mode, whose batch norms are part of the convolutions before them.
+
+    Which norm follows which convolution is seen in one run on `example`, so that it does not matter how the network is written. A
+    layer that runs more than once is left alone. A convolution whose result is used twice would go wrong: compare the answers
+    (`medseg_monai.agreement`) before they are used.
+    """
+    clone = copy.deepcopy(network).eval()
+    for convolution_name, norm_name in _pairs(clone, example):
+        convolution, norm = clone.get_submodule(convolution_name), clone.get_submodule(norm_name)
+        transposed = isinstance(convolution, _ConvTransposeNd)
+        _replace(clone, convolution_name, fuse_conv_bn_eval(convolution, norm, transpose=transposed))  # type: ignore[type-var]
+        _replace(clone, norm_name, nn.Identity())
+    return clone
+
+
+def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
+    """Names of (convolution, batch norm) where the norm comes next and takes what the convolution gave, each run once."""
+    runs: dict[str, int] = {}
+    pairs: list[tuple[str, str]] = []
+    last: list[tuple[str, Tensor]] = []
+
+    def note(name: str, module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        if isinstance(module, NORMS) and last and given[0] is last[0][1]:
+            pairs.append((last[0][0], name))
+        last[:] = [(name, result)] if isinstance(module, _ConvNd) else []
+
+    with _watched(network, note), torch.no_grad():
+        network(example)
+    return [pair for pair in pairs if runs[pair[0]] == runs[pair[1]] == 1]
+
+
+@contextmanager
+def _watched(network: nn.Module, note: Note) -> Iterator[None]:
+    """Call `note` with name, module, inputs and result of each convolution, and of each batch norm with statistics of its own."""
+
+    def hook(name: str) -> Callable[..., None]:
+        return lambda module, given, result: note(name, module, given, result)
+
+    handles = [
+        module.register_forward_hook(hook(name))
+        for name, module in network.named_modules()
+        if isinstance(module, _ConvNd) or (type(module) in NORMS and _has_statistics(module))
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _has_statistics(norm: Any) -> bool:
+    return norm.running_mean is not None
+
+
+def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    network.get_submodule(parent)._modules[child] = module

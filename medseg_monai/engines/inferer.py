@@ -1,0 +1,105 @@
+"""What ``inferer`` is in a bundle's inference and evaluation: the network it meets, run by the engine that was asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+from medseg_monai.engines.runners import Runner, check_installed, plain_runner
+from medseg_monai.engines.trial import Choice, Trial
+from medseg_monai.inference import precision_of
+from medseg_monai.spec import Task
+
+logger = logging.getLogger(__name__)
+
+PLAIN = "plain"
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept; ``MEDSEG_CACHE`` moves it."""
+    return Path(os.environ.get("MEDSEG_CACHE", "~/.cache/medseg_monai")).expanduser()
+
+
+class EngineInferer(Inferer):
+    """Run a network by an engine. The first images decide how: see `medseg_monai.engines.trial`.
+
+    A network is prepared once for each shape of image, and anew when its weights change. Until an image with foreground was met,
+    nothing can be compared: images are then run as plain float32, which is slower and right.
+
+    Args:
+        engine: ``torch``, ``onnx``, ``openvino``; ``auto`` for the fastest of those installed; ``plain`` for the network as it is.
+        precision: as `medseg_monai.inference.precision_of`; ``auto`` falls back to float32 where lower precision changes masks.
+        device: where the network runs.
+        task: of the data set.
+        cache: folder where exports and decisions are kept; by default the package's own.
+
+    Attributes:
+        choice: what was chosen last, None before the first images.
+
+    Raises:
+        ValueError, ImportError: an engine or precision that is not known, not installed or not for this device.
+    """
+
+    def __init__(
+        self,
+        engine: str = "torch",
+        *,
+        precision: str = "auto",
+        device: str | torch.device = "cpu",
+        task: Task = "binary",
+        cache: str | Path | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        if engine not in ("auto", PLAIN):
+            check_installed(engine)
+        if engine in ("onnx", "openvino") and self.device.type != "cpu":
+            raise ValueError(f"engine {engine} runs on the CPU: use engine torch for {self.device.type}")
+        precision_of(precision, self.device)
+        self.engine = engine
+        self.precision = precision
+        self.task = task
+        self.cache = Path(cache) if cache else cache_folder()
+        self.choice: Choice | None = None
+        self._ready: WeakKeyDictionary[nn.Module, dict[Any, Runner]] = WeakKeyDictionary()
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Logits of ``inputs``, (B, C, *S), float32, on their device."""
+        images = inputs.as_subclass(Tensor).float()
+        if not isinstance(network, nn.Module) or self.engine == PLAIN:
+            return plain_runner(network)(images)  # type: ignore[arg-type]  # any function of images will do
+        return self._runner(network, images)(images)
+
+    def _runner(self, network: nn.Module, images: Tensor) -> Runner:
+        """What runs images of this shape: made ready on the first."""
+        ready = self._ready.setdefault(network, {})
+        key = (tuple(images.shape[1:]), _state(network))
+        if key not in ready:
+            if any(state != key[1] for _, state in ready):
+                ready.clear()
+            trial = Trial(network.eval(), images, task=self.task, cache=self.cache)
+            choice = trial.choose(self.engine, self.precision)
+            if choice is None:
+                return plain_runner(network)
+            self._say(choice)
+            ready[key] = trial.runner(choice)
+        return ready[key]
+
+    def _say(self, choice: Choice) -> None:
+        if choice != self.choice:
+            logger.info("engine %s, %s: %s", choice.engine, choice.precision, choice.why)
+        self.choice = choice
+
+
+def _state(network: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Changes whenever a weight is changed, replaced or moved."""
+    return tuple((tensor.data_ptr(), tensor._version) for tensor in (*network.parameters(), *network.buffers()))

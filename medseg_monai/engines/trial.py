@@ -1,0 +1,228 @@
+"""Which engine and precision to use: those that give the masks of plain float32, and of these the fastest, tried on real images.
+
+What was found is remembered in the cache folder under the weights, the image size, the versions and the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medseg_monai.agreement import MIN_DICE, agreement
+from medseg_monai.engines.fusing import fused
+from medseg_monai.engines.runners import (
+    ENGINES,
+    Runner,
+    export_onnx,
+    is_installed,
+    layout_of,
+    onnx_runner,
+    openvino_runner,
+    plain_runner,
+    torch_runner,
+)
+from medseg_monai.files import write_whole
+from medseg_monai.inference import precision_of
+from medseg_monai.spec import Task
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_IMAGES = 8
+"""Agreement is measured on so many images; mirror images stand in for those that the first batch lacks."""
+KEPT_EXPORTS = 8
+"""So many exported networks are kept in the cache folder."""
+FP32 = "fp32"
+_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: FP32}
+_DTYPES = {name: dtype for dtype, name in _NAMES.items()}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and precision, and why.
+
+    Attributes:
+        engine: ``torch``, ``onnx`` or ``openvino``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        why: how it agrees with plain float32, and what the others did; for people.
+    """
+
+    engine: str
+    precision: str
+    why: str = ""
+
+
+class Trial:
+    """The ways of running one network on images of one shape.
+
+    Args:
+        network: in eval mode, on its device.
+        images: (B, C, *S), the first real images.
+        task: of the data set.
+        cache: folder where exports and decisions are kept.
+    """
+
+    def __init__(self, network: nn.Module, images: Tensor, *, task: Task, cache: Path) -> None:
+        self.network = network
+        self.images = images
+        self.task = task
+        self.folder = cache / "engines"
+        self.digest = _digest(network, tuple(images.shape[1:]))
+        self._fused: nn.Module | None = None
+
+    def runner(self, choice: Choice) -> Runner:
+        """The network made ready."""
+        dtype = _DTYPES[choice.precision]
+        if choice.engine == "torch":
+            return torch_runner(self._fuse(), dtype)
+        file = self.folder / f"{self.digest}.onnx"
+        if not file.is_file():
+            export_onnx(self._fuse(), self.images, file)
+            _keep_newest(self.folder, KEPT_EXPORTS)
+        file.touch()
+        if choice.engine == "onnx":
+            return onnx_runner(file)
+        return openvino_runner(file, dtype, tuple(self.images.shape[1:]))
+
+    def choose(self, engine: str, precision: str) -> Choice | None:
+        """What to use, from memory or by trying; None where these images cannot tell, because no foreground is found on them.
+
+        Raises:
+            ValueError: the engine that was asked for does not give plain float32's masks.
+        """
+        file = self._memory(engine, precision)
+        try:
+            return Choice(**json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            pass
+        choice = self._try_all(engine, precision)
+        if choice is not None:
+            write_whole(file, json.dumps(asdict(choice), indent=2).encode())
+        return choice
+
+    def _try_all(self, engine: str, precision: str) -> Choice | None:
+        sample = _sample(self.images)
+        expected = plain_runner(self.network)(sample)
+        own = agreement(expected, expected, task=self.task)
+        if not own.says_something:
+            return None
+        refused: list[str] = []
+        good: list[tuple[float, Choice]] = []
+        for candidate in candidates(engine, precision, self.images.device):
+            name = f"{candidate.engine} {candidate.precision}"
+            if engine != "auto" and good:
+                break  # the first that agrees: candidates stand in the order of their speed
+            try:
+                run = self.runner(candidate)
+                measured = agreement(expected, run(sample), task=self.task)
+            except (RuntimeError, ImportError) as error:
+                refused.append(f"{name} does not run here ({str(error).strip().splitlines()[0]})")
+                continue
+            if measured.holds:
+                seconds = _seconds(run, self.images) if engine == "auto" else 0.0
+                good.append((seconds, Choice(candidate.engine, candidate.precision, str(measured))))
+            else:
+                refused.append(f"{name} differs from plain float32 ({measured}; at least {MIN_DICE} is wanted)")
+        return _best(good, refused, engine, precision)
+
+    def _fuse(self) -> nn.Module:
+        if self._fused is None:
+            self._fused = fused(self.network, self.images[:1]).to(memory_format=layout_of(self.images))
+        return self._fused
+
+    def _memory(self, engine: str, precision: str) -> Path:
+        """The file that remembers the choice for these weights, shape, request, versions and machine."""
+        device = self.images.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
+        packages = [version(package) for other, package in ENGINES.items() if is_installed(other)]
+        facts = [self.digest, engine, precision, self.task, name, torch.get_num_threads(), packages]
+        key = hashlib.blake2b(json.dumps(facts).encode(), digest_size=12).hexdigest()
+        return self.folder / f"{key}.json"
+
+
+def candidates(engine: str, precision: str, device: torch.device) -> list[Choice]:
+    """The ways to try, for each engine the faster precision first.
+
+    Raises:
+        ValueError: an engine that this device does not have.
+    """
+    if engine not in ("auto", "torch") and device.type != "cpu":
+        raise ValueError(f"engine {engine} runs on the CPU: use engine torch for {device.type}, or device cpu")
+    engines = [name for name in ENGINES if is_installed(name)] if engine == "auto" else [engine]
+    dtype = precision_of(precision, device)
+    found = []
+    for name in engines if device.type == "cpu" else ["torch"]:
+        kinds = [FP32] if name == "onnx" else [_NAMES[dtype]]
+        kinds += [FP32] if precision == "auto" and FP32 not in kinds else []
+        found += [Choice(name, kind) for kind in kinds]
+    return found
+
+
+def _best(good: Sequence[tuple[float, Choice]], refused: Sequence[str], engine: str, precision: str) -> Choice:
+    if not good:
+        raise ValueError(
+            f"engine {engine} with precision {precision} is refused: {'; '.join(refused)}. "
+            "Use engine plain: torch as it is, in float32"
+        )
+    seconds, best = min(good, key=lambda pair: pair[0])
+    times = ", ".join(f"{c.engine} {c.precision} {1000 * s:.0f} ms" for s, c in sorted(good, key=lambda pair: pair[0]))
+    tried = [f"per image {times}"] if engine == "auto" else []
+    return Choice(best.engine, best.precision, "; ".join([best.why, *tried, *refused]))
+
+
+def _sample(images: Tensor) -> Tensor:
+    """At least `SAMPLE_IMAGES` images where the batch and its mirror images give so many."""
+    views = [images]
+    for axes in ((-1,), (-2,), (-2, -1)):
+        if sum(map(len, views)) < SAMPLE_IMAGES:
+            views.append(images.flip(axes))
+    return torch.cat(views)
+
+
+def _seconds(run: Runner, images: Tensor) -> float:
+    """Seconds per image, the better of three; the first run, which warms up, is not counted."""
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        run(images)
+        if images.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:]) / len(images)
+
+
+def _digest(network: nn.Module, shape: tuple[int, ...]) -> str:
+    """One key for the weights, the architecture and the image's shape."""
+    digest = hashlib.blake2b(repr((str(network), shape)).encode(), digest_size=12)
+    state: Mapping[str, Any] = network.state_dict()
+    for name, value in state.items():
+        digest.update(name.encode())
+        if isinstance(value, Tensor):
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _cpu() -> str:
+    """The processor, as far as the system tells."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()} x {os.cpu_count()}"
+
+
+def _keep_newest(folder: Path, count: int) -> None:
+    """Remove exports beyond the `count` last used."""
+    files = sorted(folder.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[count:]:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,144 @@
+"""Engines give plain float32's logits; one that does not is refused; what was found is remembered."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medseg_monai.engines import EngineInferer
+from medseg_monai.engines.runners import check_installed
+from medseg_monai.networks import UNet
+
+PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+
+
+def inferer(engine: str, folder: Path, **options: str) -> EngineInferer:
+    return EngineInferer(engine, cache=folder, **options)
+
+
+def blobs(count: int = 3, seed: int = 0) -> Tensor:
+    """Noise with a bright square."""
+    images = torch.randn(count, 3, 32, 24, generator=torch.Generator().manual_seed(seed)) / 4
+    images[:, :, 8:20, 6:16] += 3
+    return images
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    net = UNet(3, 1, features=(8, 16)).eval()
+    nn.init.constant_(net.head.bias, 0.1)
+    return net
+
+
+@pytest.mark.parametrize("engine", PACKAGES)
+def test_every_engine_gives_the_networks_logits(engine: str, network: nn.Module, tmp_path: Path) -> None:
+    pytest.importorskip(PACKAGES[engine])
+    infer = inferer(engine, tmp_path, precision="fp32")
+    with torch.no_grad():
+        for images in (blobs(3), blobs(2, seed=1)):  # the last batch may be smaller
+            assert torch.allclose(infer(images, network), network(images), atol=1e-4)
+    assert infer.choice is not None
+    assert (infer.choice.engine, infer.choice.precision) == (engine, "fp32")
+
+
+def test_auto_takes_one_that_agrees_and_says_which(
+    network: nn.Module, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    infer = inferer("auto", tmp_path)
+    logits = infer(blobs(), network)
+    assert infer.choice is not None
+    assert f"engine {infer.choice.engine}, {infer.choice.precision}: mask Dice" in caplog.text
+    assert "per image" in infer.choice.why
+    assert torch.allclose(logits, network(blobs()), atol=0.1)
+
+
+class Cancelling(nn.Module):
+    """Adds and takes away 1000: bfloat16, whose steps are 4 there, loses the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 1)
+        nn.init.dirac_(self.layer.weight)
+        nn.init.constant_(self.layer.bias, 1000)
+        self.runs = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.runs += 1
+        return self.layer(x)[:, :1].float() - 1000
+
+
+def test_a_precision_that_changes_masks_is_left(tmp_path: Path) -> None:
+    infer = inferer("torch", tmp_path)
+    infer.precision = "auto"
+    images = blobs()
+    assert torch.allclose(infer(images, Cancelling()), images[:, :1], atol=1e-3)
+    assert infer.choice is not None
+    assert infer.choice.precision == "fp32"
+
+
+def test_a_precision_that_was_asked_for_and_changes_masks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="engine torch with precision bf16 is refused: torch bf16 differs from plain"):
+        inferer("torch", tmp_path, precision="bf16")(blobs(), Cancelling())
+
+
+def test_an_engine_that_fails_is_refused(tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        """Answers of a traced network would repeat the first one's random numbers."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.rand_like(x[:, :1]) - 0.5
+
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ValueError, match="engine onnx with precision auto is refused: onnx fp32 differs"):
+        inferer("onnx", tmp_path)(blobs(), Odd())
+
+
+def test_a_choice_is_remembered_for_the_same_weights_only(tmp_path: Path) -> None:
+    network = Cancelling()
+    inferer("torch", tmp_path, precision="fp32")(blobs(), network)
+    compared = network.runs
+    again = inferer("torch", tmp_path, precision="fp32")
+    again(blobs(), network)
+    assert (
+        network.runs == compared
+    )  # the copy that is fused runs; the network itself has nothing left to be compared with
+    nn.init.constant_(network.layer.bias, 1001)
+    logits = again(blobs(), network)
+    assert network.runs > compared
+    assert torch.allclose(logits, blobs()[:, :1] + 1, atol=1e-3)
+    remembered = [json.loads(file.read_text()) for file in (tmp_path / "engines").glob("*.json")]
+    assert [choice["engine"] for choice in remembered] == ["torch", "torch"]
+
+
+def test_images_without_foreground_are_run_as_they_are_and_decide_nothing(network: nn.Module, tmp_path: Path) -> None:
+    nn.init.constant_(network.head.bias, -100)
+    infer = inferer("torch", tmp_path)
+    assert torch.equal(infer(blobs(), network), network(blobs()))
+    assert infer.choice is None
+
+
+def test_volumes_run_in_torch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 2, features=(4, 8), spatial_dims=3).eval()
+    image = torch.randn(1, 1, 16, 12, 8)
+    infer = inferer("torch", tmp_path, precision="fp32", task="multilabel")
+    assert torch.allclose(infer(image, network), network(image), atol=1e-4)
+
+
+def test_plain_is_the_network_as_it_is(network: nn.Module, tmp_path: Path) -> None:
+    assert torch.equal(inferer("plain", tmp_path)(blobs(), network), network(blobs()))
+
+
+def test_unknown_engines_and_devices_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="engine is auto, torch, onnx, openvino, not 'tensorrt'"):
+        inferer("tensorrt", tmp_path)
+    monkeypatch.setattr("medseg_monai.engines.runners.is_installed", lambda engine: engine != "openvino")
+    with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[openvino\]'"):
+        check_installed("openvino")
+    with pytest.raises(ValueError, match="engine onnx runs on the CPU"):
+        inferer("onnx", tmp_path, device="cuda")
