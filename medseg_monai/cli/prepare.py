@@ -30,6 +30,37 @@ def prepare_isic2018(raw: Path, out: Out, splits: Splits = None, size: Size = No
     _report(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
 
 
+@prepare_app.command("uwmadison")
+def prepare_uwmadison(
+    raw: Annotated[Path, typer.Argument(help="The competition's folder, with train/ and train.csv.")],
+    out: Out,
+    channels: Annotated[int, typer.Option(help="1: the slice alone; 3 or 5: neighbouring slices as channels.")] = 3,
+    stride: Annotated[int, typer.Option(help="How many slices apart the channels are, 1 or 2.")] = 2,
+    splits: Annotated[
+        Path | None, typer.Option(help="CSV with the columns image_id,split; an id is a slice's, a scan's or a case's.")
+    ] = None,
+    fold: Annotated[int, typer.Option(help="Which of five folds of cases is the validation split, 0 to 4.")] = 0,
+    keep_bad_scans: Annotated[
+        bool, typer.Option("--keep-bad-scans", help="Keep case7_day0 and case81_day30, known to have wrong masks.")
+    ] = False,
+    size: Size = None,
+    seed: Seed = 0,
+) -> None:
+    """UW-Madison GI tract (Kaggle): MR slices with large bowel, small bowel and stomach, overlapping; masks go to OUT/masks."""
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from medseg_monai.prepare.uwmadison import prepare_uwmadison as prepare
+
+    options = given(size=square(size), bad_scans=() if keep_bad_scans else None)
+    shown = partial(tqdm, desc="reading", disable=None)
+    prepared = prepare(
+        raw, out, channels=channels, stride=stride, splits=splits, fold=fold, seed=seed, progress=shown, **options
+    )
+    _report(prepared, out)
+
+
 @prepare_app.command("folder")
 def prepare_folder(
     raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the masks' folders.")],

@@ -1,5 +1,7 @@
 """From a raw download to a data set: one module per source, each with a function that writes dataset.json.
 
 isic.py    ISIC 2017 and 2018       folder.py  any folder of images and masks    demo.py    generated pictures
+uwmadison.py  MR slices of the UW-Madison competition
+patients.py  splits of many slices of few patients
 pairs.py   which mask is whose      splits.py  training, validation or test      prepared.py  the end that all share
 """

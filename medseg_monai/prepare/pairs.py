@@ -29,6 +29,9 @@ class Pair:
         id: the case's name; "" for the image's file name without suffix.
         split: the official one, or "" where there is none.
         group: what must not be divided between splits; "" for the case alone.
+        stack: all files of the case's image, where `image` is but the slice in the middle (2.5D).
+        present: the classes that the masks have pixels of; None where nobody looked.
+        fold: for cross-validation.
     """
 
     image: Path
@@ -36,6 +39,9 @@ class Pair:
     id: str = ""
     split: str = ""
     group: str = ""
+    stack: tuple[Path, ...] = ()
+    present: tuple[str, ...] | None = None
+    fold: int | None = None
 
 
 def core(stem: str, words: str = _MASK_WORDS) -> str:

@@ -110,10 +110,13 @@ def _dataset(names: Mapping[str, Pair], spec: DatasetSpec, out: Path) -> Dataset
     split_cases: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     for name, pair in sorted(names.items()):
         masks = [str(absolute_path(mask)) for mask in pair.masks]
-        one = len(masks) == 1 and spec.task != "multilabel"
-        case: dict[str, Any] = {"image": str(absolute_path(pair.image)), "label": masks[0] if one else masks}
+        one = len(masks) == 1 and (spec.task != "multilabel" or len(spec.classes) > 1)
+        stack = [str(absolute_path(file)) for file in pair.stack]
+        case: dict[str, Any] = {"image": stack or str(absolute_path(pair.image)), "label": masks[0] if one else masks}
         case |= {"id": name} if name != pair.image.stem else {}
         case |= {"group": pair.group} if pair.group else {}
+        case |= {"fold": pair.fold} if pair.fold is not None else {}
+        case |= {"present": list(pair.present)} if pair.present is not None else {}
         split_cases[pair.split].append(case)
     return Dataset(spec=spec, root=out, **{split: tuple(cases) for split, cases in split_cases.items()})
 
