@@ -195,8 +195,8 @@ def drop_isolated_slices(masks: NDArray[Any], cleaning: Cleaning, numbers: Seque
     if count < 2 or not wanted.any():
         return scan
     places = np.arange(count) if numbers is None else np.asarray(numbers)
-    present = scan.any(axis=(2, 3))
-    gap: Mask = np.not_equal(np.diff(places), 1)  # between slice i and i + 1
+    present: Mask = np.asarray(scan.any(axis=(2, 3)))
+    gap = np.array(np.diff(places) != 1)  # between slice i and i + 1
     unknown = np.zeros(count, dtype=bool)  # a neighbour is missing from the middle of the scan
     unknown[1:] |= gap
     unknown[:-1] |= gap

@@ -20,7 +20,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,11 +165,29 @@ def summarise_scans(scores: Sequence[ScanScores]) -> dict[str, Any]:
     }
 
 
+class ScanPair(NamedTuple):
+    """Prediction and truth of a scan.
+
+    Attributes:
+        name: the scan's.
+        cases: ids of its slices, in the order of their numbers.
+        numbers: of the slices, ascending.
+        pred: bool, (slices, K, W, H).
+        truth: likewise.
+    """
+
+    name: str
+    cases: list[str]
+    numbers: list[int]
+    pred: Mask
+    truth: Mask
+
+
 class ScanMasks:
     """Masks of slices, kept small until their scans are whole: a few kilobytes each."""
 
     def __init__(self) -> None:
-        self._slices: dict[str, dict[int, tuple[tuple[int, ...], bytes]]] = defaultdict(dict)
+        self._slices: dict[str, dict[int, _Packed]] = defaultdict(dict)
 
     def add(self, case_id: str, pred: Mask, truth: Mask) -> None:
         """Keep a slice's masks, bool (K, W, H); one that came before is replaced.
@@ -181,7 +199,8 @@ class ScanMasks:
         if named is None:
             raise ValueError(f"case {case_id!r} is no slice of a scan: ids such as case123_day20_slice_0001 are")
         both = np.stack([pred, truth])
-        self._slices[named[0]][named[1]] = (both.shape, zlib.compress(np.packbits(both).tobytes(), level=1))
+        packed = zlib.compress(np.packbits(both).tobytes(), level=1)
+        self._slices[named[0]][named[1]] = _Packed(case_id, both.shape, packed)
 
     def clear(self) -> None:
         """Forget all."""
@@ -196,34 +215,41 @@ class ScanMasks:
         """Number of scans."""
         return len(self._slices)
 
-    def scans(self) -> Iterator[tuple[str, list[int], Mask, Mask]]:
-        """Name, numbers of the slices, and both masks, bool (slices, K, W, H), of each scan.
+    def scans(self) -> Iterator[ScanPair]:
+        """Each scan, unpacked.
 
         Raises:
             ValueError: slices of one scan differ in size.
         """
         for scan, slices in self._slices.items():
             numbers = sorted(slices)
-            shapes = {slices[number][0] for number in numbers}
+            shapes = {slices[number].shape for number in numbers}
             if len(shapes) > 1:
                 sizes = ", ".join(f"{shape[-2]}x{shape[-1]}" for shape in sorted(shapes))
                 raise ValueError(f"the slices of scan {scan} differ in size ({sizes}): they are no scan")
-            both = np.stack([_unpacked(*slices[number]) for number in numbers])
-            yield scan, numbers, both[:, 0], both[:, 1]
+            both = np.stack([slices[number].unpacked() for number in numbers])
+            yield ScanPair(scan, [slices[number].case for number in numbers], numbers, both[:, 0], both[:, 1])
 
     def scores(self, classes: Sequence[str]) -> list[ScanScores]:
         """`score_scan` of every scan."""
         return [
             row
-            for scan, numbers, pred, truth in self.scans()
-            for row in score_scan(pred, truth, scan=scan, classes=classes, numbers=numbers)
+            for scan in self.scans()
+            for row in score_scan(scan.pred, scan.truth, scan=scan.name, classes=classes, numbers=scan.numbers)
         ]
 
 
-def _unpacked(shape: tuple[int, ...], packed: bytes) -> Mask:
-    """What `ScanMasks.add` packed."""
-    bits = np.frombuffer(zlib.decompress(packed), np.uint8)
-    return np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape).astype(bool)
+class _Packed(NamedTuple):
+    """Prediction and truth of a slice, a bit for each pixel, compressed."""
+
+    case: str
+    shape: tuple[int, ...]
+    content: bytes
+
+    def unpacked(self) -> Mask:
+        """Bool, (2, K, W, H)."""
+        bits = np.frombuffer(zlib.decompress(self.content), np.uint8)
+        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).astype(bool)
 
 
 def _score_class(pred: Mask, truth: Mask, places: NDArray[Any], *, scan: str, class_name: str) -> ScanScores:

@@ -16,9 +16,11 @@ from typing import Any
 
 from medseg_monai.files import write_whole
 from medseg_monai.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.scan_scores import ScanScores, summarise_scans
 from medseg_monai.summary import Summary
 
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
+SCANS_FILE = "scans.csv"
 WORST_CASES = 5
 
 
@@ -32,32 +34,49 @@ class Evaluation:
         summary: means, intervals, counts.
         run: facts of the run: bundle, weights, parameters, train_seconds, inference_ms_per_image,
             dataset, split, software …
+        scans: of slices: what `summarise_scans` says of their scans; empty for others.
     """
 
     folder: Path
     scores: tuple[CaseScores, ...]
     summary: Summary
     run: Mapping[str, Any] = field(default_factory=dict)
+    scans: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_evaluation(
-    out: str | Path, scores: Sequence[CaseScores], summary: Summary, *, run: Mapping[str, Any]
+    out: str | Path,
+    scores: Sequence[CaseScores],
+    summary: Summary,
+    *,
+    run: Mapping[str, Any],
+    scans: Sequence[ScanScores] = (),
 ) -> Path:
-    """Write ``cases.csv``, ``summary.json`` and ``summary.md``, each whole or not at all; return the folder.
+    """Write ``cases.csv``, ``summary.json`` and ``summary.md``, and ``scans.csv`` where there are scans; return the folder.
 
     ``summary.json`` comes last: where it is, the evaluation is complete.
     """
     folder = Path(out)
     (folder / SUMMARY_FILE).unlink(missing_ok=True)
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, [column.name for column in fields(CaseScores)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(score) for score in scores)
-    write_whole(folder / CASES_FILE, table.getvalue().encode())
-    write_whole(folder / TABLE_FILE, summary_markdown(summary, scores, run=run).encode())
-    content = {**asdict(summary), "run": dict(run)}
+    write_whole(folder / CASES_FILE, _table(CaseScores, scores).encode())
+    (folder / SCANS_FILE).unlink(missing_ok=True)
+    by_scan = {"scans": summarise_scans(scans)} if scans else {}
+    if scans:
+        write_whole(folder / SCANS_FILE, _table(ScanScores, scans).encode())
+    text = summary_markdown(summary, scores, run=run, scans=by_scan.get("scans"))
+    write_whole(folder / TABLE_FILE, text.encode())
+    content = {**asdict(summary), **by_scan, "run": dict(run)}
     write_whole(folder / SUMMARY_FILE, (json.dumps(content, indent=2, default=str) + "\n").encode())
     return folder
+
+
+def _table(kind: type[CaseScores] | type[ScanScores], rows: Iterable[CaseScores | ScanScores]) -> str:
+    """Rows as CSV."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [column.name for column in fields(kind)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return table.getvalue()
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:
@@ -73,16 +92,18 @@ def read_evaluation(folder: str | Path) -> Evaluation:
             raise FileNotFoundError(f"{place} holds no finished evaluation: {name} is missing")
     try:
         content = json.loads((place / SUMMARY_FILE).read_text(encoding="utf-8"))
-        run = content.pop("run")
+        run, scans = content.pop("run"), content.pop("scans", {})
         with (place / CASES_FILE).open(newline="", encoding="utf-8") as file:
             scores = tuple(_score_from_row(row) for row in csv.DictReader(file))
-        return Evaluation(place, scores, Summary.from_dict(content), run)
+        return Evaluation(place, scores, Summary.from_dict(content), run, scans)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{place} holds files that are no evaluation: {error}") from error
 
 
-def summary_markdown(summary: Summary, scores: Sequence[CaseScores], *, run: Mapping[str, Any]) -> str:
-    """The summary as Markdown: scores with intervals, counts, the worst cases, the facts of the run."""
+def summary_markdown(
+    summary: Summary, scores: Sequence[CaseScores], *, run: Mapping[str, Any], scans: Mapping[str, Any] | None = None
+) -> str:
+    """The summary as Markdown: scores with intervals, counts, the worst cases, scans if any, the facts of the run."""
     overall = {"**all**": summary.overall} if len(summary.per_class) > 1 else {}
     parts = {**overall, **summary.per_class}
     lines = [f"# Evaluation of {summary.n_cases} cases", ""]
@@ -95,9 +116,28 @@ def summary_markdown(summary: Summary, scores: Sequence[CaseScores], *, run: Map
     worst = sorted(scores, key=lambda score: (score.dice, score.case))[:WORST_CASES]
     rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]
     lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
+    lines += _scan_lines(scans) if scans else []
     lines += ["", "## Run", ""]
     lines += markdown_table(["fact", "value"], list(run.items()))
     return "\n".join(lines) + "\n"
+
+
+def _scan_lines(scans: Mapping[str, Any]) -> list[str]:
+    """The section on whole scans."""
+    parts = {"**all**": scans["overall"], **scans["per_class"]} if len(scans["per_class"]) > 1 else scans["per_class"]
+    names = {
+        "score": "UW-Madison competition score",
+        "dice": "mean Dice of slices that have the class",
+        "hausdorff": "3D Hausdorff distance, 0 to 1",
+        "dice_3d": "Dice of whole scans",
+        "slices": "slices that count",
+        "scans": "scans that count",
+    }
+    rows = [
+        [label, *(f"{part[key]:.4f}" if isinstance(part[key], float) else part[key] for part in parts.values())]
+        for key, label in names.items()
+    ]
+    return ["", f"## {scans['n_scans']} scans", "", *markdown_table(["", *parts], rows)]
 
 
 def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:

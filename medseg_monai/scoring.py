@@ -16,15 +16,17 @@ from monai.engines.workflow import Workflow
 
 import medseg_monai
 from medseg_monai.cases import as_list
-from medseg_monai.cleaning import Cleaning
+from medseg_monai.cleaning import PLAIN, Cleaning, drop_isolated_slices
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.figures import CaseView, gallery, save_figure
 from medseg_monai.inference import UNUSABLE, Scans
 from medseg_monai.masks import read_mask
 from medseg_monai.metrics import CaseScores, class_masks, score_case
 from medseg_monai.readers import read_image
+from medseg_monai.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
 from medseg_monai.scores import write_evaluation
 from medseg_monai.summary import summarise
+from medseg_monai.surfaces import Mask
 from medseg_monai.trained import Trained
 
 PICTURE_FILE = "cases.jpg"
@@ -43,13 +45,22 @@ class ScoreCases:
         folder: where ``cases.csv``, ``summary.json`` and ``summary.md`` go.
         run: facts of the run for the summary.
         pictures: how many cases ``cases.jpg`` shows, from the lowest to the highest Dice; 0 for no picture.
+        cleaning: whose ``drop_isolated`` is done here where cases are slices of scans: only whole scans tell.
 
     Attributes:
-        scores: one entry per case and class, so far.
+        scores: one entry per case and class, so far; slices come at the end, with their scans.
+        scan_scores: one entry per scan and class, where cases are slices.
     """
 
     def __init__(
-        self, scans: Scans, *, spec: DatasetSpec, folder: str | Path, run: Mapping[str, Any], pictures: int = 6
+        self,
+        scans: Scans,
+        *,
+        spec: DatasetSpec,
+        folder: str | Path,
+        run: Mapping[str, Any],
+        pictures: int = 6,
+        cleaning: Cleaning = PLAIN,
     ) -> None:
         self.scans = scans
         self.spec = spec
@@ -58,6 +69,9 @@ class ScoreCases:
         self.scores: list[CaseScores] = []
         self._cases = {case["id"]: case for case in scans.data}
         self.pictures = pictures
+        self.cleaning = cleaning
+        self.scan_scores: list[ScanScores] = []
+        self._slices = ScanMasks() if are_slices(self._cases) else None
         self._masks: dict[str, bytes] = {}  # compressed: some kilobytes each, however large the photograph
         self._network_seconds = 0.0
         self._images = 0
@@ -73,7 +87,10 @@ class ScoreCases:
 
     def _begin(self, engine: Workflow) -> None:
         self.scores.clear()
+        self.scan_scores.clear()
         self._masks.clear()
+        if self._slices is not None:
+            self._slices.clear()
         self._network_seconds, self._images = 0.0, 0
 
     def _start(self, engine: Workflow) -> None:
@@ -93,32 +110,45 @@ class ScoreCases:
             except UNUSABLE as error:
                 self.scans.set_aside(case, error)
                 continue
-            mask = answer["pred"].cpu().numpy()
-            self.scores += self._score_case(case["id"], mask, truth)
-            if self.pictures:
-                self._masks[case["id"]] = zlib.compress(mask.tobytes(), level=1)
+            count = len(self.spec.classes)
+            pred, true = class_masks(answer["pred"].cpu().numpy(), count), class_masks(truth, count)
+            if self._slices is None:
+                self._score_case(case["id"], pred, true)
+            else:
+                self._slices.add(case["id"], pred, true)
 
-    def _score_case(self, case_id: str, pred: Any, truth: Any) -> list[CaseScores]:
-        count = len(self.spec.classes)
-        return score_case(
-            class_masks(pred, count),
-            class_masks(truth, count),
-            case=case_id,
-            classes=self.spec.classes,
-        )
+    def _score_case(self, case_id: str, pred: Mask, truth: Mask) -> None:
+        self.scores += score_case(pred, truth, case=case_id, classes=self.spec.classes)
+        if self.pictures:
+            self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
+
+    def _score_slices(self, slices: ScanMasks) -> None:
+        """Score each scan as a whole, and its slices."""
+        for scan in slices.scans():
+            pred = drop_isolated_slices(scan.pred, self.cleaning, scan.numbers).astype(bool)
+            self.scan_scores += score_scan(
+                pred, scan.truth, scan=scan.name, classes=self.spec.classes, numbers=scan.numbers
+            )
+            for case_id, mask, truth in zip(scan.cases, pred, scan.truth, strict=True):
+                self._score_case(case_id, mask, truth)
 
     def _write(self, engine: Workflow) -> None:
+        if self._slices is not None:
+            self._score_slices(self._slices)
         if not self.scores:
             raise ValueError("no case could be scored: the messages above say why")
         per_image = 1000 * self._network_seconds / self._images
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
-        write_evaluation(self.folder, self.scores, summarise(self.scores), run=run)
+        write_evaluation(self.folder, self.scores, summarise(self.scores), run=run, scans=self.scan_scores)
         if self.pictures:
             self._draw()
 
     def _draw(self) -> None:
         """``cases.jpg``: cases at even steps from the lowest to the highest mean Dice: image, prediction, and the true outline."""
-        dice = {case_id: np.mean([s.dice for s in self.scores if s.case == case_id]) for case_id in self._masks}
+        by_case: dict[str, list[float]] = {case_id: [] for case_id in self._masks}
+        for score in self.scores:
+            by_case[score.case].append(score.dice)
+        dice = {case_id: np.mean(scores) for case_id, scores in by_case.items()}
         ranked = sorted(dice, key=lambda case_id: (dice[case_id], case_id))
         chosen = [ranked[int(i)] for i in np.unique(np.linspace(0, len(ranked) - 1, self.pictures).round())]
         views = [self._view(case_id, f"Dice {dice[case_id]:.2f}") for case_id in chosen]
@@ -127,9 +157,9 @@ class ScoreCases:
     def _view(self, case_id: str, title: str) -> CaseView:
         case, count = self._cases[case_id], len(self.spec.classes)
         truth = read_mask(case["label"], self.spec, image=as_list(case["image"])[0])
-        mask = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(truth.shape)
+        masks = np.frombuffer(zlib.decompress(self._masks[case_id]), np.bool_).reshape(count, *truth.shape[1:])
         image = read_image(case["image"], self.spec.in_channels)
-        return CaseView(image, class_masks(mask, count), class_masks(truth, count), title)
+        return CaseView(image, masks, class_masks(truth, count), title)
 
 
 def run_facts(

@@ -112,10 +112,11 @@ def test_masks_are_kept_by_scan_in_the_order_of_their_numbers():
         kept.add(f"case1_day0_slice_{number:04d}", pred, truth)
     other.add("case2_day0_slice_0001", *slices[2])
     kept.merge(other)
-    (name, numbers, pred, truth), second = kept.scans()
-    assert (name, numbers, second[0]) == ("case1_day0", [2, 7, 10], "case2_day0")
-    for place, number in enumerate(numbers):
-        assert np.array_equal(np.stack([pred[place], truth[place]]), slices[number])
+    first, second = kept.scans()
+    assert (first.name, first.numbers, second.name) == ("case1_day0", [2, 7, 10], "case2_day0")
+    assert first.cases == ["case1_day0_slice_0002", "case1_day0_slice_0007", "case1_day0_slice_0010"]
+    for place, number in enumerate(first.numbers):
+        assert np.array_equal(np.stack([first.pred[place], first.truth[place]]), slices[number])
     assert len(kept.scores(ORGANS)) == 4
     kept.clear()
     assert len(kept) == 0
