@@ -27,7 +27,7 @@ def fused(network: nn.Module, example: Tensor) -> nn.Module:
     for convolution_name, norm_name in _pairs(clone, example):
         convolution, norm = clone.get_submodule(convolution_name), clone.get_submodule(norm_name)
         transposed = isinstance(convolution, _ConvTransposeNd)
-        _replace(clone, convolution_name, fuse_conv_bn_eval(convolution, norm, transpose=transposed))  # type: ignore[type-var]
+        _replace(clone, convolution_name, fuse_conv_bn_eval(convolution, norm, transpose=transposed))  # type: ignore[type-var, arg-type]
         _replace(clone, norm_name, nn.Identity())
     return clone
 

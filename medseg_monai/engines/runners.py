@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.convert import INPUT, OUTPUT, needed
 from medseg_monai.files import write_whole
 
 Runner = Callable[[Tensor], Tensor]
@@ -71,27 +72,27 @@ def torch_runner(network: nn.Module, dtype: torch.dtype | None) -> Runner:
         if images.device.type == "cpu":
             at_once = max(1, CPU_PIXELS // math.prod(images.shape[2:]))
         with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
-            parts = [_one(network(part)).float() for part in images.split(at_once)]
+            parts = [_one(network(part)).float() for part in torch.split(images, at_once)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     return run
 
 
 def export_onnx(network: nn.Module, example: Tensor, file: Path) -> Path:
-    """Write the network as ONNX with `image` (B, C, *S) and `logits`; B is free, S is that of `example`.
+    """Write the network as ONNX; the number of images is free, their size that of `example`, for which engines can then optimise.
 
     By tracing, which takes a second where torch's newer exporter takes ten.
     """
-    content = io.BytesIO()
+    content: Any = io.BytesIO()  # which torch takes, whatever its annotation says
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant: here they are meant to
         torch.onnx.export(
             network,
             (example[:1].cpu().contiguous(),),
             content,
-            input_names=["image"],
-            output_names=["logits"],
-            dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             dynamo=False,
         )
     write_whole(file, content.getvalue())
@@ -100,8 +101,7 @@ def export_onnx(network: nn.Module, example: Tensor, file: Path) -> Path:
 
 def onnx_runner(file: Path) -> Runner:
     """An ONNX file in ONNX Runtime, float32, on as many threads as torch uses."""
-    import onnxruntime
-
+    onnxruntime = needed("onnxruntime", extra="onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -117,8 +117,7 @@ def onnx_runner(file: Path) -> Runner:
 
 def openvino_runner(file: Path, dtype: torch.dtype | None, shape: tuple[int, ...]) -> Runner:
     """An ONNX file in OpenVINO, for images of `shape` (C, *S); the images of a batch run side by side on its streams."""
-    import openvino
-
+    openvino = needed("openvino", extra="openvino")
     core = openvino.Core()
     model = core.read_model(str(file))
     model.reshape([1, *shape])

@@ -175,8 +175,9 @@ def _best(good: Sequence[tuple[float, Choice]], refused: Sequence[str], engine: 
             f"engine {engine} with precision {precision} is refused: {'; '.join(refused)}. "
             "Use engine plain: torch as it is, in float32"
         )
-    seconds, best = min(good, key=lambda pair: pair[0])
-    times = ", ".join(f"{c.engine} {c.precision} {1000 * s:.0f} ms" for s, c in sorted(good, key=lambda pair: pair[0]))
+    ranked = sorted(good, key=lambda pair: pair[0])
+    best = ranked[0][1]
+    times = ", ".join(f"{choice.engine} {choice.precision} {1000 * seconds:.0f} ms" for seconds, choice in ranked)
     tried = [f"per image {times}"] if engine == "auto" else []
     return Choice(best.engine, best.precision, "; ".join([best.why, *tried, *refused]))
 
@@ -209,7 +210,7 @@ def _digest(network: nn.Module, shape: tuple[int, ...]) -> str:
     for name, value in state.items():
         digest.update(name.encode())
         if isinstance(value, Tensor):
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
