@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai import dicom, itk_files, nifti
-from medseg_monai.grid import Geometry, check_same_grid, shape_text
+from medseg_monai.grid import Geometry, Header, check_same_grid, shape_text
 from medseg_monai.readers import Array, PathLike
 from medseg_monai.spec import DatasetSpec
 
@@ -100,13 +100,18 @@ def read_image_volume(path: PathLike | Sequence[PathLike], channels: int) -> Vol
 
 def read_geometry(path: PathLike | Sequence[PathLike]) -> Geometry:
     """Shape and affine from the headers, without the voxels; of several files the first one's. Raises as `read_volume`."""
-    file = Path(_listed(path)[0])
+    return read_volume_header(_listed(path)[0]).geometry
+
+
+def read_volume_header(path: PathLike) -> Header:
+    """Grid, number of channels and stored type, without the voxels. Raises as `read_volume`."""
+    file = Path(path)
     if volume_suffix(file) in NIFTI_SUFFIXES:
-        return nifti.read_header(file).geometry
+        return nifti.read_header(file)
     if volume_suffix(file):
-        return itk_files.read_header(file).geometry
+        return itk_files.read_header(file)
     _check_known(file)
-    return dicom.read_geometry(file)
+    return Header(dicom.read_geometry(file), 1, "")
 
 
 def read_label_volume(
@@ -125,10 +130,8 @@ def read_label_volume(
     paths = _listed(path)
     planes: list[Array] = []
     for file in paths:
-        volume = _read(file)
-        if geometry is not None:
-            _on_grid(file, _grid_of(volume), geometry)
-        parts = [volume.array] if volume.array.ndim == 3 else list(np.moveaxis(volume.array, -1, 0))
+        stored = read_label_numbers(file, geometry)
+        parts = [stored] if stored.ndim == 3 else list(np.moveaxis(stored, -1, 0))
         numbers = 1 if len(paths) > 1 or spec.task != "multiclass" else len(spec.classes)
         planes += [_class_numbers(part, file, numbers, spec) for part in parts]
     if len({plane.shape for plane in planes}) > 1:
@@ -140,22 +143,33 @@ def read_label_volume(
     return np.stack(planes)
 
 
+def read_label_numbers(path: PathLike, geometry: Geometry | None = None) -> NDArray[np.int32]:
+    """The whole numbers in a label file, whatever they stand for: (I, J, K), or (I, J, K, C) of a 4D file.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or unusable, holds fractions, or lies on another grid than `geometry`.
+    """
+    volume = _read(path)
+    if geometry is not None:
+        _on_grid(path, _grid_of(volume), geometry)
+    whole: Array = np.rint(volume.array) if volume.array.dtype.kind == "f" else volume.array
+    if volume.array.dtype.kind == "f":
+        off = np.abs(volume.array - whole)
+        if off.max() > WHOLE_NUMBER:
+            value = volume.array.flat[int(off.argmax())]
+            raise ValueError(
+                f"{path}: holds {value:.4g}, labels are whole numbers; was it resampled with interpolation?"
+            )
+    return whole.astype(np.int32)
+
+
 def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec) -> NDArray[np.uint8]:
     """uint8 of 0 to `highest`; with one class, 255 counts as 1."""
-    if array.dtype.kind == "f":
-        whole = np.rint(array)
-        off = np.abs(array - whole)
-        if off.max() > WHOLE_NUMBER:
-            value = array.flat[int(off.argmax())]
-            raise ValueError(
-                f"{file}: holds {value:.4g}, labels are whole numbers; was it resampled with interpolation?"
-            )
-        array = whole
-    levels = np.unique(array)
-    if highest == 1 and set(levels.tolist()) <= {0, 255}:
+    lowest_found, highest_found = int(array.min()), int(array.max())
+    if highest == 1 and lowest_found == 0 and highest_found == 255 and not ((array > 0) & (array < 255)).any():
         return (array > 0).astype(np.uint8)
-    if levels[0] < 0 or levels[-1] > highest:
-        wrong = [int(v) for v in levels if v < 0 or v > highest]
+    if lowest_found < 0 or highest_found > highest:
+        wrong = [int(v) for v in np.unique(array) if v < 0 or v > highest]
         names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.classes, 1)) if highest > 1 else "1"
         raise ValueError(f"{file}: holds the labels {wrong[:6]}, which are no class; known: 0 background, {names}")
     return array.astype(np.uint8)

@@ -103,14 +103,127 @@ def prepare_folder(
     _report(prepare(raw, out, images=images, masks=masks, splits=splits, seed=seed, **options), out)
 
 
+Spacing = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(help="mm along right, anterior, superior to resample to; default: the training cases' median."),
+]
+Patch = Annotated[tuple[int, int, int] | None, typer.Option(help="Voxels of a patch, along the same axes.")]
+Window = Annotated[tuple[float, float] | None, typer.Option(help="Hounsfield units that become 0 and 1; for CT.")]
+ModalityOption = Annotated[
+    Literal["ct", "mr"] | None, typer.Option(help="Default: what the source says, else what the values look like.")
+]
+Groups = Annotated[
+    Path | None, typer.Option(help="CSV with the columns image_id,group (patient); splits keep groups whole.")
+]
+
+
+@prepare_app.command("msd")
+def prepare_msd(
+    raw: Annotated[Path, typer.Argument(help="A task's folder, with imagesTr and labelsTr.")],
+    out: Out,
+    splits: Splits = None,
+    groups: Groups = None,
+    spacing: Spacing = None,
+    size: Patch = None,
+    modality: ModalityOption = None,
+    window: Window = None,
+    seed: Seed = 0,
+) -> None:
+    """Medical Segmentation Decathlon, one task (Task04_Hippocampus …), with or without its dataset.json."""
+    from medseg_monai.prepare.msd import prepare_msd as prepare
+
+    wish = _wish(spacing, size, modality, window)
+    _report(prepare(raw, out, splits=splits, groups=groups, seed=seed, wish=wish, progress=_shown()), out)
+
+
+@prepare_app.command("amos")
+def prepare_amos(
+    raw: Annotated[Path, typer.Argument(help="The unpacked folder, with imagesTr and labelsTr.")],
+    out: Out,
+    modality: Annotated[
+        Literal["ct", "mr", "all"], typer.Option(help="Numbers below 500 are CT, the others MR.")
+    ] = "ct",
+    splits: Splits = None,
+    groups: Groups = None,
+    spacing: Spacing = None,
+    size: Patch = None,
+    window: Window = None,
+    seed: Seed = 0,
+) -> None:
+    """AMOS 2022: abdominal CT and MR with 15 organs; imagesVa becomes the test split."""
+    from medseg_monai.prepare.amos import prepare_amos as prepare
+
+    wish = _wish(spacing, size, None, window)
+    prepared = prepare(
+        raw, out, modality=modality, splits=splits, groups=groups, seed=seed, wish=wish, progress=_shown()
+    )
+    _report(prepared, out)
+
+
+@prepare_app.command("nifti")
+def prepare_nifti(
+    raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the labels' folders.")],
+    out: Out,
+    images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "images",
+    labels: Annotated[
+        str, typer.Option(help="Name of the labels' folder; one folder below it per class if classes overlap.")
+    ] = "labels",
+    name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="A class's name; repeat it, label 1 first. Default: the headers'."),
+    ] = None,
+    task: Annotated[
+        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the labels look like.")
+    ] = None,
+    groups: Groups = None,
+    group_pattern: Annotated[
+        str | None, typer.Option(help="A regular expression whose one pair of parentheses finds the group in the path.")
+    ] = None,
+    splits: Splits = None,
+    spacing: Spacing = None,
+    size: Patch = None,
+    modality: ModalityOption = None,
+    window: Window = None,
+    seed: Seed = 0,
+) -> None:
+    """Any folder of volumes (NIfTI, NRRD, MHA) with a folder of label volumes; names match as for `folder`."""
+    from medseg_monai.prepare.nifti import prepare_nifti as prepare
+
+    options = given(name=name, classes=classes, task=task, groups=groups, group_pattern=group_pattern)
+    wish = _wish(spacing, size, modality, window)
+    prepared = prepare(
+        raw, out, images=images, labels=labels, splits=splits, seed=seed, wish=wish, progress=_shown(), **options
+    )
+    _report(prepared, out)
+
+
+def _wish(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
+    """What of a volume data set's rules the user wants otherwise."""
+    from medseg_monai.prepare.volume_pairs import Wish
+
+    return Wish(spacing_mm=spacing, size=size, modality=modality, window=window)
+
+
+def _shown() -> Any:
+    """A progress bar for the pass over all pairs, on a terminal."""
+    from functools import partial
+
+    from tqdm import tqdm
+
+    return partial(tqdm, desc="reading", disable=None)
+
+
 @prepare_app.command("demo")
 def prepare_demo(
     out: Out,
     kind: Annotated[
-        Literal["dermoscopy", "mr"],
-        typer.Option(help="dermoscopy (photographs) or mr (grey slices, overlapping organs)."),
+        Literal["dermoscopy", "mr", "volumes"],
+        typer.Option(
+            help="dermoscopy (photographs), mr (grey slices, overlapping organs) or volumes (CT, three organs)."
+        ),
     ] = "dermoscopy",
-    n: Annotated[int | None, typer.Option(help="Number of pictures.")] = None,
+    n: Annotated[int | None, typer.Option(help="Number of pictures or volumes.")] = None,
     size: Size = None,
     seed: Seed = 0,
 ) -> None:
@@ -130,4 +243,10 @@ def _report(prepared: Any, out: Path) -> None:
     counts = ", ".join(
         f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
     )
-    typer.echo(f"{out / 'dataset.json'}: {prepared.dataset.spec.name}, {counts} cases")
+    spec = prepared.dataset.spec
+    typer.echo(f"{out / 'dataset.json'}: {spec.name}, {counts} cases")
+    if spec.spatial_dims == 3:
+        spacing = " x ".join(f"{side:g}" for side in spec.spacing_mm or ())
+        patch = "x".join(str(side) for side in spec.size or ())
+        rule = " ".join(str(value) for value in spec.intensity.to_dict().values() if not isinstance(value, list))
+        typer.echo(f"spacing {spacing} mm, patch {patch} voxels, intensity {rule}: change them in dataset.json")

@@ -12,10 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medseg_monai.cases import absolute_path, case_names
+from medseg_monai.cases import absolute_path, case_names, stem
 from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
 from medseg_monai.leaks import listed
-from medseg_monai.prepare.pairs import LeftOut, Looks, Pair, Progress, core, find_files, match_masks, usable
+from medseg_monai.prepare.pairs import (
+    PICTURES,
+    FileKind,
+    LeftOut,
+    Looks,
+    Pair,
+    Progress,
+    core,
+    find_files,
+    match_masks,
+    usable,
+)
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.splits import FRACTIONS, split_named
 from medseg_monai.spec import did_you_mean
@@ -67,10 +78,10 @@ def prepare_folder(
     """
     raw, out = Path(raw), Path(out)
     image_root, mask_root = raw / images, raw / masks
-    files, gone = _images(raw, image_root, mask_root)
-    by_class = {} if image_root == mask_root else _class_folders(mask_root, image_root, classes, task)
-    pairs, unpaired = _pairs(files, image_root, by_class or {"": mask_root})
-    good, bad = usable(_with_facts(pairs, image_root, group_pattern), progress=progress)
+    files, gone = images_below(raw, image_root, mask_root)
+    by_class = {} if image_root == mask_root else class_folders(mask_root, image_root, classes, task)
+    pairs, unpaired = pairs_of(files, image_root, by_class or {"": mask_root})
+    good, bad = usable(with_facts(pairs, image_root, group_pattern), progress=progress)
     gone += unpaired + bad
     if not good:
         raise ValueError(f"{raw}: no image with a usable mask: {listed(f'{path}: {why}' for path, why in gone)}")
@@ -90,7 +101,9 @@ def prepare_folder(
     return finish(list(good), spec, out, left_out=gone, splits=table, groups=groups, seed=seed, fractions=fractions)
 
 
-def _images(raw: Path, image_root: Path, mask_root: Path) -> tuple[list[Path], list[LeftOut]]:
+def images_below(
+    raw: Path, image_root: Path, mask_root: Path, kind: FileKind = PICTURES
+) -> tuple[list[Path], list[LeftOut]]:
     """Pictures below `image_root`, and the files there that are none; without the masks if these lie there as well."""
     if not raw.is_dir():
         raise FileNotFoundError(f"{raw}: no such folder")
@@ -99,15 +112,15 @@ def _images(raw: Path, image_root: Path, mask_root: Path) -> tuple[list[Path], l
         raise FileNotFoundError(
             f"{image_root}: no such folder (folders in {raw}: {listed(here) or 'none'}); name the one with the images"
         )
-    pictures, others = find_files(image_root)
+    pictures, others = find_files(image_root, kind)
     if image_root == mask_root:
-        pictures = [path for path in pictures if core(path.stem) == path.stem.casefold()]
+        pictures = [path for path in pictures if core(stem(path)) == stem(path).casefold()]
     else:
         pictures = [path for path in pictures if mask_root not in path.parents]
-    return pictures, [(path, "not a picture") for path in others if mask_root not in path.parents]
+    return pictures, [(path, f"not a {kind.noun}") for path in others if mask_root not in path.parents]
 
 
-def _class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], task: Task | None) -> dict[str, Path]:
+def class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], task: Task | None) -> dict[str, Path]:
     """The folder of masks of each class, in the order of the classes; empty if masks are not sorted by class."""
     if not mask_root.is_dir():
         raise FileNotFoundError(f"{mask_root}: no such folder; name the one with the masks")
@@ -129,17 +142,19 @@ def _class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], ta
     return {name: found[name] for name in classes}
 
 
-def _pairs(files: Sequence[Path], image_root: Path, folders: Mapping[str, Path]) -> tuple[list[Pair], list[LeftOut]]:
+def pairs_of(
+    files: Sequence[Path], image_root: Path, folders: Mapping[str, Path], kind: FileKind = PICTURES
+) -> tuple[list[Pair], list[LeftOut]]:
     """Images with a mask in every folder (one per class, or one for all), and what has no partner."""
     gone: list[LeftOut] = []
     mask_of: dict[str, dict[Path, Path]] = {}
     ids = dict(zip(files, case_names([absolute_path(image) for image in files]), strict=True))
     for name, folder in folders.items():
-        masks, others = find_files(folder)
+        masks, others = find_files(folder, kind)
         masks = [path for path in masks if path not in ids]
         mask_of[name], orphans = match_masks(files, masks, image_root=image_root, mask_root=folder)
         gone += [(mask, f"no image in {image_root}") for mask in orphans]
-        gone += [(path, "not a picture") for path in others]
+        gone += [(path, f"not a {kind.noun}") for path in others]
     pairs = []
     for image in files:
         lacking = [str(folders[name]) for name in folders if image not in mask_of[name]]
@@ -151,7 +166,7 @@ def _pairs(files: Sequence[Path], image_root: Path, folders: Mapping[str, Path])
     return pairs, gone
 
 
-def _with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pair]:
+def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pair]:
     """Groups by a regular expression; splits where all images lie in folders named after one."""
     if pattern and re.compile(pattern).groups != 1:
         raise ValueError(f"group_pattern: one part in parentheses is wanted, as in '^([^_]+)_'; got {pattern!r}")

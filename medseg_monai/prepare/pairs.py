@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg_monai.cases import stem
 from medseg_monai.leaks import listed
 from medseg_monai.readers import SUFFIXES, PhotoHeader, opened, orientation_of
+from medseg_monai.volumes import VOLUME_SUFFIXES
 
 LeftOut = tuple[Path, str]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -19,6 +21,22 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _MASK_WORDS = "masks?|segmentations?|segm?|labels?|gt|ground[_ -]?truth|annotations?|lesion|contour"
 _IMAGE_WORDS = "images?|img|original|photo"
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What a folder is searched for: one word for it, and the endings of its files' names."""
+
+    noun: str
+    suffixes: tuple[str, ...]
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file's name ends so."""
+        return path.name.lower().endswith(self.suffixes)
+
+
+PICTURES = FileKind("picture", SUFFIXES)
+VOLUMES = FileKind("volume", VOLUME_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -55,26 +73,27 @@ def core(stem: str, words: str = _MASK_WORDS) -> str:
     return shorter if shorter != name else re.sub(rf"^(?:{words})[\s_.-]+", "", name)
 
 
-def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Pictures below `folder`, and the other files there, each sorted by path; hidden ones are passed over.
+def find_files(folder: Path, kind: FileKind = PICTURES) -> tuple[list[Path], list[Path]]:
+    """Pictures (or what `kind` says) below `folder`, and the other files there, sorted by path; hidden ones are passed over.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it holds no picture.
+        FileNotFoundError: there is no such folder, or it holds none.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    pictures: list[Path] = []
+    found: list[Path] = []
     others: list[Path] = []
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in sorted(names):
             if not name.startswith(".") and name != "Thumbs.db":
-                kind = pictures if Path(name).suffix.lower() in SUFFIXES else others
-                kind.append(Path(parent) / name)
-    if not pictures:
-        what = f"no picture ({', '.join(SUFFIXES)}) among its {len(others)} files" if others else "the folder is empty"
+                path = Path(parent) / name
+                (found if kind.fits(path) else others).append(path)
+    if not found:
+        endings = ", ".join(kind.suffixes)
+        what = f"no {kind.noun} ({endings}) among its {len(others)} files" if others else "the folder is empty"
         raise FileNotFoundError(f"{folder}: {what}")
-    return sorted(pictures), sorted(others)
+    return sorted(found), sorted(others)
 
 
 def match_masks(
@@ -92,13 +111,13 @@ def match_masks(
     by_stem, by_core = defaultdict(list), defaultdict(list)
     for image in images:
         folder = "" if flat else image.parent.relative_to(image_root).as_posix()
-        by_stem[folder, image.stem.casefold()].append(image)
-        by_core[folder, core(image.stem, _IMAGE_WORDS)].append(image)
+        by_stem[folder, stem(image).casefold()].append(image)
+        by_core[folder, core(stem(image), _IMAGE_WORDS)].append(image)
     owners: dict[Path, list[Path]] = defaultdict(list)
     orphans, doubts = [], []
     for mask in masks:
         folder = "" if flat else mask.parent.relative_to(mask_root).as_posix()
-        whole, short = (folder, mask.stem.casefold()), (folder, core(mask.stem))
+        whole, short = (folder, stem(mask).casefold()), (folder, core(stem(mask)))
         fitting = by_stem.get(whole) or by_stem.get(short) or by_core.get(short) or []
         if not fitting:
             orphans.append(mask)

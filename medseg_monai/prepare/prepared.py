@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.cases import absolute_path
+from medseg_monai.cases import absolute_path, stem
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
 from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content
@@ -27,7 +27,7 @@ class Prepared:
 
 def finish(
     pairs: Sequence[Pair],
-    spec: DatasetSpec,
+    spec: DatasetSpec | Callable[[Sequence[Pair]], DatasetSpec],
     out: Path,
     *,
     left_out: Sequence[LeftOut] = (),
@@ -39,7 +39,8 @@ def finish(
     """Give each pair its split, leave out what would leak, write `out`/dataset.json and left_out.csv.
 
     A table of `splits` decides; else the pairs' own splits; else the seed draws them by group. Of an image that stands in
-    two splits with identical content, test keeps its copy before validation, and validation before training.
+    two splits with identical content, test keeps its copy before validation, and validation before training. `spec` may be a
+    function that makes it from the training pairs, where it depends on them (a median spacing).
 
     Raises:
         ValueError: nothing is left, two images have one id, a group stands in two splits, or these cannot be drawn.
@@ -60,6 +61,8 @@ def finish(
     if not names:
         reasons = listed(f"{path}: {reason}" for path, reason in gone) or "no image was found"
         raise ValueError(f"{out}: no image with a usable mask; left out: {reasons}")
+    if callable(spec):
+        spec = spec([pair for pair in names.values() if pair.split == "training"])
     dataset = _dataset(names, spec, out)
     check_dataset(dataset, contents=False)
     _write_left_out(gone, out)
@@ -69,7 +72,7 @@ def finish(
 def _by_id(pairs: Sequence[Pair]) -> dict[str, Pair]:
     names: dict[str, Pair] = {}
     for pair in pairs:
-        other = names.setdefault(pair.id or pair.image.stem, pair)
+        other = names.setdefault(pair.id or stem(pair.image), pair)
         if other is not pair:
             raise ValueError(f"{pair.image} and {other.image} have one name; rename or remove one of them")
     return names
@@ -113,7 +116,7 @@ def _dataset(names: Mapping[str, Pair], spec: DatasetSpec, out: Path) -> Dataset
         one = len(masks) == 1 and (spec.task != "multilabel" or len(spec.classes) > 1)
         stack = [str(absolute_path(file)) for file in pair.stack]
         case: dict[str, Any] = {"image": stack or str(absolute_path(pair.image)), "label": masks[0] if one else masks}
-        case |= {"id": name} if name != pair.image.stem else {}
+        case |= {"id": name} if name != stem(pair.image) else {}
         case |= {"group": pair.group} if pair.group else {}
         case |= {"fold": pair.fold} if pair.fold is not None else {}
         case |= {"present": list(pair.present)} if pair.present is not None else {}

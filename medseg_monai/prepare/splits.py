@@ -13,6 +13,7 @@ from medseg_monai.dataset import SPLITS
 from medseg_monai.leaks import listed
 from medseg_monai.readers import SUFFIXES
 from medseg_monai.spec import did_you_mean
+from medseg_monai.volumes import volume_suffix
 
 FRACTIONS = (0.7, 0.15, 0.15)
 """Shares of training, validation and test in a drawn split."""
@@ -30,7 +31,7 @@ def split_named(name: str) -> str:
 
 
 def read_splits(file: Path) -> dict[str, str]:
-    """``image_id,split`` as {id: split}; an id may carry the picture's suffix.
+    """``image_id,split`` as {id: split}; an id may carry the file's suffix.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file; a column is missing, a split unknown, an id named twice.
@@ -62,7 +63,8 @@ def read_table(file: Path, column: str) -> list[tuple[int, str, str]]:
 def _id(text: str | None) -> str:
     name = (text or "").strip()
     suffix = Path(name).suffix
-    return name[: -len(suffix)] if suffix.lower() in SUFFIXES else name
+    suffix = suffix if suffix.lower() in SUFFIXES else volume_suffix(name)
+    return name[: len(name) - len(suffix)]
 
 
 def draw_splits(groups: Mapping[str, str], *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, str]:

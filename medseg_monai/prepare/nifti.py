@@ -1,0 +1,130 @@
+"""Any folder of volumes with a folder of label volumes (NIfTI, NRRD, MHA): the user's own data, or a public set that comes so.
+
+``images/…`` and ``labels/…`` with matching names; for overlapping classes ``labels/<class>/…``. As for photographs in `folder.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medseg_monai.dataset import DatasetSpec, Task
+from medseg_monai.leaks import listed
+from medseg_monai.prepare.folder import class_folders, images_below, pairs_of, with_facts
+from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
+from medseg_monai.prepare.prepared import Prepared, finish
+from medseg_monai.prepare.volume_pairs import (
+    VOLUME_FRACTIONS,
+    VolumeLooks,
+    Wish,
+    guessed_modality,
+    intensity_of,
+    of_channels,
+    of_classes,
+    spec_of,
+    usable_volumes,
+    with_present,
+)
+from medseg_monai.volumes import read_label_names
+
+MOST_CLASSES = 254
+"""More do not fit into 8 bits."""
+
+
+def prepare_nifti(
+    raw: Path,
+    out: Path,
+    *,
+    images: str = "images",
+    labels: str = "labels",
+    name: str = "",
+    task: Task | None = None,
+    classes: Sequence[str] = (),
+    splits: Path | None = None,
+    groups: Path | None = None,
+    group_pattern: str = "",
+    seed: int = 0,
+    fractions: Sequence[float] = VOLUME_FRACTIONS,
+    wish: Wish | None = None,
+    progress: Progress = iter,
+) -> Prepared:
+    """Pair volumes with label volumes by name, in place. Every pair is read whole: a broken one is left out and named.
+
+    Args:
+        raw: the folder that holds both.
+        out: where dataset.json goes.
+        images, labels: their folders below `raw`; the same name if both lie in one folder (labels then carry a suffix such as
+            ``_label``).
+        name: the data set's name; default: the raw folder's.
+        task: default: multilabel if `labels` has a folder for each class; else binary for one class, multiclass for several.
+        classes: foreground classes, label 1 first; default: the folders below `labels`, else the names in the labels' headers,
+            else ``class 1``, ``class 2`` … up to the highest label.
+        splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
+        groups: CSV with the columns image_id,group.
+        group_pattern: a regular expression with one group in parentheses that finds the patient in an image's path.
+        seed, fractions: for a drawn split, 60 / 20 / 20 by default.
+        wish: spacing, patch, modality and window, where the rules' are not wanted.
+        progress: wraps the pass over all pairs.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty.
+        ValueError: names match in more than one way, class folders do not fit the classes, or nothing usable is left.
+    """
+    raw, out, wish = Path(raw), Path(out), wish or Wish()
+    image_root, label_root = raw / images, raw / labels
+    files, gone = images_below(raw, image_root, label_root, VOLUMES)
+    by_class = {} if image_root == label_root else class_folders(label_root, image_root, classes, task)
+    pairs, unpaired = pairs_of(files, image_root, by_class or {"": label_root}, VOLUMES)
+    looks, bad = usable_volumes(with_facts(pairs, image_root, group_pattern), progress=progress)
+    gone += [*unpaired, *bad]
+    channels = max((look.channels for look in looks.values()), default=1)
+    looks, wrong = of_channels(looks, channels)
+    names = tuple(by_class) or tuple(classes) or _names(looks)
+    gone += wrong
+    if not by_class:
+        looks, wrong = of_classes(looks, names)
+        gone += wrong
+    if not looks:
+        reasons = listed(f"{path}: {why}" for path, why in gone)
+        raise ValueError(f"{raw}: no volume with a usable label: {reasons}")
+    modality = wish.modality or guessed_modality(looks.values())
+    draft = DatasetSpec(
+        name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "volumes",
+        task or ("binary" if len(names) == 1 else "multilabel" if by_class else "multiclass"),
+        classes=names,
+        channels=(modality,) if channels == 1 else tuple(f"channel {n}" for n in range(1, channels + 1)),
+        spatial_dims=3,
+        spacing_mm=(1, 1, 1),
+        intensity=intensity_of(modality, wish.window),
+        modality=modality.upper(),
+    )
+    own = raw / "splits.csv"
+    return finish(
+        with_present(looks, names),
+        spec_of(draft, looks, wish),
+        out,
+        left_out=gone,
+        splits=splits or (own if own.is_file() else None),
+        groups=groups,
+        seed=seed,
+        fractions=fractions,
+    )
+
+
+def _names(looks: Mapping[Pair, VolumeLooks]) -> tuple[str, ...]:
+    """Names for the labels 1 to the highest: those in the headers, as far as there are any."""
+    top = max((max(look.levels) for look in looks.values()), default=1)
+    if top == 255 and all(set(look.levels) <= {0, 255} for look in looks.values()):
+        top = 1
+    known: dict[int, str] = {}
+    for pair in looks:
+        known = read_label_names(pair.masks[0]) | known
+    top = max([top, *known])
+    if top > MOST_CLASSES:
+        raise ValueError(
+            f"the labels reach up to {top}, at most {MOST_CLASSES} are classes; name the classes with --class"
+        )
+    return tuple(
+        known.get(number, "foreground" if top == 1 else f"class {number}") for number in range(1, max(1, top) + 1)
+    )

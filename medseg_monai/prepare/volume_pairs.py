@@ -1,0 +1,207 @@
+"""What the preparers of volumes share: a look at each pair, and the spacing, patch and intensity that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from medseg_monai.grid import Geometry
+from medseg_monai.leaks import listed
+from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
+from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.volume_geometry import Turn
+from medseg_monai.volumes import read_image_volume, read_label_numbers, read_volume_header
+
+Modality = Literal["ct", "mr"]
+Triple = tuple[float, float, float]
+
+VOLUME_FRACTIONS = (0.6, 0.2, 0.2)
+"""Shares of training, validation and test; volumes are few, and each is many patches."""
+CT_WINDOW = (-160.0, 240.0)
+"""Hounsfield units that soft tissue lies in."""
+CT_LOWEST = -200.0
+"""Of volumes of unknown modality, those that reach below are CT: MR has no negative values that far down."""
+PATCH_VOXELS = 96**3
+"""A patch has at most about as many voxels: what a batch of two takes in training fits into a few GB."""
+PATCH_STEP = 16
+"""A patch's sides are multiples: four halvings stay whole."""
+
+
+@dataclass(frozen=True)
+class VolumeLooks:
+    """What reading a pair shows.
+
+    Args:
+        geometry: the image's grid.
+        channels: 1, or more for a 4D file.
+        lowest: value in the image.
+        levels: the whole numbers in the label; of several label files {0, 1} each.
+    """
+
+    geometry: Geometry
+    channels: int
+    lowest: float
+    levels: tuple[int, ...]
+
+    @property
+    def ras_shape(self) -> tuple[int, int, int]:
+        """Voxels along right, anterior, superior."""
+        i, j, k = (self.geometry.shape[axis] for axis in Turn.to_ras(self.geometry.affine).axes)
+        return i, j, k
+
+    @property
+    def ras_spacing_mm(self) -> Triple:
+        """Voxel sides along right, anterior, superior."""
+        i, j, k = (self.geometry.spacing_mm[axis] for axis in Turn.to_ras(self.geometry.affine).axes)
+        return i, j, k
+
+
+def look_at_volume(pair: Pair) -> VolumeLooks:
+    """Read a pair whole.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is unusable, the label holds fractions or negative numbers, or lies on another grid.
+    """
+    channels = read_volume_header(pair.image).channels
+    volume = read_image_volume(pair.image, channels)
+    levels: set[int] = set()
+    for file in pair.masks:
+        found = np.unique(read_label_numbers(file, volume.geometry)).tolist()
+        if found[0] < 0:
+            raise ValueError(f"{file}: holds the label {found[0]}; labels are 0 for background, 1, 2, …")
+        levels |= {0, *(int(number > 0) for number in found)} if len(pair.masks) > 1 else set(found)
+    return VolumeLooks(volume.geometry, channels, float(volume.array.min()), tuple(sorted(levels)))
+
+
+def usable_volumes(
+    pairs: Iterable[Pair], *, progress: Progress = iter
+) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
+    """The pairs that can be read whole, with what they look like; and the others with the reason."""
+    good: dict[Pair, VolumeLooks] = {}
+    gone: list[LeftOut] = []
+    for pair in progress(list(pairs)):
+        try:
+            good[pair] = look_at_volume(pair)
+        except (ValueError, OSError) as error:
+            gone.append((pair.image, str(error).removeprefix(f"{pair.image}: ")))
+    return good, gone
+
+
+def of_classes(
+    looks: Mapping[Pair, VolumeLooks], classes: Sequence[str]
+) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
+    """The pairs whose labels are all in the class list, and the others."""
+    top = len(classes)
+    good = {
+        pair: look
+        for pair, look in looks.items()
+        if max(look.levels) <= top or (top == 1 and set(look.levels) <= {0, 255})
+    }
+    known = "0 background, " + ", ".join(f"{number} {name}" for number, name in enumerate(classes, 1))
+    gone = [
+        (
+            pair.masks[0],
+            f"holds the labels {listed(n for n in look.levels if n > top)}, which are no class; known: {known}",
+        )
+        for pair, look in looks.items()
+        if pair not in good
+    ]
+    return good, gone
+
+
+def of_channels(looks: Mapping[Pair, VolumeLooks], channels: int) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
+    """The pairs whose image has so many channels, and the others."""
+    good = {pair: look for pair, look in looks.items() if look.channels == channels}
+    gone = [
+        (pair.image, f"has {look.channels} channels, the data set has {channels}")
+        for pair, look in looks.items()
+        if pair not in good
+    ]
+    return good, gone
+
+
+def unlabelled(folder: Path) -> list[LeftOut]:
+    """What to say of a folder of volumes that have no labels; nothing if it is not there."""
+    count = sum(1 for path in folder.iterdir() if VOLUMES.fits(path) and path.name[0] != ".") if folder.is_dir() else 0
+    return [(folder, f"{count} volumes without labels: for prediction only")] if count else []
+
+
+def guessed_modality(looks: Iterable[VolumeLooks]) -> Modality:
+    """``ct`` if at least half of the volumes reach far below 0, else ``mr``."""
+    return "ct" if float(np.median([look.lowest for look in looks])) < CT_LOWEST else "mr"
+
+
+def intensity_of(modality: Modality, window: tuple[float, float] | None = None) -> Intensity:
+    """A window of Hounsfield units for CT; for MR each image's own mean and deviation between its percentiles."""
+    if modality == "mr":
+        return Intensity("zscore")
+    lower, upper = window or CT_WINDOW
+    return Intensity("window", lower=lower, upper=upper)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants otherwise than by the rules.
+
+    Args:
+        spacing_mm: to resample to, along right, anterior, superior; default: the training cases' median.
+        size: of a patch, in voxels; default: `patch_size`.
+        modality: default: what the source says, else what the values look like.
+        window: of CT, in Hounsfield units.
+    """
+
+    spacing_mm: Triple | None = None
+    size: tuple[int, int, int] | None = None
+    modality: Modality | None = None
+    window: tuple[float, float] | None = None
+
+
+def spec_of(
+    draft: DatasetSpec, looks: Mapping[Pair, VolumeLooks], wish: Wish
+) -> Callable[[Sequence[Pair]], DatasetSpec]:
+    """What makes the spec from the training pairs, for `finish`: the draft with spacing and patch."""
+
+    def spec(training: Sequence[Pair]) -> DatasetSpec:
+        by_image = {pair.image: look for pair, look in looks.items()}
+        seen = [by_image[pair.image] for pair in training] or list(looks.values())
+        spacing = wish.spacing_mm or median_spacing(seen)
+        return replace(draft, spacing_mm=spacing, size=wish.size or patch_size(seen, spacing))
+
+    return spec
+
+
+def with_present(looks: Mapping[Pair, VolumeLooks], classes: Sequence[str]) -> list[Pair]:
+    """The pairs, each with the names of the classes that its label holds."""
+    pairs = []
+    for pair, look in looks.items():
+        if len(pair.masks) == len(classes) > 1:
+            pairs.append(pair)
+            continue
+        numbers = {min(number, len(classes)) for number in look.levels} - {0}
+        pairs.append(replace(pair, present=tuple(classes[number - 1] for number in sorted(numbers))))
+    return pairs
+
+
+def median_spacing(looks: Sequence[VolumeLooks]) -> Triple:
+    """Median voxel side along right, anterior and superior, rounded to a thousandth of a millimetre."""
+    i, j, k = np.median([look.ras_spacing_mm for look in looks], axis=0)
+    return round(float(i), 3), round(float(j), 3), round(float(k), 3)
+
+
+def patch_size(looks: Sequence[VolumeLooks], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
+    """A patch for networks that halve four times: the median volume at the new spacing where it fits, else shrunk in proportion.
+
+    As in nnU-Net (Isensee et al., Nature Methods 18, 2021), the side that is longest for the volume's is shortened, again and again.
+    """
+    shapes = [np.multiply(look.ras_shape, look.ras_spacing_mm) / np.asarray(spacing_mm) for look in looks]
+    median = np.median(shapes, axis=0)
+    size = np.maximum(1, np.ceil(median / PATCH_STEP)).astype(int)
+    while size.prod() * PATCH_STEP**3 > PATCH_VOXELS and size.max() > 1:
+        share = np.where(size > 1, size * PATCH_STEP / median, 0)
+        size[int(share.argmax())] -= 1
+    i, j, k = (size * PATCH_STEP).tolist()
+    return i, j, k
