@@ -102,12 +102,24 @@ def _turn(values: Tensor, linear: Array) -> Tensor:
     return values.flip([axis for axis, sign in ((1, xx), (2, yy)) if sign < 0])
 
 
-def draw(rng: np.random.Generator, augmentation: Augmentation, *, size: Sequence[int], channels: int) -> Drawn:
-    """One sample's change for pictures of `size` (width, height); draws as many numbers whatever is off."""
+def draw(
+    rng: np.random.Generator,
+    augmentation: Augmentation,
+    *,
+    size: Sequence[int],
+    channels: int,
+    coloured: bool | None = None,
+) -> Drawn:
+    """One sample's change for pictures of `size` (width, height); draws as many numbers whatever is off.
+
+    `coloured`: whether the channels are red, green and blue (default: if there are three); else all change alike.
+    """
+    coloured = channels == 3 if coloured is None else coloured
     u = rng.uniform(-1, 1, 14).tolist()
     chance = rng.uniform(0, 1, 5).tolist()
     linear, offset = _geometry(u[:6], chance[:4], augmentation, size)
-    bend, colour, light = _colour(u[6:], augmentation, channels, active=chance[4] < augmentation.colour_probability)
+    active = chance[4] < augmentation.colour_probability
+    bend, colour, light = _colour(u[6:], augmentation, channels, active=active, coloured=coloured)
     return Drawn(linear=linear, offset=offset, bend=bend, colour=colour, light=light)
 
 
@@ -128,14 +140,16 @@ def _geometry(u: Sequence[float], chance: Sequence[float], a: Augmentation, size
     return linear, -linear @ np.array([a.shift * u[4] * size[0], a.shift * u[5] * size[1]])
 
 
-def _colour(u: Sequence[float], a: Augmentation, channels: int, *, active: bool) -> tuple[float, Array, Array]:
+def _colour(
+    u: Sequence[float], a: Augmentation, channels: int, *, active: bool, coloured: bool
+) -> tuple[float, Array, Array]:
     """Bend, (C, C) matrix and (C,) offset; contrast turns about middle grey."""
     if not active:
         return 0.0, np.eye(channels), np.zeros(channels)
     contrast = (1 + a.contrast) ** u[0]
     light = np.full(channels, a.brightness * u[1] + 0.5 * (1 - contrast))
     colour = contrast * np.eye(channels)
-    if channels == 3:
+    if coloured:
         saturation = 1 + a.saturation * u[3]
         mixed = saturation * np.eye(3) + (1 - saturation) * LUMINANCE  # each row: towards the pixel's luminance
         gain = 1 + a.tint * np.array(u[5:8])
@@ -174,7 +188,8 @@ class AugmentPhotod(MapTransform, Randomizable):
         seed = case.pop(SEED_KEY, None)
         rng = np.random.default_rng(self.R.randint(2**31) if seed is None else seed)
         image = case[image_key]
-        drawn = draw(rng, self.augmentation, size=image.shape[1:], channels=len(image))
+        coloured = len(image) == 3 and self.spec.slice_stride is None
+        drawn = draw(rng, self.augmentation, size=image.shape[1:], channels=len(image), coloured=coloured)
         label_key = next((key for key in label_keys if case.get(key) is not None), None)
         label = None if label_key is None else case[label_key]
         window = case[f"{image_key}_meta_dict"]["window"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -16,9 +16,10 @@ from torch.utils.data import Dataset, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
 from medseg_monai.augment import SEED_KEY
-from medseg_monai.cases import as_list
+from medseg_monai.cases import as_list, main_file
 from medseg_monai.diskcache import DiskCache
 from medseg_monai.readers import Array, PathLike
+from medseg_monai.stack_transforms import LoadStackd
 
 Case = dict[Hashable, Any]
 
@@ -61,7 +62,8 @@ class CachedDataset(Dataset[Case]):
         self.seed = seed
         self.cache = DiskCache(cache_dir, max_bytes=max_bytes) if cache_dir else None
         self._settings = _settings_of(load) if cache_dir else ""
-        self._keys: dict[int, str] = {}
+        self._stack = _stack_of(load)
+        self._keys: dict[tuple[str, ...], str] = {}
         self._memory: dict[int, Case] | None = {} if in_memory else None
 
     def __len__(self) -> int:
@@ -104,23 +106,40 @@ class CachedDataset(Dataset[Case]):
 
     def _through_disk(self, index: int, cache: DiskCache) -> Case:
         case = self.data[index]
-        if index not in self._keys:  # asked once: files are taken not to change under a running training
-            try:
-                self._keys[index] = self._key(case, cache)
-            except OSError:
-                return dict(self.load(case))  # which says what is wrong with the file
-        arrays = cache.get(self._keys[index])
+        if self._stack is None:
+            return self._entry(case, self.load, cache)
+        load_part = self._stack.load_part
+        return self._stack.join(case, [self._entry(part, load_part, cache) for part in self._stack.parts(case)])
+
+    def _entry(
+        self, case: Mapping[Hashable, Any], load: Callable[[Mapping[Hashable, Any]], Any], cache: DiskCache
+    ) -> Case:
+        """What `load` gives for a case, or for one part of a stack."""
+        try:
+            key = self._key(case, cache)
+        except OSError:
+            return dict(load(case))  # which says what is wrong with the file
+        arrays = cache.get(key)
         if arrays is not None:
             return _from_arrays(case, arrays)
-        loaded = dict(self.load(case))
-        cache.put(self._keys[index], _to_arrays(loaded))
+        loaded = dict(load(case))
+        cache.put(key, _to_arrays(loaded))
         return loaded
 
     def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
         images, labels = as_list(case.get("image")), as_list(case.get("label"))
-        contents = [cache.hashes.of(file) for file in images + labels]
-        text = json.dumps([self._settings, len(images), contents])
-        return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+        files = (*map(str, images), "|", *map(str, labels))
+        if files not in self._keys:  # asked once: files are taken not to change under a running training
+            contents = [cache.hashes.of(file) for file in images + labels]
+            text = json.dumps([self._settings, len(images), contents])
+            self._keys[files] = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+        return self._keys[files]
+
+
+def _stack_of(load: Compose) -> LoadStackd | None:
+    """What loads neighbouring slices, whose parts are kept one by one: each slice once, whichever stacks it is in."""
+    first = load.transforms[0]
+    return first if isinstance(first, LoadStackd) and len(load.transforms) == 1 else None
 
 
 def _settings_of(load: Compose) -> str:
@@ -151,8 +170,8 @@ def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> C
             loaded.setdefault(outer, {})[inner] = torch.from_numpy(array)
         else:
             loaded[outer] = torch.from_numpy(array)
-    source = as_list(case["image"])[0]
-    loaded["image_meta_dict"] = {"filename_or_obj": str(source), **loaded["image_meta_dict"]}
+    if "image_meta_dict" in loaded:
+        loaded["image_meta_dict"] = {"filename_or_obj": main_file(case["image"]), **loaded["image_meta_dict"]}
     return loaded
 
 
