@@ -13,7 +13,9 @@ inference.py, outputs.py               scans in, in the right precision; what is
 metrics.py, surfaces.py                scores of a case; distances between surfaces
 scoring.py, summary.py, scores.py      the evaluation: case by case, means with intervals, its files
 compare.py, significance.py            several evaluations in one table, with a paired test
-drawing.py, figures.py                 masks drawn into pictures; figures
+drawing.py, figures.py, plots.py       masks drawn into pictures; figures of cases; plots of numbers
+axial.py, overlap.py                   volumes as slices to look at; which class was taken for which
+case_pictures.py, page.py, report.py   one HTML file of an evaluation, with the cases worth a look
 trained.py, bundle.py                  weights that describe themselves; find them, and bundles
 schedules.py, workflow.py              the learning rate over a run; run a config, checked
 cli/, doctor.py                        the `medseg` command

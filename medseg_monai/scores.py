@@ -22,6 +22,7 @@ from medseg_monai.summary import Summary
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"
 WORST_CASES = 5
+LONG_FACTS = ("data", "training", "model_card")  # of a run; in the JSON and the report alone
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def summary_markdown(
     lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
     lines += _scan_lines(scans) if scans else []
     lines += ["", "## Run", ""]
-    lines += markdown_table(["fact", "value"], list(run.items()))
+    lines += markdown_table(["fact", "value"], [fact for fact in run.items() if fact[0] not in LONG_FACTS])
     return "\n".join(lines) + "\n"
 
 

@@ -18,18 +18,23 @@ def evaluate(
     ] = None,
     weights: Weights = None,
     split: Annotated[str, typer.Option(help="training, validation or test.")] = "test",
+    report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with pictures.")] = False,
     device: Device = None,
     assignments: Assignments = None,
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
     from medseg_monai.bundle import find_bundle
+    from medseg_monai.report import REPORT_FILE
     from medseg_monai.workflow import parse_assignments, run_bundle
 
     overrides = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
+    overrides |= {"report": True} if report else {}
     workflow = run_bundle(find_bundle(bundle), "evaluate", {**overrides, **parse_assignments(assignments or [])})
     folder = Path(workflow.parser.get_parsed_content("output_dir"))
     typer.echo((folder / "summary.md").read_text(encoding="utf-8"))
     typer.echo(f"tables: {folder}")
+    if (folder / REPORT_FILE).is_file():
+        typer.echo(f"report: {folder / REPORT_FILE}")
 
 
 def compare(

@@ -1,0 +1,92 @@
+"""HTML pages that are one file: style, script and pictures inside, nothing fetched, all text escaped.
+
+The page's own policy (Content-Security-Policy) allows no request at all and only the style and the script that this
+package wrote, by their hashes: were a text ever not escaped, it would still not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medseg_monai.files import write_whole
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MOST_BYTES = 20 * 10**6
+MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
+
+
+def write_page(path: Path, template: str, **content: Any) -> Path:
+    """Fill a template of ``medseg_monai/templates`` and write the page, whole or not at all.
+
+    Raises:
+        ValueError: the page would exceed 20 MB.
+    """
+    style, script = _packaged("report.css"), _packaged("report.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = _environment().get_template(template).render(style=style, script=script, policy=policy, **content).encode()
+    if len(page) > MOST_BYTES:
+        raise ValueError(
+            f"{path} would have {len(page) / 1e6:.1f} MB; {MOST_BYTES / 1e6:.0f} MB is the most a browser takes well"
+        )
+    write_whole(path, page)
+    return path
+
+
+def data_uri(path: Path) -> str:
+    """A picture's content as an address, so that the page needs no other file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is no PNG or JPEG.
+    """
+    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    if media_type is None:
+        raise ValueError(f"{path}: a PNG or JPEG picture goes into a page")
+    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+@cache
+def _environment() -> Environment:
+    """Jinja2 with every text escaped and a missing value an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("medseg_monai"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["fixed"] = _fixed
+    return environment
+
+
+def _fixed(value: float, digits: int = 3) -> str:
+    """A number with so many decimals.
+
+    >>> _fixed(0.5), _fixed(12.345, 1)
+    ('0.500', '12.3')
+    """
+    return f"{value:.{digits}f}"
+
+
+def _packaged(name: str) -> Any:
+    """The text of a style or script of this package: the only text that is not escaped."""
+    from markupsafe import Markup
+
+    return Markup((files("medseg_monai") / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    """What the policy calls a style or script by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
