@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def _texts(file: Path, fmt: Format) -> dict[str, str]:
         }
     extra: dict[str, Any] = {f"{name}.json": "" for name in FACTS}
     if fmt == "torchscript":
-        torch.jit.load(str(file), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+        _load_script(file, extra)
     else:
         torch.export.load(file, extra_files=extra)
     return {name.removesuffix(".json"): _text(content) for name, content in extra.items()}
@@ -68,8 +69,13 @@ def _text(content: str | bytes) -> str:
 
 
 def _torchscript(file: Path) -> Callable[[Tensor], Tensor]:
-    module = torch.jit.load(str(file), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    return _without_gradients(module)
+    return _without_gradients(_load_script(file, {}).eval())
+
+
+def _load_script(file: Path, extra: dict[str, Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is on its way out of torch; MONAI and others still take it
+        return torch.jit.load(str(file), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
 
 
 def _torch_export(file: Path) -> Callable[[Tensor], Tensor]:

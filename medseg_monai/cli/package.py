@@ -1,0 +1,50 @@
+"""`medseg package` and `medseg check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg_monai.cli.options import BundleName, Weights
+
+
+def package(
+    bundle: BundleName,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .zip to write.")],
+    weights: Weights = None,
+    wheel: Annotated[
+        Path | None, typer.Option(help="Wheel of medseg-monai to put in; default: built from this source.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A network's argument for inference, KEY=VALUE (inference_depth=2)."),
+    ] = None,
+) -> None:
+    """Write a bundle with its weights, model card, licences and this package's wheel as one zip that runs anywhere."""
+    from medseg_monai.bundle import find_bundle, find_weights
+    from medseg_monai.package import package as write_package
+    from medseg_monai.workflow import parse_assignments
+
+    root = find_bundle(bundle)
+    options = parse_assignments(assignments or [])
+    rules = write_package(root, find_weights(root, weights), out, options=options, wheel=wheel)
+    for rule in rules:
+        typer.echo(rule)
+    typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
+
+
+def check(
+    bundle: Annotated[str, typer.Argument(help="A bundle's name or folder, or a packaged zip.")],
+) -> None:
+    """Check a bundle against the rules of MONAI's model zoo, offline. Its config runs: check what you trust."""
+    from medseg_monai.check import check_bundle, opened
+
+    with opened(bundle) as root:
+        rules = check_bundle(root)
+    for rule in rules:
+        typer.echo(rule)
+    if failed := sum(not rule.ok for rule in rules):
+        typer.echo(f"{failed} of {len(rules)} rules failed", err=True)
+        raise typer.Exit(1)
