@@ -20,6 +20,8 @@ from torch.utils.data import IterableDataset
 
 from medseg_monai.files import write_whole
 from medseg_monai.readers import SUFFIXES
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.volume_scans import Found, find_volumes, volumes_in
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +40,20 @@ class Failure:
 
 
 def find_scans(
-    sources: str | Path | Sequence[str | Path], *, leave_out: str | Path | None = None
+    sources: str | Path | Sequence[str | Path],
+    *,
+    leave_out: str | Path | None = None,
+    spec: DatasetSpec | None = None,
+    series: str = "one",
 ) -> list[dict[str, Any]]:
     """The scans named by files and folders (searched recursively), as cases.
 
     Args:
         sources: files or folders. A named file is taken whatever its suffix; in a folder only image files are.
         leave_out: a folder inside the sources not to look into, the output's.
+        spec: what the network was trained on: of 3D, volumes are looked for, else (or if None) pictures.
+        series: which series of a DICOM folder that holds several: ``one`` (none: such a folder is a failure that lists them),
+            ``all``, ``largest``, or a SeriesInstanceUID.
 
     Returns:
         Cases with ``image`` (absolute path) and ``id`` (path below the source, without suffix; with it where two would be equal).
@@ -57,37 +66,52 @@ def find_scans(
     if not any(map(str, sources)):
         raise ValueError("name the images to segment, files or folders (dataset_dir in inference.json)")
     skipped = Path(leave_out).resolve() if leave_out else None
-    found: dict[Path, Path] = {}  # absolute path -> path below its source
+    found: dict[str, Found] = {}
     for source in map(Path, sources):
-        if not source.exists():
-            raise FileNotFoundError(f"no such file or folder: {source}")
-        images = _images_below(source, skipped) if source.is_dir() else [source]
-        if not images:
-            raise ValueError(f"no images in {source} (looked for {', '.join(sorted(SUFFIXES))}, also in its folders)")
-        found.update(
-            (path.absolute(), path.relative_to(source) if source.is_dir() else Path(path.name)) for path in images
+        if spec is not None and spec.spatial_dims == 3:
+            here = find_volumes(source, skipped=skipped, series=series)
+        else:
+            here = _find_pictures(source, skipped)
+        found.update((scan.path, scan) for scan in here)
+    ids = _case_ids(list(found.values()))
+    return [{"image": path, "id": case_id} for path, case_id in zip(found, ids, strict=True)]
+
+
+def _find_pictures(source: Path, skipped: Path | None) -> list[Found]:
+    """A picture file, or those in a folder and its folders."""
+    if not source.exists():
+        raise FileNotFoundError(f"no such file or folder: {source}")
+    images = _images_below(source, skipped) if source.is_dir() else [source]
+    if not images:
+        volumes = volumes_in(source)
+        other = f"; the {volumes} volumes there are for a 3D network" if volumes else ""
+        raise ValueError(
+            f"no images in {source} (looked for {', '.join(sorted(SUFFIXES))}, also in its folders){other}"
         )
-    ids = _case_ids(list(found.items()))
-    return [{"image": str(path), "id": case_id} for path, case_id in zip(found, ids, strict=True)]
+    names = [path.relative_to(source) if source.is_dir() else Path(path.name) for path in images]
+    return [
+        Found(str(path.absolute()), name.with_suffix(""), name.suffix) for path, name in zip(images, names, strict=True)
+    ]
 
 
-def _case_ids(found: Sequence[tuple[Path, Path]]) -> list[str]:
-    """An id for each (path, path below its source): the shortest form in which no two are equal.
+def _case_ids(found: Sequence[Found]) -> list[str]:
+    """An id for each scan: the shortest form in which no two are equal.
 
     ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name.
 
     Raises:
         ValueError: two files would still write the same mask.
     """
-    names = [relative for _, relative in found]
-    if len(set(names)) < len(names):
-        common = os.path.commonpath([path.parent for path, _ in found])
-        names = [path.relative_to(common) for path, _ in found]
-    stems = Counter(name.with_suffix("").as_posix() for name in names)
+    names = [scan.name for scan in found]
+    if len({(scan.name, scan.ending) for scan in found}) < len(found):
+        parents = [Path(scan.path).parent for scan in found]
+        common = os.path.commonpath(parents)
+        names = [parent.relative_to(common) / scan.name.name for parent, scan in zip(parents, found, strict=True)]
+    stems = Counter(name.as_posix() for name in names)
     ids = []
-    for name in names:
-        stem = name.with_suffix("").as_posix()
-        ids.append(stem if stems[stem] == 1 else f"{stem}_{name.suffix[1:]}")
+    for name, scan in zip(names, found, strict=True):
+        stem = name.as_posix()
+        ids.append(stem if stems[stem] == 1 else f"{stem}_{scan.ending[1:].replace('.', '_') or 'dicom'}")
     if twice := [case_id for case_id, count in Counter(ids).items() if count > 1]:
         raise ValueError(f"several images would write the mask {twice[0]}: rename one, or segment them apart")
     return ids
@@ -163,18 +187,24 @@ class Scans(IterableDataset[dict[str, Any]]):
         Raises:
             SystemExit: some scans could not be used; all others are done.
         """
+        path = self.write_failures(folder)
+        if self.failures:
+            raise SystemExit(
+                f"{len(self.failures)} of {len(self.data)} scans could not be used, see {path}; all others are done"
+            )
+
+    def write_failures(self, folder: str | Path) -> Path:
+        """Write ``failures.csv``, or remove an old one where nothing failed; return its path."""
         path = Path(folder) / FAILURES_FILE
         if not self.failures:
             path.unlink(missing_ok=True)
-            return
+            return path
         table = io.StringIO(newline="")
         writer = csv.writer(table)
         writer.writerow(["path", "reason"])
         writer.writerows((failure.path, failure.reason) for failure in self.failures)
         write_whole(path, table.getvalue().encode())
-        raise SystemExit(
-            f"{len(self.failures)} of {len(self.data)} scans could not be used, see {path}; all others are done"
-        )
+        return path
 
 
 def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
@@ -238,3 +268,27 @@ class PrecisionInferer(Inferer):
         with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None):
             logits = network(inputs, *args, **kwargs)
         return [head.float() for head in logits] if isinstance(logits, (list, tuple)) else logits.float()
+
+
+def scans_at_once(spec: DatasetSpec, wanted: int) -> int:
+    """How many whole scans form a batch, or are read ahead at once: volumes differ in shape and fill the memory, so one."""
+    return 1 if spec.spatial_dims == 3 else wanted
+
+
+def scan_inferer(
+    spec: DatasetSpec, *, precision: str, device: str | torch.device, overlap: float = 0.5, at_once: int = 1
+) -> Inferer:
+    """What runs the network on whole scans: photographs at once, volumes in windows of ``spec.size``.
+
+    Args:
+        spec: the data set.
+        precision: as in :func:`precision_of`.
+        device: where the network runs.
+        overlap: of neighbouring windows, as a share of a window.
+        at_once: windows that go through the network together.
+    """
+    if spec.spatial_dims == 3 and spec.size is not None:
+        from medseg_monai.volume_inference import SlidingWindow
+
+        return SlidingWindow(spec.size, precision=precision, device=device, overlap=overlap, at_once=at_once)
+    return PrecisionInferer(precision, device)

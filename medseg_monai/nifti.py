@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from medseg_monai.readers import Array
 
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 """What a header's unit of length is in millimetres."""
+SLOPE_OFFSET = 112
+"""Where in a header the factor stands that stored values are multiplied by."""
 LABEL_TABLE_CODE = 0
 """The code of the extension that holds class names: the one under which TotalSegmentator writes and reads them."""
 
@@ -120,15 +123,30 @@ def read_label_names(file: Path) -> dict[int, str]:
     return label_names(texts[0]) if texts else {}
 
 
+def write_shares(levels: NDArray[np.uint8], geometry: Geometry, file: Path) -> Path:
+    """Write (I, J, K) levels of 0 to 255 that readers scale to 0..1, compressed, whole or not at all."""
+    content = bytearray(_on_grid(levels, geometry).to_bytes())
+    struct.pack_into(
+        "=f", content, SLOPE_OFFSET, 1 / 255
+    )  # nibabel would want the shares as floats to scale them itself
+    write_whole(file, gzip.compress(bytes(content), 6, mtime=0))
+    return file
+
+
 def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, classes: Sequence[str]) -> Path:
     """Write (I, J, K) uint8 labels, whole or not at all; sform and qform both hold the affine."""
-    image = nibabel.Nifti1Image(array, geometry.affine)
-    image.set_qform(geometry.affine, code="scanner", strip_shears=True)
-    image.set_sform(geometry.affine, code="scanner")
-    image.header.set_xyzt_units("mm")
+    image = _on_grid(array, geometry)
     image.header.set_intent("label", name="labels")
     if classes:
         image.header.extensions.append(nibabel.nifti1.Nifti1Extension(LABEL_TABLE_CODE, label_table(classes)))
     content = image.to_bytes()
     write_whole(file, gzip.compress(content, 6, mtime=0) if file.suffix.lower() == ".gz" else content)
     return file
+
+
+def _on_grid(array: NDArray[np.uint8], geometry: Geometry) -> nibabel.Nifti1Image:
+    image = nibabel.Nifti1Image(array, geometry.affine)
+    image.set_qform(geometry.affine, code="scanner", strip_shears=True)
+    image.set_sform(geometry.affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    return image

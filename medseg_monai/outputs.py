@@ -13,23 +13,32 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 from PIL import Image
 
+from medseg_monai.cases import main_file
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.drawing import overlay
 from medseg_monai.files import write_whole
 from medseg_monai.masks import class_file, mask_files, write_mask, write_png
 from medseg_monai.metrics import class_masks
 from medseg_monai.readers import read_image
+from medseg_monai.volume_outputs import VolumeWriter, volume_files
 
 MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
 
 
 def output_files(
-    case_id: str, spec: DatasetSpec, folder: str | Path, *, probabilities: bool = False, overlays: bool = False
+    case_id: str,
+    spec: DatasetSpec,
+    folder: str | Path,
+    *,
+    image: str = "",
+    probabilities: bool = False,
+    overlays: bool = False,
 ) -> list[Path]:
     """The files that a case's prediction consists of.
 
     ``<id>_mask.png``, or ``<id>_mask_<class>.png`` for each of several overlapping classes; ``<id>_probability.png`` likewise, one per
-    channel of the network where there are several; ``<id>_overlay.jpg``.
+    channel of the network where there are several; ``<id>_overlay.jpg``. Of volumes, `volume_outputs.volume_files`; their format
+    depends on that of the `image`.
 
     Raises:
         ValueError: the id leads out of ``folder``.
@@ -37,6 +46,8 @@ def output_files(
     stem = Path(folder) / case_id
     if not stem.resolve().is_relative_to(Path(folder).resolve()):
         raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
+    if spec.spatial_dims == 3:
+        return volume_files(stem, spec, image, probabilities=probabilities, overlays=overlays)
     files = mask_files(stem.with_name(f"{stem.name}{MASK}.png"), spec)
     files += probability_files(stem, spec) if probabilities else []
     return files + ([overlay_file(stem)] if overlays else [])
@@ -60,7 +71,11 @@ def unfinished(
     return [
         case
         for case in cases
-        if overwrite or not all(file.is_file() for file in output_files(case["id"], spec, folder, **wanted))
+        if overwrite
+        or not all(
+            file.is_file()
+            for file in output_files(case["id"], spec, folder, image=main_file(case.get("image", "")), **wanted)
+        )
     ]
 
 
@@ -89,6 +104,9 @@ class WritePredictions:
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         """Write one case's files and return them. The mask comes last: where it is, everything is."""
+        if self.spec.spatial_dims == 3:
+            options = {"probabilities": self.probabilities, "overlays": self.overlays}
+            return VolumeWriter(self.folder, spec=self.spec, **options).write(case, answer)
         stem = self.folder / case["id"]
         mask = answer["pred"].cpu().numpy()
         files: list[Path] = []

@@ -12,7 +12,12 @@ from medseg_monai.cli.options import Assignments, BundleName, Device, Out, Weigh
 
 def predict(
     bundle: BundleName,
-    scans: Annotated[list[Path], typer.Argument(help="Images, or folders of images (searched recursively).")],
+    scans: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images or volumes (NIfTI, NRRD, MHA, DICOM folder), or folders of them (searched recursively)."
+        ),
+    ],
     out: Out,
     weights: Weights = None,
     threshold: Annotated[
@@ -31,6 +36,9 @@ def predict(
         bool, typer.Option("--probabilities", help="Also write probabilities (8-bit PNG).")
     ] = False,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw the outline on the image.")] = False,
+    series: Annotated[
+        str | None, typer.Option(help="Of a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already in OUT.")] = False,
     device: Device = None,
     assignments: Assignments = None,
@@ -51,6 +59,7 @@ def predict(
         **cleaning,
         probabilities=probabilities,
         overlays=overlays,
+        series=series,
         overwrite=overwrite,
         device=device,
     )
