@@ -1,25 +1,26 @@
-"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, in a seeded order, as plain tensors."""
+"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, as plain tensors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from monai.transforms.compose import Compose
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
-from torch.utils.data.distributed import DistributedSampler
 
 from medseg_monai.augment import SEED_KEY
 from medseg_monai.cases import as_list, main_file
 from medseg_monai.diskcache import DiskCache
 from medseg_monai.readers import Array, PathLike
+from medseg_monai.sampling import SeededSampler, case_id, sample_seed
 from medseg_monai.stack_transforms import LoadStackd
+
+__all__ = ["CachedDataset", "SeededSampler", "collate", "sample_seed"]
 
 Case = dict[Hashable, Any]
 
@@ -173,60 +174,6 @@ def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> C
     if "image_meta_dict" in loaded:
         loaded["image_meta_dict"] = {"filename_or_obj": main_file(case["image"]), **loaded["image_meta_dict"]}
     return loaded
-
-
-def case_id(case: Mapping[Hashable, Any]) -> str:
-    """A case's ``id``, or else its image's path."""
-    return str(case["id"]) if "id" in case else "|".join(str(path) for path in as_list(case["image"]))
-
-
-def sample_seed(seed: int, epoch: int, case: str) -> int:
-    """63 bits that depend on nothing else: not on order, worker, process, Python's own hash or the other cases."""
-    digest = hashlib.blake2b(f"{seed}\n{epoch}\n{case}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-class SeededSampler(DistributedSampler[Case]):
-    """Yields ``epoch * len(dataset) + index``, in an order that depends on (seed, epoch) alone.
-
-    The epoch is the one given to ``set_epoch`` (MONAI's engines do so, also when a run is continued), and
-    counts on by itself where nobody does.
-
-    Args:
-        dataset: the data set, or anything with its length.
-        seed: of the order.
-        shuffle: False for the order of the data set.
-        rank, world_size: this process and how many there are; every process takes every n-th case. Without
-            `drop_last`, a few cases occur twice so that all processes have the same number.
-        drop_last: leave cases out instead.
-    """
-
-    def __init__(
-        self,
-        dataset: Sized,
-        *,
-        seed: int = 0,
-        shuffle: bool = True,
-        rank: int = 0,
-        world_size: int = 1,
-        drop_last: bool = False,
-    ) -> None:
-        super().__init__(
-            cast(Dataset[Case], dataset), world_size, rank, shuffle=shuffle, seed=seed, drop_last=drop_last
-        )
-        self.length = len(dataset)
-        if not self.length:
-            raise ValueError("the data set has no cases to sample from")
-
-    def __iter__(self) -> Iterator[int]:  # type: ignore[override]
-        """Numbers for `CachedDataset`."""
-        epoch = self.epoch
-        self.epoch += 1
-        order: Array = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
-        order = np.resize(order, self.total_size)  # cut, or begun again
-        return iter((epoch * self.length + order[self.rank :: self.num_replicas]).tolist())
 
 
 def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
