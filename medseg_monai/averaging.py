@@ -1,0 +1,192 @@
+"""Several answers as one: the mean of their probabilities, over mirror images (test-time augmentation) or over networks (an ensemble).
+
+The mean is handed on as logits whose sigmoid or softmax it is, so that all that follows a network works on it unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+from medseg_monai.bundle import find_bundle, find_weights
+from medseg_monai.spec import DatasetSpec, Task, did_you_mean
+from medseg_monai.trained import Trained, load_weights
+
+Views = Literal["none", "flips", "dihedral"]
+SMALLEST = 1e-6
+"""Probabilities are kept this far from 0 and 1, where their logits would be infinite."""
+
+
+def to_probabilities(logits: Tensor, task: Task) -> Tensor:
+    """(B, C, *S) logits to probabilities."""
+    return logits.float().softmax(dim=1) if task == "multiclass" else logits.float().sigmoid()
+
+
+def to_logits(probabilities: Tensor, task: Task) -> Tensor:
+    """(B, C, *S) logits that `to_probabilities` turns into these."""
+    if task == "multiclass":
+        return probabilities.clamp(min=SMALLEST).log()
+    inside = probabilities.clamp(SMALLEST, 1 - SMALLEST)
+    return inside.log() - (1 - inside).log()
+
+
+def mean_logits(answers: Iterable[Tensor], task: Task) -> Tensor:
+    """Logits of the mean probabilities of several answers; one answer stays as it is."""
+    total: Tensor | None = None
+    first: Tensor | None = None
+    count = 0
+    for logits in answers:
+        first = logits if first is None else first
+        probabilities = to_probabilities(logits, task)
+        total = probabilities if total is None else total + probabilities
+        count += 1
+    if total is None or first is None:
+        raise ValueError("nothing to average")
+    return first if count == 1 else to_logits(total / count, task)
+
+
+@dataclass(frozen=True)
+class View:
+    """A mirrored or turned image that the network may see in the image's place.
+
+    Attributes:
+        flipped: spatial axes that are mirrored.
+        swapped: whether the first two spatial axes are exchanged afterwards.
+    """
+
+    flipped: tuple[int, ...] = ()
+    swapped: bool = False
+
+    def of(self, images: Tensor) -> Tensor:
+        """(B, C, *S) images, seen so."""
+        seen = images.flip([axis + 2 for axis in self.flipped]) if self.flipped else images
+        return seen.transpose(2, 3) if self.swapped else seen
+
+    def back(self, maps: Tensor) -> Tensor:
+        """Maps of the view on the image's own grid: the exact inverse of `of`."""
+        turned = maps.transpose(2, 3) if self.swapped else maps
+        return turned.flip([axis + 2 for axis in self.flipped]) if self.flipped else turned
+
+
+def views(kind: Views, spatial_dims: int) -> list[View]:
+    """The views of a kind, the image itself first.
+
+    ``flips``: mirrored along every choice of axes, 4 views in 2D and 8 in 3D. ``dihedral``: these, and each of them with the first two
+    axes exchanged, which adds the quarter turns.
+
+    Raises:
+        ValueError: no such kind.
+
+    >>> [len(views(kind, 2)) for kind in ("none", "flips", "dihedral")]
+    [1, 4, 8]
+    """
+    if kind not in get_args(Views):
+        raise ValueError(f"tta: got {kind!r}{did_you_mean(kind, get_args(Views))}")
+    if kind == "none":
+        return [View()]
+    axes = range(spatial_dims)
+    flips = [View(chosen) for count in range(spatial_dims + 1) for chosen in combinations(axes, count)]
+    return flips if kind == "flips" else flips + [View(view.flipped, swapped=True) for view in flips]
+
+
+class AveragedViews(Inferer):
+    """Test-time augmentation: the mean of the probabilities of several views, each brought back first.
+
+    Args:
+        inferer: runs the network on each view.
+        kind: see `views`.
+        task: of the data set.
+        spatial_dims: 2 or 3.
+    """
+
+    def __init__(self, inferer: Inferer, kind: Views, *, task: Task, spatial_dims: int = 2) -> None:
+        self.inferer = inferer
+        self.views = views(kind, spatial_dims)
+        self.task = task
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Logits of the mean probabilities, (B, C, *S)."""
+        answers = (view.back(self.inferer(view.of(inputs), network, *args, **kwargs)) for view in self.views)
+        return mean_logits(answers, self.task)
+
+
+class Ensemble(nn.Module):
+    """Several networks as one, whose logits are those of their mean probabilities. Shape: that of its members.
+
+    Args:
+        members: networks for the same images and classes.
+        task: of the data set.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], *, task: Task) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.task = task
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits at the size of `x`."""
+        return mean_logits([member(x) for member in self.members], self.task)
+
+
+MUST_AGREE = ("task", "classes", "channels", "spatial_dims", "size", "spacing_mm", "aspect", "intensity")
+"""What the members of an ensemble must have in common: they see one and the same input, and answer for the same classes."""
+
+
+def with_members(
+    network: nn.Module, trained: Trained, others: Sequence[str | Path], *, bundle_root: str | Path
+) -> nn.Module:
+    """An `Ensemble` of a network and others; the network itself where there are none.
+
+    Args:
+        network: the first member, with its weights.
+        trained: what its weights are for.
+        others: of each further member the weights (a file, a folder, a data set's name) or a bundle's name.
+        bundle_root: the bundle whose weights are meant by a data set's name.
+
+    Raises:
+        FileNotFoundError: no such weights.
+        ValueError: weights for another input or other classes.
+    """
+    members = [network]
+    for other in [others] if isinstance(others, (str, Path)) else others:
+        file = _weights_file(other, bundle_root)
+        theirs = Trained.read(file.parent)
+        check_alike(trained.dataset, theirs.dataset, file)
+        members.append(load_weights(theirs.build_network(), file))
+    return Ensemble(members, task=trained.dataset.task) if len(members) > 1 else network
+
+
+def check_alike(first: DatasetSpec, other: DatasetSpec, name: object) -> None:
+    """Refuse a member that wants another input or answers for other classes.
+
+    Raises:
+        ValueError: names the first difference.
+    """
+    for key in MUST_AGREE:
+        ours, theirs = getattr(first, key), getattr(other, key)
+        if ours != theirs:
+            raise ValueError(
+                f"no ensemble: {name} was trained with {key} {theirs}, the first weights with {ours}; "
+                "its members must take the same input and know the same classes"
+            )
+
+
+def _weights_file(name: str | Path, bundle_root: str | Path) -> Path:
+    """Of weights, or of a bundle with only one training."""
+    try:
+        return find_weights(bundle_root, name)
+    except FileNotFoundError as no_weights:
+        try:
+            bundle = find_bundle(name)
+        except FileNotFoundError:
+            raise no_weights from None
+        return find_weights(bundle)
