@@ -11,7 +11,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 

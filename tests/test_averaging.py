@@ -1,6 +1,5 @@
 """Test-time augmentation and ensembles: views undone exactly, means of probabilities by hand, members that do not fit."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,4 +121,3 @@ def test_a_member_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_data_sets_name_may_differ() -> None:
     check_alike(SPEC, replace(SPEC, name="other", licence="CC0"), "x")
-    assert json.dumps(SPEC.to_dict())
