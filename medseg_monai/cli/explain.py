@@ -1,0 +1,108 @@
+"""`medseg explain`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg_monai.cli.options import Assignments, BundleName, Device, Weights, given, text
+
+NOTES_SHOWN = 20
+
+
+def explain(
+    bundle: BundleName,
+    scans: Annotated[list[Path] | None, typer.Argument(help="Images, or folders of images.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for maps, panels and explanations.csv; created.")
+    ] = Path("explanations"),
+    weights: Weights = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", "-c", help="A class to explain; default: all. May be repeated.")
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layer", help="A layer for Grad-CAM; default: bottleneck. May be repeated; see --layers."),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="cam, gradcam, gradcampp or occlusion; default: cam and gradcam."),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the class's mean logit is taken: predicted (default), truth, image, pixel:X,Y, box:X,Y,W,H, mask:FILE."
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="A data set with these images, a folder of masks, or the one image's mask.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Deletion, insertion and randomisation: are the maps worth anything?")
+    ] = False,
+    list_layers: Annotated[bool, typer.Option("--layers", help="List the layers that maps can be made of.")] = False,
+    device: Device = None,
+    assignments: Assignments = None,
+) -> None:
+    """Show where a network looks for a class: CAM and Grad-CAM maps and a panel for each image."""
+    from medseg_monai.bundle import find_bundle
+    from medseg_monai.workflow import parse_assignments, run_bundle
+
+    folder = find_bundle(bundle)
+    if list_layers:
+        _list_layers(folder, weights)
+        return
+    overrides = given(
+        dataset_dir=[str(scan) for scan in scans or []],
+        output_dir=str(out),
+        weights=weights,
+        classes=classes or None,
+        layers=layers or None,
+        methods=methods or None,
+        region=region,
+        truth=text(truth),
+        check=check or None,
+        device=device,
+    )
+    try:
+        run_bundle(folder, "explain", {**overrides, **parse_assignments(assignments or [])})
+    except SystemExit:  # some images could not be used: say what was done with the others
+        _report(out, check)
+        raise
+    _report(out, check)
+
+
+def _list_layers(bundle: Path, weights: str | None) -> None:
+    from medseg_monai.bundle import find_trained
+    from medseg_monai.explain import DEFAULT_LAYERS
+    from medseg_monai.explain_layers import list_layers
+
+    trained = find_trained(bundle, weights)
+    layers = list_layers(trained.build_network(), trained.dataset)
+    defaults = {DEFAULT_LAYERS["gradcam"]: "Grad-CAM's default", DEFAULT_LAYERS["cam"]: "CAM's"}
+    width = max(len(layer.name) for layer in layers)
+    typer.echo(f"{'layer':<{width}}  channels  stride")
+    for layer in layers:
+        stride = str(layer.stride[0]) if len(set(layer.stride)) == 1 else "x".join(map(str, layer.stride))
+        typer.echo(f"{layer.name:<{width}}  {layer.channels:>8}  {stride:>6}  {defaults.get(layer.name, '')}".rstrip())
+
+
+def _report(folder: Path, checked: bool) -> None:
+    """Say how many maps there are and what the table notes; and the checks' tables."""
+    from medseg_monai.explain_cases import TABLE_FILE
+    from medseg_monai.explain_checks import SUMMARY_FILE
+
+    with (folder / TABLE_FILE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    cases = {row["case"] for row in rows}
+    noted = [row for row in rows if row["note"]]
+    typer.echo(f"{sum(bool(row['map']) for row in rows)} maps of {len(cases)} images: {folder / TABLE_FILE}")
+    for row in noted[:NOTES_SHOWN]:
+        typer.echo(f"note: {row['case']}: {row['class']}: {row['method']}: {row['note']}")
+    if len(noted) > NOTES_SHOWN:
+        typer.echo(f"note: {len(noted) - NOTES_SHOWN} more in {TABLE_FILE}")
+    if checked:
+        typer.echo("\n" + (folder / SUMMARY_FILE).read_text(encoding="utf-8"))
