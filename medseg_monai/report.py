@@ -22,7 +22,7 @@ from medseg_monai.inference import FAILURES_FILE
 from medseg_monai.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.overlap import NOTHING, read_overlap
 from medseg_monai.page import data_uri, write_page
-from medseg_monai.scores import Evaluation, metric_label, read_evaluation
+from medseg_monai.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
 from medseg_monai.summary import ClassSummary, Estimate
 
 REPORT_FILE = "report.html"
@@ -58,6 +58,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
         written=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         **_score_content(evaluation),
         overlap=_overlap_content(evaluation.folder),
+        scans=_scan_content(evaluation.scans),
         charts=_charts(evaluation),
         groups=groups,
         key=_colour_key([str(name) for name in evaluation.summary.per_class]),
@@ -126,6 +127,19 @@ def _overlap_content(folder: Path) -> dict[str, Any] | None:
     return {"columns": [*overlap.classes, f"{NOTHING} (missed)"], "rows": rows}
 
 
+def _scan_content(scans: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The table of whole scans; None where cases are no slices."""
+    if not scans:
+        return None
+    several = {"all": scans["overall"]} if len(scans["per_class"]) > 1 else {}
+    parts = {**several, **scans["per_class"]}
+    rows = [
+        (label, [f"{part[key]:.4f}" if isinstance(part[key], float) else part[key] for part in parts.values()])
+        for key, label in SCAN_LABELS.items()
+    ]
+    return {"count": scans["n_scans"], "columns": list(parts), "rows": rows}
+
+
 def _charts(evaluation: Evaluation) -> list[Histogram]:
     """Dice and HD95 of each class; the distances of structures that are in both masks alone."""
     unit, charts = evaluation.summary.distance_unit, []
@@ -133,8 +147,7 @@ def _charts(evaluation: Evaluation) -> list[Histogram]:
         scores = [score for score in evaluation.scores if score.class_name == name]
         charts.append(histogram([s.dice for s in scores], title=f"{name}: Dice", label="Dice", most=1.0))
         if found := [s.hd95 for s in scores if s.outcome == "ok"]:
-            title = f"{name}: HD95 where truth and prediction have it"
-            charts.append(histogram(found, title=title, label=metric_label("hd95", unit)))
+            charts.append(histogram(found, title=f"{name}: HD95", label=metric_label("hd95", unit)))
     return charts
 
 

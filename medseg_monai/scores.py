@@ -22,6 +22,14 @@ from medseg_monai.summary import Summary
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"
 WORST_CASES = 5
+SCAN_LABELS = {
+    "score": "UW-Madison competition score",
+    "dice": "mean Dice of slices that have the class",
+    "hausdorff": "3D Hausdorff distance, 0 to 1",
+    "dice_3d": "Dice of whole scans",
+    "slices": "slices that count",
+    "scans": "scans that count",
+}
 LONG_FACTS = ("data", "training", "model_card")  # of a run; in the JSON and the report alone
 
 
@@ -126,17 +134,9 @@ def summary_markdown(
 def _scan_lines(scans: Mapping[str, Any]) -> list[str]:
     """The section on whole scans."""
     parts = {"**all**": scans["overall"], **scans["per_class"]} if len(scans["per_class"]) > 1 else scans["per_class"]
-    names = {
-        "score": "UW-Madison competition score",
-        "dice": "mean Dice of slices that have the class",
-        "hausdorff": "3D Hausdorff distance, 0 to 1",
-        "dice_3d": "Dice of whole scans",
-        "slices": "slices that count",
-        "scans": "scans that count",
-    }
     rows = [
         [label, *(f"{part[key]:.4f}" if isinstance(part[key], float) else part[key] for part in parts.values())]
-        for key, label in names.items()
+        for key, label in SCAN_LABELS.items()
     ]
     return ["", f"## {scans['n_scans']} scans", "", *markdown_table(["", *parts], rows)]
 
