@@ -3,7 +3,7 @@
     python scripts/sync_bundles.py          write every bundle's shared parts anew from the reference bundle
     python scripts/sync_bundles.py --check  say what differs, exit 1 if anything does
 
-A bundle owns its architecture, loss, learning rate, batch size and name in train.json, its metadata and its model card. All else
+A bundle owns its architecture, loss, learning rate, batch size, augmentation, demo data and name, its metadata and its model card. All else
 is the reference bundle's.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 REFERENCE = "unetpp"
 # keys of a config that belong to the bundle
-OWNED = {"bundle", "architecture", "loss", "lr", "batch_size", "weight_decay"}
-CONFIGS = ("train", "evaluate", "inference", "multi_gpu_train")
+OWNED = {"bundle", "architecture", "loss", "lr", "batch_size", "weight_decay", "augmentation", "demo"}
+CONFIGS = ("train", "evaluate", "tune", "inference", "explain", "multi_gpu_train")
 # metadata keys that are equal in every bundle
 SHARED_METADATA = (
     "schema",

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from medseg_monai.cli.evaluate import compare, evaluate
+from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
 from medseg_monai.cli.installed import doctor, list_bundles
 from medseg_monai.cli.predict import predict
@@ -32,6 +33,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(predict)
+app.command()(explain)
 app.command()(export)
 app.command("list")(list_bundles)
 app.command()(doctor)
