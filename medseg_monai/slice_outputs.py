@@ -1,0 +1,137 @@
+"""What prediction writes for slices of a scan besides their masks: the whole scan as a volume, and the submission table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medseg_monai.cases import main_file
+from medseg_monai.masks import read_mask
+from medseg_monai.metrics import class_masks
+from medseg_monai.outputs import output_files
+from medseg_monai.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.submission import submission_rows, write_submission
+from medseg_monai.volume_outputs import VolumeWriter
+
+logger = logging.getLogger(__name__)
+
+SUBMISSION_FILE = "submission.csv"
+Masks = dict[int, NDArray[np.uint8]]
+"""(1 or K, W, H) by slice number."""
+
+
+@dataclass(frozen=True)
+class PredictedScan:
+    """The slices of one scan that were to be segmented.
+
+    Args:
+        scan: those slices.
+        id: of the scan, as a path below the output folder.
+        masks: the files of each slice's mask, by its number.
+        whole: whether these are all slices in the scan's folder.
+    """
+
+    scan: Scan
+    id: str
+    masks: Mapping[int, Sequence[Path]]
+    whole: bool
+
+
+def write_scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: str | Path) -> list[Path]:
+    """For each scan whose slices are all among the cases its volume, and ``submission.csv`` with the masks of all slices.
+
+    The masks are read from the files that prediction wrote, now or in an earlier run. A slice without a mask, because it could not
+    be read, is left out of the submission, empty in the volume, and named in the log. Cases that are no slices (by their
+    file's name) have no part in this.
+
+    ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, where a 4D file counts as a film.
+    Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.slices.scan_affine`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: a mask is damaged; two slices of a scan have one number.
+    """
+    if spec.spatial_dims != 2:
+        return []
+    files: list[Path] = []
+    rows: list[tuple[str, str, str]] = []
+    for predicted in _scans(cases, spec, Path(folder)):
+        masks = _read_masks(predicted, spec)
+        if predicted.whole and masks:
+            files += _write_volume(predicted, masks, spec, Path(folder))
+        for slice in predicted.scan.slices:
+            if slice.number in masks:
+                rows += submission_rows(slice.id, class_masks(masks[slice.number], len(spec.classes)), spec.classes)
+    if rows:
+        files.append(write_submission(Path(folder) / SUBMISSION_FILE, rows))
+    return files
+
+
+def _scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: Path) -> list[PredictedScan]:
+    by_folder: dict[Path, dict[SliceFile, str]] = {}
+    for case in cases:
+        slice = slice_file(main_file(case["image"]))
+        if slice:
+            by_folder.setdefault(slice.path.parent, {})[slice] = str(case["id"])
+    found = []
+    for place, ids in by_folder.items():
+        scan = scan_of(ids)
+        parent = PurePath(ids[scan.slices[0]]).parent
+        parent = parent.parent if parent.name == "scans" else parent
+        found.append(
+            PredictedScan(
+                scan,
+                (parent / scan.name).as_posix(),
+                {slice.number: output_files(case_id, spec, folder) for slice, case_id in ids.items()},
+                whole={slice.number for slice in scan_in(place).slices} == {slice.number for slice in ids},
+            )
+        )
+    return found
+
+
+def _read_masks(predicted: PredictedScan, spec: DatasetSpec) -> Masks:
+    masks: Masks = {}
+    for number, files in predicted.masks.items():
+        if all(file.is_file() for file in files):
+            masks[number] = read_mask(files, spec)
+    if lacking := sorted(predicted.masks.keys() - masks.keys()):
+        logger.warning(
+            "scan %s: slices %s have no mask: left out of %s, empty in the volume",
+            predicted.id,
+            number_ranges(lacking),
+            SUBMISSION_FILE,
+        )
+    return masks
+
+
+def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, folder: Path) -> list[Path]:
+    """The masks stacked; where a number is missing, an empty slice keeps the place of the others."""
+    slices = predicted.scan.slices
+    if len({(slice.size, slice.spacing_mm) for slice in slices}) > 1:
+        logger.warning("scan %s: slices differ in size or spacing: no volume is written", predicted.id)
+        return []
+    first, last = slices[0].number, slices[-1].number
+    volume = np.zeros((*next(iter(masks.values())).shape, last - first + 1), np.uint8)
+    for number, mask in masks.items():
+        volume[..., number - first] = mask
+    if predicted.scan.missing:
+        logger.warning(
+            "scan %s: slices %s do not exist: empty in the volume", predicted.id, number_ranges(predicted.scan.missing)
+        )
+    meta = {
+        "spatial_shape": volume.shape[1:],
+        "affine": scan_affine(slices[0].spacing_mm),
+        "filename_or_obj": str(slices[0].path),
+    }
+    writer = VolumeWriter(folder, spec=spec)
+    return writer.write({"id": predicted.id, "image_meta_dict": meta}, {"pred": torch.from_numpy(volume)})
