@@ -14,9 +14,11 @@ from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
 from medseg_monai.cli.installed import doctor, list_bundles
+from medseg_monai.cli.package import check, package
 from medseg_monai.cli.predict import predict
 from medseg_monai.cli.prepare import prepare_app
 from medseg_monai.cli.train import train
+from medseg_monai.cli.tune import tune
 
 INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
@@ -30,11 +32,14 @@ app = typer.Typer(
 # in the order that the work is done in
 app.add_typer(prepare_app, name="prepare")
 app.command()(train)
+app.command()(tune)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(predict)
 app.command()(explain)
 app.command()(export)
+app.command()(package)
+app.command()(check)
 app.command("list")(list_bundles)
 app.command()(doctor)
 
