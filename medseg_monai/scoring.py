@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import medseg_monai
 from medseg_monai.case_pictures import write_case_pictures
-from medseg_monai.cases import as_list
+from medseg_monai.cases import main_file
 from medseg_monai.cleaning import PLAIN, Cleaning, drop_isolated_slices
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
 from medseg_monai.figures import CaseView, gallery, save_figure
@@ -212,9 +212,12 @@ class ScoreCases:
             shape = (self.spec.label_channels, *read_geometry(case["image"]).shape)
             label = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(shape)
             return volume_view(case, label, self.spec, title)
-        truth = read_mask(case["label"], self.spec, image=as_list(case["image"])[0])
+        truth = read_mask(case["label"], self.spec, image=main_file(case["image"]))
         masks = np.frombuffer(zlib.decompress(self._masks[case_id]), np.bool_).reshape(count, *truth.shape[1:])
-        image = read_image(case["image"], self.spec.in_channels)
+        if self.spec.slice_stride:  # the slice itself: three neighbours are no colours
+            image = read_image(main_file(case["image"]), 1)
+        else:
+            image = read_image(case["image"], self.spec.in_channels)
         return CaseView(image, masks, class_masks(truth, count), title)
 
 
