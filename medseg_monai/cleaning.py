@@ -7,7 +7,7 @@ piece. A hole is background that no path by faces leads out of, the counterpart 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -163,15 +163,26 @@ def clean_labels(
         classes: number of foreground classes.
         voxel_volume: of one voxel, in the unit of ``min_size``.
     """
-    if task != "multiclass":
-        return clean(labels.astype(np.float32), replace(cleaning, threshold=()), task, voxel_volume=voxel_volume)
     cleaned: Labels = labels.astype(np.uint8)
-    holders = [(number, cleaning.for_class(number - 1, classes)) for number in range(1, classes + 1)]
-    for number, setting in holders:
-        mask: Mask = np.equal(labels[0], number)
-        cleaned[0][mask & ~_without_small(mask, setting, voxel_volume)] = 0
-    for number, setting in holders:
-        cleaned[0][_filled(np.equal(cleaned[0], number), setting) & (cleaned[0] == 0)] = number
+    if cleaning.keeps_components:
+        return cleaned
+    settings = [cleaning.for_class(number, classes) for number in range(classes)]
+    if task != "multiclass":
+        for plane, setting in zip(cleaned, settings, strict=True):
+            for box in filter(None, find_objects(plane)):  # a class fills a small part of a large volume
+                plane[box] = _filled(_without_small(plane[box] > 0, setting, voxel_volume), setting)
+        return cleaned
+    boxes = find_objects(cleaned[0], max_label=classes)
+    holders = [
+        (number, box, setting) for number, (box, setting) in enumerate(zip(boxes, settings, strict=True), 1) if box
+    ]
+    for number, box, setting in holders:
+        part = cleaned[0][box]
+        mask: Mask = np.equal(part, number)
+        part[mask & ~_without_small(mask, setting, voxel_volume)] = 0
+    for number, box, setting in holders:
+        part = cleaned[0][box]
+        part[_filled(np.equal(part, number), setting) & (part == 0)] = number
     return cleaned
 
 

@@ -69,6 +69,19 @@ def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tens
     return (probs > threshold).to(torch.uint8)
 
 
+def thresholded(probs: Tensor, spec: DatasetSpec, cleaning: Cleaning) -> Tensor:
+    """What `clean` gives before anything is removed or filled, where the probabilities are: on their device."""
+    if not cleaning.threshold:
+        return as_mask(probs, spec)
+    count = len(spec.classes)
+    limits = probs.new_tensor([cleaning.for_class(number, count).threshold[0] for number in range(count)])
+    limits = limits.view(-1, *[1] * (probs.ndim - 1))
+    if spec.task != "multiclass":
+        return (probs > limits).to(torch.uint8)
+    taken = torch.cat([probs[:1], torch.where(probs[1:] > limits, probs[1:], -1)])
+    return taken.argmax(dim=0, keepdim=True).to(torch.uint8)
+
+
 class _PerMap(MapTransform):
     """A dictionary transform that does the same to the (C, W, H) tensor under each key."""
 
@@ -176,8 +189,8 @@ def postprocess(
     if spec.spatial_dims == 3:
         from medseg_monai.volume_restore import RestoreVolumed
 
-        chosen = 0.5 if threshold is None else threshold
-        return Compose([RestoreVolumed(key, spec=spec, threshold=chosen, keep_probabilities=keep_probabilities)])
+        chosen = choose_cleaning(cleaning, threshold=threshold)
+        return Compose([RestoreVolumed(key, spec=spec, cleaning=chosen, keep_probabilities=keep_probabilities)])
     kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
     return Compose(
         [ToProbabilitiesd(key, spec=spec), Restored(key, spec=spec), *kept, _to_mask(key, spec, threshold, cleaning)]

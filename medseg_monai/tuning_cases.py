@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.cleaning import Cleaning, clean, drop_isolated_slices
+from medseg_monai.cleaning import Cleaning, clean, clean_labels, drop_isolated_slices
 from medseg_monai.metrics import class_masks
 from medseg_monai.scan_scores import DICE_WEIGHT, HAUSDORFF_WEIGHT, score_scan, slice_of
 from medseg_monai.spec import DatasetSpec, did_you_mean
@@ -110,8 +110,11 @@ class TuningCases:
         values = case.values()
         if values.dtype == np.uint8:
             values = values.astype(np.float32) / LEVELS
-        mask = clean(values, cleaning, self.spec.task, voxel_volume=case.voxel_volume)
-        return class_masks(mask, len(self.spec.classes))
+        task, count = self.spec.task, len(self.spec.classes)
+        if self.spec.spatial_dims == 2:
+            return class_masks(clean(values, cleaning, task), count)
+        labels = clean(values, Cleaning(cleaning.threshold), task)  # as `restore_mask` does, which has no room for more
+        return class_masks(clean_labels(labels, cleaning, task, classes=count, voxel_volume=case.voxel_volume), count)
 
     def _units(self) -> Iterator[_Case | list[_Case]]:
         """What must be looked at together: a case, or the slices of a scan in their order."""

@@ -14,7 +14,8 @@ import torch
 from monai.transforms.transform import MapTransform
 from torch import Tensor
 
-from medseg_monai.postprocess import as_mask, probabilities
+from medseg_monai.cleaning import PLAIN, Cleaning, clean_labels
+from medseg_monai.postprocess import probabilities, thresholded
 from medseg_monai.readers import Array
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.volume_geometry import NetworkGrid, along_axis, turned_shape
@@ -24,7 +25,7 @@ SLAB_BYTES = 128 * 2**20
 
 
 def restore_mask(
-    logits: Tensor, grid: NetworkGrid, spec: DatasetSpec, *, threshold: float = 0.5, slab_bytes: int = SLAB_BYTES
+    logits: Tensor, grid: NetworkGrid, spec: DatasetSpec, *, cleaning: Cleaning = PLAIN, slab_bytes: int = SLAB_BYTES
 ) -> Tensor:
     """The label of a scan, on the scan's own grid.
 
@@ -32,7 +33,7 @@ def restore_mask(
         logits: (C, i, j, k) on the network's grid, floating point of any precision, on any device.
         grid: both grids.
         spec: the data set.
-        threshold: as `medseg_monai.postprocess.as_mask` takes it.
+        cleaning: thresholds for the slabs; components and holes are seen to in the whole scan, where sizes are in mm³.
         slab_bytes: memory for probabilities at the scan's resolution.
 
     Returns:
@@ -42,16 +43,16 @@ def restore_mask(
     Raises:
         ValueError: the logits are not on the network's grid.
     """
-    return torch.from_numpy(
-        _restored(
-            logits,
-            grid,
-            spec,
-            np.zeros((spec.label_channels, *turned_shape(grid.native)), np.uint8),
-            lambda probs: as_mask(probs, spec, threshold=threshold),
-            slab_bytes,
-        )
+    mask = _restored(
+        logits,
+        grid,
+        spec,
+        np.zeros((spec.label_channels, *turned_shape(grid.native)), np.uint8),
+        lambda probs: thresholded(probs, spec, cleaning),
+        slab_bytes,
     )
+    volume = float(abs(np.linalg.det(grid.native.affine[:3, :3])))
+    return torch.from_numpy(clean_labels(mask, cleaning, spec.task, classes=len(spec.classes), voxel_volume=volume))
 
 
 def restore_probabilities(
@@ -106,7 +107,7 @@ class RestoreVolumed(MapTransform):
     Args:
         key: the logits; the mask takes their place.
         spec: the data set.
-        threshold: see `restore_mask`.
+        cleaning: see `restore_mask`.
         keep_probabilities: keep `restore_probabilities` under ``probability``.
         image_key: the image whose grid is taken.
     """
@@ -116,15 +117,13 @@ class RestoreVolumed(MapTransform):
         key: str = "pred",
         *,
         spec: DatasetSpec,
-        threshold: float = 0.5,
+        cleaning: Cleaning = PLAIN,
         keep_probabilities: bool = False,
         image_key: str = "image",
     ) -> None:
         super().__init__((key,))
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold is {threshold}; it must lie between 0 and 1")
         self.spec = spec
-        self.threshold = threshold
+        self.cleaning = cleaning
         self.keep_probabilities = keep_probabilities
         self.meta_key = f"{image_key}_meta_dict"
 
@@ -136,5 +135,5 @@ class RestoreVolumed(MapTransform):
             logits = torch.as_tensor(case[key]).as_subclass(Tensor)
             if self.keep_probabilities:
                 case["probability"] = restore_probabilities(logits, grid, self.spec)
-            case[key] = restore_mask(logits, grid, self.spec, threshold=self.threshold)
+            case[key] = restore_mask(logits, grid, self.spec, cleaning=self.cleaning)
         return case

@@ -9,7 +9,7 @@ from monai.data import decollate_batch
 from PIL import Image
 
 from medseg_monai.cache import collate
-from medseg_monai.cleaning import Cleaning
+from medseg_monai.cleaning import Cleaning, clean
 from medseg_monai.geometry import content_box
 from medseg_monai.outputs import WritePredictions
 from medseg_monai.postprocess import (
@@ -19,8 +19,9 @@ from medseg_monai.postprocess import (
     postprocess,
     probabilities,
     restore,
+    thresholded,
 )
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms import load
 
 
@@ -172,6 +173,27 @@ def test_thresholds_of_the_classes_and_the_one_that_wins():
     ):
         mask = postprocess(both, **options)(answer(probs))["pred"]
         assert mask[:, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("thresholds", [(), (0.35,), (0.3, 0.6)])
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_thresholds_are_the_same_on_the_device(task, thresholds):
+    here = spec(task=task, classes=("a", "b"))
+    probs = torch.rand((here.out_channels, 6, 5), generator=torch.Generator().manual_seed(1))
+    expected = clean(probs.numpy(), Cleaning(thresholds), task)
+    assert np.array_equal(thresholded(probs, here, Cleaning(thresholds)), expected)
+
+
+def test_volumes_are_cleaned_on_the_scans_grid_in_mm3():
+    probs = torch.full((1, 6, 5, 4), 0.01)
+    probs[0, :2, :2, :2] = probs[0, 5, 4, 3] = 0.99  # 8 voxels and 1, of 1 x 2 x 3 mm
+    meta = {"spatial_shape": torch.tensor([6, 5, 4]), "affine": torch.diag(torch.tensor([1.0, 2, 3, 1]).double()),
+            "box": torch.tensor([[0, 6], [0, 5], [0, 4]])}  # fmt: skip
+    here = DatasetSpec("d", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(6, 5, 4), spacing_mm=(1, 2, 3),
+                       intensity=Intensity("window", lower=0, upper=1))  # fmt: skip
+    for least, expected in ((6, 9), (7, 8), (48, 8), (49, 0)):
+        case = {"pred": probs.logit(), "image_meta_dict": meta}
+        assert postprocess(here, cleaning=Cleaning(min_size=least))(case)["pred"].sum() == expected
 
 
 def test_whole_way_from_file_to_file(tmp_path):
