@@ -10,11 +10,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
 from medseg_monai.spec import did_you_mean
 from medseg_monai.trained import WEIGHTS_FILE, Trained, describe
+
+if TYPE_CHECKING:
+    from medseg_monai.prepare.demo import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -95,21 +98,28 @@ def find_trained(bundle_root: str | Path, weights: str | Path | None = None) -> 
 
 
 def untrained(bundle_root: str | Path) -> Trained:
-    """What the bundle's ``train.json`` would build for the demo data set."""
+    """What the bundle's ``train.json`` would build for its demo data set."""
     from monai.bundle import ConfigParser
 
     from medseg_monai.prepare.demo import demo_spec
 
-    spec = demo_spec()
     config = ConfigParser.load_config_file(Path(bundle_root) / "configs" / "train.json")
+    spec = demo_spec(config["demo"])
     # the imports are the config's own; the spec is given, so that nothing looks for data
     parser = ConfigParser({**config, "spec": spec})
     architecture = describe(parser.get_parsed_content("architecture"))
     return Trained(dataset=spec, architecture=architecture, bundle=Path(bundle_root).resolve().name)
 
 
-def open_dataset(dataset_dir: str | Path | None, *, demo_dir: str | Path = "data/demo") -> Dataset:
-    """The data set to work on, checked; with none named, the generated demo, announced loudly.
+def open_dataset(
+    dataset_dir: str | Path | None, *, demo: Kind = "dermoscopy", demo_dir: str | Path | None = None
+) -> Dataset:
+    """The data set to work on, checked; with none named, a generated demo, announced loudly.
+
+    Args:
+        dataset_dir: its folder.
+        demo: kind of the demo, see `medseg_monai.prepare.demo`.
+        demo_dir: where the demo is kept; ``data/demo`` for photographs, ``data/demo_<kind>`` for the others.
 
     Raises:
         FileNotFoundError, ValueError: as `read_dataset` and `check_dataset` say: before any training, not in the middle of it.
@@ -120,11 +130,11 @@ def open_dataset(dataset_dir: str | Path | None, *, demo_dir: str | Path = "data
         return dataset
     from medseg_monai.prepare.demo import prepare_demo
 
-    folder = Path(demo_dir)
+    folder = Path(demo_dir or ("data/demo" if demo == "dermoscopy" else f"data/demo_{demo}"))
     if not (folder / "dataset.json").is_file():
-        prepare_demo(folder)
+        prepare_demo(folder, kind=demo)
     logger.warning(
-        "NO DATA SET WAS NAMED: using the GENERATED demo pictures in %s. They are drawings, not patients. "
+        "NO DATA SET WAS NAMED: using the GENERATED demo data in %s. They are drawings, not patients. "
         "For real data: --dataset_dir FOLDER_WITH_dataset.json (see `medseg prepare --help`).",
         folder,
     )
@@ -143,6 +153,16 @@ def split_cases(dataset: Dataset, split: str) -> list[dict[str, Any]]:
             f"data set {dataset.spec.name} has no {split} cases: prepare it with a splits.csv that names some, or without official splits"
         )
     return cases
+
+
+def repeated(cases: Sequence[dict[str, Any]], times: int) -> list[dict[str, Any]]:
+    """Each case so many times, with ids of their own: in each epoch that many patches are drawn from it.
+
+    >>> [case["id"] for case in repeated([{"id": "a"}, {"id": "b"}], 2)]
+    ['a', 'b', 'a#1', 'b#1']
+    """
+    again = ({**case, "id": f"{case['id']}#{number}"} for number in range(1, times) for case in cases)
+    return [*cases, *again]
 
 
 def share(cases: Sequence[dict[str, Any]], rank: int, world_size: int) -> list[dict[str, Any]]:

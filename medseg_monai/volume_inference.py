@@ -6,7 +6,6 @@ weighted by its share of that sum from the start: no second map counts the weigh
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -18,9 +17,6 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from medseg_monai.inference import PrecisionInferer
-from medseg_monai.spec import DatasetSpec
-
-logger = logging.getLogger(__name__)
 
 SIGMA = 1 / 8
 """Standard deviation of the Gaussian weights, as a share of the window (nnU-Net: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z)."""
@@ -140,18 +136,3 @@ def _padded(inputs: Tensor, size: Sequence[int]) -> tuple[Tensor, tuple[slice, .
 def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[first : first + size] for first in range(0, len(items), size))
 
-
-def scan_inferer(
-    spec: DatasetSpec, *, precision: str, device: str | torch.device, overlap: float = 0.5, at_once: int = 1
-) -> Inferer:
-    """What runs the network on whole scans: photographs at once, volumes window by window.
-
-    Args:
-        spec: the data set; ``spec.size`` is the window.
-        precision: as in `medseg_monai.inference.precision_of`.
-        device: where the network runs.
-        overlap, at_once: see `SlidingWindow`.
-    """
-    if spec.spatial_dims == 3 and spec.size is not None:
-        return SlidingWindow(spec.size, precision=precision, device=device, overlap=overlap, at_once=at_once)
-    return PrecisionInferer(precision, device)

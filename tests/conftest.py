@@ -52,6 +52,14 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def demo_volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight generated volumes of about 24 x 21 x 16 voxels, of several orientations."""
+    folder = tmp_path_factory.mktemp("demo_volumes")
+    prepare_demo(folder, kind="volumes", n=8, size=(24, 21, 16))
+    return folder
+
+
 @pytest.fixture
 def medseg(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Call `medseg` with arguments; from the repository's root, as a user would."""

@@ -63,7 +63,8 @@ def test_card_holds_the_figure(bundle: Path, card: str) -> None:
 
 def test_card_counts_the_parameters_of_the_network(bundle: Path, card: str) -> None:
     with torch.device("meta"):
-        network = untrained(bundle).build_network(in_channels=3, out_channels=1)
+        channels = 1 if untrained(bundle).dataset.spatial_dims == 3 else 3
+        network = untrained(bundle).build_network(in_channels=channels, out_channels=1)
     [count] = re.findall(r"\| as it is \| ([\d,]+) \|", card)
     assert int(count.replace(",", "")) == sum(parameter.numel() for parameter in network.parameters())
 

@@ -66,7 +66,9 @@ class UNet(nn.Module):
         stem_stride: 2 lets the first convolution halve the size and upsamples the logits bilinearly: about a quarter of the cost
             and coarser outlines (departure from the paper).
         norm: ``batch`` or ``instance``.
-        spatial_dims: 2 or 3.
+        spatial_dims: 2, or 3: the 3D U-Net (Çiçek et al., MICCAI 2016, arXiv:1606.06650) up to its widths.
+        deep_supervision: in training the upper stages but the last have a head each as well (departure from the paper; give the loss
+            ``head_weights`` to weigh them, the main head first).
 
     Raises:
         ValueError: an argument out of range.
@@ -88,6 +90,7 @@ class UNet(nn.Module):
         stem_stride: int = 1,
         norm: str = "batch",
         spatial_dims: int = 2,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         widths = features or (PUBLISHED_FEATURES if encoder == "plain" else ENCODER_FEATURES)
@@ -111,12 +114,24 @@ class UNet(nn.Module):
             below = widths[level]
         self.last_stage = nn.Identity()
         self.head = convolution(below, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
+        self.strides = tuple(self.encoder.strides)
+        deeper = widths[1 : len(channels) - 1] if deep_supervision else ()
+        self.auxiliary_heads = nn.ModuleList(
+            convolution(width, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims) for width in deeper
+        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits at the size of `x`."""
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Logits at the size of `x`; a list of them in training with deep supervision, the main head's first."""
         maps = self.encoder(x)
         features = self.bottleneck(maps[-1])
+        stages: list[Tensor] = []
         for index, up in enumerate(self.decoder):
             features = up(features, maps[len(maps) - 2 - index])
-        logits: Tensor = self.head(self.last_stage(features))
-        return to_image_size(logits, self.stride, list(x.shape[2:]))
+            stages.append(features)
+        size = list(x.shape[2:])
+        logits: list[Tensor] = [to_image_size(self.head(self.last_stage(features)), self.stride, size)]
+        if not self.training or len(self.auxiliary_heads) == 0:
+            return logits[0]
+        for index, head in enumerate(self.auxiliary_heads):
+            logits.append(to_image_size(head(stages[len(stages) - 2 - index]), self.strides[index + 1], size))
+        return logits

@@ -17,13 +17,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from medseg_monai.bundle import untrained
 from medseg_monai.trained import Trained
 
-SIDE = 256  # of the image that goes through the network, (1, 3, SIDE, SIDE)
+SIDE = 256  # of the image that goes through a network for photographs, (1, 3, SIDE, SIDE)
+VOLUME_SIDE = 128  # of the patch that goes through a network for volumes, (1, 1, VOLUME_SIDE, VOLUME_SIDE, VOLUME_SIDE)
 Shape = tuple[int, ...]
 
 # Rows of a card's table besides the bundle as it is: arguments of the network, as --set takes them.
 RESNET: Mapping[str, Any] = {"encoder": "resnet50"}
 VARIANTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "unet": ({**RESNET, "features": None},),
+    "unet3d": ({"features": [32, 64, 128, 256, 512]}, {"features": [16, 32, 64, 128]}),
     "unetpp": (*({"inference_depth": depth} for depth in (4, 3, 2, 1)), RESNET),
     "pspnet": (RESNET,),
     "deeplabv3plus": (RESNET,),
@@ -36,7 +38,7 @@ class Cost:
 
     Attributes:
         parameters: how many it has.
-        multiply_adds: of its convolutions and matrix products, for one image of 3 x SIDE x SIDE, in eval mode.
+        multiply_adds: of its convolutions and matrix products, for one image of 3 x SIDE x SIDE (a volume of VOLUME_SIDE a side), in eval mode.
     """
 
     parameters: int
@@ -45,7 +47,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Stages:
-    """The shapes, without the batch, that modules take and give, by the module's name; for an image of 3 x SIDE x SIDE."""
+    """The shapes, without the batch, that modules take and give, by the module's name; for the `example`."""
 
     network: nn.Module
     taken: Mapping[str, Shape]
@@ -72,26 +74,34 @@ class Stages:
 
 
 def as_label(shape: Shape) -> str:
-    """Channels and relative side of a map (C, H, W); maps of fewer than 8 pixels a side by their pixels.
+    """Channels and relative side of a map (C, H, W) or (C, I, J, K); maps of fewer than 8 pixels a side by their pixels.
 
     >>> as_label((64, 128, 128)), as_label((128, 6, 6))
     ('64 @ 1/2', '128 @ 6×6')
     """
-    channels, height, width = shape
-    return f"{channels} @ {height}×{width}" if height < 8 else f"{channels} @ 1/{SIDE // height}"
+    channels, *sides = shape
+    whole = SIDE if len(sides) == 2 else VOLUME_SIDE
+    return f"{channels} @ {'×'.join(map(str, sides))}" if sides[0] < 8 else f"{channels} @ 1/{whole // sides[0]}"
+
+
+def example(network: nn.Module) -> Tensor:
+    """What goes through a network here: a photograph, or a volume of one channel; without numbers."""
+    is_3d = any(parameter.ndim == 5 for parameter in network.parameters())
+    return torch.empty(1, 1, *(VOLUME_SIDE,) * 3, device="meta") if is_3d else torch.empty(1, 3, SIDE, SIDE, device="meta")
 
 
 def build(trained: Trained, arguments: Mapping[str, Any]) -> nn.Module:
-    """A bundle's network for three channels and one class, on the meta device."""
+    """A bundle's network for three channels (one in 3D) and one class, on the meta device."""
+    channels = 1 if trained.dataset.spatial_dims == 3 else 3
     with torch.device("meta"):
-        return trained.build_network(in_channels=3, out_channels=1, **arguments)
+        return trained.build_network(in_channels=channels, out_channels=1, **arguments)
 
 
 def cost(network: nn.Module) -> Cost:
     """Parameters and multiply-adds: half of what FlopCounterMode counts."""
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        network.eval()(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+        network.eval()(example(network))
     return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2)
 
 
@@ -110,7 +120,7 @@ def stages(network: nn.Module) -> Stages:
         for name, module in network.named_modules()
     ]
     with torch.no_grad():
-        network.train()(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+        network.train()(example(network))
     for hook in hooks:
         hook.remove()
     return Stages(network, taken, given)

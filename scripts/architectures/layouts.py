@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from architectures.diagrams import STRAIGHT, UP_THEN_ACROSS, Arrow, Box, Diagram
-from architectures.facts import SIDE, Stages, as_label
+from architectures.facts import SIDE, VOLUME_SIDE, Stages, as_label
 
 
 def image(at: tuple[float, float]) -> Box:
@@ -20,12 +20,12 @@ def head(s: Stages, at: tuple[float, float], name: str = "head") -> Box:
     return Box(f"1×1 conv\n{s.label(name)}", at, "head", (0.8, 0.46))
 
 
-def unet(s: Stages) -> Diagram:
+def unet(s: Stages, *, title: str = "U-Net", kernel: str = "3×3", picture: Box | None = None) -> Diagram:
     """The U of Ronneberger et al., Fig. 1."""
     d = Diagram(
-        "U-Net",
+        title,
         (10, 5.0),
-        {"encoder": "two 3×3 convolutions", "decoder": "concatenation, two 3×3 convolutions"},
+        {"encoder": f"two {kernel} convolutions", "decoder": f"concatenation, two {kernel} convolutions"},
         {"down": "max pooling by 2", "up": "transposed convolution by 2", "skip": "skip connection"},
     )
     last = len(s.network.encoder.stages) - 1
@@ -40,11 +40,19 @@ def unet(s: Stages) -> Diagram:
         at = (5.0 + 0.82 * (last - level), 4.25 - 0.8 * level)
         d.boxes[name] = Box(f"concat {came}\n{s.label(name)}", at, "decoder")
         d.arrows.append(Arrow(down[level], name, "skip"))
-    d.boxes |= {"image": image((0.5, 4.25)), "head": head(s, (9.5, 4.25))}
+    d.boxes |= {"image": picture or image((0.5, 4.25)), "head": head(s, (9.5, 4.25))}
     d.chain(*down, kind="down")
     d.chain(down[-1], *up, kind="up")
     d.chain("image", down[0])
     d.chain(up[-1], "head")
+    return d
+
+
+def unet3d(s: Stages) -> Diagram:
+    """The same in three dimensions: Çiçek et al., Fig. 2."""
+    volume = Box(f"patch\n{as_label((1, *(VOLUME_SIDE,) * 3))}", (0.5, 4.25), "image", (0.75, 0.46))
+    d = unet(s, title="3D U-Net", kernel="3×3×3", picture=volume)
+    d.boxes["head"] = Box(d.boxes["head"].text.replace("1×1", "1×1×1"), (9.45, 4.25), "head", (1.0, 0.46))
     return d
 
 
@@ -232,5 +240,6 @@ LAYOUTS: Mapping[str, Callable[[Stages], Diagram]] = {
     "pspnet": pspnet,
     "resunetpp": resunetpp,
     "unet": unet,
+    "unet3d": unet3d,
     "unetpp": unetpp,
 }
