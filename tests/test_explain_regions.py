@@ -105,7 +105,7 @@ def test_regions_and_maps_of_volumes_with_other_axes():
     region[5, 10:12, 0:2] = True  # in front, on the left, at the feet
     weights = to_network(region, meta, spec)
     assert weights.shape == (6, 6, 4)
-    assert np.unravel_index(weights.argmax(), weights.shape) == (0, 5, 0)  # RAS: left, front, feet
+    assert np.unravel_index(int(weights.argmax()), weights.shape) == (0, 5, 0)  # RAS: left, front, feet
     back = to_scan(weights, meta, spec)
     assert back.shape == (6, 12, 8)
     assert back[5, 11, 0] == back.max()

@@ -43,6 +43,7 @@ def explain(
     check: Annotated[
         bool, typer.Option("--check", help="Deletion, insertion and randomisation: are the maps worth anything?")
     ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with the panels.")] = False,
     list_layers: Annotated[bool, typer.Option("--layers", help="List the layers that maps can be made of.")] = False,
     device: Device = None,
     assignments: Assignments = None,
@@ -65,6 +66,7 @@ def explain(
         region=region,
         truth=text(truth),
         check=check or None,
+        report=report or None,
         device=device,
     )
     try:
@@ -82,7 +84,7 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
 
     trained = find_trained(bundle, weights)
     layers = list_layers(trained.build_network(), trained.dataset)
-    defaults = {DEFAULT_LAYERS["gradcam"]: "Grad-CAM's default", DEFAULT_LAYERS["cam"]: "CAM's"}
+    defaults = {DEFAULT_LAYERS["gradcam"]: "Grad-CAM's default", DEFAULT_LAYERS["cam"]: "CAM's default"}
     width = max(len(layer.name) for layer in layers)
     typer.echo(f"{'layer':<{width}}  channels  stride")
     for layer in layers:
