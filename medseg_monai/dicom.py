@@ -276,12 +276,22 @@ def read(path: str | Path) -> tuple[Array, NDArray[np.float64], str]:
 
 
 def _unreadable(slices: Sequence[Slice], error: Exception) -> str:
-    """What to say of pixels that SimpleITK cannot decode."""
-    names = sorted({pydicom().uid.UID(one.syntax).name for one in slices})
-    return (
-        f"the pixels cannot be read ({plain_reason(error)}); transfer syntax {listed(names)}: if it is encrypted or of a compression "
-        "that SimpleITK does not know, decompress the files first (gdcmconv --raw); else copy them again from their source"
-    )
+    """What to say of pixels that SimpleITK cannot decode: of the first such file, if a single one can be told."""
+    bad = next((one for one in slices if not _can_be_read(one.file)), slices[0])
+    syntax = pydicom().uid.UID(bad.syntax)
+    cure = "it is damaged or cut short: copy it again from its source"
+    if syntax.is_compressed or syntax.is_private:
+        cure = "it is damaged, encrypted or of a compression that SimpleITK does not know: decompress it first (gdcmconv --raw)"
+    reason = plain_reason(error).removeprefix("ITK ERROR: ")
+    return f"the pixels of {bad.file.name} cannot be read ({syntax.name}; {reason}); {cure}"
+
+
+def _can_be_read(file: Path) -> bool:
+    try:
+        simpleitk().ReadImage(str(file))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _stack(path: str | Path) -> tuple[list[Slice], Geometry]:

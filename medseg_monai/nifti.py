@@ -51,7 +51,8 @@ def _named_errors(file: Path) -> Iterator[None]:
             f"{file}: is no NIfTI volume, whatever its name says ({' '.join(str(error).split())})"
         ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{file}: is damaged or cut short ({error}); copy it again from its source") from None
+        reason = " ".join(str(error).replace(str(file), "the file").split())
+        raise ValueError(f"{file}: is damaged or cut short ({reason}); copy it again from its source") from None
     except ValueError as error:
         text = str(error).removeprefix(f"{file}: ")
         raise ValueError(f"{file}: {text}") from None
