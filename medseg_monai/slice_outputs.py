@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from medseg_monai.cases import main_file
-from medseg_monai.masks import read_mask
+from medseg_monai.cleaning import PLAIN, Cleaning, drop_isolated_slices
+from medseg_monai.masks import read_mask, write_png
 from medseg_monai.metrics import class_masks
 from medseg_monai.outputs import output_files
 from medseg_monai.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
@@ -45,7 +46,9 @@ class PredictedScan:
     whole: bool
 
 
-def write_scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: str | Path) -> list[Path]:
+def write_scans(
+    cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: str | Path, *, cleaning: Cleaning = PLAIN
+) -> list[Path]:
     """For each scan whose slices are all among the cases its volume, and ``submission.csv`` with the masks of all slices.
 
     The masks are read from the files that prediction wrote, now or in an earlier run. A slice without a mask, because it could not
@@ -54,6 +57,9 @@ def write_scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: s
 
     ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, where a 4D file counts as a film.
     Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.slices.scan_affine`.
+
+    Classes that stand in one slice only are removed first, from the slices' own files too, where the cleaning's ``drop_isolated`` says
+    so: a slice that is written before its neighbour is known cannot tell.
 
     Returns:
         The files written.
@@ -66,7 +72,7 @@ def write_scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: s
     files: list[Path] = []
     rows: list[tuple[str, str, str]] = []
     for predicted in _scans(cases, spec, Path(folder)):
-        masks = _read_masks(predicted, spec)
+        masks = _without_isolated(predicted, _read_masks(predicted, spec), spec, cleaning)
         if predicted.whole and masks:
             files += _write_volume(predicted, masks, spec, Path(folder))
         for slice in predicted.scan.slices:
@@ -112,6 +118,22 @@ def _read_masks(predicted: PredictedScan, spec: DatasetSpec) -> Masks:
             SUBMISSION_FILE,
         )
     return masks
+
+
+def _without_isolated(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, cleaning: Cleaning) -> Masks:
+    """The masks after `drop_isolated_slices`; the files of those that changed are written anew."""
+    if not any(cleaning.drop_isolated) or not masks:
+        return masks
+    numbers, count = sorted(masks), len(spec.classes)
+    before = np.stack([class_masks(masks[number], count) for number in numbers])
+    after = drop_isolated_slices(before, cleaning, numbers)
+    kept = dict(masks)
+    for number, old, new in zip(numbers, before, after, strict=True):
+        if not np.array_equal(old, new):
+            kept[number] = masks[number] * (new if spec.label_channels == count else new.any(axis=0)[None])
+            for plane, file in zip(kept[number], predicted.masks[number], strict=True):
+                write_png(plane if spec.task == "multiclass" else plane * 255, file)
+    return kept
 
 
 def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, folder: Path) -> list[Path]:
