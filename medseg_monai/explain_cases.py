@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import torch
 from monai.inferers import Inferer
@@ -19,57 +15,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medseg_monai.cases import main_file
-from medseg_monai.explain import DEFAULT_LAYERS, METHODS, ClassMap, Method, explain, heat
+from medseg_monai.explain import DEFAULT_LAYERS, METHODS, ClassMap, Method, heat
 from medseg_monai.explain_checks import Checks, CheckSettings
 from medseg_monai.explain_figures import ClassView, MapView, explanation_panel
+from medseg_monai.explain_files import Explanation, map_file, write_explanations, write_map
 from medseg_monai.explain_grid import to_network, to_scan
 from medseg_monai.explain_layers import LayerError
 from medseg_monai.explain_regions import Region
+from medseg_monai.explain_scan import explain_scan
 from medseg_monai.figures import save_figure
-from medseg_monai.files import write_whole
 from medseg_monai.grid import Geometry
 from medseg_monai.inference import UNUSABLE, Scans
-from medseg_monai.masks import class_file, read_mask, write_png
+from medseg_monai.masks import read_mask
 from medseg_monai.metrics import class_masks
 from medseg_monai.readers import read_image
-from medseg_monai.spec import DatasetSpec, did_you_mean, file_part
-from medseg_monai.volume_inference import SlidingWindow
+from medseg_monai.spec import DatasetSpec, did_you_mean
 from medseg_monai.volumes import read_image_volume, read_label_volume
 
 logger = logging.getLogger(__name__)
 
-TABLE_FILE = "explanations.csv"
 PANEL = "_explain.png"
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A row of ``explanations.csv``.
-
-    Attributes:
-        case: id of the scan.
-        class_name: which class; ``class`` in the file.
-        layer: whose output the map is made of.
-        method: cam, gradcam …
-        region: as it was asked for.
-        score: the class's mean logit over the region; None where the region is empty.
-        note: why there is no map, or none that says anything; else empty.
-        region_pixels: pixels (voxels) of the region on the scan's own grid.
-        heat_inside: share of the map's heat that lies in the region; None without a map.
-        map: the map's file in the output folder; empty without a map.
-    """
-
-    case: str
-    class_name: str
-    layer: str
-    method: Method
-    region: str
-    score: float | None
-    note: str
-    region_pixels: int
-    heat_inside: float | None
-    map: str
 
 
 @dataclass(frozen=True)
@@ -302,47 +268,6 @@ LABELS: dict[Method, str] = {"cam": "CAM", "gradcam": "Grad-CAM", "gradcampp": "
 EMPTY = {"predicted": "{} is not predicted here", "truth": "{} is not in the truth here"}
 
 
-def explain_scan(
-    network: nn.Module,
-    image: Tensor,
-    *,
-    channel: int,
-    region: Tensor,
-    method: Method,
-    layer: str | None,
-    spec: DatasetSpec,
-    logits: Tensor,
-) -> ClassMap:
-    """`explain` for a whole scan: a photograph at once; a volume window by window, the maps blended as logits are.
-
-    Args:
-        network, image, channel, region, method, layer: as in `explain`.
-        spec: the data set; in 3D ``spec.size`` is the window.
-        logits: (K, *S), the network's answer for the scan, which the score is taken from.
-    """
-    if spec.spatial_dims == 2 or spec.size is None:
-        return explain(network, image, channel=channel, region=region, method=method, layer=layer)
-    share = region / region.sum()
-    notes: set[str] = set()
-
-    def of_window(window: Tensor) -> Tensor:
-        part = window[0, -1]
-        if method != "cam" and not part.any():
-            return torch.zeros_like(window[:, :1])
-        # each window's score is its part of the mean: windows that hold more of the region count more
-        everywhere = torch.ones_like(part) if method == "cam" else part
-        found = explain(network, window[:, :-1], channel=channel, region=everywhere, method=method, layer=layer)
-        if found.note:
-            notes.add(found.note)
-        return found.values[None, None] * (1 if method == "cam" else part.sum())
-
-    window = SlidingWindow(spec.size, precision="fp32", device=image.device, half_above_bytes=2**62)
-    blended = window(torch.cat([image, share[None, None]], dim=1), of_window)
-    values = blended[0, 0] if isinstance(blended, Tensor) else blended[0][0, 0]
-    score = float((logits[channel].to(share).float() * share).sum())
-    return ClassMap(values, score, "" if values.any() else "; ".join(sorted(notes)))
-
-
 def channels_of(classes: Iterable[str], spec: DatasetSpec) -> dict[str, int]:
     """The logits' channel of each class.
 
@@ -357,36 +282,3 @@ def channels_of(classes: Iterable[str], spec: DatasetSpec) -> dict[str, int]:
             raise ValueError(f"no class {name!r}{did_you_mean(name, spec.classes)}")
         channels[name] = spec.classes.index(name) + (spec.task == "multiclass")
     return channels
-
-
-def map_file(case_id: str, method: Method, layer: str, name: str, spec: DatasetSpec) -> Path:
-    """``<id>_<method>_<layer>.png`` (``.nii.gz`` for a volume), with the class's name after it where there are several."""
-    file = Path(f"{case_id}_{method}_{file_part(layer)}{'.png' if spec.spatial_dims == 2 else '.nii'}")
-    named = class_file(file, name) if len(spec.classes) > 1 else file
-    return named if spec.spatial_dims == 2 else named.with_name(f"{named.name}.gz")
-
-
-def write_map(values: NDArray[np.float32], file: Path, meta: Mapping[str, Any]) -> None:
-    """Write heat of 0 .. 1: a photograph's as 8-bit grey PNG (255 is 1.0), a volume's as float32 NIfTI with the scan's affine.
-
-    8 bits, because a step of 1/255 is far finer than what such a map can say, and every program shows it.
-    """
-    if values.ndim == 2:
-        write_png(np.rint(values * 255).astype(np.uint8), file)
-        return
-    image = nibabel.Nifti1Image(values.astype(np.float32), np.asarray(meta["affine"]))  # type: ignore[no-untyped-call]
-    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    write_whole(file, gzip.compress(image.to_bytes(), compresslevel=3))
-
-
-def write_explanations(folder: Path, rows: Sequence[Explanation]) -> Path:
-    """``explanations.csv``: a row per case, class, method and layer."""
-    table = io.StringIO(newline="")
-    names = ["class" if field.name == "class_name" else field.name for field in fields(Explanation)]
-    writer = csv.writer(table)
-    writer.writerow(names)
-    for row in rows:
-        values = asdict(row).values()
-        writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in values)
-    write_whole(folder / TABLE_FILE, table.getvalue().encode())
-    return folder / TABLE_FILE

@@ -94,8 +94,8 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
 
 def _report(folder: Path, checked: bool) -> None:
     """Say how many maps there are and what the table notes; and the checks' tables."""
-    from medseg_monai.explain_cases import TABLE_FILE
     from medseg_monai.explain_checks import SUMMARY_FILE
+    from medseg_monai.explain_files import TABLE_FILE
 
     with (folder / TABLE_FILE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
