@@ -33,11 +33,11 @@ def decode_rle(text: str, size: tuple[int, int]) -> Mask:
     """
     width, height = size
     starts, lengths = _runs(text, width * height)
-    steps = np.zeros(width * height + 1, np.int8)
-    # touching runs end and begin at one place: added, not set
-    steps[starts] += 1
-    steps[starts + lengths] -= 1
-    inside: Mask = np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_)
+    # outside, inside, outside … by turns; between touching runs lies nothing
+    turns = np.empty(2 * len(starts) + 1, np.int64)
+    turns[1::2] = lengths
+    turns[::2] = np.append(starts, width * height) - np.insert(starts + lengths, 0, 0)
+    inside: Mask = np.repeat(np.arange(len(turns)) % 2 == 1, turns)
     return inside.reshape(height, width).T
 
 
