@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.inferers import Inferer
@@ -276,7 +276,14 @@ def scans_at_once(spec: DatasetSpec, wanted: int) -> int:
 
 
 def scan_inferer(
-    spec: DatasetSpec, *, precision: str, device: str | torch.device, overlap: float = 0.5, at_once: int = 1
+    spec: DatasetSpec,
+    *,
+    precision: str,
+    device: str | torch.device,
+    engine: str | None = None,
+    tta: Literal["none", "flips", "dihedral"] = "none",
+    overlap: float = 0.5,
+    at_once: int = 1,
 ) -> Inferer:
     """What runs the network on whole scans: photographs at once, volumes in windows of ``spec.size``.
 
@@ -284,11 +291,22 @@ def scan_inferer(
         spec: the data set.
         precision: as in :func:`precision_of`.
         device: where the network runs.
+        engine: as `medseg_monai.engines.EngineInferer` takes it; None for a network that is still being trained.
+        tta: test-time augmentation, as `medseg_monai.averaging.views` takes it.
         overlap: of neighbouring windows, as a share of a window.
         at_once: windows that go through the network together.
     """
+    # imported when needed: these modules import this one
+    from medseg_monai.averaging import AveragedViews
+    from medseg_monai.engines import EngineInferer
+
+    inferer: Inferer = PrecisionInferer(precision, device)
+    if engine is not None:
+        inferer = EngineInferer(engine, precision=precision, device=device, task=spec.task)
     if spec.spatial_dims == 3 and spec.size is not None:
         from medseg_monai.volume_inference import SlidingWindow
 
-        return SlidingWindow(spec.size, precision=precision, device=device, overlap=overlap, at_once=at_once)
-    return PrecisionInferer(precision, device)
+        window = SlidingWindow(spec.size, precision=precision, device=device, overlap=overlap, at_once=at_once)
+        window.run = inferer
+        inferer = window
+    return inferer if tta == "none" else AveragedViews(inferer, tta, task=spec.task, spatial_dims=spec.spatial_dims)

@@ -20,6 +20,7 @@ from torch import nn
 
 from medseg_monai.cleaning import Cleaning
 from medseg_monai.files import write_whole
+from medseg_monai.review import Review
 from medseg_monai.spec import DatasetSpec
 
 WEIGHTS_FILE = "model.pt"
@@ -39,6 +40,7 @@ class Trained:
         bundle: name of the bundle that trained it.
         training: facts of the run (epochs, seconds, score, versions), for people to read.
         cleaning: how masks are cleaned, where `medseg tune` found something better than plain thresholds.
+        review: which predictions a person should look at, where `medseg review` has learnt it from validation.
     """
 
     dataset: DatasetSpec
@@ -46,6 +48,7 @@ class Trained:
     bundle: str
     training: Mapping[str, Any] = field(default_factory=dict)
     cleaning: Cleaning | None = None
+    review: Review | None = None
 
     def build_network(self, **overrides: Any) -> nn.Module:
         """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
@@ -64,7 +67,12 @@ class Trained:
     def to_dict(self) -> dict[str, Any]:
         """The content of ``spec.json``."""
         content = {**asdict(self), "dataset": self.dataset.to_dict()}
-        del content["cleaning"]  # earlier versions know no such key: it is there only where it says something
+        for key in (
+            "cleaning",
+            "review",
+        ):  # earlier versions know no such key: it is there only where it says something
+            if content[key] is None:
+                del content[key]
         if self.cleaning is not None:
             content["cleaning"] = self.cleaning.to_dict()
         return content
@@ -89,6 +97,8 @@ class Trained:
             content["dataset"] = DatasetSpec.from_dict(content["dataset"])
             if content.get("cleaning") is not None:
                 content["cleaning"] = Cleaning.from_dict(content["cleaning"])
+            if content.get("review") is not None:
+                content["review"] = Review.from_dict(content["review"])
             trained = cls(**content)
             target = str(trained.architecture["_target_"])
         except (KeyError, TypeError, ValueError) as error:

@@ -29,17 +29,23 @@ FORMATS = {".nrrd": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
 ending ``.seg.nrrd``."""
 
 
-def mask_files(stem: Path, spec: DatasetSpec, image: str) -> list[Path]:
-    """``<id>_mask.nii.gz`` (.seg.nrrd, .mha), or one ``<id>_mask_<class>`` per overlapping class."""
-    ending = FORMATS.get(volume_suffix(image), ".nii.gz")
+def mask_files(stem: Path, spec: DatasetSpec, image: str, ending: str | None = None) -> list[Path]:
+    """``<id>_mask.nii.gz`` (.seg.nrrd, .mha), or one ``<id>_mask_<class>`` per overlapping class; `ending` replaces the scan's own."""
+    ending = ending or FORMATS.get(volume_suffix(image), ".nii.gz")
     return _named(stem, MASK, ending, spec.classes if spec.task == "multilabel" else ())
 
 
 def volume_files(
-    stem: Path, spec: DatasetSpec, image: str, *, probabilities: bool = False, overlays: bool = False
+    stem: Path,
+    spec: DatasetSpec,
+    image: str,
+    *,
+    probabilities: bool = False,
+    overlays: bool = False,
+    ending: str | None = None,
 ) -> list[Path]:
     """The files of a case's prediction, besides its rows in volumes.csv."""
-    files = mask_files(stem, spec, image)
+    files = mask_files(stem, spec, image, ending)
     files += probability_files(stem, spec) if probabilities else []
     return files + ([overlay_file(stem)] if overlays else [])
 
@@ -73,15 +79,23 @@ class VolumeWriter:
         spec: the data set.
         probabilities: also write ``<id>_probability….nii.gz``, 8 bits, scaled by the header to 0..1.
         overlays: also draw ``<id>_overlay.jpg``.
+        ending: of label maps; by default that of the scan's own format.
     """
 
     def __init__(
-        self, folder: str | Path, *, spec: DatasetSpec, probabilities: bool = False, overlays: bool = False
+        self,
+        folder: str | Path,
+        *,
+        spec: DatasetSpec,
+        probabilities: bool = False,
+        overlays: bool = False,
+        ending: str | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
         self.probabilities = probabilities
         self.overlays = overlays
+        self.ending = ending
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         """Write one case's files and return them. The masks come last: where they are, everything is.
@@ -99,7 +113,7 @@ class VolumeWriter:
         if self.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
-        return files + self._write_masks(mask, geometry, mask_files(stem, self.spec, image))
+        return files + self._write_masks(mask, geometry, mask_files(stem, self.spec, image, self.ending))
 
     def _write_masks(self, mask: NDArray[np.uint8], geometry: Geometry, files: Sequence[Path]) -> list[Path]:
         names = [[name] for name in self.spec.classes] if self.spec.task == "multilabel" else [list(self.spec.classes)]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, Device, Out, Weights, given
+from medseg_monai.cli.options import Assignments, BundleName, Device, Out, given
 
 
 def predict(
@@ -19,7 +19,25 @@ def predict(
         ),
     ],
     out: Out,
-    weights: Weights = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            "-w",
+            help="Weights file, its folder, or the data set's name; several times for the mean of several networks.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="torch (default), onnx, openvino; auto tries those installed; plain for plain float32."),
+    ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Mean over mirrored images: flips; over turned ones too: dihedral.")
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option("--format", help="png, geojson, coco, rle; of volumes nifti, nrrd, mha, dicomseg. With commas."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Probability that a pixel's class exceeds; default: as tuned, else 0.5.")
     ] = None,
@@ -35,6 +53,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write probabilities (8-bit PNG).")
     ] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also write how unsure the network is of each pixel.")
+    ] = False,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw the outline on the image.")] = False,
     series: Annotated[
         str | None, typer.Option(help="Of a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
@@ -43,7 +64,7 @@ def predict(
     device: Device = None,
     assignments: Assignments = None,
 ) -> None:
-    """Segment images: a mask PNG each, in the image's own size; what fails is listed in OUT/failures.csv."""
+    """Segment images: a mask each, in the image's own size, and a row in predictions.csv; failures are listed in failures.csv."""
     from medseg_monai.bundle import find_bundle
     from medseg_monai.workflow import parse_assignments, run_bundle
 
@@ -54,10 +75,15 @@ def predict(
     overrides = given(
         dataset_dir=[str(scan) for scan in scans],
         output_dir=str(out),
-        weights=weights,
+        weights=weights[0] if weights else None,
+        ensemble=weights[1:] if weights else None,
+        engine=engine,
+        tta=tta,
+        formats=formats,
         threshold=threshold,
         **cleaning,
         probabilities=probabilities,
+        uncertainty=uncertainty,
         overlays=overlays,
         series=series,
         overwrite=overwrite,

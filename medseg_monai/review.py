@@ -1,0 +1,111 @@
+"""Which cases a person should look at: those of high uncertainty, from a threshold that validation tells.
+
+A failure is a case below a Dice that the user names. The threshold is the highest at which the wanted share of validation's failures is
+flagged; what it costs, the share of all cases that is flagged, is stored beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from medseg_monai.spec import refuse_unknown_keys
+
+
+@dataclass(frozen=True)
+class Review:
+    """The threshold, and what it did on validation.
+
+    Args:
+        threshold: cases of this uncertainty or a higher one are flagged.
+        failure_dice: a case below this Dice is a failure.
+        cases: validation cases.
+        failures: failures among them.
+        flagged: cases that the threshold flags.
+        caught: failures that it flags.
+
+    Raises:
+        ValueError: values that cannot be.
+    """
+
+    threshold: float
+    failure_dice: float
+    cases: int
+    failures: int
+    flagged: int
+    caught: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold) and 0 <= self.threshold <= 1):
+            raise ValueError(f"review: the threshold is an uncertainty from 0 to 1, not {self.threshold}")
+        if not (0 <= self.caught <= self.failures <= self.cases and self.caught <= self.flagged <= self.cases):
+            raise ValueError("review: the numbers of cases, failures, flagged and caught do not fit each other")
+
+    def flags(self, uncertainty: float) -> bool:
+        """Whether a person should look at a case of this uncertainty."""
+        return uncertainty >= self.threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Review:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: an unknown key, a missing one, or a wrong value.
+        """
+        if not isinstance(content, Mapping):
+            raise ValueError(f"review: a mapping is expected, got {content!r}")
+        refuse_unknown_keys(content, [field.name for field in fields(cls)], "review")
+        try:
+            return cls(**content)
+        except TypeError as error:
+            raise ValueError(f"review: {error}") from error
+
+    def __str__(self) -> str:
+        return (
+            f"from uncertainty {self.threshold:.3f} on: {self.flagged} of {self.cases} validation cases flagged, among them "
+            f"{self.caught} of the {self.failures} below Dice {self.failure_dice:g}"
+        )
+
+
+def choose_review(
+    uncertainties: Sequence[float], dices: Sequence[float], *, failure_dice: float = 0.7, catch: float = 0.9
+) -> Review:
+    """The highest threshold at which at least `catch` of the failures are flagged.
+
+    Where validation has no failure, the highest uncertainty seen: flagged is then what is as uncertain as nothing that is known to
+    have gone well.
+
+    Args:
+        uncertainties: of validation's cases.
+        dices: their Dice, of several classes the lowest.
+        failure_dice: below it a case is a failure.
+        catch: share of the failures, above 0, at most 1.
+
+    Raises:
+        ValueError: no cases, lists of different lengths, or a share out of range.
+
+    >>> print(choose_review([0.1, 0.2, 0.3, 0.4], [0.9, 0.6, 0.9, 0.5], catch=0.5))
+    from uncertainty 0.400 on: 1 of 4 validation cases flagged, among them 1 of the 2 below Dice 0.7
+    """
+    if not uncertainties or len(uncertainties) != len(dices):
+        raise ValueError(
+            f"review: {len(uncertainties)} uncertainties and {len(dices)} Dice came; one each per case is wanted"
+        )
+    if not 0 < catch <= 1:
+        raise ValueError(f"review: catch is the share of failures to flag, above 0 and at most 1, not {catch}")
+    failed = sorted((u for u, dice in zip(uncertainties, dices, strict=True) if dice < failure_dice), reverse=True)
+    threshold = failed[math.ceil(catch * len(failed)) - 1] if failed else max(uncertainties)
+    return Review(
+        threshold=float(threshold),
+        failure_dice=failure_dice,
+        cases=len(dices),
+        failures=len(failed),
+        flagged=sum(u >= threshold for u in uncertainties),
+        caught=sum(u >= threshold for u in failed),
+    )
