@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from conftest import REPOSITORY
 from ignite.engine import Engine
 
@@ -57,6 +58,26 @@ def test_the_metric_is_the_score_of_the_scans():
     for order in ([[0, 1, 2], [3, 4, 5]], [[5, 2], [1, 0], [3, 4]]):  # twice: nothing is left of the first run
         found = engine.run(order, max_epochs=1).metrics["competition_score"]
         assert found == pytest.approx(expected)
+
+
+def score_half(rank: int, folder: str) -> None:
+    """One of two processes: it holds every other slice of a scan, and the last one has one that the first has too."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    pred, truth = np.random.default_rng(0).random((2, 6, 3, 8, 9)) < 0.3
+    metric = ScanMetric(demo_spec("mr", size=32))
+    for number in {0: [0, 2, 4], 1: [1, 3, 5, 0]}[rank]:
+        metric.masks.add(f"a_slice_{number}", pred[number], truth[number])
+    Path(folder, f"{rank}.txt").write_text(str(metric.compute()))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_processes_put_their_slices_together(tmp_path):
+    torch.multiprocessing.spawn(score_half, args=(str(tmp_path),), nprocs=2)
+    pred, truth = np.random.default_rng(0).random((2, 6, 3, 8, 9)) < 0.3
+    expected = competition_score(score_scan(pred, truth, scan="a", classes=["a", "b", "c"])).score
+    for rank in range(2):
+        assert float((tmp_path / f"{rank}.txt").read_text()) == pytest.approx(expected)
 
 
 def test_training_selects_by_the_competition_score_where_told(slices, tmp_path, monkeypatch):
