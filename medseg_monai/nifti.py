@@ -22,6 +22,7 @@ from medseg_monai.readers import Array
 
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 """What a header's unit of length is in millimetres."""
+GZIP_MARK = b"\x1f\x8b"
 SLOPE_OFFSET = 112
 """Where in a header the factor stands that stored values are multiplied by."""
 LABEL_TABLE_CODE = 0
@@ -47,15 +48,29 @@ def _named_errors(file: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (ImageFileError, HeaderDataError) as error:
-        raise ValueError(
-            f"{file}: is no NIfTI volume, whatever its name says ({' '.join(str(error).split())})"
-        ) from None
+        if _is_gzip_cut_short(file):
+            raise ValueError(f"{file}: is damaged or cut short; copy it again from its source") from None
+        reason = " ".join(str(error).replace(f'"{file}"', "it").split())
+        raise ValueError(f"{file}: is no NIfTI volume, whatever its name says ({reason})") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).replace(str(file), "the file").split())
         raise ValueError(f"{file}: is damaged or cut short ({reason}); copy it again from its source") from None
     except ValueError as error:
         text = str(error).removeprefix(f"{file}: ")
         raise ValueError(f"{file}: {text}") from None
+
+
+def _is_gzip_cut_short(file: Path) -> bool:
+    """Whether a file is gzip by its first bytes and does not even hold a header."""
+    with file.open("rb") as stream:
+        if stream.read(2) != GZIP_MARK:
+            return False
+    try:
+        with gzip.open(file) as stream:
+            stream.read(nibabel.Nifti1Header.sizeof_hdr)
+    except (OSError, EOFError, zlib.error):
+        return True
+    return False
 
 
 def read_header(path: str | Path) -> Header:
