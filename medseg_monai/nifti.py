@@ -23,6 +23,7 @@ from medseg_monai.readers import Array
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 """What a header's unit of length is in millimetres."""
 GZIP_MARK = b"\x1f\x8b"
+SNIFFED = 1024
 SLOPE_OFFSET = 112
 """Where in a header the factor stands that stored values are multiplied by."""
 LABEL_TABLE_CODE = 0
@@ -67,7 +68,7 @@ def _is_gzip_cut_short(file: Path) -> bool:
             return False
     try:
         with gzip.open(file) as stream:
-            stream.read(nibabel.Nifti1Header.sizeof_hdr)
+            stream.read(SNIFFED)  # what nibabel looks at to tell the format
     except (OSError, EOFError, zlib.error):
         return True
     return False
