@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import medseg_monai
 from medseg_monai.files import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+Facts = Mapping[str, Any]
 
 MOST_BYTES = 20 * 10**6
 MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
@@ -42,8 +49,8 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     return path
 
 
-def data_uri(path: Path) -> str:
-    """A picture's content as an address, so that the page needs no other file.
+def data_uri(path: Path, content: bytes | None = None) -> str:
+    """A picture's content (the file's, if none is given) as an address, so that the page needs no other file.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -52,7 +59,37 @@ def data_uri(path: Path) -> str:
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
         raise ValueError(f"{path}: a PNG or JPEG picture goes into a page")
-    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes() if content is None else content).decode()}"
+
+
+def page_facts() -> dict[str, str]:
+    """What the foot of every page says."""
+    return {"version": medseg_monai.__version__, "written": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+
+
+def software() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    packages = {name: version(name) for name in ("monai", "torch", "numpy")}
+    return {"medseg-monai": medseg_monai.__version__, **packages, "python": platform.python_version()}
+
+
+def facts_as_text(facts: Facts) -> list[tuple[str, str]]:
+    """Names for people and values as text; what is empty is left out.
+
+    >>> facts_as_text({"train_seconds": 12.5, "licence": "", "cases": {"test": 1200}})
+    [('train seconds', '12.5'), ('cases', 'test: 1,200')]
+    """
+    shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
+    return [(name.strip("_").replace("_", " "), _text(value)) for name, value in shown.items()]
+
+
+def _text(value: Any) -> str:
+    """A fact as one reads it."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value)) or "–"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_text(item)}" for name, item in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 @cache

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-import medseg_monai
 from medseg_monai import drawing
 from medseg_monai.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.figures import hexadecimal
@@ -21,7 +18,7 @@ from medseg_monai.histogram import Histogram, histogram
 from medseg_monai.inference import FAILURES_FILE
 from medseg_monai.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.overlap import NOTHING, read_overlap
-from medseg_monai.page import data_uri, write_page
+from medseg_monai.page import data_uri, facts_as_text, page_facts, write_page
 from medseg_monai.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
 from medseg_monai.summary import ClassSummary, Estimate
 
@@ -54,24 +51,23 @@ def write_evaluation_report(folder: str | Path) -> Path:
         title=f"Evaluation of {run.get('bundle') or 'a network'} on {run.get('dataset') or 'a data set'}",
         subtitle=f"{evaluation.summary.n_cases} {run.get('split', '')} cases, each scored at its own resolution",
         sections=[*sections, ("All cases", "all"), ("Run", "run")],
-        version=medseg_monai.__version__,
-        written=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+        **page_facts(),
         **_score_content(evaluation),
         overlap=_overlap_content(evaluation.folder),
         scans=_scan_content(evaluation.scans),
         charts=_charts(evaluation),
         groups=groups,
         key=_colour_key([str(name) for name in evaluation.summary.per_class]),
-        left_out=_left_out(evaluation.folder),
+        left_out=left_out(evaluation.folder),
         classes=list(evaluation.summary.per_class),
         outcomes=OUTCOMES,
         case_columns=_case_columns(evaluation.summary.distance_unit),
         case_rows=[_case_row(score, anchors) for score in sorted(evaluation.scores, key=lambda s: (s.dice, s.case))],
-        run=_facts({name: value for name, value in run.items() if name not in PLACED_FACTS}),
-        data=_facts({"name": run.get("dataset", ""), "split": run.get("split", ""), **data}),
-        model=_facts({"bundle": run.get("bundle", ""), **_flat(run, "architecture"), **_flat(run, "training")}),
+        run=facts_as_text({name: value for name, value in run.items() if name not in PLACED_FACTS}),
+        data=facts_as_text({"name": run.get("dataset", ""), "split": run.get("split", ""), **data}),
+        model=facts_as_text({"bundle": run.get("bundle", ""), **_flat(run, "architecture"), **_flat(run, "training")}),
         model_card=_link(run.get("model_card"), evaluation.folder),
-        versions=_facts(_flat(run, "versions")),
+        versions=facts_as_text(_flat(run, "versions")),
     )
 
 
@@ -105,9 +101,9 @@ def _class_row(name: str, part: ClassSummary) -> dict[str, Any]:
 
 
 def _estimate(estimate: Estimate) -> tuple[str, str]:
-    """``0.812`` and ``0.790 to 0.833``."""
+    """``0.812`` and ``0.790–0.833``."""
     mean, _, interval = str(estimate).partition(" ")
-    return mean, interval.strip("()")
+    return mean, interval.strip("()").replace(" to ", "–")
 
 
 def _overlap_content(folder: Path) -> dict[str, Any] | None:
@@ -199,7 +195,7 @@ def _case_row(score: CaseScores, anchors: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _left_out(folder: Path) -> list[tuple[str, str]]:
+def left_out(folder: Path) -> list[tuple[str, str]]:
     """Path and reason of each case that could not be used."""
     path = folder / FAILURES_FILE
     if not path.is_file():
@@ -212,21 +208,6 @@ def _flat(run: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The facts under a name; nothing where there are none."""
     value = run.get(name)
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names for people and values as text; what is empty is left out."""
-    shown = {name: value for name, value in facts.items() if value not in (None, "", [], {})}
-    return [(name.strip("_").replace("_", " "), _text(value)) for name, value in shown.items()]
-
-
-def _text(value: Any) -> str:
-    """A fact as one reads it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple)) and all(isinstance(item, (str, int, float)) for item in value):
-        return ", ".join(map(str, value))
-    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _link(path: object, folder: Path) -> str | None:
