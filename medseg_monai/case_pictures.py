@@ -127,10 +127,10 @@ def read_case_pictures(folder: str | Path) -> list[CasePictures]:
     return listed
 
 
-def case_tiles(view: CaseView) -> tuple[Picture, Picture, Picture]:
+def case_tiles(view: CaseView, *, longest: int = LONGEST_SIDE) -> tuple[Picture, Picture, Picture]:
     """The image, the image with prediction and truth, and the map of differences; of a volume its fullest slice."""
-    picture, pred, truth = view.picture_and_masks(longest=LONGEST_SIDE)
-    picture, masks = drawing.enlarge(picture, np.concatenate([pred, truth]), longest=LONGEST_SIDE)
+    picture, pred, truth = view.picture_and_masks(longest=longest)
+    picture, masks = drawing.enlarge(picture, np.concatenate([pred, truth]), longest=longest)
     pred, truth = masks[: len(pred)], masks[len(pred) :]
     outlines: Picture = picture.copy()
     drawing.draw_masks(outlines, pred)
