@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medseg_monai.explain_cases import PANEL, TABLE_FILE
+from medseg_monai.explain_cases import PANEL
 from medseg_monai.explain_checks import CHECKS_FILE, PLOT_FILE
+from medseg_monai.explain_files import TABLE_FILE
 from medseg_monai.page import Facts, data_uri, facts_as_text, page_facts, software, write_page
 from medseg_monai.report import REPORT_FILE, left_out
 from medseg_monai.trained import Trained
