@@ -3,16 +3,22 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 VENV ?= .venv
+# MONAI Label has an environment of its own, for a Python 3.10 or 3.11
+LABEL_PYTHON ?= python3.11
+LABEL_VENV ?= .venv-label
+LABEL_PIP := $(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/monailabel.txt
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow lint format typecheck benchmark clean
+.PHONY: demo test test-slow test-label label-env lint format typecheck benchmark clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install, then generate data, train U-Net++, evaluate, segment and draw (under 6 minutes on 2 cores)"
 	@echo "make test       install with the test tools, then lint, type-check and run the tests"
 	@echo "make test-slow  the tests that take longer (two-process training, every network end to end)"
+	@echo "make label-env  an environment with MONAI Label in .venv-label (docs/monailabel.md)"
+	@echo "make test-label start a MONAI Label server and drive it as clients do"
 	@echo "make benchmark  the timings in docs/benchmarks.md"
 
 $(BIN)/python:
@@ -42,10 +48,25 @@ demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" sh scripts/demo.sh
 
 test: lint typecheck
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not label"
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest -m "slow and not gpu and not label"
+
+label-env: $(LABEL_VENV)/.installed
+
+# MONAI Label without its own requirements: sam2 among them needs another torch
+$(LABEL_VENV)/.installed: pyproject.toml constraints/monailabel.txt constraints/monailabel-requirements.txt
+	@$(LABEL_PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 10), (3, 11)) else f"MONAI Label needs Python 3.10 or 3.11, this is {v[0]}.{v[1]}: make label-env LABEL_PYTHON=python3.11")'
+	$(LABEL_PYTHON) -m venv $(LABEL_VENV)
+	$(if $(TORCH_INDEX),$(LABEL_PIP) --index-url $(TORCH_INDEX) torch torchvision)
+	$(LABEL_PIP) --requirement constraints/monailabel-requirements.txt
+	$(LABEL_PIP) --no-deps monailabel==0.8.5
+	$(LABEL_PIP) -e '.[encoders]' pytest hypothesis
+	@touch $@
+
+test-label: $(LABEL_VENV)/.installed
+	$(LABEL_VENV)/bin/python -m pytest -m label tests/label
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
 from medseg_monai.cli.installed import doctor, list_bundles
+from medseg_monai.cli.label import label_app
 from medseg_monai.cli.package import check, package
 from medseg_monai.cli.predict import predict
 from medseg_monai.cli.prepare import prepare_app
@@ -40,6 +41,7 @@ app.command()(explain)
 app.command()(export)
 app.command()(package)
 app.command()(check)
+app.add_typer(label_app, name="label")
 app.command("list")(list_bundles)
 app.command()(doctor)
 

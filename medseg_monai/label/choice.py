@@ -1,0 +1,29 @@
+"""Which image to label next, from how unsure a model is of each: numbers that MONAI Label keeps with the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+UNUSABLE = -1.0
+"""The number of an image that the model cannot read: it is offered last."""
+
+
+def most_uncertain(known: Mapping[str, Mapping[str, Any]], name: str, strategy: str) -> str:
+    """The image with the highest number; of equals the one offered longest ago, then the first by name.
+
+    >>> most_uncertain({"b": {"uncertainty_unet": 0.4}, "a": {"uncertainty_unet": 0.4}, "c": {}}, "unet", "uncertainty")
+    'a'
+    """
+
+    def order(image: str) -> tuple[float, float, str]:
+        info = known[image]
+        offered = info.get("strategy", {}).get(strategy, {}).get("ts", 0)
+        return (-float(info.get(key(name), UNUSABLE)), float(offered), image)
+
+    return min(known, key=order)
+
+
+def key(name: str, what: str = "") -> str:
+    """Where an image's information holds the number."""
+    return f"uncertainty_{name}" + (f"_{what}" if what else "")

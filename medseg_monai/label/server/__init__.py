@@ -1,0 +1,1 @@
+"""What runs inside a MONAI Label server; needs MONAI Label to be installed (`make label-env`)."""

@@ -1,0 +1,88 @@
+"""A bundle's inference.json as a model of MONAI Label: the masks of `medseg predict`, as one map of exact class numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms.transform import Transform
+from monailabel.tasks.infer.bundle import BundleInferTask
+from torch import Tensor, nn
+
+from medseg_monai.label.labels import label_map, mask_extension
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.trained import WEIGHTS_FILE, Trained
+from medseg_monai.uncertainty import Uncertaind
+
+
+class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no types
+    """A model of the server.
+
+    Labels are numbered as the classes are (1, 2 …, 0 is background), and the answer's ``params`` hold ``uncertainty``, how unsure the
+    model is of what it found, from 0 to 1.
+
+    Args:
+        bundle: the bundle's folder with its weights.
+        conf: the server's settings.
+    """
+
+    def __init__(self, bundle: Path, conf: Mapping[str, str]) -> None:
+        super().__init__(str(bundle), conf, add_post_restore=False, load_strict=True)
+        self.spec = Trained.read(bundle / "models").dataset
+        self.weights = bundle / "models" / WEIGHTS_FILE
+        self.labels = {name: number for number, name in enumerate(self.spec.classes, start=1)}
+
+    def post_transforms(self, data: Mapping[str, Any] | None = None) -> Sequence[Callable[..., Any]]:
+        """The bundle's, between the measure of uncertainty and the one map that clients show."""
+        return [Uncertaind("pred", spec=self.spec), *super().post_transforms(data), AsLabelMap(self.spec)]
+
+    def writer(
+        self, data: dict[str, Any], extension: str | None = None, dtype: str | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The mask's file, and what else is answered."""
+        wanted = data.get("result_extension") or extension or "".join(Path(data["image_path"]).suffixes[-2:])
+        file, result = super().writer(data, mask_extension(wanted, self.spec), dtype)
+        result["uncertainty"] = round(float(data["uncertainty"]), 4)
+        return file, result
+
+    def _get_network(self, device: str, data: Mapping[str, Any]) -> nn.Module:
+        """The network with the weights that are there now.
+
+        Raises:
+            FileNotFoundError: there are none: MONAI Label itself would then answer with an untrained network.
+        """
+        if not self.weights.is_file():
+            raise FileNotFoundError(f"{self.weights} is missing: start the server again")
+        network: nn.Module = super()._get_network(device, data)
+        return network
+
+
+class AsLabelMap(Transform):
+    """Masks under ``pred`` as the one map that MONAI Label writes: numpy uint8 of class numbers, (W, H) or (I, J, K).
+
+    Where classes overlap the later one is shown: clients have one number for a pixel.
+    """
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.spec = spec
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """(1, …) of class numbers or (classes, …) of {0, 1} to one map."""
+        case = dict(data)
+        pred = case["pred"]
+        case["pred"] = label_map(pred.cpu().numpy() if isinstance(pred, Tensor) else np.asarray(pred), self.spec)
+        return case
+
+
+def unsureness(model: Segment, image: str) -> float:
+    """How unsure the model is of an image, 0 to 1.
+
+    Raises:
+        OSError, ValueError: the image cannot be read.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    _, data = model({"image": image, "device": device, "skip_writer": True, "logging": "WARNING"})
+    return float(data["uncertainty"])
