@@ -10,7 +10,10 @@ cache.py, diskcache.py                 decoded images kept on disk; seeded sampl
 networks/, losses.py                   one file per architecture; losses per task, over several heads
 handlers.py                            what training does besides: keep weights, clip, stop, record
 inference.py, outputs.py               scans in, in the right precision; what is written for each
-metrics.py, surfaces.py                scores of a case; distances between surfaces
+cleaning.py                            thresholds per class; small components, holes and isolated slices
+metrics.py, surfaces.py, hausdorff.py  scores of a case; distances between surfaces
+scan_scores.py, selection.py           scores of scans from their slices; which score picks the best epoch
+tuning.py, tuning_cases.py, tuning_run.py cleaning chosen on validation cases
 scoring.py, summary.py, scores.py      the evaluation: case by case, means with intervals, its files
 compare.py, significance.py            several evaluations in one table, with a paired test
 drawing.py, figures.py, plots.py       masks drawn into pictures; figures of cases; plots of numbers
@@ -23,3 +26,13 @@ cli/, doctor.py                        the `medseg` command
 """
 
 __version__ = "0.1.0"
+__all__ = ["Predictor", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """`Predictor`, imported when it is asked for: it takes MONAI along, which takes seconds."""
+    if name == "Predictor":
+        from medseg_monai.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,8 +65,11 @@ def predict(
     assignments: Assignments = None,
 ) -> None:
     """Segment images: a mask each, in the image's own size, and a row in predictions.csv; failures are listed in failures.csv."""
-    from medseg_monai.bundle import find_bundle
-    from medseg_monai.workflow import parse_assignments, run_bundle
+    from medseg_monai.startup import without_unused
+
+    with without_unused():
+        from medseg_monai.bundle import find_bundle
+        from medseg_monai.workflow import parse_assignments, run_bundle
 
     cleaning = {
         f"cleaning#{name}": value

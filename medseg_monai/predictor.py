@@ -1,0 +1,182 @@
+"""Prediction from Python: a bundle's inference.json on one image at a time, the same pieces and so the same pixels."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data.utils import decollate_batch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from medseg_monai.bundle import find_bundle
+from medseg_monai.cache import collate
+from medseg_monai.grid import Geometry
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.workflow import check_device, check_overrides
+
+ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found in one image, on its own grid.
+
+    Attributes:
+        mask: uint8. Of a photograph (H, W), of several overlapping classes (classes, H, W); of a volume (I, J, K) or (classes, I, J,
+            K). 1 for the class, or class numbers for exclusive classes.
+        probabilities: of each foreground class: (classes, H, W) float32, or (classes, I, J, K).
+        uncertainty: one number, `medseg_monai.uncertainty.uncertainty`.
+        classes: their names.
+        geometry: a volume's grid; of a photograph None.
+        flagged: whether a person should look at it; None where that is not known (`medseg review`).
+    """
+
+    mask: NDArray[np.uint8]
+    probabilities: NDArray[np.floating[Any]]
+    uncertainty: float
+    classes: tuple[str, ...]
+    geometry: Geometry | None = field(default=None, compare=False)
+    flagged: bool | None = None
+
+
+class Predictor:
+    """A trained bundle as a function of images.
+
+    Args:
+        bundle: its name or folder.
+        weights: as `medseg predict` takes them: a file, a folder or a data set's name; a list for the mean of several networks.
+        options: any key of inference.json: ``engine="openvino"``, ``tta="flips"``, ``threshold=0.4``, ``device="cpu"`` …
+
+    Attributes:
+        spec: what the network was trained for.
+
+    Raises:
+        FileNotFoundError: no such bundle or weights.
+        ValueError: an option that inference.json does not have.
+
+    Example::
+
+        prediction = Predictor("unetpp", weights="isic2017")("photograph.jpg")
+        prediction.mask.shape, prediction.uncertainty
+    """
+
+    def __init__(
+        self, bundle: str | Path, *, weights: str | Path | Sequence[str | Path] | None = None, **options: Any
+    ) -> None:
+        folder = find_bundle(bundle)
+        config = str(folder / "configs" / "inference.json")
+        given: dict[str, Any] = {"bundle_root": str(folder), "probabilities": True, **options}
+        if weights is not None:
+            several = [weights] if isinstance(weights, (str, Path)) else list(weights)
+            given["weights"], *others = map(str, several)
+            given["ensemble"] = others or given.get("ensemble", [])
+        content = ConfigParser.load_config_files([config])
+        check_overrides(content, given)
+        if "device" in given:
+            check_device(str(given["device"]))
+        parser = ConfigParser(content)
+        for key, value in given.items():
+            parser[key] = value
+        part = parser.get_parsed_content
+        self.spec: DatasetSpec = part("spec")
+        self._trained = part("trained")
+        self._device = torch.device(part("device"))
+        self._preprocessing = part("preprocessing")
+        self._network = part("network").eval()
+        self._inferer = part("inferer")
+        self._postprocessing = part("postprocessing")
+
+    def __call__(self, image: ImageLike) -> Prediction:
+        """Segment one image.
+
+        Args:
+            image: a path (photograph, NIfTI, NRRD, MHA, DICOM folder); of photographs also a PIL image, or an array (H, W) or (H, W,
+                3), uint8 (or uint16 grey). A PIL image's EXIF orientation is applied.
+
+        Raises:
+            FileNotFoundError, ValueError: the image is missing or unusable.
+            TypeError: it is nothing of these.
+        """
+        return next(self.batches([image]))
+
+    def batches(self, images: Iterable[ImageLike], *, size: int = 1) -> Iterator[Prediction]:
+        """Segment images in turn, `size` of them going through the network together (volumes one by one)."""
+        size = 1 if self.spec.spatial_dims == 3 else size
+        waiting: list[dict[str, Any]] = []
+        for image in images:
+            waiting.append(self._read(image))
+            if len(waiting) == size:
+                yield from self._predicted(waiting)
+                waiting = []
+        if waiting:
+            yield from self._predicted(waiting)
+
+    def _read(self, image: ImageLike) -> dict[str, Any]:
+        """The case as the network takes it."""
+        if isinstance(image, (str, Path)):
+            case: dict[str, Any] = self._preprocessing({"image": str(image)})
+            return case
+        if self.spec.spatial_dims == 3:
+            raise TypeError(
+                f"a {type(image).__name__} came; of volumes a path is wanted, for their grid lies in the file"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "image.png"  # whatever is done to files is so done to this
+            _as_picture(image).save(file, compress_level=0, exif=_exif(image))
+            case = self._preprocessing({"image": str(file)})
+        return case
+
+    def _predicted(self, cases: Sequence[dict[str, Any]]) -> list[Prediction]:
+        batch = collate(cases)
+        with torch.no_grad():
+            batch["pred"] = self._inferer(batch["image"].to(self._device), self._network)
+        answers = [self._postprocessing(case) for case in decollate_batch(batch)]
+        return [self._prediction(case, answer) for case, answer in zip(cases, answers, strict=True)]
+
+    def _prediction(self, case: dict[str, Any], answer: dict[str, Any]) -> Prediction:
+        mask = _seen(answer["pred"], self.spec)
+        probabilities = _seen(answer["probability"], self.spec)[-len(self.spec.classes) :]
+        meta, number = case["image_meta_dict"], float(answer["uncertainty"])
+        geometry = None
+        if self.spec.spatial_dims == 3:
+            i, j, k = (int(side) for side in meta["spatial_shape"])
+            geometry = Geometry((i, j, k), np.asarray(meta["affine"], np.float64))
+        review = self._trained.review
+        return Prediction(
+            mask=mask if self.spec.task == "multilabel" else mask[0],
+            probabilities=probabilities,
+            uncertainty=number,
+            classes=self.spec.classes,
+            geometry=geometry,
+            flagged=None if review is None else review.flags(number),
+        )
+
+
+def _seen(maps: Tensor, spec: DatasetSpec) -> NDArray[Any]:
+    """(C, W, H) as pictures lie in memory, (C, H, W); volumes as they are."""
+    values: NDArray[Any] = maps.cpu().numpy()
+    return np.ascontiguousarray(values.swapaxes(1, 2)) if spec.spatial_dims == 2 else values
+
+
+def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"a {type(image).__name__} came; a path, a PIL image or an array (H, W[, 3]) is segmented")
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise ValueError(f"an array {image.shape} of {image.dtype} came; (H, W) or (H, W, 3) of uint8 is wanted")
+    if image.dtype == np.uint16 and image.ndim == 3:
+        raise ValueError("an array of 16-bit colours came; 16 bits are read of grey pictures")
+    return Image.fromarray(image)
+
+
+def _exif(image: Image.Image | NDArray[Any]) -> Image.Exif | bytes:
+    return image.getexif() if isinstance(image, Image.Image) else b""

@@ -1,0 +1,143 @@
+"""Prediction from Python: the command line's and MONAI's pixels, from paths, pictures and arrays."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import REPOSITORY, Outcome
+from monai.bundle import run
+from PIL import Image
+from scipy.stats import spearmanr
+
+from medseg_monai import Predictor
+from medseg_monai.cache import collate
+from medseg_monai.dataset import read_dataset
+from medseg_monai.masks import read_mask
+from medseg_monai.review import Review
+from medseg_monai.trained import Trained
+from medseg_monai.transforms import Pipeline, load, normalise
+
+UNETPP = REPOSITORY / "bundles" / "unetpp"
+
+
+@pytest.fixture(scope="module")
+def images(demo_data: Path) -> list[Path]:
+    return sorted((demo_data / "images").iterdir())
+
+
+@pytest.fixture(scope="module")
+def trained(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that find most lesions, after a second or two: a loop of its own, for the session's `trained` finds none yet."""
+    torch.manual_seed(0)
+    dataset = read_dataset(demo_data)
+    spec = replace(dataset.spec, size=(64, 64))
+    arguments = {"in_channels": 3, "out_channels": 1, "features": [8, 16], "deep_supervision": False}
+    content = Trained(spec, {"_target_": "medseg_monai.networks.UNetPlusPlus", **arguments}, "unetpp")
+    network = content.build_network().train()
+    read = Pipeline([load(spec), normalise(spec)])
+    batch = collate([read(case) for case in dataset.cases("training")])
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(40):
+        optimiser.zero_grad()
+        F.binary_cross_entropy_with_logits(network(batch["image"]), batch["label"].float()).backward()
+        optimiser.step()
+    folder = tmp_path_factory.mktemp("learnt")
+    content.write(folder)
+    torch.save(network.state_dict(), folder / "model.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: Path) -> Predictor:
+    return Predictor(UNETPP, weights=trained)
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+def test_command_line_bundle_and_python_give_the_same_pixels(
+    medseg: Callable[..., Outcome], images: list[Path], trained: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    theirs = {"dataset_dir": str(images[0].parent), "output_dir": str(tmp_path / "bundle"), "weights": str(trained)}
+    config = str(UNETPP / "configs" / "inference.json")
+    assert medseg("predict", "unetpp", images[0].parent, "-w", trained, "--out", tmp_path / "cli").code == 0
+    run(run_id="run", config_file=config, bundle_root=str(UNETPP), **theirs)
+    found = list(predictor.batches(images, size=3))
+    assert sum(prediction.mask.any() for prediction in found) > len(found) / 2
+    for image, prediction in zip(images, found, strict=True):
+        name = f"{image.stem}_mask.png"
+        assert np.array_equal(pixels(tmp_path / "cli" / name), 255 * prediction.mask)
+        assert np.array_equal(pixels(tmp_path / "bundle" / name), 255 * prediction.mask)
+
+
+def test_a_prediction_holds_mask_probabilities_and_how_sure_it_is(predictor: Predictor, images: list[Path]) -> None:
+    prediction = predictor(images[0])
+    assert prediction.mask.shape == (80, 96)
+    assert prediction.probabilities.shape == (1, 80, 96)
+    assert np.array_equal(prediction.probabilities[0] > 0.5, prediction.mask == 1)
+    assert 0 < prediction.uncertainty < 1
+    assert (prediction.geometry, prediction.flagged) == (None, None)
+
+
+def test_pictures_and_arrays_are_segmented_as_their_files(
+    predictor: Predictor, images: list[Path], tmp_path: Path
+) -> None:
+    with Image.open(images[1]) as picture:
+        colours = np.asarray(picture)
+        turned = picture.copy()
+    Image.fromarray(colours).save(tmp_path / "same.png")
+    expected = predictor(tmp_path / "same.png").mask
+    assert np.array_equal(predictor(colours).mask, expected)
+    assert np.array_equal(predictor(Image.fromarray(colours)).mask, expected)
+    turned.getexif()[0x0112] = 6  # shown turned by 90 degrees
+    assert predictor(turned).mask.shape == (96, 80)
+    assert predictor(colours[..., 0]).mask.shape == (80, 96)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(3, TypeError), (np.zeros((4, 4)), ValueError), ("nowhere.jpg", FileNotFoundError)]
+)
+def test_what_is_no_image_is_refused(predictor: Predictor, wrong: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"came|no such file"):
+        predictor(wrong)
+
+
+def test_options_are_those_of_the_config(trained: Path, images: list[Path]) -> None:
+    low = Predictor(UNETPP, weights=trained, threshold=0.01, tta="flips")(images[0])
+    assert low.mask.sum() > Predictor(UNETPP, weights=trained, threshold=0.99)(images[0]).mask.sum()
+    with pytest.raises(ValueError, match="unknown config key 'treshold'.*threshold"):
+        Predictor(UNETPP, weights=trained, treshold=0.3)
+
+
+def test_an_ensemble_of_one_network_with_itself_changes_nothing(
+    trained: Path, images: list[Path], predictor: Predictor
+) -> None:
+    twice = Predictor(UNETPP, weights=[trained, trained], precision="fp32")(images[0])
+    once = Predictor(UNETPP, weights=trained, precision="fp32")(images[0])
+    assert np.allclose(twice.probabilities, once.probabilities, atol=1e-4)
+
+
+def test_it_is_flagged_where_the_weights_say_from_when_on(trained: Path, images: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes((trained / "model.pt").read_bytes())
+    content = Trained.read(trained)
+    for threshold, flagged in ((0.0, True), (1.0, False)):
+        review = Review(threshold, failure_dice=0.7, cases=1, failures=0, flagged=0, caught=0)
+        Trained(content.dataset, content.architecture, content.bundle, review=review).write(tmp_path)
+        assert Predictor(UNETPP, weights=tmp_path)(images[0]).flagged is flagged
+
+
+def test_uncertain_predictions_are_worse(demo_data: Path, trained: Path) -> None:
+    dataset = read_dataset(demo_data)
+    predict = Predictor(UNETPP, weights=trained, tta="flips")
+    dices, numbers = [], []
+    for case in [case for split in ("training", "validation", "test") for case in dataset.cases(split)]:
+        found, truth = predict(case["image"]), read_mask(case["label"], dataset.spec)[0].T > 0
+        dices.append(2 * np.sum(found.mask & truth) / (found.mask.sum() + truth.sum()))
+        numbers.append(found.uncertainty)
+    assert spearmanr(numbers, dices).statistic < 0
