@@ -88,7 +88,7 @@ def _restored(
         probs = _slab(logits, spec, back[2], first, last)
         probs = along_axis(along_axis(probs, back[1], 1), back[0], 0)
         inside[..., first:last] = finish(probs).cpu().numpy()
-    return np.ascontiguousarray(grid.turn.undo(filled))
+    return grid.turn.undo(filled).copy()  # a copy also of one slice, which may count as contiguous and run backwards
 
 
 def _slab(logits: Tensor, spec: DatasetSpec, weights: Tensor | None, first: int, last: int) -> Tensor:

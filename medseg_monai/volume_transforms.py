@@ -138,7 +138,7 @@ def _stored(image: Array, limits: NDArray[np.float32], grid: NetworkGrid) -> NDA
     out = np.empty((len(image), *grid.shape), np.uint16)
     weights = [grid.weights(axis) for axis in range(3)]
     for channel, (low, high), target in zip(image, limits.tolist(), out, strict=True):
-        part = torch.from_numpy(np.ascontiguousarray(grid.turn.apply(channel)[grid.cut], dtype=np.float32))
+        part = torch.from_numpy(np.array(grid.turn.apply(channel)[grid.cut], np.float32, order="C"))
         values = resample(part.clamp_(low, high), weights).sub_(low).mul_(STEPS / (high - low))
         target[:] = values.round_().clamp_(0, STEPS).numpy()
     return out
@@ -158,7 +158,7 @@ def label_on_network_grid(label: NDArray[np.uint8], grid: NetworkGrid, spec: Dat
 
     Coverage is taken with the weights that images are resampled with, class by class, so that only two maps are held at once.
     """
-    turned = np.ascontiguousarray(grid.turn.apply(label)[(slice(None), *grid.cut)])
+    turned = grid.turn.apply(label)[(slice(None), *grid.cut)].copy()
     weights = [grid.weights(axis) for axis in range(3)]
     if all(matrix is None for matrix in weights):
         return turned
