@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.transforms.transform import MapTransform
 from torch import Tensor
@@ -77,10 +78,11 @@ class LoadStackd(MapTransform):
         middle = slices[len(slices) // 2]
         for slice in slices:
             _check_alike(slice, middle)
-        window = torch.stack([meta["window"] for _, meta in slices]).median(dim=0).values  # (1, 2)
+        window = np.median([meta["window"].numpy() for _, meta in slices], axis=0)  # (1, 2)
         labels = {key: part[key] for part in parts if meta_key not in part for key in self.keys[1:] if key in part}
-        image = torch.cat([image for image, _ in slices])
-        meta = {**middle[1], "window": window.repeat(len(image), 1)}
+        # numpy copies in this thread; torch would wake one per core for it
+        image = torch.from_numpy(np.concatenate([image.numpy() for image, _ in slices]))
+        meta = {**middle[1], "window": torch.from_numpy(np.repeat(window, len(image), axis=0))}
         return {**case, **labels, image_key: image, meta_key: meta}
 
 
