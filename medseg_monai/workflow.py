@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from medseg_monai.spec import did_you_mean
+
+# what MONAI adds to a config for MLflow, and what stands there if nothing is said
+TRACKING_KEYS = {"tracking_uri": "", "experiment_name": "monai_experiment", "run_name": None}
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -83,7 +87,12 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 
 
 def run_bundle(
-    bundle: Path, config: str, overrides: Mapping[str, Any] | None = None, *, overlays: Sequence[Path] = ()
+    bundle: Path,
+    config: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    overlays: Sequence[Path] = (),
+    tracking: str | None = None,
 ) -> ConfigWorkflow:
     """Run ``configs/<config>.json`` of a bundle in this process and return the finished workflow.
 
@@ -92,10 +101,17 @@ def run_bundle(
         config: ``train``, ``evaluate`` or ``inference``.
         overrides: values by config key.
         overlays: further config files, merged over the first.
+        tracking: ``mlflow``, or a file of MONAI's tracking settings; adds the keys of `TRACKING_KEYS`.
+
+    Raises:
+        ValueError: an override that the config does not know, or a device that is not there.
+        ImportError: tracking by a package that is not installed.
     """
     files = [str(bundle / "configs" / f"{config}.json"), *map(str, overlays)]
     given = {"bundle_root": str(bundle), **(overrides or {})}
-    check_overrides(ConfigParser.load_config_files(files), given)
+    check_overrides({**ConfigParser.load_config_files(files), **(TRACKING_KEYS if tracking else {})}, given)
+    if tracking == "mlflow" and find_spec("mlflow") is None:
+        raise ImportError("--tracking mlflow needs MLflow: pip install 'medseg-monai[tracking]'")
     if "device" in given:
         check_device(str(given["device"]))
     logging_file = bundle / "configs" / "logging.conf"
@@ -103,6 +119,7 @@ def run_bundle(
         config_file=files,
         workflow_type="train" if config == "train" else "infer",
         logging_file=str(logging_file) if logging_file.is_file() else False,
+        tracking=tracking,
         **given,
     )
     workflow.initialize()

@@ -96,6 +96,7 @@ def _report(folder: Path, checked: bool) -> None:
     """Say how many maps there are and what the table notes; and the checks' tables."""
     from medseg_monai.explain_checks import SUMMARY_FILE
     from medseg_monai.explain_files import TABLE_FILE
+    from medseg_monai.report import REPORT_FILE
 
     with (folder / TABLE_FILE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -106,5 +107,7 @@ def _report(folder: Path, checked: bool) -> None:
         typer.echo(f"note: {row['case']}: {row['class']}: {row['method']}: {row['note']}")
     if len(noted) > NOTES_SHOWN:
         typer.echo(f"note: {len(noted) - NOTES_SHOWN} more in {TABLE_FILE}")
+    if (folder / REPORT_FILE).is_file():
+        typer.echo(f"report: {folder / REPORT_FILE}")
     if checked:
         typer.echo("\n" + (folder / SUMMARY_FILE).read_text(encoding="utf-8"))

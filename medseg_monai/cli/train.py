@@ -20,6 +20,9 @@ def train(
     output_dir: Annotated[
         Path | None, typer.Option(help="Where the weights go; default: BUNDLE/models/DATA SET.")
     ] = None,
+    tracking: Annotated[
+        str | None, typer.Option(help="mlflow: also log to MLflow, by MONAI (extra: tracking).")
+    ] = None,
     assignments: Assignments = None,
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
 ) -> None:
@@ -36,6 +39,10 @@ def train(
         output_dir=text(output_dir),
     )
     workflow = run_bundle(
-        find_bundle(bundle), "train", {**overrides, **parse_assignments(assignments or [])}, overlays=overlay or []
+        find_bundle(bundle),
+        "train",
+        {**overrides, **parse_assignments(assignments or [])},
+        overlays=overlay or [],
+        tracking=tracking,
     )
     typer.echo(f"weights: {workflow.parser.get_parsed_content('output_dir')}/model.pt")
