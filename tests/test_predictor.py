@@ -1,5 +1,7 @@
 """Prediction from Python: the command line's and MONAI's pixels, from paths, pictures and arrays."""
 
+import csv
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,9 @@ from medseg_monai import Predictor
 from medseg_monai.cache import collate
 from medseg_monai.dataset import read_dataset
 from medseg_monai.masks import read_mask
+from medseg_monai.predictor import Prediction
 from medseg_monai.review import Review
+from medseg_monai.review_run import lowest_dice
 from medseg_monai.trained import Trained
 from medseg_monai.transforms import Pipeline, load, normalise
 
@@ -141,3 +145,33 @@ def test_uncertain_predictions_are_worse(demo_data: Path, trained: Path) -> None
         dices.append(2 * np.sum(found.mask & truth) / (found.mask.sum() + truth.sum()))
         numbers.append(found.uncertainty)
     assert spearmanr(numbers, dices).statistic < 0
+
+
+def test_review_learns_the_threshold_and_predict_flags(
+    medseg: Callable[..., Outcome], demo_data: Path, trained: Path, images: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "weights")
+    learnt = medseg(
+        "review", "unetpp", "-d", demo_data, "-w", tmp_path / "weights", "--failure-dice", 0.99, "--catch", 1
+    )
+    assert learnt.code == 0, learnt.err
+    review = Trained.read(tmp_path / "weights").review
+    assert review is not None
+    assert review.failures == review.caught == review.cases == len(read_dataset(demo_data).cases("validation"))
+    assert f"{review.flagged} of {review.cases} validation cases flagged" in learnt.out
+    assert (
+        medseg("predict", "unetpp", images[0].parent, "-w", tmp_path / "weights", "--out", tmp_path / "out").code == 0
+    )
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(images)
+    for row in rows:
+        assert row["flagged"] == ("yes" if float(row["uncertainty"]) >= round(review.threshold, 4) else "no")
+
+
+def test_the_lowest_dice_by_hand() -> None:
+    truth = np.zeros((2, 1, 4), bool)
+    truth[0, 0, :2] = truth[1, 0, 3] = True
+    mask = np.array([[1, 0, 0, 2]], np.uint8)  # class 1: 1 of 2 pixels, Dice 2/3; class 2: right
+    found = Prediction(mask, np.zeros((2, 1, 4)), 0.0, ("a", "b"))
+    assert lowest_dice(found, truth) == pytest.approx(2 / 3)

@@ -18,6 +18,7 @@ from medseg_monai.cli.label import label_app
 from medseg_monai.cli.package import check, package
 from medseg_monai.cli.predict import predict
 from medseg_monai.cli.prepare import prepare_app
+from medseg_monai.cli.review import review
 from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
 
@@ -36,6 +37,7 @@ app.command()(train)
 app.command()(tune)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(review)
 app.command()(predict)
 app.command()(explain)
 app.command()(export)

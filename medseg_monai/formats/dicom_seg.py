@@ -17,6 +17,18 @@ from medseg_monai.metrics import class_masks
 from medseg_monai.spec import DatasetSpec
 
 SUFFIX = ".dcm"
+MAY_BE_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+MUST_BE_THERE = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 
 
 def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec: DatasetSpec) -> Path:
@@ -36,7 +48,7 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
     if not dicom.is_dicom_folder(image):
         raise ValueError(f"{image}: is no DICOM series, and a DICOM-SEG refers to one: write nifti or nrrd instead")
     slices, _ = dicom._stack(image)
-    sources = [dicom.pydicom().dcmread(one.file) for one in slices]
+    sources = [_read(one.file) for one in slices]
     planes = class_masks(mask, len(spec.classes))
     wanted = (int(sources[0].Columns), int(sources[0].Rows), len(sources))
     if planes.shape[1:] != wanted:
@@ -61,6 +73,18 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
     segmentation.save_as(content)
     write_whole(file, content.getvalue())
     return file
+
+
+def _read(file: Path) -> Any:
+    """An image; what must be there but may be empty, and was taken out to make it anonymous, is put back empty."""
+    dataset = dicom.pydicom().dcmread(file)
+    for keyword in MAY_BE_EMPTY:
+        if keyword not in dataset:
+            setattr(dataset, keyword, "")
+    for keyword in MUST_BE_THERE:
+        if not dataset.get(keyword):
+            raise ValueError(f"{file}: has no {keyword}, which a DICOM-SEG refers to: write nifti or nrrd instead")
+    return dataset
 
 
 def _description(highdicom: Any, number: int, name: str) -> Any:
