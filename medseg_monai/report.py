@@ -49,7 +49,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
         evaluation.folder / REPORT_FILE,
         "evaluation.html",
         title=f"Evaluation of {run.get('bundle') or 'a network'} on {run.get('dataset') or 'a data set'}",
-        subtitle=f"{evaluation.summary.n_cases} {run.get('split', '')} cases, each scored at its own resolution",
+        subtitle=_subtitle(evaluation),
         sections=[*sections, ("All cases", "all"), ("Run", "run")],
         **page_facts(),
         **_score_content(evaluation),
@@ -69,6 +69,12 @@ def write_evaluation_report(folder: str | Path) -> Path:
         model_card=_link(run.get("model_card"), evaluation.folder),
         versions=facts_as_text(_flat(run, "versions")),
     )
+
+
+def _subtitle(evaluation: Evaluation) -> str:
+    """How many cases of which split."""
+    count, split = evaluation.summary.n_cases, evaluation.run.get("split", "")
+    return f"{count} {split} {'case' if count == 1 else 'cases'}, each scored at its own resolution"
 
 
 def _score_content(evaluation: Evaluation) -> dict[str, Any]:
