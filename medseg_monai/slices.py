@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -135,21 +135,28 @@ def scan_of(slices: Iterable[SliceFile]) -> Scan:
     return Scan(ordered[0].scan, tuple(ordered))
 
 
-def stack_files(path: PathLike, *, count: int, stride: int) -> list[Path]:
+def stack_files(path: PathLike, *, count: int, stride: int, without: Container[Path] = ()) -> list[Path]:
     """The files of a slice and its neighbours, for a slice that stands among the others of its scan.
 
+    Args:
+        path: the slice's.
+        count, stride: see `Scan.neighbours`.
+        without: files that cannot be used; they count as missing, and so do slices of another size.
+
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the name is not that of a slice, so its neighbours cannot be found.
     """
-    slice = slice_file(path)
-    if slice is None:
+    middle = slice_file(path)
+    if middle is None:
         raise ValueError(
             f"{path}: {count} neighbouring slices are wanted; names such as slice_0001_266_266_1.50_1.50.png tell which"
         )
-    folder = slice.path.parent
-    if not slice.path.is_file():
+    if not middle.path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    return scan_in(folder).neighbours(slice.number, count=count, stride=stride)
+    scan = scan_in(middle.path.parent)
+    fitting = (slice for slice in scan.slices if slice.size == middle.size and slice.path not in without)
+    return Scan(scan.name, tuple(fitting)).neighbours(middle.number, count=count, stride=stride)
 
 
 def scan_in(folder: Path) -> Scan:

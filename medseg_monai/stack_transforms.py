@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,6 +18,8 @@ from medseg_monai.cases import as_list, main_file
 from medseg_monai.photo_transforms import LabelSize, LoadPhotod
 from medseg_monai.slices import stack_files
 from medseg_monai.spec import DatasetSpec
+
+logger = logging.getLogger(__name__)
 
 RECENT_SLICES = 64
 """So many decoded slices are remembered, 130 kB each at 256x256."""
@@ -50,13 +53,27 @@ class LoadStackd(MapTransform):
         image_key, *label_keys = self.keys
         files = [str(file) for file in as_list(case[image_key])]
         if len(files) == 1:
-            files = [
-                str(file)
-                for file in stack_files(files[0], count=self.spec.in_channels, stride=self.spec.slice_stride or 1)
-            ]
+            files = self._stack_around(files[0])
         labels = {key: case[key] for key in label_keys if case.get(key) is not None}
         slices: list[dict[Hashable, Any]] = [{image_key: file} for file in files]
         return slices + ([{image_key: main_file(files), **labels}] if labels else [])
+
+    def _stack_around(self, file: str) -> list[str]:
+        """The files of a slice and its neighbours; a neighbour that cannot be read counts as missing, and the log says so."""
+        count, stride, unusable = self.spec.in_channels, self.spec.slice_stride or 1, set[Path]()
+        while True:
+            files = stack_files(file, count=count, stride=stride, without=unusable)
+            for neighbour in files:
+                try:
+                    self.load_part({self.keys[0]: str(neighbour)})
+                except (OSError, ValueError) as error:
+                    if neighbour == Path(file):
+                        raise
+                    _say_once(f"{error}; to its neighbours it counts as missing")
+                    unusable.add(neighbour)
+                    break
+            else:
+                return [str(path) for path in files]
 
     def load_part(self, part: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """A slice loaded, or labels."""
@@ -96,6 +113,11 @@ def one_slice(spec: DatasetSpec) -> DatasetSpec:
 def _recent_slice(file: str, changed: int, key: str, spec: DatasetSpec) -> dict[Hashable, Any]:
     """A slice loaded; the last ones are remembered, since the next stack holds most of them again."""
     return LoadPhotod((key,), spec=spec)({key: file})
+
+
+@lru_cache(maxsize=256)
+def _say_once(text: str) -> None:
+    logger.warning(text)
 
 
 def _changed(file: str) -> int:

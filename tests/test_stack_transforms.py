@@ -1,7 +1,9 @@
 """Neighbouring slices as channels: which, how bright, changed alike, each kept once."""
 
+import logging
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,3 +179,23 @@ def test_a_missing_neighbour_and_a_photograph(scan, tmp_path):
         load(SPEC)(scan[2] | {"image": [*scan[2]["image"][:2], str(tmp_path / "gone.png")]})
     with pytest.raises(ValueError, match=r"0\.png: 3 neighbouring slices are wanted"):
         load(SPEC)({"image": scan[0]["label"]})
+
+
+def test_a_neighbour_that_cannot_be_read_counts_as_missing(scan, caplog):
+    """Slice 4 is damaged: to slice 3 the slice itself is the nearest; slice 4 itself fails."""
+    files = [case["image"][1] for case in scan]
+    Path(files[3]).write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            image = load(SPEC, keys=("image",))({"image": files[2]})["image"]
+    np.testing.assert_array_equal(image, [stored(file) for file in (files[1], files[2], files[2])])
+    assert [record.getMessage().partition(": is")[0] for record in caplog.records] == [files[3]]
+    with pytest.raises(ValueError, match="slice_0004.*: is empty"):
+        load(SPEC, keys=("image",))({"image": files[3]})
+
+
+def test_slices_of_another_size_are_no_neighbours(tmp_path):
+    folder = tmp_path / "scans"
+    files = [save(folder, 1), save(folder, 2), save(folder, 3, size=(9, 6))]
+    image = load(SPEC, keys=("image",))({"image": files[1]})["image"]
+    np.testing.assert_array_equal(image, [stored(file) for file in (files[0], files[1], files[1])])
