@@ -26,6 +26,7 @@ Mask = NDArray[np.bool_]
 COLOUR_MAP = "magma"  # perceptually uniform, readable in grey print, none of its colours is the outlines' blue
 HEAT_OPACITY = 0.65
 MID_GREY = 118
+SHORTEST_SIDE = 400  # pixels of a picture inside a figure, so that outlines are lines and not blocks
 REGION_COLOUR: Colour = (255, 255, 255)
 
 
@@ -77,14 +78,14 @@ def explanation_panel(
         colour: whether 3 channels are colours.
     """
     rows = [_cells(image, view, affine, colour) for view in classes]
-    height, width = rows[0][0][1].shape[:2]
     columns = len(rows[0])
     cell = min(2.6, 13.0 / columns)
-    figure = new_figure(cell * columns + 0.9, len(rows) * (cell * height / width + 0.42) + 0.55)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for axes_row, cells, view in zip(grid, rows, classes, strict=True):
+    heights = [cell * cells[0][1].shape[0] / cells[0][1].shape[1] for cells in rows]
+    figure = new_figure(cell * columns + 0.9, sum(heights) + 0.08 * len(rows) + 0.85)
+    grid = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for number, (axes_row, cells, view) in enumerate(zip(grid, rows, classes, strict=True)):
         for axes, (title, picture, note) in zip(axes_row, cells, strict=True):
-            _show(axes, picture, title, note)
+            _show(axes, picture, title if number == 0 else "", note)
         if len(classes) > 1:
             axes_row[0].set_ylabel(view.name)
     _heat_bar(figure, list(grid[:, -1]))
@@ -145,7 +146,7 @@ def _flat(
     height, width = picture.shape[:2]
     finest = min(spacing_mm)
     shown_size = (width * spacing_mm[0] / finest, height * spacing_mm[1] / finest)
-    scale = min(1.0, LONGEST_SIDE / max(shown_size))
+    scale = min(max(1.0, SHORTEST_SIDE / max(shown_size)), LONGEST_SIDE / max(shown_size))
     size = (max(1, round(shown_size[0] * scale)), max(1, round(shown_size[1] * scale)))
     planes = [_resized(mask.T.astype(np.float32), size) >= 0.5 for mask in masks]
     return (
