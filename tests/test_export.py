@@ -2,10 +2,12 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import REPOSITORY
 from torch import nn
 
 from medseg_monai.convert import FORMATS, SUFFIXES, convert, to_onnx, to_openvino, to_torchscript
@@ -13,7 +15,7 @@ from medseg_monai.export import export, generated_images, parity_file
 from medseg_monai.exported import format_of, open_exported, read_facts
 from medseg_monai.networks import UNet, UNetPlusPlus
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.trained import Trained
+from medseg_monai.trained import Trained, load_weights
 
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
 each_format = pytest.mark.parametrize("fmt", FORMATS)
@@ -160,3 +162,32 @@ def test_openvino_and_onnx_name_their_input_and_output(tmp_path):
     model = openvino.Core().read_model(str(tmp_path / "m.xml"))
     assert model.inputs[0].get_any_name() == "image"
     assert str(model.inputs[0].partial_shape) == "[?,3,?,?]"
+
+
+def test_monai_exports_to_onnx_and_torchscript_too(tmp_path, trained):
+    """``monai.bundle onnx_export`` and ``ckpt_export`` on a bundle and weights of ours."""
+    need("onnx")
+    from monai.bundle import ckpt_export, onnx_export
+
+    bundle = REPOSITORY / "bundles" / "unetpp"
+    given = {
+        "ckpt_file": str(trained / "model.pt"),
+        "meta_file": str(bundle / "configs" / "metadata.json"),
+        "config_file": str(bundle / "configs" / "inference.json"),
+        "bundle_root": str(bundle),
+        "weights": str(trained),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI calls the exporters that torch is retiring
+        onnx_export("network_def", filepath=str(tmp_path / "monai.onnx"), **given)
+        ckpt_export("network_def", filepath=str(tmp_path / "monai.ts"), **given)
+    import onnxruntime
+
+    network = load_weights(Trained.read(trained).build_network(), trained / "model.pt").eval()
+    image = torch.randn(1, 3, 32, 32)  # metadata.json's 32*n with n = 1, to which MONAI binds the file
+    session = onnxruntime.InferenceSession(str(tmp_path / "monai.onnx"))
+    (theirs,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    with torch.no_grad():
+        expected = network(image)
+        torch.testing.assert_close(torch.from_numpy(theirs), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(open_exported(tmp_path / "monai.ts")(image), expected, rtol=1e-3, atol=1e-4)
