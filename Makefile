@@ -10,7 +10,7 @@ LABEL_PIP := $(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-versi
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-label label-env lint format typecheck benchmark clean
+.PHONY: demo test test-slow test-browser test-label label-env lint format typecheck benchmark clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test-slow  the tests that take longer (two-process training, every network end to end)"
 	@echo "make label-env  an environment with MONAI Label in .venv-label (docs/monailabel.md)"
 	@echo "make test-label start a MONAI Label server and drive it as clients do"
+	@echo "make test-browser  reports opened in Chromium (the machine's own, apt-get install chromium)"
 	@echo "make benchmark  the timings in docs/benchmarks.md"
 
 $(BIN)/python:
@@ -48,10 +49,10 @@ demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" sh scripts/demo.sh
 
 test: lint typecheck
-	$(BIN)/python -m pytest -m "not slow and not gpu and not label"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not label and not browser"
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "slow and not gpu and not label"
+	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser"
 
 label-env: $(LABEL_VENV)/.installed
 
@@ -67,6 +68,10 @@ $(LABEL_VENV)/.installed: pyproject.toml constraints/monailabel.txt constraints/
 
 test-label: $(LABEL_VENV)/.installed
 	$(LABEL_VENV)/bin/python -m pytest -m label tests/label
+
+test-browser: $(VENV)/.installed-dev
+	$(PIP) -e '.[browser]'
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
