@@ -4,12 +4,14 @@
 prepare/                               a raw download -> a folder with dataset.json
 spec.py, dataset.py, cases.py, leaks.py what a network must know of a data set; its file, its cases, its leaks
 readers.py, masks.py                   photographs and masks, from disk and back
+volumes.py, grid.py                    volumes and label volumes, from disk and back: nifti.py, itk_files.py, dicom.py
 geometry.py, intensity.py, transforms.py decode, resize, normalise; postprocess.py is the way back
 augmentation.py, augment.py            the random half: what is drawn, and its one warp
 cache.py, diskcache.py                 decoded images kept on disk; seeded sampling
 networks/, losses.py                   one file per architecture; losses per task, over several heads
 handlers.py                            what training does besides: keep weights, clip, stop, record
 inference.py, outputs.py               scans in, in the right precision; what is written for each
+volume_scans.py, volume_outputs.py     volumes to segment; their label maps and millilitres (label_names.py)
 cleaning.py                            thresholds per class; small components, holes and isolated slices
 metrics.py, surfaces.py, hausdorff.py  scores of a case; distances between surfaces
 scan_scores.py, selection.py           scores of scans from their slices; which score picks the best epoch

@@ -151,6 +151,11 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
     """
     everything = [case for split in SPLITS for case in getattr(dataset, split)]
     files = [file for case in everything for key in ("image", "label") for file in dataset._files(case, key)]
+    if folders := [file for file in files if file.is_dir()]:
+        raise ValueError(
+            f"{dataset.root}: {len(folders)} cases name folders, a data set lists files: {listed(folders)}; make NIfTI files of "
+            "DICOM folders first, e.g. with dcm2niix"
+        )
     if missing := [file for file in files if not file.is_file()]:
         raise FileNotFoundError(f"{dataset.root}: {len(missing)} of {len(files)} files are missing: {listed(missing)}")
     cases = {split: dataset.cases(split) for split in SPLITS}

@@ -28,7 +28,11 @@ REQUIRED = (
     "fire",
 )
 # package -> what it is for, and how to get it
-OPTIONAL = {"timm": "ImageNet encoders: pip install 'medseg-monai[encoders]'"}
+OPTIONAL = {
+    "timm": "ImageNet encoders: pip install 'medseg-monai[encoders]'",
+    "SimpleITK": "DICOM, NRRD and MHA volumes: pip install 'medseg-monai[volumes]'",
+    "pydicom": "DICOM volumes: pip install 'medseg-monai[volumes]'",
+}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from medseg_monai import nifti
 from medseg_monai.axial import fullest_slice, to_axial, with_square_pixels
-from medseg_monai.drawing import as_masks, as_picture, draw_masks
+from medseg_monai.drawing import as_masks, as_picture, draw_masks, enlarge
 from medseg_monai.files import write_whole
 from medseg_monai.grid import Geometry
 from medseg_monai.metrics import class_masks
@@ -23,6 +23,8 @@ from medseg_monai.volumes import read_image_volume, read_volume_header, volume_s
 
 MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
 TABLE_FILE = "volumes.csv"
+OVERLAY_PIXELS = 768
+"""Smaller slices are enlarged by a whole factor up to this, so that outlines are fine."""
 COLUMNS = ("case", "class", "ml", "voxels")
 FORMATS = {".nrrd": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
 """What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
@@ -161,9 +163,13 @@ def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geome
     index = fullest_slice(turned > 0)
     channels = read_image_volume(image, read_volume_header(image).channels).array
     grey, _ = to_axial(channels[0], geometry.affine)
-    picture = as_picture(grey[..., index])
+    shades = grey[..., index]
+    if spec.intensity.kind == "window":
+        shades = np.clip(shades, *spec.intensity.bounds)
+    picture = as_picture(shades)
     masks = as_masks(class_masks(turned[..., index], len(spec.classes)), picture)
     picture, shown = with_square_pixels(picture, masks, (sides[0], sides[1]))
+    picture, shown = enlarge(picture, shown, longest=OVERLAY_PIXELS)
     draw_masks(picture, shown)
     content = io.BytesIO()
     Image.fromarray(picture).save(content, format="JPEG", quality=90)

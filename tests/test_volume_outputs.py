@@ -129,7 +129,7 @@ def test_the_overlay_shows_the_axial_slice_with_square_pixels(tmp_path: Path) ->
     assert [file.name for file in files] == ["x_overlay.jpg", "x_mask.nii.gz"]
     # the scan's third axis leads to the left (3 x 4 mm), the first to the front (7 x 2 mm), the second to the head
     with Image.open(files[0]) as picture:
-        assert picture.size == (6, 7)
+        assert picture.size == (109 * 6, 109 * 7)  # as many whole times 6 x 7 as 768 pixels hold
 
 
 def test_a_case_is_unfinished_until_every_file_is_there(tmp_path: Path) -> None:
