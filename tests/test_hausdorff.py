@@ -34,6 +34,15 @@ def test_equal_to_scipy(masks, spacing):
     assert hausdorff_distance(*masks, spacing) == pytest.approx(scipys(*masks, spacing), rel=1e-9)
 
 
+@given(st.integers(0, 2**32 - 1), spacings)
+def test_equal_to_scipy_where_blocks_are_ruled_out(seed, spacing):
+    generator = np.random.default_rng(seed)
+    masks = np.zeros((2, 70, 50, 40), bool)
+    for mask in masks:
+        mask[tuple(generator.integers(0, (70, 50, 40), (60, 3)).T)] = True
+    assert hausdorff_distance(*masks, spacing) == pytest.approx(scipys(*masks, spacing), rel=1e-9)
+
+
 @given(masks=pairs())
 def test_both_ways_of_searching_agree(masks):
     kept = hausdorff.DENSE_SURFACE
