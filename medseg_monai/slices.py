@@ -193,9 +193,10 @@ def number_ranges(numbers: Sequence[int]) -> str:
 
 
 def scan_affine(spacing_mm: tuple[float, float], distance_mm: float = SLICE_DISTANCE_MM) -> NDArray[np.float64]:
-    """(4, 4), from (column, row, slice) to RAS+ millimetres.
+    """(4, 4), from (column, row, slice) to RAS+ millimetres, the first slice at 0.
 
-    Picture files do not say how the patient lay. Axial slices, shown as radiologists do and counted from the feet
-    upwards, are taken: columns run to the patient's left, rows to the back, numbers to the head.
+    Picture files do not say how the patient lay; the anatomy does. In UW-Madison's slices the liver is on the left of the
+    picture and the spine below, as radiologists show axial slices, and the stomach has lower numbers than the small bowel
+    (in 16 of 16 scans looked at): columns run to the patient's left, rows to the back, numbers to the feet.
     """
-    return np.diag([-spacing_mm[0], -spacing_mm[1], distance_mm, 1.0])
+    return np.diag([-spacing_mm[0], -spacing_mm[1], -distance_mm, 1.0])

@@ -56,7 +56,7 @@ def test_a_volume_for_each_organ_with_the_scans_spacing(tmp_path):
         voxels, image = volume(file)
         assert image.get_data_dtype() == np.uint8
         np.testing.assert_allclose(image.header.get_zooms(), (1.5, 1.63, 3.0), atol=1e-6)
-        assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
+        assert nibabel.aff2axcodes(image.affine) == ("L", "P", "I")
         np.testing.assert_array_equal(voxels, np.stack([mask[number] for mask in masks], axis=-1))
         assert sitk.ReadImage(str(file)).GetSpacing() == pytest.approx((1.5, 1.63, 3.0), abs=1e-6)
     with (tmp_path / "out" / "volumes.csv").open() as stream:

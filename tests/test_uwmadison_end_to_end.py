@@ -30,7 +30,7 @@ def raw(tmp_path_factory) -> Path:
         folder = raw / "train" / f"case{case}" / scan / "scans"
         folder.mkdir(parents=True)
         for number in range(1, DEPTH + 1):
-            pixels, masks = draw_abdomen(patient, 1 - number / (DEPTH + 1), SIZE)
+            pixels, masks = draw_abdomen(patient, number / (DEPTH + 1), SIZE)
             Image.fromarray(pixels).save(folder / f"slice_{number:04d}_{SIZE[0]}_{SIZE[1]}_1.50_1.63.png")
             by_name = dict(zip(ORGANS, masks, strict=True))
             rows += [(f"{scan}_slice_{number:04d}", organ, encode_rle(by_name[organ].T)) for organ in CLASSES]
@@ -45,7 +45,7 @@ def test_prepare_overfit_evaluate_predict(raw, tmp_path, medseg):
     dataset = read_dataset(data)
     case = dataset.cases("training")[0]["group"]
 
-    settings = ["architecture#features=[8, 16, 32]", "augmentation=off", "batch_size=3", "lr=0.01", "val_interval=60"]
+    settings = ["architecture#features=[16, 32]", "augmentation=off", "batch_size=2", "lr=0.01", "val_interval=60"]
     settings += ["empty_fraction=0.2", f"output_dir={weights}"]
     options = [option for setting in settings for option in ("--set", setting)]
     trained = medseg("train", "unetpp", "-d", data, "--max-epochs", 60, *options)
