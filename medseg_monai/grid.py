@@ -50,7 +50,7 @@ class Geometry:
     @property
     def orientation(self) -> str:
         """Which way the three axes point, e.g. ``RAS`` or ``LPI``: the nearest letters."""
-        return "".join(nibabel.aff2axcodes(self.affine))
+        return "".join(nibabel.aff2axcodes(self.affine))  # type: ignore[no-untyped-call]
 
     @property
     def voxel_ml(self) -> float:

@@ -28,8 +28,9 @@ def simpleitk() -> Any:
         import SimpleITK
     except ImportError:
         raise ImportError("DICOM, NRRD and MHA files need SimpleITK: pip install 'medseg-monai[volumes]'") from None
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    return SimpleITK
+    sitk: Any = SimpleITK
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    return sitk
 
 
 def plain_reason(error: Exception) -> str:

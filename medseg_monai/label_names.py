@@ -26,10 +26,12 @@ def label_table(classes: Sequence[str]) -> bytes:
     volume = ElementTree.SubElement(root, "VolumeInformation", Index="0")
     table = ElementTree.SubElement(volume, "LabelTable")
     for number, name in enumerate(classes, 1):
-        shares = dict(zip(("Red", "Green", "Blue"), map(str, _colour(number)), strict=True))
-        ElementTree.SubElement(table, "Label", Key=str(number), **shares, Alpha="1").text = name
+        red, green, blue = map(str, _colour(number))
+        facts = {"Key": str(number), "Red": red, "Green": green, "Blue": blue, "Alpha": "1"}
+        ElementTree.SubElement(table, "Label", facts).text = name
     ElementTree.SubElement(volume, "VolumeType").text = "Label"
-    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    content: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return content
 
 
 def label_names(content: bytes) -> dict[int, str]:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -78,7 +79,7 @@ def read_header(path: str | Path) -> Header:
     """Grid and type, without the voxels. Raises as `read` does."""
     file = Path(path)
     with _named_errors(file):
-        return _header(file, nibabel.load(file))
+        return _header(file, _opened(file))
 
 
 def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
@@ -90,7 +91,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
         FileNotFoundError, ValueError: the file is missing, damaged, no NIfTI, or its header makes no sense.
     """
     with _named_errors(file):
-        image = nibabel.load(file)
+        image = _opened(file)
         header = _header(file, image)
         array = np.asanyarray(image.dataobj)
     if array.dtype == np.float64:
@@ -99,8 +100,13 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
     return array.reshape(shape), header.geometry.affine, header.stored
 
 
-def _header(file: Path, image: nibabel.Nifti1Image) -> Header:
-    if not isinstance(image, nibabel.Nifti1Pair):
+def _opened(file: Path) -> Any:
+    """A nibabel image; its types are not told by nibabel."""
+    return nibabel.load(file)
+
+
+def _header(file: Path, image: Any) -> Header:
+    if not issubclass(type(image), nibabel.Nifti1Pair):
         raise ValueError(f"is a {type(image).__name__}, a NIfTI is wanted")
     stored = image.get_data_dtype()
     if stored.kind not in "biuf":
@@ -115,7 +121,7 @@ def _header(file: Path, image: nibabel.Nifti1Image) -> Header:
         raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")
     unit = MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
     affine = np.diag([unit, unit, unit, 1.0]) @ image.affine.astype(np.float64)
-    return Header(Geometry(shape[:3], affine), shape[3] if len(shape) == 4 else 1, str(stored))
+    return Header(Geometry((shape[0], shape[1], shape[2]), affine), shape[3] if len(shape) == 4 else 1, str(stored))
 
 
 def _check_pixdim(file: Path) -> None:
@@ -123,7 +129,7 @@ def _check_pixdim(file: Path) -> None:
     opener = gzip.open if file.suffix.lower() == ".gz" else open
     with opener(file, "rb") as stream:
         start = stream.read(540)
-    kind = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
+    kind: Any = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
     header = kind(start[: kind.sizeof_hdr], check=False)
     sides = np.asarray(header["pixdim"][1:4], np.float64)
     if not (sides > 0).all() or not np.isfinite(sides).all():
@@ -135,7 +141,7 @@ def _check_pixdim(file: Path) -> None:
 def read_label_names(file: Path) -> dict[int, str]:
     """{class number: name} from the label table in the header; empty if there is none."""
     with _named_errors(file):
-        contents = [extension.content for extension in nibabel.load(file).header.extensions]
+        contents = [extension.content for extension in _opened(file).header.extensions]
     texts = [content for content in contents if b"<Label" in content]
     return label_names(texts[0]) if texts else {}
 
@@ -161,8 +167,8 @@ def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, class
     return file
 
 
-def _on_grid(array: NDArray[np.uint8], geometry: Geometry) -> nibabel.Nifti1Image:
-    image = nibabel.Nifti1Image(array, geometry.affine)
+def _on_grid(array: NDArray[np.uint8], geometry: Geometry) -> Any:
+    image: Any = nibabel.Nifti1Image(array, geometry.affine)  # type: ignore[no-untyped-call]
     image.set_qform(geometry.affine, code="scanner", strip_shears=True)
     image.set_sform(geometry.affine, code="scanner")
     image.header.set_xyzt_units("mm")

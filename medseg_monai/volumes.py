@@ -204,7 +204,9 @@ def write_label_volume(array: Array, geometry: Geometry, path: PathLike, classes
 def read_label_names(path: PathLike) -> dict[int, str]:
     """{class number: name} as far as the file's header holds them."""
     file = Path(path)
-    return (nifti if volume_suffix(file) in NIFTI_SUFFIXES else itk_files).read_label_names(file)
+    if volume_suffix(file) in NIFTI_SUFFIXES:
+        return nifti.read_label_names(file)
+    return itk_files.read_label_names(file)
 
 
 def _read(path: PathLike) -> Volume:
