@@ -220,7 +220,7 @@ def _gradcam(
         for run in range(len(activations))
     ]
     values = torch.stack(maps).sum(0)[0, 0]
-    note = "" if values.any() else f"no channel of layer {layer} speaks for the class here"
+    note = "" if values.any() else f"nowhere positive: what layer {layer} holds speaks against the class"
     return ClassMap(values, float(score.detach()), note)
 
 

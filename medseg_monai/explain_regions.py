@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.cases import as_list
+from medseg_monai.cases import main_file
 from medseg_monai.dataset import FILE_NAMES, SPLITS, read_dataset
 from medseg_monai.masks import read_mask
 from medseg_monai.readers import SUFFIXES
@@ -116,7 +116,7 @@ class Region:
 def read_region(file: str | Path, case: Mapping[str, Any], spec: DatasetSpec) -> Mask:
     """A region from a picture of two levels with the image's size, bool (W, H)."""
     binary = replace(spec, task="binary", classes=("region",))
-    found: Mask = read_mask(file, binary, image=as_list(case["image"])[0])[0] > 0
+    found: Mask = read_mask(file, binary, image=main_file(case["image"]))[0] > 0
     return found
 
 
@@ -150,13 +150,13 @@ def _from_dataset(cases: Sequence[Mapping[str, Any]], path: Path, spec: DatasetS
     dataset = read_dataset(path)
     if (dataset.spec.task, dataset.spec.classes) != (spec.task, spec.classes):
         raise ValueError(f"{path}: holds {', '.join(dataset.spec.classes)}, the weights know {', '.join(spec.classes)}")
-    known = {_resolved(case["image"]): case["label"] for split in SPLITS for case in dataset.cases(split)}
-    labels = [known.get(_resolved(case["image"])) for case in cases]
+    known = {_resolved(case): case["label"] for split in SPLITS for case in dataset.cases(split)}
+    labels = [known.get(_resolved(case)) for case in cases]
     return [{**case, "label": label} if label else dict(case) for case, label in zip(cases, labels, strict=True)]
 
 
-def _resolved(image: Any) -> tuple[Path, ...]:
-    return tuple(Path(path).resolve() for path in as_list(image))
+def _resolved(case: Mapping[str, Any]) -> Path:
+    return Path(main_file(case["image"])).resolve()
 
 
 def file_for(case_id: str, folder: Path) -> Path:

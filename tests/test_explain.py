@@ -243,7 +243,7 @@ def test_what_says_nothing_is_said():
     assert heat(dead.values) == (pytest.approx(torch.zeros(48, 32)), "constant map: no place counts more than another")
     tiny = Tiny()
     against = explain(tiny, -TINY_IMAGE.abs(), channel=1, region=WHOLE, layer="last_stage")
-    assert against.note == "no channel of layer last_stage speaks for the class here"
+    assert against.note == "nowhere positive: what layer last_stage holds speaks against the class"
     assert "not finite" in heat(torch.tensor([0.0, float("nan")]))[1]
 
 

@@ -131,3 +131,5 @@ def test_truth_of_one_image_of_a_folder_and_of_a_data_set(tmp_path, demo_data):
     found = with_truth([{"id": "a", "image": str(images[3])}, {"id": "b", "image": "b.png"}], demo_data, known)
     assert images[3].stem in found[0]["label"]
     assert "label" not in found[1]
+    stack = ["before.png", str(images[3]), "after.png"]  # a slice between its neighbours
+    assert with_truth([{"id": "a", "image": stack}], demo_data, known)[0]["label"] == found[0]["label"]
