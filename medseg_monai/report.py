@@ -29,6 +29,7 @@ MOST_CHARTS = 16
 HEAT_STEPS = (0.05, 0.15, 0.35, 0.6, 0.8)
 # facts of a run that have a place of their own on the page
 PLACED_FACTS = ("bundle", "dataset", "split", "data", "versions", "architecture", "training", "model_card", "images")
+PLACED_FACTS += ("parameters", "train_seconds")
 
 
 def write_evaluation_report(folder: str | Path) -> Path:
@@ -65,7 +66,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
         case_rows=[_case_row(score, anchors) for score in sorted(evaluation.scores, key=lambda s: (s.dice, s.case))],
         run=facts_as_text({name: value for name, value in run.items() if name not in PLACED_FACTS}),
         data=facts_as_text({"name": run.get("dataset", ""), "split": run.get("split", ""), **data}),
-        model=facts_as_text({"bundle": run.get("bundle", ""), **_flat(run, "architecture"), **_flat(run, "training")}),
+        model=facts_as_text(_model_facts(run)),
         model_card=_link(run.get("model_card"), evaluation.folder),
         versions=facts_as_text(_flat(run, "versions")),
     )
@@ -208,6 +209,20 @@ def left_out(folder: Path) -> list[tuple[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [(row["path"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def _model_facts(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What network it is and how it was trained."""
+    architecture, training = _flat(run, "architecture"), _flat(run, "training")
+    costs = {name: run.get(name) for name in ("parameters", "train_seconds")}
+    facts = {
+        "bundle": run.get("bundle"),
+        "network": architecture.pop("_target_", None),
+        **architecture,
+        **costs,
+        **training,
+    }
+    return {**facts, "trained with": facts.pop("versions", None)}
 
 
 def _flat(run: Mapping[str, Any], name: str) -> dict[str, Any]:

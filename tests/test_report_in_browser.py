@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from evaluations import HOSTILE, write_made_up
+from explanations import write_made_up_explanations
 
+from medseg_monai.explanation_report import write_explanation_report
 from medseg_monai.report import write_evaluation_report
 
 pytestmark = pytest.mark.browser
@@ -35,6 +37,12 @@ def browser() -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = [*HOSTILE, *(f"long/{'very' * 30}/case_{number:03d}" for number in range(40))]
     return write_evaluation_report(write_made_up(tmp_path_factory.mktemp("report"), names=names))
+
+
+@pytest.fixture(scope="module")
+def explanations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explanations")
+    return write_explanation_report(write_made_up_explanations(folder, ["<script>x", f"{'long' * 50}", "a/b"]))
 
 
 class Opened:
@@ -64,17 +72,24 @@ class Opened:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_page_is_quiet_complete_and_not_cut_off(browser, report, width, scheme):
-    opened = Opened(browser, report, width=width, scheme=scheme)
+@pytest.mark.parametrize("kind", ["report", "explanations"])
+def test_page_is_quiet_complete_and_not_cut_off(browser, request, kind, width, scheme):
+    path = request.getfixturevalue(kind)
+    opened = Opened(browser, path, width=width, scheme=scheme)
     page = opened.page
     assert opened.said == []  # no script of a file's name ran, nothing was refused by the page's own policy
-    assert [url for url in opened.asked if not url.startswith("data:")] == [report.as_uri()]
+    assert [url for url in opened.asked if not url.startswith("data:")] == [path.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") == width
     inside = "element => element.closest('.scroll') ? 0 : element.getBoundingClientRect().right"
     assert max(page.locator("body *").evaluate_all(f"all => all.map({inside})")) <= width
     assert page.locator("img").evaluate_all("all => all.every(picture => picture.naturalWidth > 50)")
+    opened.close()
+
+
+def test_hostile_names_are_shown_as_they_are(browser, report):
+    opened = Opened(browser, report)
     for name in HOSTILE:
-        assert page.get_by_text(name, exact=True).count() >= 1  # as text
+        assert opened.page.get_by_text(name, exact=True).count() >= 1
     opened.close()
 
 
