@@ -93,11 +93,18 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
     with _named_errors(file):
         image = _opened(file)
         header = _header(file, image)
-        array = np.asanyarray(image.dataobj)
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
+        array = _voxels(image.dataobj)
     shape = header.geometry.shape + ((header.channels,) if header.channels > 1 else ())
     return array.reshape(shape), header.geometry.affine, header.stored
+
+
+def _voxels(stored: Any) -> Array:
+    """All values in memory, in this machine's byte order: in the stored type, float32 where they are scaled or were float64."""
+    scaled = (stored.slope, stored.inter) != (1, 0)
+    array = np.asarray(stored, dtype=np.float32) if scaled else stored.get_unscaled()
+    dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+    native: Array = np.array(array) if isinstance(array, np.memmap) else array
+    return native.astype(dtype, copy=False)
 
 
 def _opened(file: Path) -> Any:
@@ -121,7 +128,7 @@ def _header(file: Path, image: Any) -> Header:
         raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")
     unit = MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
     affine = np.diag([unit, unit, unit, 1.0]) @ image.affine.astype(np.float64)
-    return Header(Geometry((shape[0], shape[1], shape[2]), affine), shape[3] if len(shape) == 4 else 1, str(stored))
+    return Header(Geometry((shape[0], shape[1], shape[2]), affine), shape[3] if len(shape) == 4 else 1, stored.name)
 
 
 def _check_pixdim(file: Path) -> None:

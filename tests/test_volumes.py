@@ -129,6 +129,19 @@ def test_values_are_scaled_as_the_header_says(tmp_path: Path) -> None:
     assert volume.stored == "int16"
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_the_other_byte_order_is_turned(tmp_path: Path, ending: str) -> None:
+    header = nibabel.Nifti1Header(endianness=">")
+    header.set_data_dtype(">i2")
+    nibabel.save(nibabel.Nifti1Image(ramp(), OBLIQUE, header), tmp_path / f"x{ending}")
+    volume = read_volume(tmp_path / f"x{ending}")
+    assert volume.array.dtype == np.int16
+    assert volume.array.dtype.isnative
+    assert type(volume.array) is np.ndarray  # no view of a file that may change
+    assert np.array_equal(volume.array, ramp())
+    assert volume.stored == "int16"
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1000), ("micron", 0.001), ("mm", 1), ("unknown", 1)])
 def test_the_headers_unit_of_length_counts(tmp_path: Path, unit: str, factor: float) -> None:
     image = nibabel.Nifti1Image(ramp(), np.diag([2.0, 3, 4, 1]))
