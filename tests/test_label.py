@@ -185,6 +185,20 @@ def test_overlapping_classes_of_volumes_are_taken_apart(tmp_path):
     assert [int(np.asarray(nibabel.load(file).dataobj).sum()) for file in files] == [6, 6]
 
 
+def test_numbers_mean_what_the_annotators_tool_says(tmp_path):
+    """3D Slicer numbers segments in the order of its list: here the spleen, our class 2, is its number 1."""
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 3, 2), np.int16), np.eye(4)), tmp_path / "scan.nii.gz")
+    label = np.zeros((4, 3, 2), np.uint8)
+    label[0], label[1] = 1, 2
+    nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), tmp_path / "label.nii.gz")
+    given = (tmp_path / "label.nii.gz", tmp_path / "scan.nii.gz", VOLUMES, tmp_path / "new")
+    assert usable_label(*given, names=["liver", "spleen"]) == str(tmp_path / "label.nii.gz")
+    turned = nibabel.load(usable_label(*given, names=["spleen", "liver"]))
+    assert np.asarray(turned.dataobj)[:, 0, 0].tolist() == [2, 1, 0, 0]
+    with pytest.raises(ValueError, match=r"holds the number 2 \(tumour\), no class; known: 0 background, 1 liver"):
+        usable_label(*given, names=["spleen", "tumour"])
+
+
 @pytest.mark.parametrize(("value", "message"), [(3, "holds the number 3"), (0, "")])
 def test_numbers_that_are_no_class_are_refused(tmp_path, value, message):
     pytest.importorskip("SimpleITK")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medseg_monai.itk_files import simpleitk
-from medseg_monai.masks import class_file, read_mask, write_png
+from medseg_monai.masks import read_mask, write_png
 from medseg_monai.readers import SUFFIXES, Array, read_header
 from medseg_monai.spec import DatasetSpec, file_part
 from medseg_monai.volumes import (
@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 LOSSY = (".jpg", ".jpeg", ".webp")
 
 
-def training_cases(saved: Iterable[Mapping[str, str]], spec: DatasetSpec, folder: Path) -> list[dict[str, Any]]:
-    """Cases to train on from MONAI Label's list of images and labels; a label that cannot be used is left out, with a warning.
+def training_cases(saved: Iterable[Mapping[str, Any]], spec: DatasetSpec, folder: Path) -> list[dict[str, Any]]:
+    """Cases to train on from the saved labels; a label that cannot be used is left out, with a warning.
 
     Args:
-        saved: ``image`` and ``label``, paths.
+        saved: ``image`` and ``label``, paths; ``names`` of what its numbers stand for, if the annotator's tool said.
         spec: the data set.
         folder: for labels that have to be written anew.
     """
@@ -38,7 +38,7 @@ def training_cases(saved: Iterable[Mapping[str, str]], spec: DatasetSpec, folder
     for pair in saved:
         image, label = Path(pair["image"]), Path(pair["label"])
         try:
-            files = usable_label(label, image, spec, folder)
+            files = usable_label(label, image, spec, folder, names=pair.get("names", ()))
         except (OSError, ValueError) as error:
             logger.warning("left out of training: %s", error)
             continue
@@ -46,30 +46,42 @@ def training_cases(saved: Iterable[Mapping[str, str]], spec: DatasetSpec, folder
     return cases
 
 
-def usable_label(label: Path, image: Path, spec: DatasetSpec, folder: Path) -> str | list[str]:
+def usable_label(
+    label: Path, image: Path, spec: DatasetSpec, folder: Path, *, names: Sequence[str] = ()
+) -> str | list[str]:
     """The file, or the file per overlapping class, that training reads for a saved label; checked against the image.
 
-    Overlapping classes are saved as one map of class numbers, in which each pixel has one class: each becomes a mask of its own.
-    A photograph's label may come as NIfTI or NRRD, as 3D Slicer saves it.
+    Overlapping classes are saved as one map of numbers, in which each pixel has one class: each becomes a mask of its own. A
+    photograph's label may come as NIfTI or NRRD, as 3D Slicer saves it.
+
+    Args:
+        label: as it was saved.
+        image: what was labelled.
+        spec: the data set.
+        folder: for labels that have to be written anew.
+        names: what the numbers 1, 2 … stand for: 3D Slicer numbers segments in the order of its list, which an annotator may change.
 
     Raises:
         OSError, ValueError: the label is unusable, or on another grid than the image.
     """
-    files = [label]
+    anew = spec.task == "multilabel" or tuple(names) != spec.classes[: len(names)]
     if spec.spatial_dims == 3:
         geometry = read_geometry(image)
-        if spec.task == "multilabel":
-            numbers = _known(read_label_numbers(label, geometry), label, spec)
+        files = [label]
+        if anew:
+            numbers = _class_numbers(read_label_numbers(label, geometry), label, spec, names)
             files = [
-                write_label_volume(
-                    (numbers == n).astype(np.uint8), geometry, folder / f"{image.name}_{file_part(name)}.nii.gz"
-                )
-                for n, name in enumerate(spec.classes, start=1)
+                write_label_volume(plane, geometry, folder / f"{image.name}{name}.nii.gz")
+                for name, plane in _planes(numbers, spec).items()
             ]
         read_label_volume(files, spec, geometry)
     else:
-        if spec.task == "multilabel" or label.suffix.lower() not in SUFFIXES:
-            files = _pictures(_known(_picture_numbers(label), label, spec), folder / f"{image.name}.png", spec)
+        files = [label]
+        if anew or label.suffix.lower() not in SUFFIXES:
+            numbers = _class_numbers(_picture_numbers(label), label, spec, names)
+            files = [
+                write_png(plane.T, folder / f"{image.name}{name}.png") for name, plane in _planes(numbers, spec).items()
+            ]
         read_mask(files, spec, image=read_header(image))
     return str(files[0]) if len(files) == 1 else [str(file) for file in files]
 
@@ -88,22 +100,30 @@ def _picture_numbers(label: Path) -> Array:
     return array
 
 
-def _known(numbers: Array, label: Path, spec: DatasetSpec) -> Array:
-    """The numbers, all of which are classes; with one class 255 counts as 1."""
+def _class_numbers(numbers: Array, label: Path, spec: DatasetSpec, names: Sequence[str]) -> Array:
+    """A saved map with the classes' own numbers, uint8; with one class 255 counts as 1.
+
+    Raises:
+        ValueError: a number stands for no class.
+    """
     if len(spec.classes) == 1 and set(np.unique(numbers)) <= {0, 255}:
         return (numbers > 0).astype(np.uint8)
-    if numbers.min() < 0 or numbers.max() > len(spec.classes):
-        names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.classes, start=1))
-        raise ValueError(f"{label}: holds the number {numbers.max()}; known: 0 background, {names}")
-    return numbers
+    meant = dict(enumerate(names or spec.classes, start=1))
+    renumbered = np.zeros(numbers.shape, np.uint8)
+    for number in np.unique(numbers[numbers != 0]):
+        name = meant.get(int(number))
+        if name not in spec.classes:
+            known = f"known: 0 background, {', '.join(f'{n} {name}' for n, name in enumerate(spec.classes, start=1))}"
+            raise ValueError(f"{label}: holds the number {number}{f' ({name})' if name else ''}, no class; {known}")
+        renumbered[numbers == number] = spec.classes.index(name) + 1
+    return renumbered
 
 
-def _pictures(numbers: Array, file: Path, spec: DatasetSpec) -> list[Path]:
-    """As PNG: a mask per class where classes may overlap, else one of class numbers."""
+def _planes(numbers: Array, spec: DatasetSpec) -> dict[str, Array]:
+    """What is written, by the end of the file's name: a mask per class where classes may overlap, else the map itself."""
     if spec.task != "multilabel":
-        return [write_png(numbers.T.astype(np.uint8), file)]
-    masks = [(number == numbers.T).astype(np.uint8) * np.uint8(255) for number in range(1, len(spec.classes) + 1)]
-    return [write_png(mask, class_file(file, name)) for mask, name in zip(masks, spec.classes, strict=True)]
+        return {"": numbers}
+    return {f"_{file_part(name)}": (numbers == n).astype(np.uint8) for n, name in enumerate(spec.classes, start=1)}
 
 
 def mask_extension(wanted: str, spec: DatasetSpec) -> str:

@@ -12,6 +12,8 @@ from monailabel.tasks.train.bundle import BundleTrainTask
 from medseg_monai.label.labels import training_cases
 from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained
 
+FINAL = "final"
+"""Tag of labels that an annotator has finished: what is trained on."""
 NEW = "training"
 """Folder below ``models`` that a training writes to: the weights in use stay until it has ended."""
 PUBLISHED = (
@@ -57,7 +59,7 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
 
     def _fetch_datalist(self, request: Mapping[str, Any], datastore: Any) -> list[dict[str, Any]]:
         spec = Trained.read(self.models).dataset
-        cases = training_cases(datastore.datalist(), spec, self.models.parent / "labels")
+        cases = training_cases(saved_labels(datastore), spec, self.models.parent / "labels")
         if not cases:
             raise ValueError("no label to train on: save one with the tag 'final' first")
         return cases
@@ -89,6 +91,18 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
             lr=float(self.request["lr"]),
             batch_size=int(self.request["batch_size"]),
         )
+
+
+def saved_labels(datastore: Any) -> list[dict[str, Any]]:
+    """Images with their final labels, and the names of what is in them as far as the annotator's tool said."""
+    return [
+        {
+            "image": datastore.get_image_uri(image),
+            "label": datastore.get_label_uri(image, FINAL),
+            "names": [entry["name"] for entry in datastore.get_label_info(image, FINAL).get("label_info", [])],
+        }
+        for image in sorted(datastore.get_labeled_images())
+    ]
 
 
 def publish(models: Path) -> Path:

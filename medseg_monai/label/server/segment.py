@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.inferers import Inferer
 from monai.transforms.transform import Transform
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from medseg_monai.label.labels import label_map, mask_extension
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import WEIGHTS_FILE, Trained
-from medseg_monai.uncertainty import Uncertaind
 
 
 class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no types
@@ -33,11 +33,19 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         super().__init__(str(bundle), conf, add_post_restore=False, load_strict=True)
         self.spec = Trained.read(bundle / "models").dataset
         self.weights = bundle / "models" / WEIGHTS_FILE
+        self.inferers: dict[str, Inferer] = {}
         self.labels = {name: number for number, name in enumerate(self.spec.classes, start=1)}
 
     def post_transforms(self, data: Mapping[str, Any] | None = None) -> Sequence[Callable[..., Any]]:
-        """The bundle's, between the measure of uncertainty and the one map that clients show."""
-        return [Uncertaind("pred", spec=self.spec), *super().post_transforms(data), AsLabelMap(self.spec)]
+        """The bundle's, which also measure how unsure the network is, and the one map that clients show."""
+        return [*super().post_transforms(data), AsLabelMap(self.spec)]
+
+    def inferer(self, data: Mapping[str, Any]) -> Inferer:
+        """The bundle's, made once for a device: what it prepares on the first image serves all that follow."""
+        device = str(data.get("device"))
+        if device not in self.inferers:
+            self.inferers[device] = super().inferer(data)
+        return self.inferers[device]
 
     def writer(
         self, data: dict[str, Any], extension: str | None = None, dtype: str | None = None
@@ -73,6 +81,7 @@ class AsLabelMap(Transform):
         """(1, …) of class numbers or (classes, …) of {0, 1} to one map."""
         case = dict(data)
         pred = case["pred"]
+        case["pred_meta_dict"] = case["image_meta_dict"]  # where MONAI Label's writer looks for the scan's grid
         case["pred"] = label_map(pred.cpu().numpy() if isinstance(pred, Tensor) else np.asarray(pred), self.spec)
         return case
 
