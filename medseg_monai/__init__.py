@@ -21,6 +21,13 @@ compare.py, significance.py            several evaluations in one table, with a 
 drawing.py, figures.py, plots.py       masks drawn into pictures; figures of cases; plots of numbers
 axial.py, overlap.py                   volumes as slices to look at; which class was taken for which
 case_pictures.py, page.py, report.py   one HTML file of an evaluation, with the cases worth a look
+explain.py, explain_layers.py          CAM and Grad-CAM of a class's mean logit over a region; a network's layers
+explain_regions.py, explain_grid.py    which region; to the network's grid and back
+explain_cases.py, explain_files.py     explanations of many scans: maps, panels (explain_figures.py), table
+faithfulness.py, explain_checks.py     are maps worth anything; what they are checked by (explain_plots.py)
+convert.py, export.py, exported.py     files for other runtimes, checked against torch, and opened again
+metadata.py, package.py, check.py      metadata.json; a bundle as a zip; the model zoo's rules
+label/                                 bundles in a MONAI Label server
 trained.py, bundle.py                  weights that describe themselves; find them, and bundles
 schedules.py, workflow.py              the learning rate over a run; run a config, checked
 cli/, doctor.py                        the `medseg` command
