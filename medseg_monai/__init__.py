@@ -20,7 +20,9 @@ scoring.py, summary.py, scores.py      the evaluation: case by case, means with 
 compare.py, significance.py            several evaluations in one table, with a paired test
 drawing.py, figures.py, plots.py       masks drawn into pictures; figures of cases; plots of numbers
 axial.py, overlap.py                   volumes as slices to look at; which class was taken for which
-case_pictures.py, page.py, report.py   one HTML file of an evaluation, with the cases worth a look
+case_pictures.py, histogram.py         the cases worth a look, and the distributions, of a report
+report.py, explanation_report.py       one HTML file (page.py, templates/) of an evaluation or of explanations
+tensorboard.py                         what TensorBoard shows of a training
 explain.py, explain_layers.py          CAM and Grad-CAM of a class's mean logit over a region; a network's layers
 explain_regions.py, explain_grid.py    which region; to the network's grid and back
 explain_cases.py, explain_files.py     explanations of many scans: maps, panels (explain_figures.py), table
