@@ -16,7 +16,7 @@ from medseg_monai.cases import main_file
 from medseg_monai.cleaning import PLAIN, Cleaning, drop_isolated_slices
 from medseg_monai.masks import read_mask, write_png
 from medseg_monai.metrics import class_masks
-from medseg_monai.outputs import output_files
+from medseg_monai.outputs import chosen_formats, output_files
 from medseg_monai.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.submission import submission_rows, write_submission
@@ -47,13 +47,18 @@ class PredictedScan:
 
 
 def write_scans(
-    cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: str | Path, *, cleaning: Cleaning = PLAIN
+    cases: Sequence[Mapping[str, Any]],
+    spec: DatasetSpec,
+    folder: str | Path,
+    *,
+    cleaning: Cleaning = PLAIN,
+    formats: str | Sequence[str] | None = None,
 ) -> list[Path]:
     """For each scan whose slices are all among the cases its volume, and ``submission.csv`` with the masks of all slices.
 
     The masks are read from the files that prediction wrote, now or in an earlier run. A slice without a mask, because it could not
     be read, is left out of the submission, empty in the volume, and named in the log. Cases that are no slices (by their
-    file's name) have no part in this.
+    file's name) have no part in this. Without ``png`` among the `formats` nothing is written.
 
     ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, where a 4D file counts as a film.
     Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.slices.scan_affine`.
@@ -67,11 +72,15 @@ def write_scans(
     Raises:
         ValueError: a mask is damaged; two slices of a scan have one number.
     """
-    if spec.spatial_dims != 2:
+    scans = _scans(cases, spec, Path(folder)) if spec.spatial_dims == 2 else []
+    if scans and "png" not in chosen_formats(formats, spec):
+        logger.warning(
+            "no volumes and no %s: they are made from masks in the format png, which was not asked for", SUBMISSION_FILE
+        )
         return []
     files: list[Path] = []
     rows: list[tuple[str, str, str]] = []
-    for predicted in _scans(cases, spec, Path(folder)):
+    for predicted in scans:
         masks = _without_isolated(predicted, _read_masks(predicted, spec), spec, cleaning)
         if predicted.whole and masks:
             files += _write_volume(predicted, masks, spec, Path(folder))
@@ -122,7 +131,7 @@ def _read_masks(predicted: PredictedScan, spec: DatasetSpec) -> Masks:
 
 def _without_isolated(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, cleaning: Cleaning) -> Masks:
     """The masks after `drop_isolated_slices`; the files of those that changed are written anew."""
-    if not any(cleaning.drop_isolated) or not masks:
+    if not any(cleaning.drop_isolated) or not masks or not predicted.whole:  # a part's ends are not the scan's
         return masks
     numbers, count = sorted(masks), len(spec.classes)
     before = np.stack([class_masks(masks[number], count) for number in numbers])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from medseg_monai.cleaning import Cleaning
 from medseg_monai.masks import write_mask
 from medseg_monai.slice_outputs import write_scans
 from medseg_monai.spec import DatasetSpec
@@ -134,3 +135,27 @@ def test_exclusive_classes_share_a_volume(tmp_path):
     rows = read_submission(files[1])
     assert rows["case7_day20_slice_0001", "large_bowel"] == rows["case7_day20_slice_0002", "stomach"] == "1 35"
     assert rows["case7_day20_slice_0001", "stomach"] == ""
+
+
+def test_without_png_there_is_nothing_to_stack(tmp_path, caplog):
+    cases = slices(tmp_path / "raw", 1, 2)
+    predict(cases, tmp_path / "out")
+    with caplog.at_level(logging.WARNING):
+        assert write_scans(cases, SPEC, tmp_path / "out", formats="coco") == []
+    assert "no volumes and no submission.csv: they are made from masks in the format png" in caplog.text
+    assert len(write_scans(cases, SPEC, tmp_path / "out", formats=["png", "coco"])) == 3
+
+
+def test_isolated_organs_go_from_whole_scans_only(tmp_path):
+    """The stomach stands in slice 1 alone; of slices 1 and 2 of three nobody knows."""
+    cases = slices(tmp_path / "raw", 1, 2, 3)
+    for number, case in enumerate(cases):
+        mask = np.ones((2, *SIZE), np.uint8)
+        mask[1] = number == 0
+        write_mask(mask, tmp_path / "out" / f"{case['id']}_mask.png", SPEC)
+    cleaning = Cleaning(drop_isolated=True)
+    for some, runs in ((cases[:2], "1 35"), (cases, "")):
+        write_scans(some, SPEC, tmp_path / "out", cleaning=cleaning)
+        rows = read_submission(tmp_path / "out" / "submission.csv")
+        assert rows["case7_day20_slice_0001", "stomach"] == runs
+        assert rows["case7_day20_slice_0001", "large_bowel"] == "1 35"
