@@ -39,11 +39,11 @@ def to_axial(volume: ArrayLike, affine: ArrayLike | None = None) -> tuple[NDArra
     from nibabel.affines import voxel_sizes
     from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
-    turn = ornt_transform(io_orientation(np.asarray(affine)), axcodes2ornt(SHOWN_AXES))
+    turn = ornt_transform(io_orientation(np.asarray(affine)), axcodes2ornt(SHOWN_AXES))  # type: ignore[no-untyped-call]
     last = np.moveaxis(values, 0, -1) if values.ndim == 4 else values  # apply_orientation turns the leading axes
-    turned = apply_orientation(last, turn)
+    turned = apply_orientation(last, turn)  # type: ignore[no-untyped-call]
     sizes = np.empty(3)
-    sizes[turn[:, 0].astype(int)] = voxel_sizes(np.asarray(affine))
+    sizes[turn[:, 0].astype(int)] = voxel_sizes(np.asarray(affine))  # type: ignore[no-untyped-call]
     back: NDArray[Any] = np.moveaxis(turned, -1, 0) if values.ndim == 4 else turned
     return back, (float(sizes[0]), float(sizes[1]), float(sizes[2]))
 

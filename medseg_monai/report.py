@@ -28,8 +28,10 @@ HEADLINE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
 MOST_CHARTS = 16
 HEAT_STEPS = (0.05, 0.15, 0.35, 0.6, 0.8)
 # facts of a run that have a place of their own on the page
-PLACED_FACTS = ("bundle", "dataset", "split", "data", "versions", "architecture", "training", "model_card", "images")
-PLACED_FACTS += ("parameters", "train_seconds")
+PLACED_FACTS = (
+    *("bundle", "dataset", "split", "data", "versions", "architecture", "training", "model_card", "images"),
+    *("parameters", "train_seconds"),
+)
 
 
 def write_evaluation_report(folder: str | Path) -> Path:

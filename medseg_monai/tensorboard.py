@@ -127,8 +127,8 @@ def as_view(image: Tensor, pred: Tensor, label: Tensor, spec: DatasetSpec) -> Ca
     if spec.intensity.kind != "zscore":
         mean, std = (each.reshape(-1, *[1] * (array.ndim - 1)) for each in mean_and_std(spec.intensity, len(array)))
         array = np.clip((array * std + mean) * 255, 0, 255).round().astype(np.uint8)
-    masks = (each.detach().cpu().numpy() > 0 for each in (pred, label))
-    return CaseView(array, *masks, colour=spec.channels == ("red", "green", "blue"))
+    found, truth = (each.detach().cpu().numpy() > 0 for each in (pred, label))
+    return CaseView(array, found, truth, colour=spec.channels == ("red", "green", "blue"))
 
 
 def row_of_tiles(view: CaseView) -> Picture:
