@@ -6,12 +6,14 @@ spec.py, dataset.py, cases.py, leaks.py what a network must know of a data set; 
 readers.py, masks.py                   photographs and masks, from disk and back
 volumes.py, grid.py                    volumes and label volumes, from disk and back: nifti.py, itk_files.py, dicom.py
 geometry.py, intensity.py, transforms.py decode, resize, normalise; postprocess.py is the way back
+slices.py, stack_transforms.py         a scan's slices by their names; neighbours as channels (2.5D)
 augmentation.py, augment.py            the random half: what is drawn, and its one warp
-cache.py, diskcache.py                 decoded images kept on disk; seeded sampling
+cache.py, diskcache.py, sampling.py    decoded images kept on disk; which cases an epoch shows
 networks/, losses.py                   one file per architecture; losses per task, over several heads
 handlers.py                            what training does besides: keep weights, clip, stop, record
 inference.py, outputs.py               scans in, in the right precision; what is written for each
 volume_scans.py, volume_outputs.py     volumes to segment; their label maps and millilitres (label_names.py)
+slice_outputs.py, submission.py, rle.py slices as a volume, and as run lengths
 cleaning.py                            thresholds per class; small components, holes and isolated slices
 metrics.py, surfaces.py, hausdorff.py  scores of a case; distances between surfaces
 scan_scores.py, selection.py           scores of scans from their slices; which score picks the best epoch
