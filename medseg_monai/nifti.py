@@ -23,6 +23,13 @@ from medseg_monai.readers import Array
 
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 """What a header's unit of length is in millimetres."""
+PLACE_FIELDS = (
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+"""All that says where a file's voxels lie, besides ``pixdim``."""
+SPACING_TOLERANCE = 0.01
+"""``pixdim`` and sform may give voxel sides that differ by this share."""
 GZIP_MARK = b"\x1f\x8b"
 SNIFFED = 1024
 SLOPE_OFFSET = 112
@@ -143,6 +150,12 @@ def _check_pixdim(file: Path) -> None:
         raise ValueError(
             f"its header gives voxel sides of {numbers_text(sides)} mm; all must be above 0: correct the header"
         )
+    by_sform = np.linalg.norm([header["srow_x"][:3], header["srow_y"][:3], header["srow_z"][:3]], axis=0)
+    if header["sform_code"] > 0 and by_sform.min() > 0 and np.abs(sides / by_sform - 1).max() > SPACING_TOLERANCE:
+        raise ValueError(
+            f"its header contradicts itself: voxel sides of {numbers_text(sides)} mm by pixdim, {numbers_text(by_sform)} mm by its "
+            "sform; tools would measure different volumes: correct the header"
+        )
 
 
 def read_label_names(file: Path) -> dict[int, str]:
@@ -153,19 +166,24 @@ def read_label_names(file: Path) -> dict[int, str]:
     return label_names(texts[0]) if texts else {}
 
 
-def write_shares(levels: NDArray[np.uint8], geometry: Geometry, file: Path) -> Path:
-    """Write (I, J, K) levels of 0 to 255 that readers scale to 0..1, compressed, whole or not at all."""
-    content = bytearray(_on_grid(levels, geometry).to_bytes())
-    struct.pack_into(
-        "=f", content, SLOPE_OFFSET, 1 / 255
-    )  # nibabel would want the shares as floats to scale them itself
+def write_shares(levels: NDArray[np.uint8], geometry: Geometry, file: Path, *, like: Path | None = None) -> Path:
+    """Write (I, J, K) levels of 0 to 255 that readers scale to 0..1, compressed; `like` as for `write_labels`."""
+    content = bytearray(_on_grid(levels, geometry, like).to_bytes())
+    # nibabel would want the shares as floats to scale them itself
+    struct.pack_into("=f", content, SLOPE_OFFSET, 1 / 255)
     write_whole(file, gzip.compress(bytes(content), 6, mtime=0))
     return file
 
 
-def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, classes: Sequence[str]) -> Path:
-    """Write (I, J, K) uint8 labels, whole or not at all; sform and qform both hold the affine."""
-    image = _on_grid(array, geometry)
+def write_labels(
+    array: NDArray[np.uint8], geometry: Geometry, file: Path, classes: Sequence[str], *, like: Path | None = None
+) -> Path:
+    """Write (I, J, K) uint8 labels, whole or not at all.
+
+    Sform and qform both hold the affine; or, with the NIfTI file `like` of this geometry, what they hold there. Readers that prefer
+    another of the two, or make up a place where both are missing, then put the label where they put the scan.
+    """
+    image = _on_grid(array, geometry, like)
     image.header.set_intent("label", name="labels")
     if classes:
         image.header.extensions.append(nibabel.nifti1.Nifti1Extension(LABEL_TABLE_CODE, label_table(classes)))
@@ -174,7 +192,15 @@ def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, class
     return file
 
 
-def _on_grid(array: NDArray[np.uint8], geometry: Geometry) -> Any:
+def _on_grid(array: NDArray[np.uint8], geometry: Geometry, like: Path | None = None) -> Any:
+    if like is not None:
+        place = _opened(like).header
+        header: Any = nibabel.Nifti1Header()  # type: ignore[no-untyped-call]
+        header.set_data_shape(array.shape)
+        header["pixdim"][:4] = place["pixdim"][:4]  # its first number is the qform's handedness
+        for name in PLACE_FIELDS:
+            header[name] = place[name]
+        return nibabel.Nifti1Image(array, None, header, dtype=np.uint8)  # type: ignore[no-untyped-call]
     image: Any = nibabel.Nifti1Image(array, geometry.affine)  # type: ignore[no-untyped-call]
     image.set_qform(geometry.affine, code="scanner", strip_shears=True)
     image.set_sform(geometry.affine, code="scanner")

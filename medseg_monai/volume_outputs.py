@@ -19,7 +19,7 @@ from medseg_monai.files import write_whole
 from medseg_monai.grid import Geometry
 from medseg_monai.metrics import class_masks
 from medseg_monai.spec import DatasetSpec, file_part
-from medseg_monai.volumes import read_image_volume, read_volume_header, volume_suffix, write_label_volume
+from medseg_monai.volumes import nifti_on_grid, read_image_volume, read_volume_header, volume_suffix, write_label_volume
 
 MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
 TABLE_FILE = "volumes.csv"
@@ -111,26 +111,24 @@ class VolumeWriter:
         geometry, image = geometry_of(meta), str(meta["filename_or_obj"])
         stem = self.folder / case["id"]
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
-        files = self._write_probabilities(answer["probability"], geometry, stem) if self.probabilities else []
+        files = self._write_probabilities(answer["probability"], geometry, image, stem) if self.probabilities else []
         if self.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
-        return files + self._write_masks(mask, geometry, mask_files(stem, self.spec, image, self.ending))
-
-    def _write_masks(self, mask: NDArray[np.uint8], geometry: Geometry, files: Sequence[Path]) -> list[Path]:
         names = [[name] for name in self.spec.classes] if self.spec.task == "multilabel" else [list(self.spec.classes)]
-        return [
-            write_label_volume(plane, geometry, file, classes)
-            for plane, file, classes in zip(mask, files, names, strict=True)
+        masks = mask_files(stem, self.spec, image, self.ending)
+        return files + [
+            write_label_volume(plane, geometry, file, classes, like=image)
+            for plane, file, classes in zip(mask, masks, names, strict=True)
         ]
 
-    def _write_probabilities(self, maps: Any, geometry: Geometry, stem: Path) -> list[Path]:
+    def _write_probabilities(self, maps: Any, geometry: Geometry, image: str, stem: Path) -> list[Path]:
         files = probability_files(stem, self.spec)
-        for plane, file in zip(
-            maps[-len(files) :], files, strict=True
-        ):  # one class at a time: floats of a CT are large
+        like = nifti_on_grid(image, geometry)
+        for plane, file in zip(maps[-len(files) :], files, strict=True):
+            # one class at a time: floats of a whole CT are large
             levels = np.rint(plane.float().cpu().numpy() * 255).astype(np.uint8)
-            nifti.write_shares(levels, geometry, file)
+            nifti.write_shares(levels, geometry, file, like=like)
         return files
 
 

@@ -185,8 +185,17 @@ def _merge_classes(planes: Sequence[Array], file: PathLike) -> NDArray[np.uint8]
     return merged[None]
 
 
-def write_label_volume(array: Array, geometry: Geometry, path: PathLike, classes: Sequence[str] = ()) -> Path:
+def write_label_volume(
+    array: Array, geometry: Geometry, path: PathLike, classes: Sequence[str] = (), *, like: PathLike | None = None
+) -> Path:
     """Write (I, J, K) class numbers as uint8 on a grid, whole or not at all; the ending decides the format.
+
+    Args:
+        array: class numbers.
+        geometry: the grid, the scan's own.
+        path: the file; its folder is made.
+        classes: names of the classes 1, 2, … for the header.
+        like: the scan, if there is one: a NIfTI label of a NIfTI scan takes over how its header states the grid.
 
     Raises:
         ValueError: the shape is not the grid's, or the ending is unknown.
@@ -197,8 +206,19 @@ def write_label_volume(array: Array, geometry: Geometry, path: PathLike, classes
     suffix = volume_suffix(file)
     if suffix not in WRITTEN_SUFFIXES:
         raise ValueError(f"{file}: volumes are written as {', '.join(WRITTEN_SUFFIXES)}")
-    write = nifti.write_labels if suffix in NIFTI_SUFFIXES else itk_files.write_labels
-    return write(np.asarray(array, np.uint8), geometry, file, classes)
+    labels = np.asarray(array, np.uint8)
+    if suffix in NIFTI_SUFFIXES:
+        return nifti.write_labels(labels, geometry, file, classes, like=nifti_on_grid(like, geometry))
+    return itk_files.write_labels(labels, geometry, file, classes)
+
+
+def nifti_on_grid(scan: PathLike | None, geometry: Geometry) -> Path | None:
+    """The scan's file, if it is a NIfTI file of this grid; else None."""
+    if scan is None or volume_suffix(scan) not in NIFTI_SUFFIXES or not Path(scan).is_file():
+        return None
+    own = read_geometry(scan)
+    same = own.shape == geometry.shape and np.allclose(own.affine, geometry.affine, rtol=0, atol=1e-5)
+    return Path(scan) if same else None
 
 
 def read_label_names(path: PathLike) -> dict[int, str]:

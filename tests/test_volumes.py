@@ -176,9 +176,44 @@ def header_change(offset: int, values: bytes) -> Callable[[bytes], bytes]:
     return lambda content: content[:offset] + values + content[offset + len(values) :]
 
 
+@pytest.mark.parametrize(("qform", "sform"), [(1, 1), (1, 2), (2, 1), (1, 0), (0, 1), (0, 0)])
+@pytest.mark.parametrize("unit", ["mm", "meter"])
+def test_a_label_lies_on_its_scan_for_readers_of_either_form(tmp_path: Path, qform: int, sform: int, unit: str) -> None:
+    scan = nibabel.Nifti1Image(ramp(), None)
+    elsewhere = OBLIQUE.copy()
+    elsewhere[:3, 3] += (10, 20, 30)
+    scan.header.set_zooms((0.7, 0.9, 2.5))
+    scan.header.set_xyzt_units(unit)
+    scan.set_qform(OBLIQUE, qform)
+    scan.set_sform(elsewhere, sform)
+    nibabel.save(scan, tmp_path / "scan.nii.gz")
+    grid = read_geometry(tmp_path / "scan.nii.gz")
+    label = (ramp() % 3).astype(np.uint8)
+    file = write_label_volume(label, grid, tmp_path / "x.nii.gz", ["a", "b"], like=tmp_path / "scan.nii.gz")
+    ours, theirs = sitk.ReadImage(str(file)), sitk.ReadImage(str(tmp_path / "scan.nii.gz"))
+    for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(ours, name)(), getattr(theirs, name)(), atol=1e-5)
+    assert np.array_equal(sitk.GetArrayFromImage(ours).T, label)
+    np.testing.assert_allclose(nibabel.load(file).affine, nibabel.load(tmp_path / "scan.nii.gz").affine, atol=1e-5)
+    np.testing.assert_allclose(read_geometry(file).affine, grid.affine, atol=1e-5)
+    assert read_label_names(file) == {1: "a", 2: "b"}
+    assert nibabel.load(file).get_data_dtype() == np.uint8
+
+
+def test_another_scans_header_is_not_taken_over(tmp_path: Path) -> None:
+    scan = save(tmp_path / "scan.nii.gz", ramp())
+    grid = Geometry((3, 4, 5), np.diag([2.0, 2, 2, 1]))
+    file = write_label_volume(np.zeros((3, 4, 5)), grid, tmp_path / "x.nii.gz", like=scan)
+    np.testing.assert_allclose(read_geometry(file).affine, grid.affine)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            header_change(80, np.array([2, 2, 2], "<f4").tobytes()),
+            "sides of 2, 2, 2 mm by pixdim, 1, 1, 1 mm by its sform",
+        ),
         (header_change(80, np.array([1, 0, 1], "<f4").tobytes()), "voxel sides of 1, 0, 1 mm; all must be above 0"),
         (header_change(80, np.array([1, -2, 1], "<f4").tobytes()), "voxel sides of 1, -2, 1 mm; all must be above 0"),
         (header_change(70, np.array([128], "<i2").tobytes()), "one grey value per voxel is wanted"),  # RGB

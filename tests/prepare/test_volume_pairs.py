@@ -367,3 +367,33 @@ def test_ct_is_told_by_its_air() -> None:
     air, blood = looks((2, 2, 2), np.eye(4), -1024), looks((2, 2, 2), np.eye(4), 0)
     assert guessed_modality([air, air, blood]) == "ct"
     assert guessed_modality([air, blood, blood]) == "mr"
+
+
+def test_the_command_prints_what_follows_from_the_data(hippocampus: Path, tmp_path: Path, medseg: Callable) -> None:
+    (hippocampus / "imagesTr" / "hippocampus_003.nii.gz").write_bytes(b"")
+    outcome = medseg("prepare", "msd", hippocampus, "--out", tmp_path / "out", "--spacing", "1", "1", "2")
+    assert outcome.code == 0
+    assert "hippocampus, 5 training, 2 validation, 2 test cases" in outcome.out
+    assert "spacing 1 x 1 x 2 mm, patch 16x16x16 voxels, intensity zscore" in outcome.out
+    assert "hippocampus_003.nii.gz: is empty (0 bytes)" in outcome.err
+
+
+def test_every_command_of_volumes_runs(amos: Path, tmp_path: Path, medseg: Callable) -> None:
+    assert (
+        medseg("prepare", "amos", amos, "--out", tmp_path / "a", "--modality", "mr", "--size", "16", "16", "16").code
+        == 0
+    )
+    assert read_dataset(tmp_path / "a").spec.name == "amos_mr"
+    arguments = ("--images", "imagesTr", "--labels", "labelsTr", "--modality", "ct", "--window", "-100", "200")
+    assert medseg("prepare", "nifti", amos, "--out", tmp_path / "n", *arguments).code == 0
+    assert read_dataset(tmp_path / "n").spec.intensity.bounds == (-100, 200)
+    assert medseg("prepare", "msd", amos, "--out", tmp_path / "m").err.startswith("medseg: error: ")
+
+
+def test_a_data_set_that_names_a_folder_is_refused(hippocampus: Path, tmp_path: Path) -> None:
+    prepare_msd(hippocampus, tmp_path)
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    content["test"][0]["image"] = str(hippocampus)
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="1 cases name folders, a data set lists files: .*dcm2niix"):
+        check_dataset(read_dataset(tmp_path))
