@@ -37,8 +37,8 @@ def decode_rle(text: str, size: tuple[int, int]) -> Mask:
     turns = np.empty(2 * len(starts) + 1, np.int64)
     turns[1::2] = lengths
     turns[::2] = np.append(starts, width * height) - np.insert(starts + lengths, 0, 0)
-    inside: Mask = np.repeat(np.arange(len(turns)) % 2 == 1, turns)
-    return inside.reshape(height, width).T
+    mask: Mask = np.repeat(np.arange(len(turns)) % 2 == 1, turns).reshape(height, width).T
+    return mask
 
 
 def encode_rle(mask: NDArray[np.generic]) -> str:

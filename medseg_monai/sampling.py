@@ -74,7 +74,7 @@ class SeededSampler(DistributedSampler[Any]):
         chosen = cast(Dataset[Any], range(len(self._always) + self._turns))
         super().__init__(chosen, world_size, rank, shuffle=shuffle, seed=seed, drop_last=drop_last)
 
-    def __iter__(self) -> Iterator[int]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[int]:
         """Numbers for `CachedDataset`."""
         epoch = self.epoch
         self.epoch += 1
