@@ -74,6 +74,30 @@ def count_overlap(pred: Mask, truth: Mask, classes: Sequence[str]) -> Overlap:
     return Overlap(tuple(classes), pixels.astype(np.int64), counts.astype(np.int64))
 
 
+def count_label_overlap(pred: NDArray[np.uint8], truth: NDArray[np.uint8], classes: Sequence[str]) -> Overlap:
+    """The same from labels, as `medseg_monai.metrics.class_masks` takes them, without a mask per class in memory.
+
+    Args:
+        pred: (1, ...) of class numbers, 0 for none; or (K, ...) of 0 and 1.
+        truth: likewise.
+        classes: names of the K classes.
+
+    >>> count_label_overlap(np.array([[1, 2, 0, 1]]), np.array([[1, 1, 2, 0]]), ["a", "b"]).counts.tolist()
+    [[1, 1, 0], [0, 0, 1], [1, 0, 0]]
+    """
+    if len(truth) > 1 or len(classes) == 1:
+        return count_overlap(pred > 0, truth > 0, classes)
+    kinds = len(classes) + 1
+    counts = np.zeros(kinds * kinds, np.int64)
+    flat_truth, flat_pred = truth.reshape(-1), pred.reshape(-1)
+    for start in range(0, truth.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        counts += np.bincount(flat_truth[part].astype(np.int64) * kinds + flat_pred[part], minlength=kinds * kinds)
+    table = np.roll(counts.reshape(kinds, kinds), -1, axis=(0, 1))  # no class comes last, not first
+    table[-1, -1] = 0
+    return Overlap(tuple(classes), table.sum(axis=1), table)
+
+
 def _with_nothing(masks: Mask) -> NDArray[np.float64]:
     """(K, n) as (K + 1, n) of 0 and 1, the last row where none of the others is."""
     return np.concatenate([masks, ~masks.any(axis=0, keepdims=True)]).astype(np.float64)

@@ -26,7 +26,7 @@ from medseg_monai.figures import CaseView, gallery, save_figure
 from medseg_monai.inference import UNUSABLE, Scans
 from medseg_monai.masks import read_mask
 from medseg_monai.metrics import CaseScores, class_masks, score_case
-from medseg_monai.overlap import Overlap, count_overlap, write_overlap
+from medseg_monai.overlap import Overlap, count_label_overlap, count_overlap, write_overlap
 from medseg_monai.plots import class_overlap, score_distribution
 from medseg_monai.readers import read_image
 from medseg_monai.report import REPORT_FILE
@@ -144,16 +144,20 @@ class ScoreCases:
         self, case_id: str, pred: NDArray[np.uint8], truth: NDArray[np.uint8], meta: Mapping[str, Any]
     ) -> None:
         self.scores += score_volume(pred, truth, case=case_id, classes=self.spec.classes, meta=meta)
+        if len(self.spec.classes) > 1:
+            self._add_overlap(count_label_overlap(pred, truth, self.spec.classes))
         if self.pictures or self.report:
             self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
 
     def _score_case(self, case_id: str, pred: Mask, truth: Mask) -> None:
         self.scores += score_case(pred, truth, case=case_id, classes=self.spec.classes)
         if len(self.spec.classes) > 1:
-            overlap = count_overlap(pred, truth, self.spec.classes)
-            self._overlap = overlap if self._overlap is None else self._overlap + overlap
+            self._add_overlap(count_overlap(pred, truth, self.spec.classes))
         if self.pictures or self.report:
             self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
+
+    def _add_overlap(self, overlap: Overlap) -> None:
+        self._overlap = overlap if self._overlap is None else self._overlap + overlap
 
     def _score_slices(self, slices: ScanMasks) -> None:
         """Score each scan as a whole, and its slices."""

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medseg_monai.overlap import NOTHING, OVERLAP_FILE, count_overlap, read_overlap, write_overlap
+from medseg_monai.metrics import class_masks
+from medseg_monai.overlap import NOTHING, OVERLAP_FILE, count_label_overlap, count_overlap, read_overlap, write_overlap
 
 TRUTH = np.array([[[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 0, 0]]], bool)  # the third pixel is of both classes
 PRED = np.array([[[1, 0, 1, 0, 0, 0]], [[0, 1, 1, 0, 1, 0]]], bool)
@@ -25,6 +26,16 @@ def test_diagonal_is_the_pixels_found_and_blocks_add_up():
     assert overlap.pixels[:3].tolist() == truth.sum(axis=(1, 2)).tolist()
     assert overlap.counts[0, 3] == (truth[0] & ~pred.any(axis=0)).sum()
     assert overlap.pixels[3] == (~truth.any(axis=0) & pred.any(axis=0)).sum()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_labels_give_what_their_masks_give(channels):
+    highest = 4 if channels == 1 else 2
+    pred, truth = np.random.default_rng(0).integers(0, highest, (2, channels, 60, 70, 80), dtype=np.uint8)
+    ours = count_label_overlap(pred, truth, ["a", "b", "c"])
+    theirs = count_overlap(class_masks(pred, 3), class_masks(truth, 3), ["a", "b", "c"])
+    assert (ours.counts == theirs.counts).all()
+    assert (ours.pixels == theirs.pixels).all()
 
 
 def test_cases_add_up_and_an_empty_one_adds_nothing():
