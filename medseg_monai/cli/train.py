@@ -20,6 +20,10 @@ def train(
     output_dir: Annotated[
         Path | None, typer.Option(help="Where the weights go; default: BUNDLE/models/DATA SET.")
     ] = None,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(help="Memory to keep to: the patch of volumes, then the batch, are made as small as that needs."),
+    ] = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: also log to MLflow, by MONAI (extra: tracking).")
     ] = None,
@@ -36,6 +40,7 @@ def train(
         size=None if size is None else [size, size],
         seed=seed,
         device=device,
+        memory_gb=memory_gb,
         output_dir=text(output_dir),
     )
     workflow = run_bundle(
