@@ -17,6 +17,7 @@ NETWORKS = {
     "unet resnet": (UNet, {"features": (4, 6, 8, 10, 12), "encoder": "resnet10t"}),
     "unet convnext": (UNet, {"features": (4, 6, 8), "encoder": "convnext_atto"}),
     "unet 3D": (UNet, {"features": (4, 6, 8), "spatial_dims": 3}),
+    "unet heads": (UNet, {"features": (4, 6, 8), "deep_supervision": True}),
     "unetpp mobilenet": (UNetPlusPlus, {"features": (4, 6, 8, 8, 8), "encoder": "mobilenetv3_small_050"}),
     "unetpp resnet pruned": (
         UNetPlusPlus,

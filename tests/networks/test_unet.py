@@ -82,3 +82,30 @@ def test_timm_encoder_has_its_own_channels_and_the_decoder_those_given():
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         UNet(3, 1, **arguments)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_deep_supervision_has_a_head_on_each_upper_stage_in_training_alone(spatial_dims):
+    size = (19, 22, 17)[:spatial_dims]
+    network = UNet(1, 2, features=(4, 5, 6, 7), spatial_dims=spatial_dims, deep_supervision=True)
+    x = torch.randn(2, 1, *size)
+    heads = network.train()(x)
+    assert [tuple(head.shape) for head in heads] == [(2, 2, *size)] * 3
+    with torch.no_grad():
+        assert network.eval()(x).shape == (2, 2, *size)
+    assert (
+        parameters(network)
+        == parameters(UNet(1, 2, features=(4, 5, 6, 7), spatial_dims=spatial_dims)) + 2 * (5 + 6) + 4
+    )
+
+
+def test_a_deeper_head_is_not_shifted():
+    """Its logits are four pixels wide here, and lie where they were computed."""
+    network = UNet(1, 1, features=(1, 1, 1, 1), deep_supervision=True).train()
+    deepest = network.auxiliary_heads[-1]
+    deepest.register_forward_hook(
+        lambda _module, inputs, _output: torch.arange(6.0).reshape(1, 1, 6, 1).expand(2, 1, 6, 6)
+    )
+    last = network(torch.randn(2, 1, 22, 24))[-1]
+    assert last.shape == (2, 1, 22, 24)
+    assert last[0, 0, 2:20, 5].tolist() == pytest.approx([(row + 0.5) / 4 - 0.5 for row in range(2, 20)], abs=1e-5)

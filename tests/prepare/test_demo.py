@@ -1,6 +1,7 @@
 import hashlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +21,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.mark.parametrize("kind", ["dermoscopy", "mr"])
+@pytest.mark.parametrize("kind", ["dermoscopy", "mr", "volumes"])
 def test_same_arguments_same_bytes_other_seed_other_bytes(tmp_path, kind):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         prepare_demo(tmp_path / name, kind=kind, n=12, size=40, seed=seed)
@@ -147,3 +148,34 @@ def test_strokes_cover_a_line_of_the_given_width():
     assert cover.shape == (10, 20)
     np.testing.assert_allclose(cover.sum(axis=0), 2, atol=0.4)
     assert cover[:3].max() == 0
+
+
+def test_volumes_of_several_grids_show_one_anatomy(tmp_path):
+    """Liver, kidneys and vertebra have the size and place that they were drawn with, whatever the file's axes."""
+    dataset = prepare_demo(tmp_path, kind="volumes", n=8, size=(32, 28, 20)).dataset
+    check_dataset(dataset)
+    assert [len(getattr(dataset, split)) for split in SPLITS] == [6, 1, 1]
+    orientations = set()
+    for case in [case for split in SPLITS for case in dataset.cases(split)]:
+        files = [nibabel.load(case[key]) for key in ("image", "label")]
+        assert files[0].shape == files[1].shape
+        assert np.array_equal(files[0].affine, files[1].affine)
+        orientations.add(nibabel.aff2axcodes(files[0].affine))
+        label = nibabel.as_closest_canonical(files[1])
+        voxels, voxel_ml = np.asarray(label.dataobj), abs(np.linalg.det(label.affine)) / 1000
+        liver, kidneys, vertebra = (np.count_nonzero(voxels == number) * voxel_ml for number in (1, 2, 3))
+        assert 4 / 3 * np.pi * 52 * 50 * 44 / 1000 * 0.4 < liver < 4 / 3 * np.pi * 52 * 50 * 44 / 1000 * 1.7
+        assert liver > 2 * kidneys > 4 * vertebra > 0
+        where = [
+            (np.argwhere(voxels == number).mean(0) * np.diag(label.affine)[:3] + label.affine[:3, 3])
+            for number in (1, 3)
+        ]
+        assert where[0][0] > 15  # the liver to the right
+        assert where[1][1] < -25  # the vertebra at the back
+    assert len(orientations) > 1
+
+
+def test_a_volume_has_three_sides():
+    assert demo_spec("volumes", size=16).spacing_mm == (16, 14, 10)
+    with pytest.raises(ValueError, match="demo volumes have three sides of at least 8, got 16x16"):
+        demo_spec("volumes", size=(16, 16))
