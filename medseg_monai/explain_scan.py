@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg_monai.explain import ClassMap, Method, explain
+from medseg_monai.inference import PrecisionInferer
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.volume_inference import SlidingWindow
 
@@ -44,7 +45,7 @@ def explain_scan(
             notes.add(found.note)
         return found.values[None, None] * (1 if method == "cam" else part.sum())
 
-    window = SlidingWindow(spec.size, precision="fp32", device=image.device, half_above_bytes=2**62)
+    window = SlidingWindow(PrecisionInferer("fp32", image.device), spec.size, half_above_bytes=2**62)
     blended = window(torch.cat([image, share[None, None]], dim=1), of_window)
     values = blended[0, 0] if isinstance(blended, Tensor) else blended[0][0, 0]
     score = float((logits[channel].to(share).float() * share).sum())

@@ -306,7 +306,5 @@ def scan_inferer(
     if spec.spatial_dims == 3 and spec.size is not None:
         from medseg_monai.volume_inference import SlidingWindow
 
-        window = SlidingWindow(spec.size, precision=precision, device=device, overlap=overlap, at_once=at_once)
-        window.run = inferer
-        inferer = window
+        inferer = SlidingWindow(inferer, spec.size, overlap=overlap, at_once=at_once)
     return inferer if tta == "none" else AveragedViews(inferer, tta, task=spec.task, spatial_dims=spec.spatial_dims)

@@ -159,13 +159,19 @@ class DrawnVolume:
 def cut_patch(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
     """The part of (C, i, j, k) from `start` of `size`, with 0 where it reaches beyond the volume."""
     inside = [slice(max(0, s), min(n, s + length)) for s, n, length in zip(start, volume.shape[1:], size, strict=True)]
-    part = volume[(slice(None), *inside)]
+    part = volume[_part(inside)]
     if tuple(part.shape[1:]) == tuple(size):
         return part
     patch = volume.new_zeros((len(volume), *size))
     where = [slice(i.start - s, i.stop - s) for i, s in zip(inside, start, strict=True)]
-    patch[(slice(None), *where)] = part
+    patch[_part(where)] = part
     return patch
+
+
+def _part(slices: Sequence[slice]) -> tuple[slice, slice, slice, slice]:
+    """The index of a part of (C, i, j, k)."""
+    i, j, k = slices
+    return slice(None), i, j, k
 
 
 def _sample(volume: Tensor, points: Tensor, mode: str) -> Tensor:
@@ -174,7 +180,7 @@ def _sample(volume: Tensor, points: Tensor, mode: str) -> Tensor:
     shape = volume.shape[1:]
     first = [min(max(0, math.floor(value)), n - 1) for value, n in zip(low, shape, strict=True)]
     last = [max(f + 1, min(n, math.ceil(value) + 1)) for f, value, n in zip(first, high, shape, strict=True)]
-    part = volume[(slice(None), *map(slice, first, last))].float()
+    part = volume[_part(list(map(slice, first, last)))].float()
     scale = torch.tensor([2 / length for length in part.shape[1:]])
     offset = torch.tensor([1 - 2 * f for f in first]) * scale / 2 - 1
     grid = torch.addcmul(offset, points, scale).flip(-1)  # grid_sample has the last axis first
@@ -191,7 +197,8 @@ def choose_centre(
         return anywhere.astype(np.float64)
     numbers = np.unique(positions[:, 0])
     voxels = positions[positions[:, 0] == numbers[int(pick_class * len(numbers))], 1:]
-    return voxels[int(pick_voxel * len(voxels))].astype(np.float64)
+    voxel: Vector = voxels[int(pick_voxel * len(voxels))].astype(np.float64)
+    return voxel
 
 
 def inside(centre: Vector, shape: Sequence[int], size: Sequence[int]) -> Vector:

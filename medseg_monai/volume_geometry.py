@@ -51,14 +51,20 @@ class Turn:
     def apply(self, array: Array) -> Array:
         """A view of (..., I, J, K), turned."""
         leading = array.ndim - 3
-        turned = array.transpose(*range(leading), *(leading + axis for axis in self.axes))
-        return turned[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flipped))]
+        turned: Array = array.transpose(*range(leading), *(leading + axis for axis in self.axes))[self._directions]
+        return turned
 
     def undo(self, array: Array) -> Array:
         """A view of a turned (..., I, J, K), as the volume is stored."""
         leading = array.ndim - 3
-        straight = array[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flipped))]
-        return straight.transpose(*range(leading), *(leading + self.axes.index(axis) for axis in range(3)))
+        order = [*range(leading), *(leading + self.axes.index(axis) for axis in range(3))]
+        stored: Array = array[self._directions].transpose(order)
+        return stored
+
+    @property
+    def _directions(self) -> tuple[Any, ...]:
+        directions = [slice(None, None, -1 if flip else 1) for flip in self.flipped]
+        return (..., *directions)
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,12 @@ class NetworkGrid:
         """The part that is seen, as slices of the turned volume."""
         i, j, k = (slice(first, last) for first, last in self.box)
         return i, j, k
+
+    @property
+    def cut_channels(self) -> tuple[slice, slice, slice, slice]:
+        """The same of a turned volume (C, i, j, k)."""
+        i, j, k = self.cut
+        return slice(None), i, j, k
 
     def weights(self, axis: int) -> Tensor | None:
         """(network, scan) weights along a turned axis; None where voxels are the same."""
@@ -188,7 +200,7 @@ def along_axis(values: Tensor, weights: Tensor | None, axis: int) -> Tensor:
         return values @ weights.T
     if axis == 1:
         return weights @ values
-    return (weights @ values.flatten(-2)).unflatten(-1, values.shape[-2:])
+    return (weights @ values.flatten(-2)).reshape(*values.shape[:-3], len(weights), *values.shape[-2:])
 
 
 def resample(values: Tensor, weights: Sequence[Tensor | None]) -> Tensor:

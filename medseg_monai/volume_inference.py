@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
-
-from medseg_monai.inference import PrecisionInferer
 
 SIGMA = 1 / 8
 """Standard deviation of the Gaussian weights, as a share of the window (nnU-Net: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z)."""
@@ -50,13 +48,16 @@ def window_weights(length: int, window: int, starts: tuple[int, ...]) -> Tensor:
     return torch.stack([gaussian / total[start : start + window] for start in starts]).float()
 
 
+Place = tuple[slice, slice, slice, slice, slice]
+Window = tuple[Place, Tensor]
+
+
 class SlidingWindow(Inferer):
     """Run the network on windows of a volume and blend the logits.
 
     Args:
+        run: runs the network on a few windows, (B, C, i, j, k).
         size: of the windows, (i, j, k); a smaller volume is padded with its lowest value, as training patches are.
-        precision: as in `medseg_monai.inference.precision_of`.
-        device: where the network runs.
         overlap: of neighbouring windows, as a share of a window, 0 or more and below 1.
         at_once: windows that go through the network together.
         half_above_bytes: a map of logits larger than this in float32 is kept in float16, whose steps are a thousandth of a logit.
@@ -67,18 +68,17 @@ class SlidingWindow(Inferer):
 
     def __init__(
         self,
+        run: Inferer,
         size: Sequence[int],
         *,
-        precision: str,
-        device: str | torch.device,
         overlap: float = 0.5,
         at_once: int = 1,
         half_above_bytes: int = HALF_ABOVE_BYTES,
     ) -> None:
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap is {overlap}; it must be 0 or more and below 1")
+        self.run = run
         self.size = tuple(size)
-        self.run = PrecisionInferer(precision, device)
         self.overlap = overlap
         self.at_once = max(1, at_once)
         self.half_above_bytes = half_above_bytes
@@ -87,52 +87,53 @@ class SlidingWindow(Inferer):
         self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
     ) -> Tensor:
         """Logits of ``inputs``, (B, C, i, j, k); float32, or float16 where the map is large."""
-        inputs = inputs.as_subclass(Tensor)
-        padded, kept = _padded(inputs, self.size)
-        shape = tuple(padded.shape[2:])
-        if shape == self.size:
-            return self._logits(padded, network, *args, **kwargs)[(..., *kept)]
-        starts = [window_starts(n, w, self.overlap) for n, w in zip(shape, self.size, strict=True)]
-        weights = [window_weights(*of).to(inputs.device) for of in zip(shape, self.size, starts, strict=True)]
+        padded, kept = _padded(inputs.as_subclass(Tensor), self.size)
         blended: Tensor | None = None
-        for numbers in _groups(list(product(*(range(len(s)) for s in starts))), self.at_once):
-            places = [
-                tuple(slice(s[n], s[n] + w) for s, n, w in zip(starts, number, self.size, strict=True))
-                for number in numbers
-            ]
-            windows = torch.cat([padded[(..., *place)] for place in places])
-            logits = self._logits(windows, network, *args, **kwargs)
+        for group in _groups(self._windows(padded), self.at_once):
+            windows = torch.cat([padded[place] for place, _ in group])
+            answer = self.run(windows, network, *args, **kwargs)
+            logits: Tensor = answer[0] if isinstance(answer, list) else answer
             if blended is None:
-                blended = self._empty(len(inputs), logits.shape[1], shape, logits.device)
-            for number, place, part in zip(numbers, places, logits.split(len(inputs)), strict=True):
-                i, j, k = (axis[n] for axis, n in zip(weights, number, strict=True))
-                blended[(..., *place)] += (part * (i[:, None, None] * j[:, None] * k)).to(blended.dtype)
+                blended = self._empty(logits, padded)
+            for (place, weights), part in zip(group, torch.chunk(logits, len(group)), strict=True):
+                blended[place] += (part * weights).to(blended.dtype)
         if blended is None:
             raise ValueError("an empty volume came")
-        return blended[(..., *kept)]
+        return blended[kept]
 
-    def _logits(self, windows: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
-        answer = self.run(windows, network, *args, **kwargs)
-        return answer[0] if isinstance(answer, list) else answer
+    def _windows(self, volume: Tensor) -> Iterator[Window]:
+        """Where each window lies, and its weights (i, j, k)."""
+        shape = volume.shape[2:]
+        starts = [window_starts(n, w, self.overlap) for n, w in zip(shape, self.size, strict=True)]
+        rows = [window_weights(*of).to(volume.device) for of in zip(shape, self.size, starts, strict=True)]
+        for i, j, k in product(*(range(len(axis)) for axis in starts)):
+            at = [slice(axis[n], axis[n] + w) for axis, n, w in zip(starts, (i, j, k), self.size, strict=True)]
+            yield _whole(*at), rows[0][i][:, None, None] * rows[1][j][:, None] * rows[2][k]
 
-    def _empty(self, batch: int, channels: int, shape: Sequence[int], device: torch.device) -> Tensor:
-        large = 4 * batch * channels * math.prod(shape) > self.half_above_bytes
-        return torch.zeros((batch, channels, *shape), dtype=torch.float16 if large else torch.float32, device=device)
+    def _empty(self, logits: Tensor, volume: Tensor) -> Tensor:
+        shape = (len(volume), logits.shape[1], *volume.shape[2:])
+        large = 4 * math.prod(shape) > self.half_above_bytes
+        return torch.zeros(shape, dtype=torch.float16 if large else torch.float32, device=logits.device)
 
 
-def _padded(inputs: Tensor, size: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+def _whole(i: slice, j: slice, k: slice) -> Place:
+    """The index of a part of every channel and sample."""
+    return slice(None), slice(None), i, j, k
+
+
+def _padded(inputs: Tensor, size: Sequence[int]) -> tuple[Tensor, Place]:
     """(B, C, i, j, k) of at least `size`, itself in the middle, and where it lies."""
     shape = inputs.shape[2:]
     missing = [max(0, wanted - n) for wanted, n in zip(size, shape, strict=True)]
-    kept = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, shape, strict=True))
+    kept = _whole(*(slice(m // 2, m // 2 + n) for m, n in zip(missing, shape, strict=True)))
     if not any(missing):
         return inputs, kept
     lowest = inputs.amin(dim=(2, 3, 4), keepdim=True)
     padded = lowest.expand(*inputs.shape[:2], *(n + m for n, m in zip(shape, missing, strict=True))).clone()
-    padded[(..., *kept)] = inputs
+    padded[kept] = inputs
     return padded, kept
 
 
-def _groups(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (items[first : first + size] for first in range(0, len(items), size))
-
+def _groups(items: Iterator[Window], size: int) -> Iterator[list[Window]]:
+    while group := list(islice(items, size)):
+        yield group

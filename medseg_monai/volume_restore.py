@@ -79,7 +79,7 @@ def _restored(
     """`filled` (turned) with what `finish` makes of each slab's probabilities, turned back."""
     if tuple(logits.shape[1:]) != grid.shape:
         raise ValueError(f"a map of shape {tuple(logits.shape)} came; (C, {', '.join(map(str, grid.shape))}) is wanted")
-    inside = filled[(slice(None), *grid.cut)]
+    inside = filled[grid.cut_channels]
     rows, columns, slices = grid.box_shape
     thickness = max(1, slab_bytes // (4 * len(logits) * rows * columns))
     back = [grid.weights_back(axis) for axis in range(3)]
@@ -88,7 +88,10 @@ def _restored(
         probs = _slab(logits, spec, back[2], first, last)
         probs = along_axis(along_axis(probs, back[1], 1), back[0], 0)
         inside[..., first:last] = finish(probs).cpu().numpy()
-    return grid.turn.undo(filled).copy()  # a copy also of one slice, which may count as contiguous and run backwards
+    restored: Array = grid.turn.undo(
+        filled
+    ).copy()  # a copy also of one slice, which may count as contiguous and run backwards
+    return restored
 
 
 def _slab(logits: Tensor, spec: DatasetSpec, weights: Tensor | None, first: int, last: int) -> Tensor:

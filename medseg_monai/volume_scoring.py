@@ -67,8 +67,9 @@ def volume_view(case: Mapping[str, Any], pred: Label, spec: DatasetSpec, title: 
 def _windowed(image: NDArray[Any], spec: DatasetSpec) -> NDArray[Any]:
     """The first channel, clipped to the window that the network sees if there is one."""
     if spec.intensity.kind == "window":
-        return np.clip(image[:1], *spec.intensity.bounds)
-    return image[:1]
+        image = np.clip(image[:1], *spec.intensity.bounds)
+    first: NDArray[Any] = image[:1]
+    return first
 
 
 def _one_by_one(label: Label, count: int) -> Iterator[Mask]:

@@ -158,7 +158,7 @@ def label_on_network_grid(label: NDArray[np.uint8], grid: NetworkGrid, spec: Dat
 
     Coverage is taken with the weights that images are resampled with, class by class, so that only two maps are held at once.
     """
-    turned = grid.turn.apply(label)[(slice(None), *grid.cut)].copy()
+    turned: NDArray[np.uint8] = grid.turn.apply(label)[grid.cut_channels].copy()
     weights = [grid.weights(axis) for axis in range(3)]
     if all(matrix is None for matrix in weights):
         return turned

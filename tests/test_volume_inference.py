@@ -15,7 +15,7 @@ from medseg_monai.volume_inference import SlidingWindow, window_starts, window_w
 
 
 def sliding(size: tuple[int, ...], **options: float) -> SlidingWindow:
-    return SlidingWindow(size, precision="fp32", device="cpu", **options)  # type: ignore[arg-type]
+    return SlidingWindow(PrecisionInferer("fp32", "cpu"), size, **options)  # type: ignore[arg-type]
 
 
 @given(

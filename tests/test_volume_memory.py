@@ -1,9 +1,9 @@
 """A whole CT with 15 classes on a CPU, within the memory that is promised: 8 GB, measured from outside."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -15,6 +15,8 @@ from conftest import REPOSITORY
 from medseg_monai.networks import UNet
 from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.trained import Trained
+
+logger = logging.getLogger(__name__)
 
 SHAPE = (512, 512, 300)
 CLASSES = tuple(f"organ{number}" for number in range(1, 16))
@@ -31,9 +33,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 1.5), (1.5, 1.5, 2.0)], ids=["its own spacing", "coarser"])
-def test_a_whole_ct_of_15_classes_within_8_gb(
-    tmp_path: Path, spacing: tuple[float, ...], record_property: Callable[[str, object], None]
-) -> None:
+def test_a_whole_ct_of_15_classes_within_8_gb(tmp_path: Path, spacing: tuple[float, ...]) -> None:
     """Also where the network works at the scan's own spacing: 16 maps of 79 million voxels."""
     spec = DatasetSpec(
         "ct", "multiclass", classes=CLASSES, channels=("ct",), spatial_dims=3, size=(128, 128, 96),
@@ -57,8 +57,8 @@ def test_a_whole_ct_of_15_classes_within_8_gb(
     )
     assert ended.returncode == 0, ended.stderr
     gigabytes = int(ended.stdout.splitlines()[-1]) * 1024 / 1e9
+    logger.info("peak resident memory: %.2f GB", gigabytes)  # --log-cli-level=INFO shows it
     assert gigabytes < 8
-    record_property("peak_gb", round(gigabytes, 2))  # for `--junitxml`
     [written] = (tmp_path / "out").rglob("*.nii.gz")
     label = nibabel.load(written)
     assert label.shape == SHAPE

@@ -151,7 +151,7 @@ def _draw_volume(out: Path, number: int, spec: DatasetSpec, seed: int) -> Pair:
     files = [out / "images" / f"{name}.nii.gz", out / "labels" / f"{name}.nii.gz"]
     for file, array in zip(files, (values, label), strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
-        nibabel.save(nibabel.Nifti1Image(array, geometry.affine), file)
+        nibabel.save(nibabel.Nifti1Image(array, geometry.affine), file)  # type: ignore[no-untyped-call]
     return Pair(files[0], (files[1],), id=name)
 
 

@@ -84,7 +84,8 @@ def _smooth_noise(rng: np.random.Generator, geometry: Geometry, width_mm: float)
     """Noise of standard deviation 1 whose spots are about so wide."""
     sigma = [width_mm / 2 / side for side in geometry.spacing_mm]
     noise: Vector = ndimage.gaussian_filter(rng.standard_normal(geometry.shape), sigma, mode="wrap")
-    return noise / noise.std()
+    scaled: Vector = noise / noise.std()
+    return scaled
 
 
 def torso_grid(rng: np.random.Generator, spacing_mm: tuple[float, ...]) -> Geometry:
