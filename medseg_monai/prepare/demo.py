@@ -25,7 +25,7 @@ from medseg_monai.prepare.torso import EXTENT_MM, STRUCTURES, Torso, draw_torso,
 from medseg_monai.spec import did_you_mean
 
 Kind = Literal["dermoscopy", "mr", "volumes"]
-SIZES: Mapping[Kind, tuple[int, ...]] = {"dermoscopy": (256, 256), "mr": (256, 256), "volumes": (64, 56, 40)}
+SIZES: Mapping[Kind, tuple[int, ...]] = {"dermoscopy": (256, 256), "mr": (256, 256), "volumes": (48, 42, 30)}
 COUNTS: Mapping[Kind, int] = {"dermoscopy": 200, "mr": 200, "volumes": 24}
 SLICES_PER_PATIENT = 4
 MIN_SIDE = 32
