@@ -177,5 +177,5 @@ def test_volumes_of_several_grids_show_one_anatomy(tmp_path):
 
 def test_a_volume_has_three_sides():
     assert demo_spec("volumes", size=16).spacing_mm == (16, 14, 10)
-    with pytest.raises(ValueError, match="demo volumes have three sides of at least 8, got 16x16"):
+    with pytest.raises(ValueError, match="demo volumes have 3 sides, at least 8 pixels a side, got 16x16"):
         demo_spec("volumes", size=(16, 16))
