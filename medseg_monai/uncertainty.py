@@ -15,6 +15,8 @@ from medseg_monai.spec import DatasetSpec, Task
 
 POSSIBLE = 0.05
 """Pixels whose probability of any class is above this count for a case's number; the rest is background for certain."""
+SLAB_BYTES = 128 * 2**20
+"""What the probabilities of a slab may take."""
 
 
 def uncertainty(probabilities: Tensor, task: Task) -> tuple[Tensor, float]:
@@ -33,6 +35,25 @@ def uncertainty(probabilities: Tensor, task: Task) -> tuple[Tensor, float]:
     >>> [uncertainty(case, "binary")[1] for case in (certain, doubtful)]
     [0.0, 0.5]
     """
+    entropy, considered = _entropy(probabilities, task)
+    found = entropy[considered]
+    return entropy, float(found.mean()) if found.numel() else 0.0
+
+
+def uncertainty_of_logits(logits: Tensor, spec: DatasetSpec, *, slab_bytes: int = SLAB_BYTES) -> tuple[Tensor, float]:
+    """`uncertainty` of logits (C, *S), a slab along the last axis at a time: a whole CT has 5 GB of probabilities."""
+    thickness = max(1, slab_bytes // max(1, 4 * logits[..., 0].numel()))
+    maps, total, count = [], 0.0, 0
+    for slab in logits.split(thickness, dim=-1):  # type: ignore[no-untyped-call]
+        entropy, considered = _entropy(probabilities(slab, spec), spec.task)
+        maps.append(entropy)
+        total += float(entropy[considered].sum(dtype=torch.float64))
+        count += int(considered.sum())
+    return torch.cat(maps, dim=-1), total / count if count else 0.0
+
+
+def _entropy(probabilities: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """The map, and which of its pixels may be foreground."""
     probs = probabilities.detach().float()
     if task == "multiclass":
         entropy = -torch.xlogy(probs, probs).sum(dim=0) / math.log(len(probs))
@@ -40,9 +61,7 @@ def uncertainty(probabilities: Tensor, task: Task) -> tuple[Tensor, float]:
     else:
         entropy = (-(torch.xlogy(probs, probs) + torch.xlogy(1 - probs, 1 - probs)) / math.log(2)).amax(dim=0)
         foreground = probs.amax(dim=0)
-    entropy = entropy.clamp(0, 1)
-    considered = entropy[foreground > POSSIBLE]
-    return entropy, float(considered.mean()) if considered.numel() else 0.0
+    return entropy.clamp(0, 1), foreground > POSSIBLE
 
 
 class Uncertaind(MapTransform):
@@ -68,7 +87,7 @@ class Uncertaind(MapTransform):
         """The logits stay as they are."""
         case = dict(data)
         logits = torch.as_tensor(case[self.keys[0]]).as_subclass(Tensor)
-        entropy, case["uncertainty"] = uncertainty(probabilities(logits, self.spec), self.spec.task)
+        entropy, case["uncertainty"] = uncertainty_of_logits(logits, self.spec)
         if self.maps:
             entropy = entropy[None]
             if self.spec.spatial_dims == 2:

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.spec import DatasetSpec
-from medseg_monai.uncertainty import Uncertaind, uncertainty
+from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.uncertainty import Uncertaind, uncertainty, uncertainty_of_logits
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(4, 4))
 
@@ -51,3 +51,21 @@ def test_the_map_lies_on_the_photograph_and_the_logits_stay() -> None:
     assert answered["uncertainty_map"].shape == (1, 10, 6)
     assert answered["pred"] is case["pred"]
     assert "uncertainty_map" not in Uncertaind(spec=SPEC)(case)
+
+
+def test_a_slab_at_a_time_is_all_at_once() -> None:
+    logits = torch.randn(4, 5, 6, 17, generator=torch.Generator().manual_seed(0)).half()
+    spec = DatasetSpec(
+        "x",
+        "multiclass",
+        classes=("a", "b", "c"),
+        channels=("ct",),
+        spatial_dims=3,
+        size=(8, 8, 8),
+        intensity=Intensity("zscore"),
+    )
+    whole, number = uncertainty(logits.float().softmax(0), "multiclass")
+    for slab_bytes in (1, 4 * 4 * 5 * 6 * 3, 2**30):
+        entropy, mean = uncertainty_of_logits(logits, spec, slab_bytes=slab_bytes)
+        assert torch.allclose(entropy, whole)
+        assert mean == pytest.approx(number, rel=1e-5)
