@@ -110,7 +110,7 @@ class Predictor:
     def batches(self, images: Iterable[ImageLike], *, size: int = 1) -> Iterator[Prediction]:
         """Segment images in turn, `size` of them going through the network together (volumes one by one)."""
         size = 1 if self.spec.spatial_dims == 3 else size
-        waiting: list[dict[str, Any]] = []
+        waiting: list[dict[Any, Any]] = []
         for image in images:
             waiting.append(self._read(image))
             if len(waiting) == size:
@@ -134,7 +134,7 @@ class Predictor:
             case = self._preprocessing({"image": str(file)})
         return case
 
-    def _predicted(self, cases: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def _predicted(self, cases: Sequence[dict[Any, Any]]) -> list[Prediction]:
         batch = collate(cases)
         with torch.no_grad():
             batch["pred"] = self._inferer(batch["image"].to(self._device), self._network)

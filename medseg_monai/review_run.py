@@ -88,4 +88,5 @@ def _truth(case: Mapping[str, Any], spec: DatasetSpec) -> Array:
 
         return class_masks(read_label_volume(case["label"], spec), len(spec.classes))
     label = read_mask(case["label"], spec, image=main_file(case["image"]))
-    return class_masks(label, len(spec.classes)).swapaxes(1, 2)
+    planes: Array = class_masks(label, len(spec.classes)).swapaxes(1, 2)
+    return planes

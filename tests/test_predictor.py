@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,7 @@ from medseg_monai.masks import read_mask
 from medseg_monai.predictor import Prediction
 from medseg_monai.review import Review
 from medseg_monai.review_run import lowest_dice
+from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.trained import Trained
 from medseg_monai.transforms import Pipeline, load, normalise
 
@@ -175,3 +177,24 @@ def test_the_lowest_dice_by_hand() -> None:
     mask = np.array([[1, 0, 0, 2]], np.uint8)  # class 1: 1 of 2 pixels, Dice 2/3; class 2: right
     found = Prediction(mask, np.zeros((2, 1, 4)), 0.0, ("a", "b"))
     assert lowest_dice(found, truth) == pytest.approx(2 / 3)
+
+
+def test_a_volume_comes_back_on_its_own_grid(tmp_path: Path) -> None:
+    spec = DatasetSpec(
+        "v", "multiclass", classes=("a", "b"), channels=("ct",), spatial_dims=3, size=(16, 16, 16),
+        spacing_mm=(2, 2, 2), intensity=Intensity("zscore"),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    arguments = {"in_channels": 1, "out_channels": 3, "features": [4, 8], "spatial_dims": 3}
+    content = Trained(spec, {"_target_": "medseg_monai.networks.UNet", **arguments}, "unet3d")
+    content.write(tmp_path)
+    torch.save(content.build_network().state_dict(), tmp_path / "model.pt")
+    affine = np.diag([-2.0, 2.0, 3.0, 1.0])
+    voxels = np.random.default_rng(0).normal(size=(20, 24, 10)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "x.nii.gz")
+    found = Predictor(UNETPP, weights=tmp_path)(tmp_path / "x.nii.gz")
+    assert found.mask.shape == voxels.shape
+    assert found.probabilities.shape == (2, *voxels.shape)
+    assert found.geometry is not None
+    assert np.allclose(found.geometry.affine, affine)
+    assert set(np.unique(found.mask)) <= {0, 1, 2}

@@ -65,7 +65,7 @@ def coco_entries(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
         return {key: value for key, value in item.items() if key not in own}
 
     entries: dict[str, dict[str, Any]] = {}
-    by_number = {}
+    by_number: dict[int, dict[str, Any]] = {}
     for image in content["images"]:
         entries[image["case"]] = by_number[image["id"]] = {"image": bare(image), "annotations": []}
     for annotation in content["annotations"]:

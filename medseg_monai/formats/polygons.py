@@ -103,7 +103,9 @@ def _same_pixel(choices: list[tuple[Point, Point]], pixel: Point) -> int | None:
 
 def _split(walk: Ring) -> list[Ring]:
     """A walk that comes through a corner twice, as rings that do not."""
-    rings, path, seen = [], [], {}
+    rings: list[Ring] = []
+    path: Ring = []
+    seen: dict[Point, int] = {}
     for corner in walk:
         if corner in seen:
             start = seen[corner]

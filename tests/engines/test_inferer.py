@@ -122,11 +122,13 @@ def test_images_without_foreground_are_run_as_they_are_and_decide_nothing(networ
     assert infer.choice is None
 
 
-def test_volumes_run_in_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", PACKAGES)
+def test_volumes_run_in_every_engine(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip(PACKAGES[engine])
     torch.manual_seed(0)
     network = UNet(1, 2, features=(4, 8), spatial_dims=3).eval()
     image = torch.randn(1, 1, 16, 12, 8)
-    infer = inferer("torch", tmp_path, precision="fp32", task="multilabel")
+    infer = inferer(engine, tmp_path, precision="fp32", task="multilabel")
     assert torch.allclose(infer(image, network), network(image), atol=1e-4)
 
 
