@@ -87,6 +87,7 @@ format: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-benchmark
 	$(BIN)/python benchmarks/datapath.py
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/predict.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,19 +6,26 @@ spec.py, dataset.py, cases.py, leaks.py what a network must know of a data set; 
 readers.py, masks.py                   photographs and masks, from disk and back
 volumes.py, grid.py                    volumes and label volumes, from disk and back: nifti.py, itk_files.py, dicom.py
 geometry.py, intensity.py, transforms.py decode, resize, normalise; postprocess.py is the way back
+volume_geometry.py, volume_transforms.py volumes on the network's grid; volume_restore.py is the way back
 slices.py, stack_transforms.py         a scan's slices by their names; neighbours as channels (2.5D)
-augmentation.py, augment.py            the random half: what is drawn, and its one warp
+augmentation.py, augment.py            the random half: what is drawn, and its one warp; volume_augment.py: patches
 cache.py, diskcache.py, sampling.py    decoded images kept on disk; which cases an epoch shows
 networks/, losses.py                   one file per architecture; losses per task, over several heads
 handlers.py                            what training does besides: keep weights, clip, stop, record
 inference.py, outputs.py               scans in, in the right precision; what is written for each
+engines/, agreement.py                 torch, ONNX Runtime, OpenVINO, held against plain float32; startup.py
+averaging.py, uncertainty.py           mirrored views and several networks as one; how sure they are
+review.py, review_run.py               which predictions a person should look at
+formats/, prediction_tables.py         polygons, COCO, DICOM-SEG; the tables of a run
+predictor.py                           a bundle as a function of images
+volume_inference.py, memory.py         whole volumes window by window; patch and batch that fit a budget
 volume_scans.py, volume_outputs.py     volumes to segment; their label maps and millilitres (label_names.py)
 slice_outputs.py, submission.py, rle.py slices as a volume, and as run lengths
 cleaning.py                            thresholds per class; small components, holes and isolated slices
 metrics.py, surfaces.py, hausdorff.py  scores of a case; distances between surfaces
 scan_scores.py, selection.py           scores of scans from their slices; which score picks the best epoch
 tuning.py, tuning_cases.py, tuning_run.py cleaning chosen on validation cases
-scoring.py, summary.py, scores.py      the evaluation: case by case, means with intervals, its files
+scoring.py, summary.py, scores.py      the evaluation: case by case (volume_scoring.py), means with intervals, its files
 compare.py, significance.py            several evaluations in one table, with a paired test
 drawing.py, figures.py, plots.py       masks drawn into pictures; figures of cases; plots of numbers
 axial.py, overlap.py                   volumes as slices to look at; which class was taken for which

@@ -32,6 +32,9 @@ OPTIONAL = {
     "timm": "ImageNet encoders: pip install 'medseg-monai[encoders]'",
     "SimpleITK": "DICOM, NRRD and MHA volumes: pip install 'medseg-monai[volumes]'",
     "pydicom": "DICOM volumes: pip install 'medseg-monai[volumes]'",
+    "onnxruntime": "engine onnx: pip install 'medseg-monai[onnx]'",
+    "openvino": "engine openvino: pip install 'medseg-monai[openvino]'",
+    "highdicom": "DICOM-SEG: pip install 'medseg-monai[dicomseg]'",
 }
 
 
