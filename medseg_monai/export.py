@@ -68,7 +68,7 @@ class Parity:
     def __str__(self) -> str:
         free = [name for name, is_free in (("batch", self.dynamic_batch), ("size", self.dynamic_size)) if is_free]
         return (
-            f"{self.format}: logits within {self.max_abs_logit_difference:.1e} (largest {self.max_abs_logit:.1f}), "
+            f"{self.format}: logits within {self.max_abs_logit_difference:.1e} (largest {self.max_abs_logit:.3g}), "
             f"mask Dice {self.mask_dice:.5f} on {self.images} {self.samples}, free: {', '.join(free) or 'nothing'}"
         )
 
@@ -101,7 +101,11 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
         part = Path(folder) / file.name
         convert(network, trained.dataset, part, fmt, facts=facts(trained))
-        parity = compare(network, trained.dataset, part, fmt, images=images)
+        try:
+            parity = compare(network, trained.dataset, part, fmt, images=images)
+        except (RuntimeError, AssertionError) as error:  # what runtimes raise for images that a file does not take
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{file} was not written, it does not run: {reason}") from error
         if not parity.holds:
             raise ValueError(f"{file} was not written, its answers are not torch's: {parity}")
         for written in sorted(Path(folder).iterdir()):  # .bin before .xml, which needs it

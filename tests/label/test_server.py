@@ -1,0 +1,349 @@
+"""A real MONAI Label server over HTTP, as annotation tools use it: photographs and volumes, learning, requests that are wrong.
+
+Run by `make test-label` in the environment that MONAI Label is installed in.
+"""
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from PIL import Image
+
+from medseg_monai.bundle import find_bundle
+from medseg_monai.dataset import read_dataset
+from medseg_monai.prepare.demo import prepare_demo
+from medseg_monai.workflow import parse_assignments, run_bundle
+
+pytest.importorskip("monailabel")
+requests = pytest.importorskip("requests")
+pytestmark = pytest.mark.label
+
+START_SECONDS, TASK_SECONDS = 600, 900
+# names as cameras and people write them; `turned` lies on its side and says so
+PHOTOGRAPHS = ("a.jpg", "B.JPG", "c.jpeg", "d.PNG", "turned.jpg")
+
+
+@dataclass
+class Server:
+    """A server that runs, and what it was started with."""
+
+    url: str
+    studies: Path
+    models: Path
+    photo_weights: Path
+    volume_weights: Path
+    log: Path
+
+    def get(self, path: str) -> Any:
+        return requests.get(self.url + path, timeout=60)
+
+    def post(self, path: str, **given: Any) -> Any:
+        return requests.post(self.url + path, timeout=TASK_SECONDS, **given)
+
+    def put(self, path: str, **given: Any) -> Any:
+        return requests.put(self.url + path, timeout=60, **given)
+
+    def infer(self, model: str, image: str, **params: Any) -> bytes:
+        answer = self.post(f"/infer/{model}?image={image}&output=image", data={"params": json.dumps(params)})
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    def unsure(self, image: str) -> float:
+        """A number that no two trainings share, while coarse masks of a small network may be alike."""
+        return float(self.post(f"/infer/unetpp?image={image}&output=json").json()["uncertainty"])
+
+    def finished(self, task: str) -> dict[str, Any]:
+        """Wait for a background task; its last state."""
+        end = time.monotonic() + TASK_SECONDS
+        while time.monotonic() < end:
+            state = self.get(task).json()
+            if state["status"] not in ("SUBMITTED", "RUNNING"):
+                return state
+            time.sleep(1)
+        raise TimeoutError(task)
+
+
+@pytest.fixture(scope="module")
+def photo_weights(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights of a small U-Net++ that finds something: only then can it be seen to learn more."""
+    folder = tmp_path_factory.mktemp("photographs")
+    settings = ["architecture#features=[8, 16, 16]", "batch_size=4", "size=[64, 64]", "max_epochs=12", "lr=0.01"]
+    given = {"dataset_dir": str(demo_data), "output_dir": str(folder), **parse_assignments(settings)}
+    run_bundle(find_bundle(REPOSITORY / "bundles" / "unetpp"), "train", given)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def volume_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights of a small 3D network and the volumes it was trained on."""
+    folder = tmp_path_factory.mktemp("volumes")
+    prepare_demo(folder / "data", kind="volumes", n=6, size=(32, 32, 32))
+    settings = ["architecture#features=[4, 8]", "batch_size=1", "max_epochs=2"]
+    given = {"dataset_dir": str(folder / "data"), "output_dir": str(folder / "weights"), **parse_assignments(settings)}
+    run_bundle(find_bundle(REPOSITORY / "bundles" / "unet3d"), "train", given)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(
+    photo_weights: Path, demo_data: Path, volume_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """`medseg label serve` with two bundles on a free port, until the tests of this file are done."""
+    studies = tmp_path_factory.mktemp("studies")
+    lay_out(studies, demo_data, volume_weights / "data")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    bundles = f"unetpp={photo_weights},unet3d={volume_weights / 'weights'}"
+    command = [
+        *(sys.executable, "-m", "medseg_monai", "label", "serve"),
+        *("--studies", str(studies), "--bundles", bundles),
+    ]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT, env={**os.environ}
+        )
+        try:
+            models = studies / "monailabel_app" / "model"
+            running = Server(
+                f"http://127.0.0.1:{port}", studies, models, photo_weights, volume_weights / "weights", log
+            )
+            wait_until_up(running, process)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def lay_out(studies: Path, photographs: Path, volumes: Path) -> None:
+    """Photographs under all sorts of names, one of them lying on its side, and two scans."""
+    for source, name in zip(sorted((photographs / "images").glob("*.jpg")), PHOTOGRAPHS, strict=False):
+        picture = Image.open(source)
+        exif = Image.Exif()
+        if name == "turned.jpg":
+            picture, exif[0x0112] = picture.rotate(90, expand=True), 6
+        picture.save(studies / name, exif=exif)
+    for number, case in enumerate(read_dataset(volumes).cases("training")[:2]):
+        shutil.copy(case["image"], studies / f"scan{number}.nii.gz")
+
+
+def wait_until_up(running: Server, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert process.poll() is None, running.log.read_text()[-3000:]
+        try:
+            if running.get("/info/").status_code == 200:
+                return
+        except requests.ConnectionError:
+            time.sleep(1)
+    raise TimeoutError(running.log.read_text()[-3000:])
+
+
+def pixels(content: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as picture:
+        return np.asarray(picture)
+
+
+def voxels(content: bytes, folder: Path) -> Any:
+    (folder / "answer.nii.gz").write_bytes(content)
+    return nibabel.load(folder / "answer.nii.gz")
+
+
+def predicted(bundle: str, weights: Path, image: Path, out: Path) -> Path:
+    """What `medseg predict` writes for an image."""
+    given = {"dataset_dir": str(image), "weights": str(weights), "output_dir": str(out)}
+    run_bundle(find_bundle(REPOSITORY / "bundles" / bundle), "inference", given)
+    (mask,) = [path for path in out.rglob("*_mask*") if path.suffix in (".png", ".gz")]
+    return mask
+
+
+def png(numbers: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(numbers.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_info_names_both_bundles_with_their_labels(server: Server):
+    info = server.get("/info/").json()
+    assert info["models"]["unetpp"]["labels"] == {"lesion": 1}
+    assert (info["models"]["unetpp"]["dimension"], info["models"]["unet3d"]["dimension"]) == (2, 3)
+    classes = json.loads((server.volume_weights / "spec.json").read_text())["dataset"]["classes"]
+    assert info["models"]["unet3d"]["labels"] == {name: number for number, name in enumerate(classes, start=1)}
+    assert {"uncertainty", "uncertainty_unetpp", "uncertainty_unet3d", "first", "random"} <= info["strategies"].keys()
+    assert info["trainers"].keys() == {"unetpp", "unet3d"}
+
+
+def test_names_in_any_spelling_are_found(server: Server):
+    images = server.get("/datastore/?output=all").json()["objects"]
+    assert {"a", "B", "c", "d", "turned", "scan0", "scan1"} <= images.keys()
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photographs_mask_is_that_of_medseg_predict(server: Server, name: str, tmp_path: Path):
+    """Same size, upright as the picture is shown, exact class numbers, PNG also for JPEG."""
+    mask = pixels(server.infer("unetpp", Path(name).stem))
+    expected = np.asarray(Image.open(predicted("unetpp", server.photo_weights, server.studies / name, tmp_path)))
+    assert mask.shape == expected.shape == (80, 96)
+    assert set(np.unique(mask)) <= {0, 1}
+    assert np.array_equal(mask > 0, expected > 0)
+
+
+def test_a_scans_mask_is_that_of_medseg_predict(server: Server, tmp_path: Path):
+    answer = voxels(server.infer("unet3d", "scan0"), tmp_path)
+    scan = nibabel.load(server.studies / "scan0.nii.gz")
+    expected = nibabel.load(
+        predicted("unet3d", server.volume_weights, server.studies / "scan0.nii.gz", tmp_path / "out")
+    )
+    assert np.allclose(answer.affine, scan.affine, atol=1e-4)
+    assert np.array_equal(np.asarray(answer.dataobj), np.asarray(expected.dataobj))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaves sockets open
+def test_the_wishes_that_clients_send(server: Server, tmp_path: Path):
+    """3D Slicer asks for an ending and a type, and sends an empty run_id; the answer comes in parts, with params."""
+    from monailabel.client.client import MONAILabelClient
+
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="slicer")
+    wishes = {
+        "result_extension": ".nrrd",
+        "result_dtype": "uint16",
+        "result_compress": False,
+        "run_id": "",
+        "device": ["cpu"],
+    }
+    file, params = client.infer("unet3d", "scan1", wishes)
+    assert file.endswith(".nrrd")
+    assert params["label_names"] == server.get("/info/").json()["models"]["unet3d"]["labels"]
+    assert 0 <= params["uncertainty"] <= 1
+    import SimpleITK
+
+    label = SimpleITK.ReadImage(file)
+    assert label.GetPixelID() == SimpleITK.sitkUInt16
+    theirs = SimpleITK.ReadImage(str(server.studies / "scan1.nii.gz"))
+    assert label.GetSize() == theirs.GetSize()
+    assert np.allclose(label.GetDirection(), theirs.GetDirection(), atol=1e-5)
+    asked = voxels(server.infer("unetpp", "a", result_extension=".nii.gz"), tmp_path)
+    assert np.array_equal(np.squeeze(np.asarray(asked.dataobj)).T, pixels(server.infer("unetpp", "a")))
+
+
+def test_an_image_is_added_and_segmented(server: Server, demo_data: Path):
+    content = sorted((demo_data / "images").glob("*.jpg"))[7].read_bytes()
+    added = server.put("/datastore/image?image=added", files={"file": ("x.JPG", content)})
+    assert added.json() == {"image": "added"}
+    assert pixels(server.infer("unetpp", "added")).shape == (80, 96)
+    sent = server.post("/infer/unetpp?output=image", files={"file": ("y.jpg", content)})
+    assert np.array_equal(pixels(sent.content), pixels(server.infer("unetpp", "added")))
+    assert server.get("/datastore/image?image=added").content == content
+
+
+TEXT = {"file": ("notes.png", b"no picture")}
+BAD: dict[str, tuple[Callable[[Server], Any], int, str]] = {
+    "unknown model": (lambda s: s.post("/infer/unetp?image=a"), 404, "did you mean 'unetpp'"),
+    "no image named": (lambda s: s.post("/infer/unetpp"), 500, "Neither Image nor File"),
+    "unknown image": (lambda s: s.post("/infer/unetpp?image=nobody"), 404, "no image 'nobody'"),
+    "a file of the server": (lambda s: s.post("/infer/unetpp?image=/etc/hostname"), 404, "among the studies"),
+    "text as image": (lambda s: s.post("/infer/unetpp", files=TEXT), 422, "no picture"),
+    "text added as image": (lambda s: s.put("/datastore/image", files=TEXT), 422, "no picture"),
+    "a scan for a model of photographs": (lambda s: s.post("/infer/unetpp?image=scan0"), 422, "scan0"),
+    "a photograph for a model of scans": (lambda s: s.post("/infer/unet3d?image=a"), 422, "a.jpg"),
+    "unknown type": (
+        lambda s: s.post("/infer/unetpp?image=a", data={"params": '{"result_dtype": "apple"}'}),
+        *(422, "apple"),
+    ),
+    "label of an unknown image": (
+        lambda s: s.put("/datastore/label?image=nobody", files={"label": ("l.png", png(np.zeros((4, 4))))}),
+        *(404, "no image 'nobody'"),
+    ),
+    "text as label": (lambda s: s.put("/datastore/label?image=a", files={"label": ("l.png", b"x")}), 422, "no picture"),
+    "unknown strategy": (lambda s: s.post("/activelearning/best", json={}), 404, "no strategy 'best'"),
+    "training an unknown model": (lambda s: s.post("/train/unetp", json={}), 404, "did you mean 'unetpp'"),
+    "batch of an unknown model": (lambda s: s.post("/batch/infer/unetp", json={}), 404, "did you mean 'unetpp'"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_wrong_request_is_answered_in_words_and_the_server_lives(server: Server, what: str):
+    ask, status, words = BAD[what]
+    answer = ask(server)
+    assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    assert server.get("/info/").status_code == 200
+
+
+def test_the_image_that_the_model_is_least_sure_of_comes_next(server: Server):
+    unlabelled = [Path(name).stem for name in PHOTOGRAPHS] + ["added"]
+    if "added" not in server.get("/datastore/?output=all").json()["objects"]:
+        unlabelled.remove("added")
+    unsure = {image: server.unsure(image) for image in unlabelled}
+    chosen = server.post("/activelearning/uncertainty_unetpp", json={"client_id": "slicer"}).json()
+    assert chosen["uncertainty"] == max(unsure.values()) == unsure[chosen["id"]]
+    scan = server.post("/activelearning/uncertainty_unet3d", json={}).json()
+    assert scan["id"] in ("scan0", "scan1")
+
+
+def test_it_learns_from_saved_labels_and_keeps_what_it_knew(server: Server, demo_data: Path):
+    """Label, train, infer again, all in a batch: the weights change, the earlier ones are kept, labelled images are not offered."""
+    masks = sorted((demo_data / "masks").glob("*.png"))
+    for image, file in zip(("a", "B", "c"), masks, strict=False):
+        label = (np.asarray(Image.open(file)) > 0).astype(np.uint8)
+        saved = server.put(f"/datastore/label?image={image}&tag=final", files={"label": ("l.png", png(label))})
+        assert saved.json() == {"image": image, "label": image}
+        stored = pixels(server.get(f"/datastore/label?label={image}&tag=final").content)
+        assert np.array_equal(stored, label)
+    models = server.models / "unetpp" / "models"
+    weights, before = (models / "model.pt").read_bytes(), server.unsure("d")
+    server.post("/train/unetpp", json={"max_epochs": 3, "run_id": "", "lr": 0.01, "device": "cpu"})
+    state = server.finished("/train/")
+    assert state["status"] == "DONE", state["details"]
+    assert (models / "model.pt").read_bytes() != weights
+    assert (models / "previous" / "1" / "model.pt").read_bytes() == weights
+    assert (server.photo_weights / "model.pt").read_bytes() == weights, "the bundle's own weights stay as they were"
+    assert server.unsure("d") != before, "the next answer is that of the new weights"
+    server.post(
+        "/batch/infer/unetpp?images=unlabeled", json={"device": "cpu", "multi_gpu": True, "label_tag": "original"}
+    )
+    assert server.finished("/batch/infer")["status"] == "DONE"
+    known = server.get("/datastore/?output=all").json()["objects"]
+    assert "original" in known["d"]["labels"]
+    assert "original" not in known["scan0"]["labels"], "a scan is left out of a batch of photographs, which goes on"
+    assert np.array_equal(
+        pixels(server.get("/datastore/label?label=d&tag=original").content), pixels(server.infer("unetpp", "d"))
+    )
+    assert server.post("/activelearning/uncertainty_unetpp", json={}).json()["id"] not in ("a", "B", "c")
+
+
+def test_it_learns_from_a_labelled_scan(server: Server, volume_weights: Path):
+    case = read_dataset(volume_weights / "data").cases("training")[0]
+    label = Path(case["label"] if isinstance(case["label"], str) else case["label"][0]).read_bytes()
+    server.put("/datastore/label?image=scan0&tag=final", files={"label": ("l.nii.gz", label)})
+    weights = (server.models / "unet3d" / "models" / "model.pt").read_bytes()
+    server.post("/train/unet3d", json={"max_epochs": 1, "run_id": "", "batch_size": 1})
+    state = server.finished("/train/")
+    assert state["status"] == "DONE", state["details"]
+    assert (server.models / "unet3d" / "models" / "model.pt").read_bytes() != weights
+    assert server.infer("unet3d", "scan1")
+
+
+def test_training_without_labels_says_so_and_changes_nothing(server: Server, tmp_path: Path):
+    for image in ("scan0", "scan1"):
+        requests.delete(f"{server.url}/datastore/label?id={image}&tag=final", timeout=60)
+    time.sleep(2)  # the server watches the folder
+    weights = (server.models / "unet3d" / "models" / "model.pt").read_bytes()
+    server.post("/train/unet3d", json={"max_epochs": 1})
+    state = server.finished("/train/")
+    assert state["status"] == "ERROR"
+    assert "no label to train on" in "\n".join(state["details"])
+    assert (server.models / "unet3d" / "models" / "model.pt").read_bytes() == weights
