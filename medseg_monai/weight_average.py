@@ -1,0 +1,64 @@
+"""A running average of the weights, which is validated and kept in their place: calmer than the last step's."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from torch import nn
+
+
+def weight_average(network: nn.Module, decay: float) -> nn.Module | None:
+    """A copy of the network to hold the average; None where ``decay`` is 0, which means none is wanted.
+
+    Args:
+        network: on its device, alone or in its wrapper for several processes.
+        decay: share of the average that stays at each step, 0.99 to 0.9999; the average reaches back about 1 / (1 - decay) steps.
+
+    Raises:
+        ValueError: a decay that is no share.
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"weight_average is {decay}; it is a share, 0 (none) to below 1")
+    if decay == 0:
+        return None
+    bare = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
+    return copy.deepcopy(bare).requires_grad_(False)
+
+
+class AverageWeights:
+    """Ignite handler: after each step, average = decay * average + (1 - decay) * weights.
+
+    Batch norm's running statistics are averaged alike; counters are copied. In the first steps the average follows faster:
+    (1 + n) / (10 + n) takes the place of a larger decay at step n, so that it does not remember the random start.
+    Polyak and Juditsky 1992, doi:10.1137/0330046.
+
+    Args:
+        network: the one that is trained, alone or in its wrapper for several processes.
+        average: what `weight_average` gave.
+        decay: as there.
+    """
+
+    def __init__(self, network: nn.Module, average: nn.Module, decay: float) -> None:
+        self.network = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
+        self.average = average
+        self.decay = decay
+        self.steps = 0
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer."""
+        engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Take in the weights after a step."""
+        self.steps += 1
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        state = self.network.state_dict()
+        for name, kept in self.average.state_dict().items():
+            if kept.is_floating_point():
+                kept.lerp_(state[name], share)
+            else:
+                kept.copy_(state[name])
