@@ -31,7 +31,16 @@ from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, de
 logger = logging.getLogger(__name__)
 
 # What a training leaves in its folder; the next one moves it out of the way.
-TRAINING_FILES = (WEIGHTS_FILE, LAST_FILE, SPEC_FILE, "history.csv", "training.png", "tensorboard", "tuning", "evaluation_*")
+TRAINING_FILES = (
+    WEIGHTS_FILE,
+    LAST_FILE,
+    SPEC_FILE,
+    "history.csv",
+    "training.png",
+    "tensorboard",
+    "tuning",
+    "evaluation_*",
+)
 
 
 class SaveTrained:

@@ -50,7 +50,9 @@ def demo_spec(kind: Kind = "dermoscopy", *, size: int | Sequence[int] | None = N
     sides = usual if size is None else (size,) * len(usual) if isinstance(size, int) else tuple(size)
     least = MIN_VOLUME_SIDE if kind == "volumes" else MIN_SIDE
     if len(sides) != len(usual) or min(sides) < least:
-        what = f"{'volumes' if kind == 'volumes' else 'pictures'} have {len(usual)} sides, at least {least} pixels a side"
+        what = (
+            f"{'volumes' if kind == 'volumes' else 'pictures'} have {len(usual)} sides, at least {least} pixels a side"
+        )
         raise ValueError(f"size: demo {what}, got {'x'.join(map(str, sides))}")
     if kind == "volumes":
         return _volume_spec(sides)

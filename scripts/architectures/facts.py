@@ -87,7 +87,9 @@ def as_label(shape: Shape) -> str:
 def example(network: nn.Module) -> Tensor:
     """What goes through a network here: a photograph, or a volume of one channel; without numbers."""
     is_3d = any(parameter.ndim == 5 for parameter in network.parameters())
-    return torch.empty(1, 1, *(VOLUME_SIDE,) * 3, device="meta") if is_3d else torch.empty(1, 3, SIDE, SIDE, device="meta")
+    return (
+        torch.empty(1, 1, *(VOLUME_SIDE,) * 3, device="meta") if is_3d else torch.empty(1, 3, SIDE, SIDE, device="meta")
+    )
 
 
 def build(trained: Trained, arguments: Mapping[str, Any]) -> nn.Module:
