@@ -18,7 +18,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from medseg_monai.bundle import list_bundles, untrained
-from medseg_monai.explain import Method, explain
+from medseg_monai.explain.maps import Method, explain
 
 CASES: tuple[tuple[Method, str], ...] = (
     ("cam", "last_stage"),

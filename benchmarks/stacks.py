@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medseg_monai.cache import CachedDataset
-from medseg_monai.masks import write_bands
+from medseg_monai.images.masks import write_bands
+from medseg_monai.images.slices import scan_in
 from medseg_monai.prepare.abdomen import Patient, draw_abdomen
 from medseg_monai.prepare.uwmadison import uwmadison_spec
-from medseg_monai.slices import scan_in
-from medseg_monai.stack_transforms import _recent_slice
+from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import load
+from medseg_monai.transforms.stacks import _recent_slice
 
 SLICES, SIZE = 80, (266, 266)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from medseg_monai.bundle import list_bundles
-from medseg_monai.inference import precision_of
+from medseg_monai.engines.precision import precision_of
 from medseg_monai.trained import WEIGHTS_FILE
 
 REQUIRED = (

@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from medseg_monai.bundle import find_bundle
-from medseg_monai.cache import collate
-from medseg_monai.grid import Geometry
+from medseg_monai.images.grid import Geometry
 from medseg_monai.spec import DatasetSpec
+from medseg_monai.training.cache import collate
 from medseg_monai.workflow import check_device, check_overrides
 
 ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
@@ -33,7 +33,7 @@ class Prediction:
         mask: uint8. Of a photograph (H, W), of several overlapping classes (classes, H, W); of a volume (I, J, K) or (classes, I, J,
             K). 1 for the class, or class numbers for exclusive classes.
         probabilities: of each foreground class: (classes, H, W) float32, or (classes, I, J, K).
-        uncertainty: one number, `medseg_monai.uncertainty.uncertainty`.
+        uncertainty: one number, `medseg_monai.inference.uncertainty.uncertainty`.
         classes: their names.
         geometry: a volume's grid; of a photograph None.
         flagged: whether a person should look at it; None where that is not known (`medseg review`).

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from medseg_monai.cleaning import Cleaning
 from medseg_monai.files import write_whole
-from medseg_monai.review import Review
 from medseg_monai.spec import DatasetSpec
+from medseg_monai.transforms.cleaning import Cleaning
+from medseg_monai.tuning.review import Review
 
 WEIGHTS_FILE = "model.pt"
 LAST_FILE = "last.pt"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg_monai.case_pictures import write_case_pictures
-from medseg_monai.figures import CaseView
-from medseg_monai.metrics import CaseScores, class_masks, score_case
-from medseg_monai.overlap import count_overlap, write_overlap
-from medseg_monai.scores import write_evaluation
-from medseg_monai.summary import summarise
+from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case
+from medseg_monai.evaluation.overlap import count_overlap, write_overlap
+from medseg_monai.evaluation.scores import write_evaluation
+from medseg_monai.evaluation.summary import summarise
+from medseg_monai.figures.cases import CaseView
+from medseg_monai.report.case_pictures import write_case_pictures
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "a'b & {{ 7 * 7 }}")
 RUN = {

@@ -5,9 +5,9 @@ import csv
 import numpy as np
 from PIL import Image
 
-from medseg_monai.explain_cases import PANEL
-from medseg_monai.explain_checks import CHECKS_FILE, PLOT_FILE
-from medseg_monai.explain_files import Explanation, write_explanations
+from medseg_monai.explain.cases import PANEL
+from medseg_monai.explain.checks import CHECKS_FILE, PLOT_FILE
+from medseg_monai.explain.files import Explanation, write_explanations
 
 
 def write_made_up_explanations(folder, names, *, size=(1200, 300), checks=True):

@@ -15,7 +15,7 @@ from monai.bundle import ConfigWorkflow, ckpt_export, run, verify_net_in_out
 from PIL import Image
 
 from medseg_monai.bundle import untrained
-from medseg_monai.scores import read_evaluation
+from medseg_monai.evaluation.scores import read_evaluation
 from medseg_monai.trained import Trained, load_weights
 from medseg_monai.workflow import run_bundle
 

@@ -17,15 +17,15 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from medseg_monai import Predictor
-from medseg_monai.cache import collate
 from medseg_monai.dataset import read_dataset
-from medseg_monai.masks import read_mask
+from medseg_monai.images.masks import read_mask
 from medseg_monai.predictor import Prediction
-from medseg_monai.review import Review
-from medseg_monai.review_run import lowest_dice
 from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.trained import Trained
+from medseg_monai.training.cache import collate
 from medseg_monai.transforms import Pipeline, load, normalise
+from medseg_monai.tuning.review import Review
+from medseg_monai.tuning.review_run import lowest_dice
 
 UNETPP = REPOSITORY / "bundles" / "unetpp"
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from monai.networks.nets import BasicUNet
 
-from medseg_monai.cleaning import Cleaning
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.trained import Trained, describe, load_weights
+from medseg_monai.transforms.cleaning import Cleaning
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
                 "features": [4, 4, 4, 4, 4, 4]}  # fmt: skip

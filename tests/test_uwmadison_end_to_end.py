@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from medseg_monai.dataset import read_dataset
-from medseg_monai.masks import read_mask
+from medseg_monai.images.masks import read_mask
+from medseg_monai.images.rle import encode_rle
+from medseg_monai.outputs.submission import read_submission, submitted_mask
 from medseg_monai.prepare.abdomen import ORGANS, Patient, draw_abdomen
 from medseg_monai.prepare.uwmadison import CLASSES
-from medseg_monai.rle import encode_rle
-from medseg_monai.submission import read_submission, submitted_mask
 
 SIZE, DEPTH = (64, 56), 6
 

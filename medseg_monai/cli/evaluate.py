@@ -24,7 +24,7 @@ def evaluate(
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
     from medseg_monai.bundle import find_bundle
-    from medseg_monai.report import REPORT_FILE
+    from medseg_monai.report.evaluation import REPORT_FILE
     from medseg_monai.workflow import parse_assignments, run_bundle
 
     overrides = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
@@ -43,8 +43,8 @@ def compare(
     metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
 ) -> None:
     """One table of several evaluations, with intervals and a paired significance test: Markdown, CSV, a plot."""
-    from medseg_monai.compare import compare as compare_evaluations
-    from medseg_monai.compare import write_comparison
+    from medseg_monai.evaluation.compare import compare as compare_evaluations
+    from medseg_monai.evaluation.compare import write_comparison
 
     written = write_comparison(out, compare_evaluations(evaluations, metric=metric))
     typer.echo((out / "comparison.md").read_text(encoding="utf-8"))

@@ -79,8 +79,8 @@ def explain(
 
 def _list_layers(bundle: Path, weights: str | None) -> None:
     from medseg_monai.bundle import find_trained
-    from medseg_monai.explain import DEFAULT_LAYERS
-    from medseg_monai.explain_layers import list_layers
+    from medseg_monai.explain.layers import list_layers
+    from medseg_monai.explain.maps import DEFAULT_LAYERS
 
     trained = find_trained(bundle, weights)
     layers = list_layers(trained.build_network(), trained.dataset)
@@ -94,9 +94,9 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
 
 def _report(folder: Path, checked: bool) -> None:
     """Say how many maps there are and what the table notes; and the checks' tables."""
-    from medseg_monai.explain_checks import SUMMARY_FILE
-    from medseg_monai.explain_files import TABLE_FILE
-    from medseg_monai.report import REPORT_FILE
+    from medseg_monai.explain.checks import SUMMARY_FILE
+    from medseg_monai.explain.files import TABLE_FILE
+    from medseg_monai.report.evaluation import REPORT_FILE
 
     with (folder / TABLE_FILE).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

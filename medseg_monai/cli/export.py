@@ -28,10 +28,10 @@ def export(
 ) -> None:
     """Write trained weights as a file for another runtime, with their spec inside; refused if the answers differ."""
     from medseg_monai.bundle import find_bundle, find_weights
-    from medseg_monai.convert import FORMATS
-    from medseg_monai.export import export as export_network
-    from medseg_monai.export import parity_file, sample_images, trained_network
-    from medseg_monai.exported import format_of
+    from medseg_monai.engines.convert import FORMATS
+    from medseg_monai.export.export import export as export_network
+    from medseg_monai.export.export import parity_file, sample_images, trained_network
+    from medseg_monai.export.exported import format_of
     from medseg_monai.spec import did_you_mean
     from medseg_monai.workflow import parse_assignments
 

@@ -24,7 +24,7 @@ def package(
 ) -> None:
     """Write a bundle with its weights, model card, licences and this package's wheel as one zip that runs anywhere."""
     from medseg_monai.bundle import find_bundle, find_weights
-    from medseg_monai.package import package as write_package
+    from medseg_monai.export.package import package as write_package
     from medseg_monai.workflow import parse_assignments
 
     root = find_bundle(bundle)
@@ -39,7 +39,7 @@ def check(
     bundle: Annotated[str, typer.Argument(help="A bundle's name or folder, or a packaged zip.")],
 ) -> None:
     """Check a bundle against the rules of MONAI's model zoo, offline. Its config runs: check what you trust."""
-    from medseg_monai.check import check_bundle, opened
+    from medseg_monai.export.check import check_bundle, opened
 
     with opened(bundle) as root:
         rules = check_bundle(root)

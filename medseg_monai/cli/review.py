@@ -22,7 +22,7 @@ def review(
     from tqdm import tqdm
 
     from medseg_monai.bundle import find_bundle, open_dataset
-    from medseg_monai.review_run import review_bundle
+    from medseg_monai.tuning.review_run import review_bundle
     from medseg_monai.workflow import parse_assignments
 
     found = review_bundle(

@@ -24,7 +24,7 @@ def tune(
 ) -> None:
     """Choose thresholds and mask cleaning for trained weights; what holds on held-out cases goes into their spec.json."""
     from medseg_monai.bundle import find_bundle
-    from medseg_monai.tuning_run import REPORT_FILE
+    from medseg_monai.tuning.run import REPORT_FILE
     from medseg_monai.workflow import parse_assignments, run_bundle
 
     overrides = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)

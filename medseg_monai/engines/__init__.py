@@ -1,11 +1,14 @@
 """Ways of running a trained network: torch, ONNX Runtime, OpenVINO; each checked against plain float32 before its answers are used.
 
-=========== =================================================================================================================
-fusing.py   convolution and batch norm in one
-runners.py  a network made ready for one engine and precision: a function from images to logits
-trial.py    which of them agree with plain float32, which is fastest here, and remembering it
-inferer.py  what a config's ``inferer`` is: prepares the network it meets on the first images, then runs it
-=========== =================================================================================================================
+============= =================================================================================================================
+precision.py  float32, bfloat16 or float16, and the memory layout; training uses it too
+fusing.py     convolution and batch norm in one
+convert.py    a network as TorchScript, torch.export, ONNX or OpenVINO
+runners.py    a network made ready for one engine and precision: a function from images to logits
+agreement.py  whether two runs of a network say the same
+trial.py      which runners agree with plain float32, which is fastest here, and remembering it
+inferer.py    what a config's ``inferer`` is: prepares the network it meets on the first images, then runs it
+============= =================================================================================================================
 """
 
 from medseg_monai.engines.inferer import EngineInferer

@@ -21,7 +21,7 @@ def fused(network: nn.Module, example: Tensor) -> nn.Module:
 
     Which norm follows which convolution is seen in one run on `example`, so that it does not matter how the network is written. A
     layer that runs more than once is left alone. A convolution whose result is used twice would go wrong: compare the answers
-    (`medseg_monai.agreement`) before they are used.
+    (`medseg_monai.engines.agreement`) before they are used.
     """
     clone = copy.deepcopy(network).eval()
     for convolution_name, norm_name in _pairs(clone, example):

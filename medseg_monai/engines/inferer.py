@@ -13,9 +13,9 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
+from medseg_monai.engines.precision import precision_of
 from medseg_monai.engines.runners import Runner, check_installed, plain_runner
 from medseg_monai.engines.trial import Choice, Trial
-from medseg_monai.inference import precision_of
 from medseg_monai.spec import Task
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class EngineInferer(Inferer):
 
     Args:
         engine: ``torch``, ``onnx``, ``openvino``; ``auto`` for the fastest of those installed; ``plain`` for the network as it is.
-        precision: as `medseg_monai.inference.precision_of`; ``auto`` falls back to float32 where lower precision changes masks.
+        precision: as `medseg_monai.engines.precision.precision_of`; ``auto`` falls back to float32 where lower precision changes masks.
         device: where the network runs.
         task: of the data set.
         cache: folder where exports and decisions are kept; by default the package's own.

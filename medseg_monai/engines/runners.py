@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medseg_monai.convert import INPUT, OUTPUT, needed
+from medseg_monai.engines.convert import INPUT, OUTPUT, needed
 from medseg_monai.files import write_whole
 
 Runner = Callable[[Tensor], Tensor]

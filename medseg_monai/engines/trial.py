@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medseg_monai.agreement import MIN_DICE, agreement
+from medseg_monai.engines.agreement import MIN_DICE, agreement
 from medseg_monai.engines.fusing import fused
+from medseg_monai.engines.precision import precision_of
 from medseg_monai.engines.runners import (
     ENGINES,
     Runner,
@@ -34,7 +35,6 @@ from medseg_monai.engines.runners import (
     torch_runner,
 )
 from medseg_monai.files import write_whole
-from medseg_monai.inference import precision_of
 from medseg_monai.spec import Task
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.formats.polygons import polygons
-from medseg_monai.metrics import class_masks
 from medseg_monai.spec import DatasetSpec
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import medseg_monai
-from medseg_monai import dicom
-from medseg_monai.convert import needed
+from medseg_monai.engines.convert import needed
+from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files import write_whole
-from medseg_monai.metrics import class_masks
+from medseg_monai.images import dicom
 from medseg_monai.spec import DatasetSpec
 
 SUFFIX = ".dcm"

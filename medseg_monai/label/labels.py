@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from medseg_monai.itk_files import simpleitk
-from medseg_monai.masks import read_mask, write_png
-from medseg_monai.readers import SUFFIXES, Array, read_header
-from medseg_monai.spec import DatasetSpec, file_part
-from medseg_monai.volumes import (
+from medseg_monai.images.itk_files import simpleitk
+from medseg_monai.images.masks import read_mask, write_png
+from medseg_monai.images.photos import SUFFIXES, Array, read_header
+from medseg_monai.images.volumes import (
     VOLUME_SUFFIXES,
     read_geometry,
     read_label_numbers,
     read_label_volume,
     write_label_volume,
 )
+from medseg_monai.spec import DatasetSpec, file_part
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from medseg_monai.bundle import find_bundle, find_weights
+from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.files import write_whole
-from medseg_monai.metadata import METADATA, metadata_for
-from medseg_monai.readers import SUFFIXES
+from medseg_monai.images.photos import SUFFIXES
+from medseg_monai.images.volumes import VOLUME_SUFFIXES
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained
-from medseg_monai.volumes import VOLUME_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

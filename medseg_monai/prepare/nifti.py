@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec, Task
+from medseg_monai.images.volumes import read_label_names
 from medseg_monai.leaks import listed
 from medseg_monai.prepare.folder import class_folders, images_below, pairs_of, with_facts
 from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
@@ -26,7 +27,6 @@ from medseg_monai.prepare.volume_pairs import (
     usable_volumes,
     with_present,
 )
-from medseg_monai.volumes import read_label_names
 
 MOST_CLASSES = 254
 """More do not fit into 8 bits."""

@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from medseg_monai.grid import Geometry
+from medseg_monai.images.grid import Geometry
+from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
 from medseg_monai.leaks import listed
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.spec import DatasetSpec, Intensity
-from medseg_monai.volume_geometry import Turn
-from medseg_monai.volumes import read_image_volume, read_label_numbers, read_volume_header
+from medseg_monai.transforms.volume_geometry import Turn
 
 Modality = Literal["ct", "mr"]
 Triple = tuple[float, float, float]

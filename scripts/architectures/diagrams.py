@@ -1,7 +1,7 @@
 """Boxes and arrows: a diagram as data, and its drawing with matplotlib.
 
 A diagram is described before it is drawn, so that a picture can be compared with what it ought to show: its description is
-stored in the PNG. The primitives are here and not in ``medseg_monai.figures``, since only these figures need them.
+stored in the PNG. The primitives are here and not in ``medseg_monai.figures.cases``, since only these figures need them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from medseg_monai import drawing
+from medseg_monai.figures import drawing
 from medseg_monai.files import write_whole
 
 Point = tuple[float, float]  # inches from the lower left corner

@@ -38,7 +38,8 @@ class Cost:
 
     Attributes:
         parameters: how many it has.
-        multiply_adds: of its convolutions and matrix products, for one image of 3 x SIDE x SIDE (a volume of VOLUME_SIDE a side), in eval mode.
+        multiply_adds: of its convolutions and matrix products, for one image of 3 x SIDE x SIDE (a volume of VOLUME_SIDE a side), in
+            eval mode.
     """
 
     parameters: int

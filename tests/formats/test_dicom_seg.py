@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from medseg_monai.formats.dicom_seg import write_dicom_seg
+from medseg_monai.images.volumes import read_geometry
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.volumes import read_geometry
 
 NUMBERS = DatasetSpec(
     "d", "multiclass", classes=("anterior", "posterior"), channels=("mr",), spatial_dims=3, size=(8, 8, 8)

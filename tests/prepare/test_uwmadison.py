@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medseg_monai.dataset import check_dataset, read_dataset
-from medseg_monai.masks import read_mask
+from medseg_monai.images.masks import read_mask
 from medseg_monai.prepare.uwmadison import CLASSES, prepare_uwmadison, uwmadison_spec
 
 SIZE = (12, 10)  # width, height

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from medseg_monai.dataset import Dataset, check_dataset, read_dataset
-from medseg_monai.grid import Geometry
+from medseg_monai.images.grid import Geometry
+from medseg_monai.images.volumes import write_label_volume
 from medseg_monai.prepare.amos import ORGANS, case_number, prepare_amos
 from medseg_monai.prepare.msd import prepare_msd
 from medseg_monai.prepare.nifti import prepare_nifti
 from medseg_monai.prepare.volume_pairs import VolumeLooks, Wish, guessed_modality, median_spacing, patch_size
-from medseg_monai.volumes import write_label_volume
 
 SPLITS = ("training", "validation", "test")
 

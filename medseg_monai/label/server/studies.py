@@ -9,8 +9,8 @@ from fastapi import HTTPException
 from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.exception import ImageNotFoundException
 
-from medseg_monai.readers import SUFFIXES, read_header
-from medseg_monai.volumes import is_volume, read_volume_header
+from medseg_monai.images.photos import SUFFIXES, read_header
+from medseg_monai.images.volumes import is_volume, read_volume_header
 
 NOT_FOUND, UNUSABLE = 404, 422
 

@@ -1,0 +1,73 @@
+"""In which precision and memory layout a network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+
+def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
+    """The dtype to compute in, or None for plain float32.
+
+    Args:
+        name: ``auto`` (bfloat16 where the hardware computes in it, else float16 on a GPU, else float32), ``fp32``, ``bf16``, ``fp16``.
+        device: where the network runs.
+
+    Raises:
+        ValueError: another name, or fp16 on a CPU.
+    """
+    kind = torch.device(device).type
+    if name == "auto":
+        if kind == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if kind == "cpu" and _cpu_has_bf16() else None
+    dtypes = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in dtypes:
+        raise ValueError(f"precision is auto, fp32, bf16 or fp16, not {name!r}")
+    if name == "fp16" and kind != "cuda":
+        raise ValueError("precision fp16 needs a CUDA device: use bf16, fp32 or auto")
+    return dtypes[name]
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether this x86 CPU multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32.
+
+    torch says so only in private functions, which a later version may drop: then float32 is used, which is slower but never wrong.
+    """
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+def placed(network: nn.Module, device: str | torch.device) -> nn.Module:
+    """The network on its device, its weights in the memory layout that convolutions are fastest in (channels last)."""
+    axes = max((parameter.ndim for parameter in network.parameters()), default=0)
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(axes, torch.preserve_format)
+    return network.to(device).to(memory_format=layout)
+
+
+class PrecisionInferer(Inferer):
+    """Run the network on the whole image in a lower precision; the answer comes back as float32.
+
+    Args:
+        precision: as in :func:`precision_of`.
+        device: where the network runs.
+    """
+
+    def __init__(self, precision: str, device: str | torch.device) -> None:
+        self.dtype = precision_of(precision, device)
+        self.device_type = torch.device(device).type
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
+    ) -> Tensor | list[Tensor]:
+        """Logits of ``inputs``, (B, C, W, H); a list of such in training with several heads."""
+        if inputs.ndim in (4, 5):
+            layout = torch.channels_last if inputs.ndim == 4 else torch.channels_last_3d
+            inputs = inputs.contiguous(memory_format=layout)
+        with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None):
+            logits = network(inputs, *args, **kwargs)
+        return [head.float() for head in logits] if isinstance(logits, (list, tuple)) else logits.float()

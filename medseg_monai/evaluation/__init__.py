@@ -1,0 +1,1 @@
+"""From masks and truth to scores, tables and comparisons."""

@@ -1,0 +1,182 @@
+"""Scores of one case: overlap and surface distances per class, on the image's own grid.
+
+The rule for empty masks stands here and nowhere else. A structure that truth and prediction both lack is
+right (outcome ``absent``): Dice = Jaccard = 1, distances 0. One that only the prediction lacks (``missed``)
+or only the truth lacks (``spurious``) is wrong as a whole: Dice = Jaccard = 0, distances = the image's
+diagonal. No score is NaN and none is left out, so missing more never looks better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from medseg_monai.evaluation.surfaces import Mask, check_spacing, surface_distances
+
+Outcome = Literal["ok", "missed", "spurious", "absent"]
+
+OUTCOMES: tuple[Outcome, ...] = ("ok", "missed", "spurious", "absent")
+OVERLAP_METRICS = ("dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity")
+DISTANCE_METRICS = ("hd95", "mean_surface_distance")
+METRICS = OVERLAP_METRICS + DISTANCE_METRICS
+# ISIC 2018 task 1: a mask below it counts as a failure (Codella et al. 2019, arXiv:1902.03368).
+JACCARD_THRESHOLD = 0.65
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """Scores of one class in one case. Distances are in the unit of the spacing: pixels unless it was given.
+
+    Attributes:
+        case: the case's id.
+        class_name: the class.
+        dice: 2 |P ∩ T| / (|P| + |T|), 0 to 1.
+        jaccard: |P ∩ T| / |P ∪ T|, 0 to 1.
+        hd95: the larger of the two directed 95th percentiles of surface distance.
+        mean_surface_distance: mean distance to the other surface, over the points of both.
+        sensitivity: share of the truth that was found; 1 where there is nothing to find.
+        specificity: share of the background that was left alone; 1 where there is no background.
+        truth_pixels: |T|, pixels or voxels.
+        predicted_pixels: |P|, pixels or voxels.
+        outcome: ``ok`` (both have the class), ``missed``, ``spurious`` or ``absent`` (neither has it).
+    """
+
+    case: str
+    class_name: str
+    dice: float
+    jaccard: float
+    hd95: float
+    mean_surface_distance: float
+    sensitivity: float
+    specificity: float
+    truth_pixels: int
+    predicted_pixels: int
+    outcome: Outcome
+
+    @property
+    def thresholded_jaccard(self) -> float:
+        """Jaccard, or 0 where it is below 0.65: the score of the ISIC 2018 challenge."""
+        return self.jaccard if self.jaccard >= JACCARD_THRESHOLD else 0.0
+
+
+def score_case(
+    pred: ArrayLike,
+    truth: ArrayLike,
+    *,
+    case: str,
+    classes: Sequence[str],
+    spacing: Sequence[float] | None = None,
+) -> list[CaseScores]:
+    """Score every class of a case.
+
+    Args:
+        pred: predicted masks, bool, (K, W, H) or (K, I, J, L): one channel per class, none for background.
+        truth: true masks, the same shape.
+        case: the case's id.
+        classes: names of the K classes.
+        spacing: distance between pixel centres along each spatial axis; None for 1: distances in pixels.
+
+    Returns:
+        One entry per class, in the order of ``classes``.
+
+    Raises:
+        TypeError: masks that are not bool.
+        ValueError: shapes, classes or spacing that do not fit together.
+
+    >>> square = np.zeros((1, 8, 8), bool); square[0, 2:6, 2:6] = True
+    >>> score, = score_case(square, np.roll(square, 1, axis=1), case="a", classes=["lesion"])
+    >>> score.dice, score.jaccard, score.hd95
+    (0.75, 0.6, 1.0)
+    """
+    pred_masks, true_masks = np.asarray(pred), np.asarray(truth)
+    _check_masks(pred_masks, true_masks, case, classes)
+    steps = check_spacing(spacing, pred_masks.ndim - 1)
+    return [
+        _score_class(pred_mask, true_mask, case=case, class_name=name, spacing=steps)
+        for pred_mask, true_mask, name in zip(pred_masks, true_masks, classes, strict=True)
+    ]
+
+
+def class_masks(label: ArrayLike, n_classes: int) -> Mask:
+    """One bool channel per foreground class, as :func:`score_case` takes them.
+
+    Args:
+        label: integers; (1, ...) with 0 for background and 1 to K for the classes, or (K, ...) with one 0/1
+            channel per class.
+        n_classes: K.
+
+    Raises:
+        ValueError: another number of channels, or values that are no class.
+
+    >>> class_masks([[[0, 1, 2]]], 2).astype(int).tolist()
+    [[[0, 1, 0]], [[0, 0, 1]]]
+    """
+    values: NDArray[Any] = np.asarray(label)
+    if values.ndim < 2 or values.shape[0] not in (1, n_classes):
+        raise ValueError(f"a label of {n_classes} classes has 1 or {n_classes} channels, not shape {values.shape}")
+    is_index_map = values.shape[0] == 1
+    highest = n_classes if is_index_map else 1
+    if values.dtype != np.bool_ and values.size and (values.min() < 0 or values.max() > highest):
+        raise ValueError(f"label values are 0 to {highest}, not {values.min()} to {values.max()}")
+    if not is_index_map or n_classes == 1:
+        return values.astype(np.bool_, copy=False)
+    return np.stack([values[0] == index for index in range(1, n_classes + 1)])
+
+
+def _score_class(pred: Mask, truth: Mask, *, case: str, class_name: str, spacing: tuple[float, ...]) -> CaseScores:
+    """Every overlap score from three counts, every distance from one pair of surfaces."""
+    overlap = int(np.count_nonzero(pred & truth))
+    predicted, true = int(np.count_nonzero(pred)), int(np.count_nonzero(truth))
+    union, background = predicted + true - overlap, truth.size - true
+    outcome = outcome_of(predicted, true)
+    hd95, mean_distance = _distances(pred, truth, outcome, spacing)
+    return CaseScores(
+        case=case,
+        class_name=class_name,
+        dice=2 * overlap / (predicted + true) if union else 1.0,
+        jaccard=overlap / union if union else 1.0,
+        hd95=hd95,
+        mean_surface_distance=mean_distance,
+        sensitivity=overlap / true if true else 1.0,
+        specificity=(background - (predicted - overlap)) / background if background else 1.0,
+        truth_pixels=true,
+        predicted_pixels=predicted,
+        outcome=outcome,
+    )
+
+
+def outcome_of(predicted: int, true: int) -> Outcome:
+    """What happened to a structure, from its numbers of pixels."""
+    if predicted and true:
+        return "ok"
+    return "spurious" if predicted else "missed" if true else "absent"
+
+
+def _distances(pred: Mask, truth: Mask, outcome: Outcome, spacing: tuple[float, ...]) -> tuple[float, float]:
+    """HD95 and mean surface distance, by the rule for empty masks."""
+    if outcome == "absent":
+        return 0.0, 0.0
+    if outcome == "ok":
+        distances = surface_distances(pred, truth, spacing)
+        return distances.hd95, distances.mean
+    diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing)))
+    return diagonal, diagonal
+
+
+def _check_masks(pred: NDArray[Any], truth: NDArray[Any], case: str, classes: Sequence[str]) -> None:
+    """Refuse masks that are not bool or do not fit each other or the classes."""
+    for name, masks in (("pred", pred), ("truth", truth)):
+        if masks.dtype != np.bool_:
+            advice = "threshold it, or use class_masks()"
+            raise TypeError(f"case {case!r}: {name} has dtype {masks.dtype}, wanted bool: {advice}")
+    if pred.shape != truth.shape:
+        shapes = f"pred has shape {pred.shape}, truth {truth.shape}"
+        raise ValueError(f"case {case!r}: {shapes}: restore pred to the image's own size first")
+    n_classes = len(classes)
+    if pred.ndim not in (3, 4) or len(pred) != n_classes or not pred.size:
+        wanted = f"({n_classes}, W, H) or ({n_classes}, I, J, L)"
+        raise ValueError(f"case {case!r}: masks of {n_classes} classes have shape {wanted}, not {pred.shape}")

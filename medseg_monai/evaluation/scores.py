@@ -1,0 +1,173 @@
+"""The files of an evaluation, written and read.
+
+``cases.csv`` has one row per case and class, ``summary.json`` the means with intervals, the counts and the
+facts of the run, ``summary.md`` the same for people.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.scan_scores import ScanScores, summarise_scans
+from medseg_monai.evaluation.summary import Summary
+from medseg_monai.files import write_whole
+
+CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
+SCANS_FILE = "scans.csv"
+WORST_CASES = 5
+SCAN_LABELS = {
+    "score": "UW-Madison competition score",
+    "dice": "mean Dice of slices that have the class",
+    "hausdorff": "3D Hausdorff distance, 0 to 1",
+    "dice_3d": "Dice of whole scans",
+    "slices": "slices that count",
+    "scans": "scans that count",
+}
+LONG_FACTS = ("data", "training", "model_card")  # of a run; in the JSON and the report alone
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation, as its folder holds it.
+
+    Attributes:
+        folder: where it was read from.
+        scores: one entry per case and class.
+        summary: means, intervals, counts.
+        run: facts of the run: bundle, weights, parameters, train_seconds, inference_ms_per_image,
+            dataset, split, software …
+        scans: of slices: what `summarise_scans` says of their scans; empty for others.
+    """
+
+    folder: Path
+    scores: tuple[CaseScores, ...]
+    summary: Summary
+    run: Mapping[str, Any] = field(default_factory=dict)
+    scans: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_evaluation(
+    out: str | Path,
+    scores: Sequence[CaseScores],
+    summary: Summary,
+    *,
+    run: Mapping[str, Any],
+    scans: Sequence[ScanScores] = (),
+) -> Path:
+    """Write ``cases.csv``, ``summary.json`` and ``summary.md``, and ``scans.csv`` where there are scans; return the folder.
+
+    ``summary.json`` comes last: where it is, the evaluation is complete.
+    """
+    folder = Path(out)
+    (folder / SUMMARY_FILE).unlink(missing_ok=True)
+    write_whole(folder / CASES_FILE, _table(CaseScores, scores).encode())
+    (folder / SCANS_FILE).unlink(missing_ok=True)
+    by_scan = {"scans": summarise_scans(scans)} if scans else {}
+    if scans:
+        write_whole(folder / SCANS_FILE, _table(ScanScores, scans).encode())
+    text = summary_markdown(summary, scores, run=run, scans=by_scan.get("scans"))
+    write_whole(folder / TABLE_FILE, text.encode())
+    content = {**asdict(summary), **by_scan, "run": dict(run)}
+    write_whole(folder / SUMMARY_FILE, (json.dumps(content, indent=2, default=str) + "\n").encode())
+    return folder
+
+
+def _table(kind: type[CaseScores] | type[ScanScores], rows: Iterable[CaseScores | ScanScores]) -> str:
+    """Rows as CSV."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [column.name for column in fields(kind)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return table.getvalue()
+
+
+def read_evaluation(folder: str | Path) -> Evaluation:
+    """Read what :func:`write_evaluation` wrote.
+
+    Raises:
+        FileNotFoundError: the folder holds no finished evaluation.
+        ValueError: its files are not such files.
+    """
+    place = Path(folder)
+    for name in (SUMMARY_FILE, CASES_FILE):
+        if not (place / name).is_file():
+            raise FileNotFoundError(f"{place} holds no finished evaluation: {name} is missing")
+    try:
+        content = json.loads((place / SUMMARY_FILE).read_text(encoding="utf-8"))
+        run, scans = content.pop("run"), content.pop("scans", {})
+        with (place / CASES_FILE).open(newline="", encoding="utf-8") as file:
+            scores = tuple(_score_from_row(row) for row in csv.DictReader(file))
+        return Evaluation(place, scores, Summary.from_dict(content), run, scans)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{place} holds files that are no evaluation: {error}") from error
+
+
+def summary_markdown(
+    summary: Summary, scores: Sequence[CaseScores], *, run: Mapping[str, Any], scans: Mapping[str, Any] | None = None
+) -> str:
+    """The summary as Markdown: scores with intervals, counts, the worst cases, scans if any, the facts of the run."""
+    overall = {"**all**": summary.overall} if len(summary.per_class) > 1 else {}
+    parts = {**overall, **summary.per_class}
+    lines = [f"# Evaluation of {summary.n_cases} cases", ""]
+    unit, columns = summary.distance_unit, parts.values()
+    rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in METRICS]
+    rows += [[outcome, *(c.outcomes[outcome] for c in columns)] for outcome in OUTCOMES]
+    lines += markdown_table(["", *parts], rows)
+    resampling = f"{summary.n_bootstrap} resamples, seed {summary.seed}"
+    lines += ["", f"Mean (95 % bootstrap interval over cases, {resampling}).", "", "## Lowest Dice", ""]
+    worst = sorted(scores, key=lambda score: (score.dice, score.case))[:WORST_CASES]
+    rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]
+    lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
+    lines += _scan_lines(scans) if scans else []
+    lines += ["", "## Run", ""]
+    lines += markdown_table(["fact", "value"], [fact for fact in run.items() if fact[0] not in LONG_FACTS])
+    return "\n".join(lines) + "\n"
+
+
+def _scan_lines(scans: Mapping[str, Any]) -> list[str]:
+    """The section on whole scans."""
+    parts = {"**all**": scans["overall"], **scans["per_class"]} if len(scans["per_class"]) > 1 else scans["per_class"]
+    rows = [
+        [label, *(f"{part[key]:.4f}" if isinstance(part[key], float) else part[key] for part in parts.values())]
+        for key, label in SCAN_LABELS.items()
+    ]
+    return ["", f"## {scans['n_scans']} scans", "", *markdown_table(["", *parts], rows)]
+
+
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:
+    """The lines of a Markdown table; cells are shown by ``str``.
+
+    >>> markdown_table(["a", "b"], [[1, "x"]])
+    ['| a | b |', '| --- | --- |', '| 1 | x |']
+    """
+    cells = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
+
+
+def _score_from_row(row: Mapping[str, str]) -> CaseScores:
+    """One row of ``cases.csv``."""
+    convert = {"float": float, "int": int}
+    return CaseScores(**{c.name: convert.get(str(c.type), str)(row[c.name]) for c in fields(CaseScores)})
+
+
+def metric_label(metric: str, unit: str) -> str:
+    """A metric's name for people.
+
+    >>> metric_label("hd95", "px")
+    'HD95 (px)'
+    """
+    labels = {
+        "dice": "Dice",
+        "jaccard": "Jaccard",
+        "thresholded_jaccard": "Jaccard, 0 below 0.65",
+        "hd95": f"HD95 ({unit})",
+        "mean_surface_distance": f"mean surface distance ({unit})",
+    }
+    return labels.get(metric, metric.replace("_", " "))

@@ -1,0 +1,286 @@
+"""Score trained weights case by case while the evaluator runs, each case on its own grid."""
+
+from __future__ import annotations
+
+import platform
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+from ignite.engine import Events
+from monai.engines.utils import IterationEvents
+from monai.engines.workflow import Workflow
+from numpy.typing import NDArray
+
+import medseg_monai
+from medseg_monai.cases import main_file
+from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
+from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case
+from medseg_monai.evaluation.overlap import Overlap, count_label_overlap, count_overlap, write_overlap
+from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
+from medseg_monai.evaluation.scores import write_evaluation
+from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.surfaces import Mask
+from medseg_monai.evaluation.volume_scoring import read_truth, score_volume, volume_view
+from medseg_monai.figures.cases import CaseView, gallery, save_figure
+from medseg_monai.figures.plots import class_overlap, score_distribution
+from medseg_monai.images.masks import read_mask
+from medseg_monai.images.photos import read_image
+from medseg_monai.images.volumes import read_geometry
+from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.report.case_pictures import write_case_pictures
+from medseg_monai.report.evaluation import REPORT_FILE
+from medseg_monai.trained import Trained
+from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
+
+PICTURE_FILE, DISTRIBUTION_FILE, OVERLAP_PICTURE = "cases.jpg", "dice.png", "overlap.png"
+MODEL_CARD = Path("docs") / "README.md"
+
+
+class ScoreCases:
+    """Ignite handler: compare each predicted mask with the truth at the image's own resolution; write the tables at the end.
+
+    Distances are in pixels, of volumes in millimetres.
+
+    A case whose truth cannot be read is put aside like a scan that cannot be read.
+
+    Args:
+        scans: the cases, with ``label``.
+        spec: the data set's spec.
+        folder: where ``cases.csv``, ``summary.json`` and ``summary.md`` go.
+        run: facts of the run for the summary.
+        pictures: how many cases ``cases.jpg`` shows, from the lowest to the highest Dice; 0 for no picture.
+        report: also draw the cases that a report shows, into ``pictures/``.
+        cleaning: whose ``drop_isolated`` is done here where cases are slices of scans: only whole scans tell.
+
+    Attributes:
+        scores: one entry per case and class, so far; slices come at the end, with their scans.
+        scan_scores: one entry per scan and class, where cases are slices.
+    """
+
+    def __init__(
+        self,
+        scans: Scans,
+        *,
+        spec: DatasetSpec,
+        folder: str | Path,
+        run: Mapping[str, Any],
+        pictures: int = 6,
+        report: bool = False,
+        cleaning: Cleaning = PLAIN,
+    ) -> None:
+        self.scans = scans
+        self.spec = spec
+        self.folder = Path(folder)
+        self.run = dict(run)
+        self.scores: list[CaseScores] = []
+        self._cases = {case["id"]: case for case in scans.data}
+        self.pictures = pictures
+        self.report = report
+        self._overlap: Overlap | None = None
+        self.cleaning = cleaning
+        self.scan_scores: list[ScanScores] = []
+        self._slices = ScanMasks() if are_slices(self._cases) else None
+        self._masks: dict[str, bytes] = {}  # compressed: some kilobytes each, however large the photograph
+        self._network_seconds = 0.0
+        self._images = 0
+        self._started = 0.0
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._begin)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._start)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._stop)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._score)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _begin(self, engine: Workflow) -> None:
+        self.scores.clear()
+        self.scan_scores.clear()
+        self._masks.clear()
+        self._overlap = None
+        if self._slices is not None:
+            self._slices.clear()
+        self._network_seconds, self._images = 0.0, 0
+
+    def _start(self, engine: Workflow) -> None:
+        self._started = time.perf_counter()
+
+    def _stop(self, engine: Workflow) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self._network_seconds += time.perf_counter() - self._started
+
+    def _score(self, engine: Workflow) -> None:
+        for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
+            case = self._cases[item["id"]]
+            self._images += 1
+            try:
+                truth = self._truth(case, item["image_meta_dict"])
+            except UNUSABLE as error:
+                self.scans.set_aside(case, error)
+                continue
+            if self.spec.spatial_dims == 3:
+                self._score_volume(case["id"], answer["pred"].cpu().numpy(), truth, item["image_meta_dict"])
+                continue
+            count = len(self.spec.classes)
+            pred, true = class_masks(answer["pred"].cpu().numpy(), count), class_masks(truth, count)
+            if self._slices is None:
+                self._score_case(case["id"], pred, true)
+            else:
+                self._slices.add(case["id"], pred, true)
+
+    def _truth(self, case: Mapping[str, Any], meta: Mapping[str, Any]) -> NDArray[np.uint8]:
+        if self.spec.spatial_dims == 3:
+            return read_truth(case, meta, self.spec)
+        return read_mask(case["label"], self.spec, image=meta["filename_or_obj"])
+
+    def _score_volume(
+        self, case_id: str, pred: NDArray[np.uint8], truth: NDArray[np.uint8], meta: Mapping[str, Any]
+    ) -> None:
+        self.scores += score_volume(pred, truth, case=case_id, classes=self.spec.classes, meta=meta)
+        if len(self.spec.classes) > 1:
+            self._add_overlap(count_label_overlap(pred, truth, self.spec.classes))
+        if self.pictures or self.report:
+            self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
+
+    def _score_case(self, case_id: str, pred: Mask, truth: Mask) -> None:
+        self.scores += score_case(pred, truth, case=case_id, classes=self.spec.classes)
+        if len(self.spec.classes) > 1:
+            self._add_overlap(count_overlap(pred, truth, self.spec.classes))
+        if self.pictures or self.report:
+            self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
+
+    def _add_overlap(self, overlap: Overlap) -> None:
+        self._overlap = overlap if self._overlap is None else self._overlap + overlap
+
+    def _score_slices(self, slices: ScanMasks) -> None:
+        """Score each scan as a whole, and its slices."""
+        for scan in slices.scans():
+            pred = drop_isolated_slices(scan.pred, self.cleaning, scan.numbers).astype(bool)
+            self.scan_scores += score_scan(
+                pred, scan.truth, scan=scan.name, classes=self.spec.classes, numbers=scan.numbers
+            )
+            for case_id, mask, truth in zip(scan.cases, pred, scan.truth, strict=True):
+                self._score_case(case_id, mask, truth)
+
+    def _write(self, engine: Workflow) -> None:
+        if self._slices is not None:
+            self._score_slices(self._slices)
+        if not self.scores:
+            raise ValueError("no case could be scored: the messages above say why")
+        (self.folder / REPORT_FILE).unlink(missing_ok=True)  # an earlier evaluation's
+        per_image = 1000 * self._network_seconds / self._images
+        run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
+        unit = "mm" if self.spec.spatial_dims == 3 else "px"
+        write_evaluation(
+            self.folder, self.scores, summarise(self.scores, distance_unit=unit), run=run, scans=self.scan_scores
+        )
+        if self._overlap is not None:
+            write_overlap(self.folder, self._overlap)
+        self.scans.write_failures(self.folder)
+        if self.pictures:
+            self._draw()
+        if self.report:
+            write_case_pictures(self.folder, self.scores, lambda case_id: self._view(case_id, ""))
+
+    def _draw(self) -> None:
+        """``cases.jpg``: cases at even steps from the lowest to the highest mean Dice: image, prediction, and the true outline."""
+        by_case: dict[str, list[float]] = {case_id: [] for case_id in self._masks}
+        for score in self.scores:
+            by_case[score.case].append(score.dice)
+        dice = {case_id: np.mean(scores) for case_id, scores in by_case.items()}
+        ranked = sorted(dice, key=lambda case_id: (dice[case_id], case_id))
+        chosen = [ranked[int(i)] for i in np.unique(np.linspace(0, len(ranked) - 1, self.pictures).round())]
+        views = [self._view(case_id, f"Dice {dice[case_id]:.2f}") for case_id in chosen]
+        save_figure(gallery(views, classes=self.spec.classes), self.folder / PICTURE_FILE)
+        self._plot()
+
+    def _plot(self) -> None:
+        """``dice.png``: the Dice of every case; ``overlap.png``: which of several classes was taken for which."""
+        by_class = {name: [s for s in self.scores if s.class_name == name] for name in self.spec.classes}
+        dice = {name: [s.dice for s in scores] for name, scores in by_class.items()}
+        failed = {name: [s.outcome in ("missed", "spurious") for s in scores] for name, scores in by_class.items()}
+        save_figure(score_distribution(dice, label="Dice", failed=failed), self.folder / DISTRIBUTION_FILE)
+        if self._overlap is not None:
+            save_figure(class_overlap(self._overlap), self.folder / OVERLAP_PICTURE)
+
+    def _view(self, case_id: str, title: str) -> CaseView:
+        case, count = self._cases[case_id], len(self.spec.classes)
+        if self.spec.spatial_dims == 3:
+            shape = (self.spec.label_channels, *read_geometry(case["image"]).shape)
+            label = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(shape)
+            return volume_view(case, label, self.spec, title)
+        truth = read_mask(case["label"], self.spec, image=main_file(case["image"]))
+        masks = np.frombuffer(zlib.decompress(self._masks[case_id]), np.bool_).reshape(count, *truth.shape[1:])
+        if self.spec.slice_stride:  # the slice itself: three neighbours are no colours
+            image = read_image(main_file(case["image"]), 1)
+        else:
+            image = read_image(case["image"], self.spec.in_channels)
+        return CaseView(image, masks, class_masks(truth, count), title)
+
+
+def run_facts(
+    trained: Trained,
+    *,
+    weights: str | Path,
+    dataset: Dataset,
+    split: str,
+    cleaning: Cleaning,
+    bundle_root: str | Path = "",
+    **more: Any,
+) -> dict[str, Any]:
+    """What an evaluation's ``summary.json`` says about the run."""
+    card = Path(bundle_root) / MODEL_CARD
+    return {
+        "bundle": trained.bundle,
+        "weights": str(weights),
+        "architecture": dict(trained.architecture),
+        "parameters": trained.training.get("parameters"),
+        "train_seconds": trained.training.get("train_seconds"),
+        "dataset": dataset.spec.name,
+        "split": split,
+        "cleaning": cleaning.to_dict(),
+        "versions": {
+            "medseg-monai": medseg_monai.__version__,
+            "monai": monai.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "training": dict(trained.training),
+        "data": {**dataset.spec.to_dict(), "cases": {name: len(getattr(dataset, name)) for name in SPLITS}},
+        "model_card": str(card.resolve()) if card.is_file() else None,
+        **more,
+    }
+
+
+def labelled(dataset: Dataset, split: str, trained: Trained) -> list[dict[str, Any]]:
+    """The split's cases, refused if there are none, one has no truth, or the weights were trained for something else.
+
+    Raises:
+        ValueError: says which of these.
+    """
+    for key in ("task", "classes", "channels"):
+        theirs, ours = getattr(trained.dataset, key), getattr(dataset.spec, key)
+        if theirs != ours:
+            name = dataset.spec.name
+            raise ValueError(
+                f"the weights were trained for the {key} {_words(theirs)}, data set {name} has {_words(ours)}"
+            )
+    cases = dataset.cases(split)
+    if not cases:
+        raise ValueError(
+            f"data set {dataset.spec.name} has no {split} cases: choose another split, or prepare it with splits"
+        )
+    if missing := [str(case["id"]) for case in cases if not case.get("label")]:
+        raise ValueError(f"{len(missing)} {split} cases have no label to score against, the first is {missing[0]}")
+    return cases
+
+
+def _words(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)

@@ -1,0 +1,284 @@
+"""Explanations of many scans: a map per class and method on the scan's own grid, a panel per scan, one table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medseg_monai.cases import main_file
+from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.explain.checks import Checks, CheckSettings
+from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
+from medseg_monai.explain.files import Explanation, map_file, write_explanations, write_map
+from medseg_monai.explain.grid import to_network, to_scan
+from medseg_monai.explain.layers import LayerError
+from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method, heat
+from medseg_monai.explain.regions import Region
+from medseg_monai.explain.scan import explain_scan
+from medseg_monai.figures.cases import save_figure
+from medseg_monai.images.grid import Geometry
+from medseg_monai.images.masks import read_mask
+from medseg_monai.images.photos import read_image
+from medseg_monai.images.volumes import read_image_volume, read_label_volume
+from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.spec import DatasetSpec, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+PANEL = "_explain.png"
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be explained.
+
+    Attributes:
+        classes: names; empty for those that the region holds something of.
+        methods: of `medseg_monai.explain.maps.METHODS`.
+        layers: names; empty for each method's default.
+        region: as `Region.parse` takes it.
+
+    Raises:
+        ValueError: an unknown method.
+    """
+
+    classes: tuple[str, ...] = ()
+    methods: tuple[Method, ...] = ("cam", "gradcam")
+    layers: tuple[str, ...] = ()
+    region: str = "predicted"
+
+    def __post_init__(self) -> None:
+        for key in ("classes", "methods", "layers"):
+            value = getattr(self, key)
+            object.__setattr__(self, key, (value,) if isinstance(value, str) else tuple(value or ()))
+        for method in self.methods:
+            if method not in METHODS:
+                raise ValueError(f"no method {method!r}{did_you_mean(method, METHODS)}")
+
+    def pairs(self) -> list[tuple[Method, str]]:
+        """Each method with each of its layers: CAM and occlusion have but one."""
+        return [
+            (method, layer)
+            for method in self.methods
+            for layer in (self.layers if self.layers and method.startswith("gradcam") else [DEFAULT_LAYERS[method]])
+        ]
+
+
+@dataclass(frozen=True)
+class ScanInHand:
+    """A scan with what is known of it while it is explained.
+
+    Attributes:
+        case: with the paths that ``image`` and ``label`` have.
+        meta: the ``image_meta_dict`` of ``load``.
+        image: (1, C, *s), as the network takes it.
+        logits: (K, *s).
+        predicted: bool (classes, *S), on the scan's own grid.
+        truth: likewise, or None.
+    """
+
+    case: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    image: Tensor
+    logits: Tensor
+    predicted: Mask
+    truth: Mask | None
+
+
+class ExplainScans:
+    """Explain scan after scan; one that cannot be used is put aside as in prediction.
+
+    Args:
+        scans: cases as the network takes them.
+        network: trained, in eval mode.
+        inferer: runs it on a whole scan.
+        postprocessing: from logits to the mask on the scan's own grid.
+        spec: the data set.
+        folder: where maps, panels and the table go.
+        device: where the network runs.
+        asked: what is to be explained.
+        check: whether maps are checked; a `CheckSettings`, or None.
+
+    Attributes:
+        rows: of the table, so far.
+    """
+
+    def __init__(
+        self,
+        scans: Scans,
+        *,
+        network: nn.Module,
+        inferer: Inferer,
+        postprocessing: Any,
+        spec: DatasetSpec,
+        folder: str | Path,
+        device: torch.device | str,
+        asked: Asked,
+        check: CheckSettings | None = None,
+    ) -> None:
+        self.scans = scans
+        self.network = network.eval()
+        self.inferer = inferer
+        self.postprocessing = postprocessing
+        self.spec = spec
+        self.folder = Path(folder)
+        self.device = device
+        self.asked = asked
+        self.region = Region.parse(asked.region, spatial_dims=spec.spatial_dims)
+        self.channels = channels_of(asked.classes or spec.classes, spec)
+        self.rows: list[Explanation] = []
+        self.checks = None if check is None else Checks(network, inferer, spec, check)
+        self._cases = {case["id"]: case for case in scans.data}
+
+    def run(self) -> None:
+        """Explain every scan and write the table.
+
+        Raises:
+            LayerError: this network has no such layer.
+        """
+        for item in self.scans:
+            done = len(self.rows)
+            try:
+                scan = self.look_at(item)
+                self.draw(scan, [self.explain_class(scan, name) for name in self.channels])
+            except LayerError:
+                raise
+            except UNUSABLE as error:
+                del self.rows[done:]
+                self.scans.set_aside(self._cases[item["id"]], error)
+        write_explanations(self.folder, self.rows)
+        if self.checks is not None:
+            self.checks.write(self.folder)
+
+    def look_at(self, item: Mapping[str, Any]) -> ScanInHand:
+        """The network's answer for a loaded case, and the truth if the case names it."""
+        case, meta = self._cases[item["id"]], item["image_meta_dict"]
+        image = item["image"][None].to(self.device)
+        with torch.no_grad():
+            logits = self.inferer(image, self.network)[0]
+        answer = self.postprocessing({"pred": logits, "image_meta_dict": meta})
+        truth = self._truth(case, meta)
+        count = len(self.spec.classes)
+        return ScanInHand(
+            case=case,
+            meta=meta,
+            image=image,
+            logits=logits,
+            predicted=class_masks(answer["pred"].cpu().numpy(), count),
+            truth=None if truth is None else class_masks(truth, count),
+        )
+
+    def _truth(self, case: Mapping[str, Any], meta: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+        if not case.get("label"):
+            return None
+        if self.spec.spatial_dims == 2:
+            return read_mask(case["label"], self.spec, image=main_file(case["image"]))
+        i, j, k = (int(n) for n in meta["spatial_shape"])
+        return read_label_volume(case["label"], self.spec, Geometry((i, j, k), np.asarray(meta["affine"])))
+
+    def explain_class(self, scan: ScanInHand, name: str) -> ClassView:
+        """Maps of one class, written and noted in the table; and how to draw them."""
+        index = self.spec.classes.index(name)
+        truth = None if scan.truth is None else scan.truth[index]
+        size = [int(side) for side in scan.meta["spatial_shape"]]
+        mask = self.region.mask(scan.case, self.spec, size=size, predicted=scan.predicted[index], truth=truth)
+        weights = to_network(mask, scan.meta, self.spec).to(self.device)
+        views: list[MapView] = []
+        maps: dict[tuple[Method, str], Tensor] = {}
+        for method, layer in self.asked.pairs():
+            found, values, row = self._map(scan, name, mask, weights, method, layer)
+            self.rows.append(row)
+            views.append(MapView(f"{LABELS[method]}\n{layer}", values, row.note))
+            if found is not None and not row.note:
+                maps[method, layer] = found.values
+        if self.checks is not None and maps:
+            self._check(scan, name, weights, maps)
+        region = None if self.region.kind in ("predicted", "truth", "image") else mask
+        return ClassView(name, index, scan.predicted[index], truth, region, views)
+
+    def _map(
+        self, scan: ScanInHand, name: str, mask: Mask, weights: Tensor, method: Method, layer: str
+    ) -> tuple[ClassMap | None, NDArray[np.float32] | None, Explanation]:
+        """A map, its heat on the scan's own grid, which is written to its file (None without a region), and its row."""
+        case_id, pixels = str(scan.case["id"]), int(mask.sum())
+        row = {"case": case_id, "class_name": name, "layer": layer, "method": method, "region": self.asked.region}
+        if not weights.any():
+            note = EMPTY.get(self.region.kind, "the region is empty").format(name)
+            logger.warning("%s: %s: no map: %s", case_id, name, note)
+            return None, None, Explanation(**row, score=None, note=note, region_pixels=pixels, heat_inside=None, map="")  # type: ignore[arg-type]
+        found = self._explain(self.network, scan, name, weights, method, layer)
+        scaled, flat = heat(to_scan(found.values.cpu(), scan.meta, self.spec))
+        note = found.note or flat
+        if note:
+            logger.warning("%s: %s: %s says nothing: %s", case_id, name, method, note)
+        values: NDArray[np.float32] = scaled.numpy()
+        file = self.folder / map_file(case_id, method, layer, name, self.spec)
+        write_map(values, file, scan.meta)
+        inside = float(values[mask].sum() / values.sum()) if values.any() else None
+        done = {**row, "score": found.score, "note": note, "region_pixels": pixels, "heat_inside": inside}
+        return found, values, Explanation(**done, map=file.relative_to(self.folder).as_posix())  # type: ignore[arg-type]
+
+    def _explain(
+        self, network: nn.Module, scan: ScanInHand, name: str, weights: Tensor, method: Method, layer: str
+    ) -> ClassMap:
+        return explain_scan(
+            network, scan.image, channel=self.channels[name], region=weights, method=method, layer=layer,
+            spec=self.spec, logits=scan.logits,
+        )  # fmt: skip
+
+    def _check(self, scan: ScanInHand, name: str, weights: Tensor, maps: Mapping[tuple[Method, str], Tensor]) -> None:
+        """Check maps, all on the network's grid."""
+        keys = {f"{LABELS[method]} at {layer}": (method, layer) for method, layer in maps}
+
+        def explain_with(network: nn.Module, key: str) -> ClassMap:
+            return self._explain(network, scan, name, weights, *keys[key])
+
+        assert self.checks is not None
+        self.checks.examine(
+            str(scan.case["id"]), name, image=scan.image, channel=self.channels[name], region=weights,
+            maps={key: maps[pair] for key, pair in keys.items()}, explain_with=explain_with,
+        )  # fmt: skip
+
+    def draw(self, scan: ScanInHand, views: Sequence[ClassView]) -> None:
+        """The scan's panel: a row for each class that has a map, or one that says why there is none."""
+        source, affine = scan.case["image"], None
+        if self.spec.spatial_dims == 3:
+            volume = read_image_volume(source, self.spec.in_channels)
+            image, affine = volume.array, volume.affine
+        elif self.spec.slice_stride:  # neighbouring slices are no colours
+            image = read_image(main_file(source), 1)
+        else:
+            image = read_image(source, self.spec.in_channels)
+        shown = [view for view in views if any(m.heat is not None for m in view.maps)] or list(views[:1])
+        figure = explanation_panel(image, shown, affine=affine)
+        save_figure(figure, self.folder / f"{scan.case['id']}{PANEL}")
+
+
+LABELS: dict[Method, str] = {"cam": "CAM", "gradcam": "Grad-CAM", "gradcampp": "Grad-CAM++", "occlusion": "occlusion"}
+EMPTY = {"predicted": "{} is not predicted here", "truth": "{} is not in the truth here"}
+
+
+def channels_of(classes: Iterable[str], spec: DatasetSpec) -> dict[str, int]:
+    """The logits' channel of each class.
+
+    Raises:
+        ValueError: no such class; the background of exclusive classes is none.
+    """
+    channels = {}
+    for name in classes:
+        if name == "background":
+            raise ValueError("class 'background': what is left over is not explained; name a class of its own")
+        if name not in spec.classes:
+            raise ValueError(f"no class {name!r}{did_you_mean(name, spec.classes)}")
+        channels[name] = spec.classes.index(name) + (spec.task == "multiclass")
+    return channels

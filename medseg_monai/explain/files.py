@@ -1,0 +1,84 @@
+"""What an explanation writes: a map per class and method, and a row for each in ``explanations.csv``."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.explain.maps import Method
+from medseg_monai.files import write_whole
+from medseg_monai.images.masks import class_file, write_png
+from medseg_monai.spec import DatasetSpec, file_part
+
+TABLE_FILE = "explanations.csv"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A row of ``explanations.csv``.
+
+    Attributes:
+        case: id of the scan.
+        class_name: which class; ``class`` in the file.
+        layer: whose output the map is made of.
+        method: cam, gradcam …
+        region: as it was asked for.
+        score: the class's mean logit over the region; None where the region is empty.
+        note: why there is no map, or none that says anything; else empty.
+        region_pixels: pixels (voxels) of the region on the scan's own grid.
+        heat_inside: share of the map's heat that lies in the region; None without a map.
+        map: the map's file in the output folder; empty without a map.
+    """
+
+    case: str
+    class_name: str
+    layer: str
+    method: Method
+    region: str
+    score: float | None
+    note: str
+    region_pixels: int
+    heat_inside: float | None
+    map: str
+
+
+def map_file(case_id: str, method: Method, layer: str, name: str, spec: DatasetSpec) -> Path:
+    """``<id>_<method>_<layer>.png`` (``.nii.gz`` for a volume), with the class's name after it where there are several."""
+    file = Path(f"{case_id}_{method}_{file_part(layer)}{'.png' if spec.spatial_dims == 2 else '.nii'}")
+    named = class_file(file, name) if len(spec.classes) > 1 else file
+    return named if spec.spatial_dims == 2 else named.with_name(f"{named.name}.gz")
+
+
+def write_map(values: NDArray[np.float32], file: Path, meta: Mapping[str, Any]) -> None:
+    """Write heat of 0 .. 1: a photograph's as 8-bit grey PNG (255 is 1.0), a volume's as float32 NIfTI with the scan's affine.
+
+    8 bits, because a step of 1/255 is far finer than what such a map can say, and every program shows it.
+    """
+    if values.ndim == 2:
+        write_png(np.rint(values * 255).astype(np.uint8), file)
+        return
+    image = nibabel.Nifti1Image(values.astype(np.float32), np.asarray(meta["affine"]))  # type: ignore[no-untyped-call]
+    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
+    write_whole(file, gzip.compress(image.to_bytes(), compresslevel=3))
+
+
+def write_explanations(folder: Path, rows: Sequence[Explanation]) -> Path:
+    """``explanations.csv``: a row per case, class, method and layer."""
+    table = io.StringIO(newline="")
+    names = ["class" if field.name == "class_name" else field.name for field in fields(Explanation)]
+    writer = csv.writer(table)
+    writer.writerow(names)
+    for row in rows:
+        values = asdict(row).values()
+        writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in values)
+    write_whole(folder / TABLE_FILE, table.getvalue().encode())
+    return folder / TABLE_FILE

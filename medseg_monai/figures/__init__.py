@@ -1,0 +1,1 @@
+"""Everything that is drawn; matplotlib is imported here alone."""

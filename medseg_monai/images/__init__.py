@@ -1,0 +1,1 @@
+"""Photographs, masks, slices and volumes, from disk and back."""

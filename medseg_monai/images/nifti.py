@@ -1,0 +1,208 @@
+"""NIfTI files, by nibabel: what their headers promise is checked before it is believed."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from medseg_monai.files import write_whole
+from medseg_monai.images.grid import Geometry, Header, numbers_text, shape_text
+from medseg_monai.images.label_names import label_names, label_table
+from medseg_monai.images.photos import Array
+
+MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
+"""What a header's unit of length is in millimetres."""
+PLACE_FIELDS = (
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+"""All that says where a file's voxels lie, besides ``pixdim``."""
+SPACING_TOLERANCE = 0.01
+"""``pixdim`` and sform may give voxel sides that differ by this share."""
+GZIP_MARK = b"\x1f\x8b"
+SNIFFED = 1024
+SLOPE_OFFSET = 112
+"""Where in a header the factor stands that stored values are multiplied by."""
+LABEL_TABLE_CODE = 0
+"""The code of the extension that holds class names: the one under which TotalSegmentator writes and reads them."""
+
+
+@contextmanager
+def _named_errors(file: Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one clear line that begins with the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty, damaged, or no NIfTI.
+    """
+    try:
+        if not file.exists():
+            raise FileNotFoundError(f"{file}: no such file")
+        if file.is_file() and file.stat().st_size == 0:
+            raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
+        yield
+    except PermissionError:
+        raise ValueError(f"{file}: may not be read; check its permissions") from None
+    except FileNotFoundError:
+        raise
+    except (ImageFileError, HeaderDataError) as error:
+        if _is_gzip_cut_short(file):
+            raise ValueError(f"{file}: is damaged or cut short; copy it again from its source") from None
+        reason = " ".join(str(error).replace(f'"{file}"', "it").split())
+        raise ValueError(f"{file}: is no NIfTI volume, whatever its name says ({reason})") from None
+    except (OSError, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).replace(str(file), "the file").split())
+        raise ValueError(f"{file}: is damaged or cut short ({reason}); copy it again from its source") from None
+    except ValueError as error:
+        text = str(error).removeprefix(f"{file}: ")
+        raise ValueError(f"{file}: {text}") from None
+
+
+def _is_gzip_cut_short(file: Path) -> bool:
+    """Whether a file is gzip by its first bytes and does not even hold a header."""
+    with file.open("rb") as stream:
+        if stream.read(2) != GZIP_MARK:
+            return False
+    try:
+        with gzip.open(file) as stream:
+            stream.read(SNIFFED)  # what nibabel looks at to tell the format
+    except (OSError, EOFError, zlib.error):
+        return True
+    return False
+
+
+def read_header(path: str | Path) -> Header:
+    """Grid and type, without the voxels. Raises as `read` does."""
+    file = Path(path)
+    with _named_errors(file):
+        return _header(file, _opened(file))
+
+
+def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
+    """Voxels (I, J, K) or (I, J, K, C), affine (RAS, mm), and the stored type's name.
+
+    Values stay in the stored type; where the header scales them they become float32.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing, damaged, no NIfTI, or its header makes no sense.
+    """
+    with _named_errors(file):
+        image = _opened(file)
+        header = _header(file, image)
+        array = _voxels(image.dataobj)
+    shape = header.geometry.shape + ((header.channels,) if header.channels > 1 else ())
+    return array.reshape(shape), header.geometry.affine, header.stored
+
+
+def _voxels(stored: Any) -> Array:
+    """All values in memory, in this machine's byte order: in the stored type, float32 where they are scaled or were float64."""
+    scaled = (stored.slope, stored.inter) != (1, 0)
+    array = np.asarray(stored, dtype=np.float32) if scaled else stored.get_unscaled()
+    dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+    native: Array = np.array(array) if isinstance(array, np.memmap) else array
+    return native.astype(dtype, copy=False)
+
+
+def _opened(file: Path) -> Any:
+    """A nibabel image; its types are not told by nibabel."""
+    return nibabel.load(file)
+
+
+def _header(file: Path, image: Any) -> Header:
+    if not issubclass(type(image), nibabel.Nifti1Pair):
+        raise ValueError(f"is a {type(image).__name__}, a NIfTI is wanted")
+    stored = image.get_data_dtype()
+    if stored.kind not in "biuf":
+        raise ValueError(f"holds voxels of type {stored}; one grey value per voxel is wanted")
+    _check_pixdim(file)
+    shape = tuple(image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) == 5 and shape[3] == 1:  # a vector along the fifth axis
+        shape = (*shape[:3], shape[4])
+    if len(shape) not in (3, 4):
+        raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")
+    unit = MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    affine = np.diag([unit, unit, unit, 1.0]) @ image.affine.astype(np.float64)
+    return Header(Geometry((shape[0], shape[1], shape[2]), affine), shape[3] if len(shape) == 4 else 1, stored.name)
+
+
+def _check_pixdim(file: Path) -> None:
+    """Voxel sides as stored: nibabel mends those of 0 or below in silence."""
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    with opener(file, "rb") as stream:
+        start = stream.read(540)
+    kind: Any = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
+    header = kind(start[: kind.sizeof_hdr], check=False)
+    sides = np.asarray(header["pixdim"][1:4], np.float64)
+    if not (sides > 0).all() or not np.isfinite(sides).all():
+        raise ValueError(
+            f"its header gives voxel sides of {numbers_text(sides)} mm; all must be above 0: correct the header"
+        )
+    by_sform = np.linalg.norm([header["srow_x"][:3], header["srow_y"][:3], header["srow_z"][:3]], axis=0)
+    if header["sform_code"] > 0 and by_sform.min() > 0 and np.abs(sides / by_sform - 1).max() > SPACING_TOLERANCE:
+        raise ValueError(
+            f"its header contradicts itself: voxel sides of {numbers_text(sides)} mm by pixdim, {numbers_text(by_sform)} mm by its "
+            "sform; tools would measure different volumes: correct the header"
+        )
+
+
+def read_label_names(file: Path) -> dict[int, str]:
+    """{class number: name} from the label table in the header; empty if there is none."""
+    with _named_errors(file):
+        contents = [extension.content for extension in _opened(file).header.extensions]
+    texts = [content for content in contents if b"<Label" in content]
+    return label_names(texts[0]) if texts else {}
+
+
+def write_shares(levels: NDArray[np.uint8], geometry: Geometry, file: Path, *, like: Path | None = None) -> Path:
+    """Write (I, J, K) levels of 0 to 255 that readers scale to 0..1, compressed; `like` as for `write_labels`."""
+    content = bytearray(_on_grid(levels, geometry, like).to_bytes())
+    # nibabel would want the shares as floats to scale them itself
+    struct.pack_into("=f", content, SLOPE_OFFSET, 1 / 255)
+    write_whole(file, gzip.compress(bytes(content), 6, mtime=0))
+    return file
+
+
+def write_labels(
+    array: NDArray[np.uint8], geometry: Geometry, file: Path, classes: Sequence[str], *, like: Path | None = None
+) -> Path:
+    """Write (I, J, K) uint8 labels, whole or not at all.
+
+    Sform and qform both hold the affine; or, with the NIfTI file `like` of this geometry, what they hold there. Readers that prefer
+    another of the two, or make up a place where both are missing, then put the label where they put the scan.
+    """
+    image = _on_grid(array, geometry, like)
+    image.header.set_intent("label", name="labels")
+    if classes:
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(LABEL_TABLE_CODE, label_table(classes)))
+    content = image.to_bytes()
+    write_whole(file, gzip.compress(content, 6, mtime=0) if file.suffix.lower() == ".gz" else content)
+    return file
+
+
+def _on_grid(array: NDArray[np.uint8], geometry: Geometry, like: Path | None = None) -> Any:
+    if like is not None:
+        place = _opened(like).header
+        header: Any = nibabel.Nifti1Header()  # type: ignore[no-untyped-call]
+        header.set_data_shape(array.shape)
+        header["pixdim"][:4] = place["pixdim"][:4]  # its first number is the qform's handedness
+        for name in PLACE_FIELDS:
+            header[name] = place[name]
+        return nibabel.Nifti1Image(array, None, header, dtype=np.uint8)  # type: ignore[no-untyped-call]
+    image: Any = nibabel.Nifti1Image(array, geometry.affine)  # type: ignore[no-untyped-call]
+    image.set_qform(geometry.affine, code="scanner", strip_shears=True)
+    image.set_sform(geometry.affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    return image

@@ -1,0 +1,202 @@
+"""Slices of a scan as single picture files whose names hold their geometry, and stacks of neighbouring ones (2.5D).
+
+``…/case123_day20/scans/slice_0001_266_276_1.50_1.63.png``: number, width, height, pixel width and height in mm. (The
+UW-Madison competition's description says height first; files that are not square say width.)
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.images.photos import SUFFIXES, PathLike
+from medseg_monai.leaks import listed
+
+logger = logging.getLogger(__name__)
+
+SLICE_DISTANCE_MM = 3.0
+"""Between the slices of a UW-Madison scan; the file names do not say it."""
+_NAME = re.compile(r"slice_(\d+)_(\d+)_(\d+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class SliceFile:
+    """What the path of a slice says.
+
+    Args:
+        path: the file.
+        scan: the scan's name: that of the folder, or of the one above where the folder is ``scans``.
+        number: from the file's name; consecutive in a whole scan.
+        size: (width, height).
+        spacing_mm: of pixels, along (x, y).
+    """
+
+    path: Path
+    scan: str
+    number: int
+    size: tuple[int, int]
+    spacing_mm: tuple[float, float]
+
+    @property
+    def id(self) -> str:
+        """As the competition names a slice: ``case123_day20_slice_0001``."""
+        return f"{self.scan}_slice_{self.number:04d}"
+
+
+def slice_file(path: PathLike) -> SliceFile | None:
+    """What a path says if it names a slice, else None.
+
+    >>> slice = slice_file("train/case85/case85_day0/scans/slice_0088_360_310_1.50_1.50.png")
+    >>> slice.id, slice.size, slice.spacing_mm
+    ('case85_day0_slice_0088', (360, 310), (1.5, 1.5))
+    """
+    file = Path(path)
+    found = _NAME.fullmatch(file.stem)
+    if not found or file.suffix.lower() not in SUFFIXES:
+        return None
+    folder = file.absolute().parent
+    scan = folder.parent.name if folder.name == "scans" else folder.name
+    number, width, height = (int(text) for text in found.groups()[:3])
+    return SliceFile(file, scan, number, (width, height), (float(found[4]), float(found[5])))
+
+
+def check_size(slice: SliceFile, size: tuple[int, int]) -> None:
+    """Raise ValueError where a slice's picture is not of the size that its name says."""
+    if size != slice.size:
+        (width, height), (said_width, said_height) = size, slice.size
+        raise ValueError(
+            f"{slice.path}: is {width}x{height} but its name says {said_width}x{said_height} (width, height); "
+            "masks and millimetres would be wrong, so mend the name or fetch the file again"
+        )
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The slices in one folder, by number.
+
+    Args:
+        name: the scan's.
+        slices: in ascending order of their numbers.
+    """
+
+    name: str
+    slices: tuple[SliceFile, ...]
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers between the first and the last slice that no file has."""
+        present = {slice.number for slice in self.slices}
+        return [n for n in range(self.slices[0].number, self.slices[-1].number) if n not in present]
+
+    def neighbours(self, number: int, *, count: int, stride: int = 1) -> list[Path]:
+        """The files of `count` slices, `stride` apart, with slice `number` in the middle.
+
+        In place of one that is not there comes the nearest that is; of two as near, the one nearer to the middle. So the
+        first and the last slice of a scan are repeated.
+
+        >>> def slice(number): return SliceFile(Path(str(number)), "s", number, (9, 9), (1, 1))
+        >>> scan = Scan("s", tuple(slice(number) for number in (1, 2, 3, 6)))
+        >>> [int(path.name) for path in scan.neighbours(2, count=5)]
+        [1, 1, 2, 3, 3]
+        """
+        reach = count // 2 * stride
+        return [self._nearest(wanted, number).path for wanted in range(number - reach, number + reach + 1, stride)]
+
+    def _nearest(self, wanted: int, middle: int) -> SliceFile:
+        if wanted in self._by_number:
+            return self._by_number[wanted]
+        return min(self.slices, key=lambda slice: (abs(slice.number - wanted), abs(slice.number - middle)))
+
+    @cached_property
+    def _by_number(self) -> dict[int, SliceFile]:
+        return {slice.number: slice for slice in self.slices}
+
+
+def scan_of(slices: Iterable[SliceFile]) -> Scan:
+    """Slices of one folder as a scan.
+
+    Raises:
+        ValueError: two have the same number, or there is none.
+    """
+    ordered = sorted(slices, key=lambda slice: (slice.number, slice.path))
+    if not ordered:
+        raise ValueError("a scan has at least one slice")
+    for first, second in pairwise(ordered):
+        if first.number == second.number:
+            raise ValueError(f"{first.path} and {second.path} have one number; remove one of them")
+    return Scan(ordered[0].scan, tuple(ordered))
+
+
+def stack_files(path: PathLike, *, count: int, stride: int, without: Container[Path] = ()) -> list[Path]:
+    """The files of a slice and its neighbours, for a slice that stands among the others of its scan.
+
+    Args:
+        path: the slice's.
+        count, stride: see `Scan.neighbours`.
+        without: files that cannot be used; they count as missing, and so do slices of another size.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the name is not that of a slice, so its neighbours cannot be found.
+    """
+    middle = slice_file(path)
+    if middle is None:
+        raise ValueError(
+            f"{path}: {count} neighbouring slices are wanted; names such as slice_0001_266_266_1.50_1.50.png tell which"
+        )
+    if not middle.path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    scan = scan_in(middle.path.parent)
+    fitting = (slice for slice in scan.slices if slice.size == middle.size and slice.path not in without)
+    return Scan(scan.name, tuple(fitting)).neighbours(middle.number, count=count, stride=stride)
+
+
+def scan_in(folder: Path) -> Scan:
+    """The scan that lies in a folder, listed once; missing slices are named in the log.
+
+    Raises:
+        ValueError: two files have the same number, or there is none.
+    """
+    return _listed(folder, folder.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _listed(folder: Path, changed: int) -> Scan:
+    found = (slice_file(path) for path in folder.iterdir())
+    scan = scan_of(slice for slice in found if slice is not None)
+    if scan.missing:
+        logger.warning("%s: slices %s are missing; the nearest take their place", folder, number_ranges(scan.missing))
+    return scan
+
+
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers, consecutive ones as a range.
+
+    >>> number_ranges([3, 5, 6, 7])
+    '3, 5-7'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return listed((str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs), limit=20)
+
+
+def scan_affine(spacing_mm: tuple[float, float], distance_mm: float = SLICE_DISTANCE_MM) -> NDArray[np.float64]:
+    """(4, 4), from (column, row, slice) to RAS+ millimetres, the first slice at 0.
+
+    Picture files do not say how the patient lay; the anatomy does. In UW-Madison's slices the liver is on the left of the
+    picture and the spine below, as radiologists show axial slices, and the stomach has lower numbers than the small bowel
+    (in 16 of 16 scans looked at): columns run to the patient's left, rows to the back, numbers to the feet.
+    """
+    return np.diag([-spacing_mm[0], -spacing_mm[1], -distance_mm, 1.0])

@@ -1,0 +1,271 @@
+"""Volumes as arrays and back: image volumes, label volumes, and their grids.
+
+Arrays are (I, J, K) in the order the file stores them; the affine says where they lie (RAS, mm). Nothing is turned or resampled here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.images import dicom, itk_files, nifti
+from medseg_monai.images.grid import Geometry, Header, check_same_grid, shape_text
+from medseg_monai.images.photos import Array, PathLike
+from medseg_monai.spec import DatasetSpec
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *itk_files.SUFFIXES)
+"""File name endings, in lower case, that are taken for volumes."""
+WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
+"""Of these, what label volumes are written as: one file each."""
+WHOLE_NUMBER = 1e-3
+"""A label may differ by so much from a whole number (a scaled header's rounding); more is no label."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image volume.
+
+    Args:
+        array: (I, J, K), or (C, I, J, K) from `read_image_volume`; the stored type, or float32 where the header scales the values.
+        affine: (4, 4) float64, voxel index to RAS millimetres.
+        path: the file or folder it came from.
+        stored: the type of the stored voxels, e.g. ``int16``.
+    """
+
+    array: Array
+    affine: NDArray[np.float64]
+    path: Path
+    stored: str
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid."""
+        i, j, k = self.array.shape[-3:]
+        return Geometry((i, j, k), self.affine)
+
+
+def volume_suffix(path: PathLike) -> str:
+    """The ending of a volume file's name, in lower case, or "" for another file.
+
+    >>> volume_suffix("a/b.NII.GZ"), volume_suffix("b.gz")
+    ('.nii.gz', '')
+    """
+    name = Path(path).name.lower()
+    return next((suffix for suffix in sorted(VOLUME_SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), "")
+
+
+def is_volume(path: PathLike) -> bool:
+    """Whether a path names a volume file, or a folder that directly holds DICOM files (also ``FOLDER#SERIES_UID``)."""
+    return bool(volume_suffix(path)) or dicom.is_dicom_folder(Path(path))
+
+
+def read_volume(path: PathLike) -> Volume:
+    """An image volume, (I, J, K), from a file or a DICOM folder (``FOLDER#SERIES_UID`` where it holds several series).
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing, damaged, not three-dimensional, or has an unusable grid or values.
+    """
+    volume = _read(path)
+    if volume.array.ndim != 3:
+        raise ValueError(
+            f"{path}: has 4 axes ({shape_text(volume.array.shape)}); one volume is wanted: save each as a file of its own"
+        )
+    return volume
+
+
+def read_image_volume(path: PathLike | Sequence[PathLike], channels: int) -> Volume:
+    """A case's image, (C, I, J, K): one file, a file per channel, or one 4D file whose last axis is the channels.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or unusable, the channels do not come out, or the files' grids differ.
+    """
+    paths = _listed(path)
+    volumes = [_read(file) for file in paths]
+    planes = [v.array[None] if v.array.ndim == 3 else np.moveaxis(v.array, -1, 0) for v in volumes]
+    found = sum(len(plane) for plane in planes)
+    if found != channels:
+        raise ValueError(f"{paths[0]}: {found} channels, the data set has {channels}")
+    first = volumes[0]
+    grids = [_grid_of(volume) for volume in volumes]
+    for file, grid in zip(paths[1:], grids[1:], strict=True):
+        _on_grid(file, grid, grids[0])
+    return Volume(np.concatenate(planes) if len(planes) > 1 else planes[0], first.affine, first.path, first.stored)
+
+
+def read_geometry(path: PathLike | Sequence[PathLike]) -> Geometry:
+    """Shape and affine from the headers, without the voxels; of several files the first one's. Raises as `read_volume`."""
+    return read_volume_header(_listed(path)[0]).geometry
+
+
+def read_volume_header(path: PathLike) -> Header:
+    """Grid, number of channels and stored type, without the voxels. Raises as `read_volume`."""
+    file = Path(path)
+    if volume_suffix(file) in NIFTI_SUFFIXES:
+        return nifti.read_header(file)
+    if volume_suffix(file):
+        return itk_files.read_header(file)
+    _check_known(file)
+    return Header(dicom.read_geometry(file), 1, "")
+
+
+def read_label_volume(
+    path: PathLike | Sequence[PathLike], spec: DatasetSpec, geometry: Geometry | None = None
+) -> NDArray[np.uint8]:
+    """A case's label: (1, I, J, K) of class numbers, or (K, I, J, K) of {0, 1} for multilabel; uint8.
+
+    Args:
+        path: one file of class numbers; or one per class; for multilabel also one 4D file with the classes along its last axis.
+        spec: the data set.
+        geometry: the image's grid; the label must lie on it.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or unusable, a value is no class, or the grid is another.
+    """
+    paths = _listed(path)
+    planes: list[Array] = []
+    for file in paths:
+        stored = read_label_numbers(file, geometry)
+        parts = [stored] if stored.ndim == 3 else list(np.moveaxis(stored, -1, 0))
+        numbers = 1 if len(paths) > 1 or spec.task != "multiclass" else len(spec.classes)
+        planes += [_class_numbers(part, file, numbers, spec) for part in parts]
+    if len({plane.shape for plane in planes}) > 1:
+        raise ValueError(f"{paths[0]}: the labels of one case differ in shape")
+    if spec.task == "multiclass" and len(planes) == len(spec.classes) > 1:
+        return _merge_classes(planes, paths[0])
+    if len(planes) != spec.label_channels:
+        raise ValueError(f"{paths[0]}: {len(planes)} label volumes for {len(spec.classes)} classes ({spec.task})")
+    return np.stack(planes)
+
+
+def read_label_numbers(path: PathLike, geometry: Geometry | None = None) -> NDArray[np.int32]:
+    """The whole numbers in a label file, whatever they stand for: (I, J, K), or (I, J, K, C) of a 4D file.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or unusable, holds fractions, or lies on another grid than `geometry`.
+    """
+    volume = _read(path)
+    if geometry is not None:
+        _on_grid(path, _grid_of(volume), geometry)
+    whole: Array = np.rint(volume.array) if volume.array.dtype.kind == "f" else volume.array
+    if volume.array.dtype.kind == "f":
+        off = np.abs(volume.array - whole)
+        if off.max() > WHOLE_NUMBER:
+            value = volume.array.flat[int(off.argmax())]
+            raise ValueError(
+                f"{path}: holds {value:.4g}, labels are whole numbers; was it resampled with interpolation?"
+            )
+    return whole.astype(np.int32)
+
+
+def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec) -> NDArray[np.uint8]:
+    """uint8 of 0 to `highest`; with one class, 255 counts as 1."""
+    lowest_found, highest_found = int(array.min()), int(array.max())
+    if highest == 1 and lowest_found == 0 and highest_found == 255 and not ((array > 0) & (array < 255)).any():
+        return (array > 0).astype(np.uint8)
+    if lowest_found < 0 or highest_found > highest:
+        wrong = [int(v) for v in np.unique(array) if v < 0 or v > highest]
+        names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.classes, 1)) if highest > 1 else "1"
+        raise ValueError(f"{file}: holds the labels {wrong[:6]}, which are no class; known: 0 background, {names}")
+    return array.astype(np.uint8)
+
+
+def _merge_classes(planes: Sequence[Array], file: PathLike) -> NDArray[np.uint8]:
+    """Files of {0, 1} without overlap as (1, I, J, K) of class numbers."""
+    merged = np.zeros(planes[0].shape, np.uint8)
+    for number, plane in enumerate(planes, 1):
+        if np.any((merged > 0) & (plane > 0)):
+            raise ValueError(f"{file}: the classes' labels overlap; make the data set's task multilabel")
+        merged[plane > 0] = number
+    return merged[None]
+
+
+def write_label_volume(
+    array: Array, geometry: Geometry, path: PathLike, classes: Sequence[str] = (), *, like: PathLike | None = None
+) -> Path:
+    """Write (I, J, K) class numbers as uint8 on a grid, whole or not at all; the ending decides the format.
+
+    Args:
+        array: class numbers.
+        geometry: the grid, the scan's own.
+        path: the file; its folder is made.
+        classes: names of the classes 1, 2, … for the header.
+        like: the scan, if there is one: a NIfTI label of a NIfTI scan takes over how its header states the grid.
+
+    Raises:
+        ValueError: the shape is not the grid's, or the ending is unknown.
+    """
+    file = Path(path)
+    if tuple(array.shape) != geometry.shape:
+        raise ValueError(f"{file}: a label of shape {array.shape} came for a grid of {geometry.shape}")
+    suffix = volume_suffix(file)
+    if suffix not in WRITTEN_SUFFIXES:
+        raise ValueError(f"{file}: volumes are written as {', '.join(WRITTEN_SUFFIXES)}")
+    labels = np.asarray(array, np.uint8)
+    if suffix in NIFTI_SUFFIXES:
+        return nifti.write_labels(labels, geometry, file, classes, like=nifti_on_grid(like, geometry))
+    return itk_files.write_labels(labels, geometry, file, classes)
+
+
+def nifti_on_grid(scan: PathLike | None, geometry: Geometry) -> Path | None:
+    """The scan's file, if it is a NIfTI file of this grid; else None."""
+    if scan is None or volume_suffix(scan) not in NIFTI_SUFFIXES or not Path(scan).is_file():
+        return None
+    own = read_geometry(scan)
+    same = own.shape == geometry.shape and np.allclose(own.affine, geometry.affine, rtol=0, atol=1e-5)
+    return Path(scan) if same else None
+
+
+def read_label_names(path: PathLike) -> dict[int, str]:
+    """{class number: name} as far as the file's header holds them."""
+    file = Path(path)
+    if volume_suffix(file) in NIFTI_SUFFIXES:
+        return nifti.read_label_names(file)
+    return itk_files.read_label_names(file)
+
+
+def _read(path: PathLike) -> Volume:
+    file = Path(path)
+    if volume_suffix(file) in NIFTI_SUFFIXES:
+        array, affine, stored = nifti.read(file)
+    elif volume_suffix(file):
+        array, affine, stored = itk_files.read(file)
+    else:
+        _check_known(file)
+        array, affine, stored = dicom.read(file)
+    volume = Volume(array, affine, file, stored)
+    if array.dtype.kind == "f" and (broken := int(array.size - np.isfinite(array).sum())):
+        raise ValueError(f"{file}: {broken} of {array.size} voxels are NaN or infinite; replace them first")
+    return volume
+
+
+def _check_known(file: Path) -> None:
+    """Raise where neither the name nor the content says how to read a path."""
+    folder, _ = dicom.split_path(file)
+    if not folder.exists():
+        raise FileNotFoundError(f"{file}: no such file or folder")
+    if folder.is_file() and dicom.is_dicom_file(folder):
+        raise ValueError(f"{file}: is one DICOM file; name its folder, which holds the series")
+    if folder.is_file():
+        raise ValueError(f"{file}: is no volume; known are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files")
+
+
+def _grid_of(volume: Volume) -> Geometry:
+    i, j, k = volume.array.shape[:3]
+    return Geometry((i, j, k), volume.affine)
+
+
+def _on_grid(file: PathLike, own: Geometry, wanted: Geometry) -> None:
+    try:
+        check_same_grid(own, wanted)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def _listed(path: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [path] if isinstance(path, str | os.PathLike) else list(path)

@@ -1,0 +1,1 @@
+"""Scans in, the network's answers out."""

@@ -1,0 +1,48 @@
+"""What runs a network on whole scans: engine, windows and mirrored views, put together."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from monai.inferers import Inferer
+
+from medseg_monai.engines import EngineInferer
+from medseg_monai.engines.precision import PrecisionInferer
+from medseg_monai.inference.averaging import AveragedViews
+from medseg_monai.inference.windows import SlidingWindow
+from medseg_monai.spec import DatasetSpec
+
+
+def scans_at_once(spec: DatasetSpec, wanted: int) -> int:
+    """How many whole scans form a batch, or are read ahead at once: volumes differ in shape and fill the memory, so one."""
+    return 1 if spec.spatial_dims == 3 else wanted
+
+
+def scan_inferer(
+    spec: DatasetSpec,
+    *,
+    precision: str,
+    device: str | torch.device,
+    engine: str | None = None,
+    tta: Literal["none", "flips", "dihedral"] = "none",
+    overlap: float = 0.5,
+    at_once: int = 1,
+) -> Inferer:
+    """What runs the network on whole scans: photographs at once, volumes in windows of ``spec.size``.
+
+    Args:
+        spec: the data set.
+        precision: as in :func:`precision_of`.
+        device: where the network runs.
+        engine: as `medseg_monai.engines.EngineInferer` takes it; None for a network that is still being trained.
+        tta: test-time augmentation, as `medseg_monai.inference.averaging.views` takes it.
+        overlap: of neighbouring windows, as a share of a window.
+        at_once: windows that go through the network together.
+    """
+    inferer: Inferer = PrecisionInferer(precision, device)
+    if engine is not None:
+        inferer = EngineInferer(engine, precision=precision, device=device, task=spec.task)
+    if spec.spatial_dims == 3 and spec.size is not None:
+        inferer = SlidingWindow(inferer, spec.size, overlap=overlap, at_once=at_once)
+    return inferer if tta == "none" else AveragedViews(inferer, tta, task=spec.task, spatial_dims=spec.spatial_dims)

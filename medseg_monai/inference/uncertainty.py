@@ -1,0 +1,97 @@
+"""How sure a network is: the entropy of its probabilities, as a map and as one number for a case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms.transform import MapTransform
+from torch import Tensor
+
+from medseg_monai.spec import DatasetSpec, Task
+from medseg_monai.transforms.decision import probabilities
+from medseg_monai.transforms.postprocess import restore
+
+POSSIBLE = 0.05
+"""Pixels whose probability of any class is above this count for a case's number; the rest is background for certain."""
+SLAB_BYTES = 128 * 2**20
+"""What the probabilities of a slab may take."""
+
+
+def uncertainty(probabilities: Tensor, task: Task) -> tuple[Tensor, float]:
+    """The map and the number for one case.
+
+    Args:
+        probabilities: (C, *S) as the network's channels are: background first for multiclass.
+        task: of the data set.
+
+    Returns:
+        The map: (*S) float32, entropy from 0 (certain) to 1 (a coin's throw, or all classes alike); of overlapping classes the most
+        uncertain one's. The number: its mean over the pixels that may be foreground (`POSSIBLE`), 0 where there are none: how
+        unsure the network is of what it found, whatever its size.
+
+    >>> certain, doubtful = torch.tensor([[0.0, 1.0, 1.0]]), torch.tensor([[0.0, 1.0, 0.5]])
+    >>> [uncertainty(case, "binary")[1] for case in (certain, doubtful)]
+    [0.0, 0.5]
+    """
+    entropy, considered = _entropy(probabilities, task)
+    found = entropy[considered]
+    return entropy, float(found.mean()) if found.numel() else 0.0
+
+
+def uncertainty_of_logits(logits: Tensor, spec: DatasetSpec, *, slab_bytes: int = SLAB_BYTES) -> tuple[Tensor, float]:
+    """`uncertainty` of logits (C, *S), a slab along the last axis at a time: a whole CT has 5 GB of probabilities."""
+    thickness = max(1, slab_bytes // max(1, 4 * logits[..., 0].numel()))
+    maps, total, count = [], 0.0, 0
+    for slab in logits.split(thickness, dim=-1):  # type: ignore[no-untyped-call]
+        entropy, considered = _entropy(probabilities(slab, spec), spec.task)
+        maps.append(entropy)
+        total += float(entropy[considered].sum(dtype=torch.float64))
+        count += int(considered.sum())
+    return torch.cat(maps, dim=-1), total / count if count else 0.0
+
+
+def _entropy(probabilities: Tensor, task: Task) -> tuple[Tensor, Tensor]:
+    """The map, and which of its pixels may be foreground."""
+    probs = probabilities.detach().float()
+    if task == "multiclass":
+        entropy = -torch.xlogy(probs, probs).sum(dim=0) / math.log(len(probs))
+        foreground = 1 - probs[0]
+    else:
+        entropy = (-(torch.xlogy(probs, probs) + torch.xlogy(1 - probs, 1 - probs)) / math.log(2)).amax(dim=0)
+        foreground = probs.amax(dim=0)
+    return entropy.clamp(0, 1), foreground > POSSIBLE
+
+
+class Uncertaind(MapTransform):
+    """`uncertainty` of the logits under `key`, on the network's grid: stands before the logits become a mask.
+
+    Adds ``uncertainty``, the number, and on demand ``uncertainty_map``: (1, W, H) on the photograph's grid, (1, i, j, k) on the
+    network's in 3D.
+
+    Args:
+        key: the logits'.
+        spec: the data set.
+        maps: whether the map is wanted.
+        image_key: the image whose grid is taken.
+    """
+
+    def __init__(self, key: str = "pred", *, spec: DatasetSpec, maps: bool = False, image_key: str = "image") -> None:
+        super().__init__((key,))
+        self.spec = spec
+        self.maps = maps
+        self.meta_key = f"{image_key}_meta_dict"
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The logits stay as they are."""
+        case = dict(data)
+        logits = torch.as_tensor(case[self.keys[0]]).as_subclass(Tensor)
+        entropy, case["uncertainty"] = uncertainty_of_logits(logits, self.spec)
+        if self.maps:
+            entropy = entropy[None]
+            if self.spec.spatial_dims == 2:
+                entropy = restore(entropy, [int(side) for side in case[self.meta_key]["spatial_shape"]], self.spec)
+            case["uncertainty_map"] = entropy
+        return case

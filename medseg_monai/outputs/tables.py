@@ -1,0 +1,135 @@
+"""What a run of predictions keeps in one file for all cases: predictions.csv, run lengths, COCO JSON. Cases of earlier runs stay in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.files import write_whole
+from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
+from medseg_monai.images.rle import encode_rle
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.tuning.review import Review
+
+PREDICTIONS_FILE, RLE_FILE, COCO_FILE = "predictions.csv", "masks_rle.csv", "masks.coco.json"
+PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged")
+RLE_COLUMNS = ("case", "class", "width", "height", "rle")
+Rows = list[list[Any]]
+
+
+@dataclass
+class RunTable:
+    """One file with an entry for each case.
+
+    Args:
+        file: where it lies.
+        read: the entries of an older file's text, by case.
+        text: the file's text from its entries.
+
+    Attributes:
+        entries: by case; those of an older file at first.
+    """
+
+    file: Path
+    read: Callable[[str], dict[str, Any]]
+    text: Callable[[Mapping[str, Any]], str]
+    entries: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.file.is_file():
+            try:
+                self.entries = self.read(self.file.read_text(encoding="utf-8"))
+            except (ValueError, KeyError, TypeError, IndexError):
+                raise ValueError(
+                    f"{self.file} was not written by this program: move it, or name another folder"
+                ) from None
+
+    def save(self) -> None:
+        """Write the file anew, whole."""
+        if self.entries:
+            write_whole(self.file, self.text(self.entries).encode())
+
+
+def predictions_table(folder: Path) -> RunTable:
+    """``predictions.csv``: a row per case and class."""
+    return _csv_table(folder / PREDICTIONS_FILE, PREDICTIONS_COLUMNS)
+
+
+def rle_table(folder: Path) -> RunTable:
+    """``masks_rle.csv``: a row per case and class; runs as `medseg_monai.images.rle` has them, empty where the class is not there."""
+    return _csv_table(folder / RLE_FILE, RLE_COLUMNS)
+
+
+def coco_table(folder: Path, spec: DatasetSpec) -> RunTable:
+    """``masks.coco.json``."""
+
+    def text(entries: Mapping[str, Any]) -> str:
+        return json.dumps(coco_file(dict(entries), spec)) + "\n"
+
+    return RunTable(folder / COCO_FILE, lambda content: coco_entries(json.loads(content)), text)
+
+
+def prediction_rows(
+    case: str, mask: NDArray[np.uint8], spec: DatasetSpec, *, uncertainty: float | None, review: Review | None
+) -> Rows:
+    """The rows of a case.
+
+    Args:
+        case: its id.
+        mask: (1, *S) of class numbers, or (classes, *S) of {0, 1} for multilabel.
+        spec: the data set.
+        uncertainty: `medseg_monai.inference.uncertainty.uncertainty`'s number, the same in all rows; empty where it is not known.
+        review: what tells which cases a person should look at; without it ``flagged`` stays empty.
+    """
+    number = "" if uncertainty is None else f"{uncertainty:.4f}"
+    flagged = "" if uncertainty is None or review is None else "yes" if review.flags(uncertainty) else "no"
+    return [[case, name, count, number, flagged] for name, count in zip(spec.classes, pixels(mask, spec), strict=True)]
+
+
+def rle_rows(case: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Rows:
+    """The rows of a case's (1 or classes, W, H) mask."""
+    planes = class_masks(mask, len(spec.classes))
+    return [[case, name, *plane.shape, encode_rle(plane)] for name, plane in zip(spec.classes, planes, strict=True)]
+
+
+def coco_of(mask: NDArray[np.uint8], spec: DatasetSpec, image: str) -> dict[str, Any]:
+    """A case's entry in the COCO file."""
+    return coco_entry(mask, spec, file_name=Path(image).name)
+
+
+def pixels(mask: NDArray[np.uint8], spec: DatasetSpec) -> list[int]:
+    """Pixels or voxels of each class."""
+    if spec.task == "multilabel":
+        return [int(np.count_nonzero(plane)) for plane in mask]
+    counts: list[int] = np.bincount(mask.ravel(), minlength=len(spec.classes) + 1)[1:].tolist()
+    return counts
+
+
+def _csv_table(file: Path, columns: Sequence[str]) -> RunTable:
+    def read(content: str) -> dict[str, Rows]:
+        rows = list(csv.reader(io.StringIO(content, newline="")))
+        if tuple(rows[0]) != tuple(columns):
+            raise ValueError("other columns")
+        entries: dict[str, Rows] = {}
+        for row in rows[1:]:
+            entries.setdefault(row[0], []).append(row)
+        return entries
+
+    def text(entries: Mapping[str, Rows]) -> str:
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(columns)
+        for case in sorted(entries):
+            writer.writerows(entries[case])
+        return table.getvalue()
+
+    return RunTable(file, read, text)

@@ -1,0 +1,181 @@
+"""What prediction writes for a volume: the label map on the scan's own grid, its volumes in ml, and, if wanted, more."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
+from medseg_monai.figures.drawing import as_masks, as_picture, draw_masks, enlarge
+from medseg_monai.files import write_whole
+from medseg_monai.images import nifti
+from medseg_monai.images.grid import Geometry
+from medseg_monai.images.volumes import (
+    nifti_on_grid,
+    read_image_volume,
+    read_volume_header,
+    volume_suffix,
+    write_label_volume,
+)
+from medseg_monai.spec import DatasetSpec, file_part
+
+MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
+TABLE_FILE = "volumes.csv"
+OVERLAY_PIXELS = 768
+"""Smaller slices are enlarged by a whole factor up to this, so that outlines are fine."""
+COLUMNS = ("case", "class", "ml", "voxels")
+FORMATS = {".nrrd": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
+"""What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
+ending ``.seg.nrrd``."""
+
+
+def mask_files(stem: Path, spec: DatasetSpec, image: str, ending: str | None = None) -> list[Path]:
+    """``<id>_mask.nii.gz`` (.seg.nrrd, .mha), or one ``<id>_mask_<class>`` per overlapping class; `ending` replaces the scan's own."""
+    ending = ending or FORMATS.get(volume_suffix(image), ".nii.gz")
+    return _named(stem, MASK, ending, spec.classes if spec.task == "multilabel" else ())
+
+
+def volume_files(
+    stem: Path,
+    spec: DatasetSpec,
+    image: str,
+    *,
+    probabilities: bool = False,
+    overlays: bool = False,
+    ending: str | None = None,
+) -> list[Path]:
+    """The files of a case's prediction, besides its rows in volumes.csv."""
+    files = mask_files(stem, spec, image, ending)
+    files += probability_files(stem, spec) if probabilities else []
+    return files + ([overlay_file(stem)] if overlays else [])
+
+
+def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
+    """One NIfTI per foreground class; without the class in its name where there is only one."""
+    return _named(stem, PROBABILITY, ".nii.gz", spec.classes if len(spec.classes) > 1 else ())
+
+
+def overlay_file(stem: Path) -> Path:
+    """The picture of the axial slice with most of the mask."""
+    return stem.with_name(f"{stem.name}{OVERLAY}.jpg")
+
+
+def _named(stem: Path, what: str, ending: str, classes: Sequence[str]) -> list[Path]:
+    parts = [f"_{file_part(name)}" for name in classes] or [""]
+    return [stem.with_name(f"{stem.name}{what}{part}{ending}") for part in parts]
+
+
+def geometry_of(meta: Mapping[str, Any]) -> Geometry:
+    """The scan's own grid, from the ``image_meta_dict`` that ``load`` adds."""
+    i, j, k = (int(n) for n in meta["spatial_shape"])
+    return Geometry((i, j, k), np.asarray(meta["affine"], np.float64))
+
+
+class VolumeWriter:
+    """Writes the outputs of volumes, one case at a time.
+
+    Args:
+        folder: where to; the files lie at the case's id.
+        spec: the data set.
+        probabilities: also write ``<id>_probability….nii.gz``, 8 bits, scaled by the header to 0..1.
+        overlays: also draw ``<id>_overlay.jpg``.
+        ending: of label maps; by default that of the scan's own format.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        spec: DatasetSpec,
+        probabilities: bool = False,
+        overlays: bool = False,
+        ending: str | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.spec = spec
+        self.probabilities = probabilities
+        self.overlays = overlays
+        self.ending = ending
+
+    def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
+        """Write one case's files and return them. The masks come last: where they are, everything is.
+
+        Args:
+            case: ``id`` and ``image_meta_dict``.
+            answer: ``pred``, uint8 (1, I, J, K) of class numbers or (classes, I, J, K), on the scan's own grid, and ``probability``
+                (channels, I, J, K) where those are wanted.
+        """
+        meta = case["image_meta_dict"]
+        geometry, image = geometry_of(meta), str(meta["filename_or_obj"])
+        stem = self.folder / case["id"]
+        mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
+        files = self._write_probabilities(answer["probability"], geometry, image, stem) if self.probabilities else []
+        if self.overlays:
+            files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
+        add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
+        names = [[name] for name in self.spec.classes] if self.spec.task == "multilabel" else [list(self.spec.classes)]
+        masks = mask_files(stem, self.spec, image, self.ending)
+        return files + [
+            write_label_volume(plane, geometry, file, classes, like=image)
+            for plane, file, classes in zip(mask, masks, names, strict=True)
+        ]
+
+    def _write_probabilities(self, maps: Any, geometry: Geometry, image: str, stem: Path) -> list[Path]:
+        files = probability_files(stem, self.spec)
+        like = nifti_on_grid(image, geometry)
+        for plane, file in zip(maps[-len(files) :], files, strict=True):
+            # one class at a time: floats of a whole CT are large
+            levels = np.rint(plane.float().cpu().numpy() * 255).astype(np.uint8)
+            nifti.write_shares(levels, geometry, file, like=like)
+        return files
+
+
+def organ_volumes(mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry) -> list[tuple[str, float, int]]:
+    """(class, ml, voxels) of each class of a mask as in `VolumeWriter.write`; 1 ml = 1000 mm³."""
+    if spec.task == "multilabel":
+        counts = [int(np.count_nonzero(plane)) for plane in mask]
+    else:
+        counts = np.bincount(mask.ravel(), minlength=len(spec.classes) + 1)[1:].tolist()
+    return [(name, count * geometry.voxel_ml, count) for name, count in zip(spec.classes, counts, strict=True)]
+
+
+def add_volumes(file: Path, case_id: str, rows: Sequence[tuple[str, float, int]]) -> None:
+    """Put a case's rows into the table, in the place of older ones of that case; the file is replaced whole."""
+    kept: list[Sequence[object]] = []
+    if file.is_file():
+        with file.open(newline="", encoding="utf-8") as stream:
+            kept = [row for row in list(csv.reader(stream))[1:] if row and row[0] != case_id]
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS)
+    writer.writerows(kept)
+    writer.writerows((case_id, name, f"{ml:.4f}", voxels) for name, ml, voxels in rows)
+    write_whole(file, table.getvalue().encode())
+
+
+def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, file: Path) -> Path:
+    """The axial slice with most of the mask, radiological, with the outline of each class, as a JPEG."""
+    turned, sides = to_axial(mask, geometry.affine)
+    index = fullest_slice(turned > 0)
+    channels = read_image_volume(image, read_volume_header(image).channels).array
+    grey, _ = to_axial(channels[0], geometry.affine)
+    shades = grey[..., index]
+    if spec.intensity.kind == "window":
+        shades = np.clip(shades, *spec.intensity.bounds)
+    picture = as_picture(shades)
+    masks = as_masks(class_masks(turned[..., index], len(spec.classes)), picture)
+    picture, shown = with_square_pixels(picture, masks, (sides[0], sides[1]))
+    picture, shown = enlarge(picture, shown, longest=OVERLAY_PIXELS)
+    draw_masks(picture, shown)
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="JPEG", quality=90)
+    write_whole(file, content.getvalue())
+    return file

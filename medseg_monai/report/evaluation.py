@@ -1,0 +1,240 @@
+"""One self-contained HTML file of an evaluation, to read, to send, to print."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.overlap import NOTHING, read_overlap
+from medseg_monai.evaluation.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
+from medseg_monai.evaluation.summary import ClassSummary, Estimate
+from medseg_monai.figures import drawing
+from medseg_monai.figures.cases import hexadecimal
+from medseg_monai.inference.scans import FAILURES_FILE
+from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
+from medseg_monai.report.histogram import Histogram, histogram
+from medseg_monai.report.page import data_uri, facts_as_text, page_facts, write_page
+
+REPORT_FILE = "report.html"
+CASE_METRICS = ("dice", "jaccard", "hd95", "mean_surface_distance", "sensitivity")
+HEADLINE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
+MOST_CHARTS = 16
+HEAT_STEPS = (0.05, 0.15, 0.35, 0.6, 0.8)
+# facts of a run that have a place of their own on the page
+PLACED_FACTS = (
+    *("bundle", "dataset", "split", "data", "versions", "architecture", "training", "model_card", "images"),
+    *("parameters", "train_seconds"),
+)
+
+
+def write_evaluation_report(folder: str | Path) -> Path:
+    """Write ``report.html`` beside what ``medseg evaluate`` wrote, from those files alone, and return its path.
+
+    Pictures of cases are shown if the evaluation kept them (``--report``).
+
+    Raises:
+        FileNotFoundError: the folder holds no finished evaluation.
+        ValueError: its files are not such files, or the page would exceed 20 MB.
+    """
+    evaluation = read_evaluation(folder)
+    run, data = evaluation.run, dict(evaluation.run.get("data") or {})
+    groups = _picture_groups(evaluation)
+    anchors = {case["id"]: case["number"] for _, cases in groups for case in cases}
+    sections = [("Scores", "scores"), ("Distributions", "distributions"), ("Cases to look at", "cases")]
+    return write_page(
+        evaluation.folder / REPORT_FILE,
+        "evaluation.html",
+        title=f"Evaluation of {run.get('bundle') or 'a network'} on {run.get('dataset') or 'a data set'}",
+        subtitle=_subtitle(evaluation),
+        sections=[*sections, ("All cases", "all"), ("Run", "run")],
+        **page_facts(),
+        **_score_content(evaluation),
+        overlap=_overlap_content(evaluation.folder),
+        scans=_scan_content(evaluation.scans),
+        charts=_charts(evaluation),
+        groups=groups,
+        key=_colour_key([str(name) for name in evaluation.summary.per_class]),
+        left_out=left_out(evaluation.folder),
+        classes=list(evaluation.summary.per_class),
+        outcomes=OUTCOMES,
+        case_columns=_case_columns(evaluation.summary.distance_unit),
+        case_rows=[_case_row(score, anchors) for score in sorted(evaluation.scores, key=lambda s: (s.dice, s.case))],
+        run=facts_as_text({name: value for name, value in run.items() if name not in PLACED_FACTS}),
+        data=facts_as_text({"name": run.get("dataset", ""), "split": run.get("split", ""), **data}),
+        model=facts_as_text(_model_facts(run)),
+        model_card=_link(run.get("model_card"), evaluation.folder),
+        versions=facts_as_text(_flat(run, "versions")),
+    )
+
+
+def _subtitle(evaluation: Evaluation) -> str:
+    """How many cases of which split."""
+    count, split = evaluation.summary.n_cases, evaluation.run.get("split", "")
+    return f"{count} {split} {'case' if count == 1 else 'cases'}, each scored at its own resolution"
+
+
+def _score_content(evaluation: Evaluation) -> dict[str, Any]:
+    """The headline tiles and the table by class."""
+    summary = evaluation.summary
+    unit, overall = summary.distance_unit, summary.overall
+    tiles = [_tile(metric_label(name, unit), overall.scores[name]) for name in HEADLINE_METRICS]
+    for outcome in ("missed", "spurious"):
+        count = overall.outcomes[outcome]
+        of = f"of {len(evaluation.scores)} structures"
+        tiles.append({"name": outcome, "number": str(count), "range": of, "bad": count > 0})
+    several = {"all classes": overall} if len(summary.per_class) > 1 else {}
+    return {
+        "tiles": tiles,
+        "n_bootstrap": summary.n_bootstrap,
+        "metric_names": [metric_label(name, unit) for name in METRICS],
+        "outcome_names": OUTCOMES,
+        "class_rows": [_class_row(name, part) for name, part in {**several, **summary.per_class}.items()],
+    }
+
+
+def _tile(name: str, estimate: Estimate) -> dict[str, Any]:
+    mean, interval = _estimate(estimate)
+    return {"name": name, "number": mean, "range": interval, "bad": False}
+
+
+def _class_row(name: str, part: ClassSummary) -> dict[str, Any]:
+    scores = [dict(zip(("mean", "range"), _estimate(part.scores[metric]), strict=True)) for metric in METRICS]
+    return {"name": name, "scores": scores, "outcomes": [part.outcomes[outcome] for outcome in OUTCOMES]}
+
+
+def _estimate(estimate: Estimate) -> tuple[str, str]:
+    """``0.812`` and ``0.790–0.833``."""
+    mean, _, interval = str(estimate).partition(" ")
+    return mean, interval.strip("()").replace(" to ", "–")
+
+
+def _overlap_content(folder: Path) -> dict[str, Any] | None:
+    """The table of classes taken for one another, with a step of colour per cell; None where one class is all there is."""
+    overlap = read_overlap(folder)
+    if overlap is None:
+        return None
+    rows = []
+    for name, shares in zip([*overlap.classes, f"{NOTHING} (spurious)"], overlap.shares.tolist(), strict=True):
+        cells = [
+            {"text": "–", "level": 0}
+            if np.isnan(share)
+            else {"text": f"{share:.2f}", "level": sum(share >= step for step in HEAT_STEPS)}
+            for share in shares
+        ]
+        rows.append((name, cells))
+    return {"columns": [*overlap.classes, f"{NOTHING} (missed)"], "rows": rows}
+
+
+def _scan_content(scans: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The table of whole scans; None where cases are no slices."""
+    if not scans:
+        return None
+    several = {"all": scans["overall"]} if len(scans["per_class"]) > 1 else {}
+    parts = {**several, **scans["per_class"]}
+    rows = [
+        (label, [f"{part[key]:.4f}" if isinstance(part[key], float) else part[key] for part in parts.values()])
+        for key, label in SCAN_LABELS.items()
+    ]
+    return {"count": scans["n_scans"], "columns": list(parts), "rows": rows}
+
+
+def _charts(evaluation: Evaluation) -> list[Histogram]:
+    """Dice and HD95 of each class; the distances of structures that are in both masks alone."""
+    unit, charts = evaluation.summary.distance_unit, []
+    for name in list(evaluation.summary.per_class)[: MOST_CHARTS // 2]:
+        scores = [score for score in evaluation.scores if score.class_name == name]
+        charts.append(histogram([s.dice for s in scores], title=f"{name}: Dice", label="Dice", most=1.0))
+        if found := [s.hd95 for s in scores if s.outcome == "ok"]:
+            charts.append(histogram(found, title=f"{name}: HD95", label=metric_label("hd95", unit)))
+    return charts
+
+
+def _picture_groups(evaluation: Evaluation) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The chosen cases with their pictures and scores, by group, in the order they were chosen in."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    place = evaluation.folder / PICTURES_FOLDER
+    for number, entry in enumerate(read_case_pictures(evaluation.folder), start=1):
+        pictures = {kind: data_uri(place / getattr(entry, kind)) for kind in ("image", "outlines", "errors")}
+        text = _scores_text([score for score in evaluation.scores if score.case == entry.case])
+        groups.setdefault(entry.group, []).append({"number": number, "id": entry.case, "text": text, **pictures})
+    return [(name[:1].upper() + name[1:], cases) for name, cases in groups.items()]
+
+
+def _scores_text(scores: Sequence[CaseScores]) -> str:
+    """``Dice 0.91``, or of several classes ``stomach 0.91, large bowel missed``."""
+    words = [s.outcome if s.outcome in ("missed", "spurious") else f"{s.dice:.2f}" for s in scores]
+    if len(scores) == 1:
+        return words[0] if words[0].isalpha() else f"Dice {words[0]}"
+    shown = [f"{s.class_name} {word}" for s, word in zip(scores, words, strict=True) if s.outcome != "absent"]
+    return "Dice: " + ", ".join(shown) if shown else "no class in truth or prediction"
+
+
+def _colour_key(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Names and colours of what the pictures show."""
+    predicted = [f"{name} (predicted)" for name in classes]
+    colours = [*zip(predicted, drawing.class_colours(len(classes)), strict=True)]
+    colours += [("truth", drawing.TRUTH_COLOUR), ("found", drawing.RIGHT_COLOUR)]
+    colours += [("missed", drawing.MISSED_COLOUR), ("spurious", drawing.SPURIOUS_COLOUR)]
+    return [(name, hexadecimal(colour)) for name, colour in colours]
+
+
+def _case_columns(unit: str) -> list[str]:
+    """Headings of the table of cases."""
+    pixels = "voxels" if unit == "mm" else "pixels"
+    metrics = [metric_label(name, unit) for name in CASE_METRICS]
+    return ["case", "class", "outcome", *metrics, f"true {pixels}", f"predicted {pixels}"]
+
+
+def _case_row(score: CaseScores, anchors: Mapping[str, int]) -> dict[str, Any]:
+    digits = {"hd95": 1, "mean_surface_distance": 2}
+    numbers = [f"{getattr(score, name):.{digits.get(name, 3)}f}" for name in CASE_METRICS]
+    return {
+        "case": score.case,
+        "class_name": score.class_name,
+        "outcome": score.outcome,
+        "numbers": [*numbers, score.truth_pixels, score.predicted_pixels],
+        "number": anchors.get(score.case),
+    }
+
+
+def left_out(folder: Path) -> list[tuple[str, str]]:
+    """Path and reason of each case that could not be used."""
+    path = folder / FAILURES_FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row["path"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def _model_facts(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What network it is and how it was trained."""
+    architecture, training = _flat(run, "architecture"), _flat(run, "training")
+    costs = {name: run.get(name) for name in ("parameters", "train_seconds")}
+    facts = {
+        "bundle": run.get("bundle"),
+        "network": architecture.pop("_target_", None),
+        **architecture,
+        **costs,
+        **training,
+    }
+    return {**facts, "trained with": facts.pop("versions", None)}
+
+
+def _flat(run: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The facts under a name; nothing where there are none."""
+    value = run.get(name)
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _link(path: object, folder: Path) -> str | None:
+    """The address of a file from a page in a folder; None where there is no such file."""
+    if not path or not Path(str(path)).is_file():
+        return None
+    return quote(os.path.relpath(str(path), folder).replace(os.sep, "/"))

@@ -1,0 +1,133 @@
+"""HTML pages that are one file: style, script and pictures inside, nothing fetched, all text escaped.
+
+The page's own policy (Content-Security-Policy) allows no request at all and only the style and the script that this
+package wrote, by their hashes: were a text ever not escaped, it would still not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import medseg_monai
+from medseg_monai.files import write_whole
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+Facts = Mapping[str, Any]
+
+MOST_BYTES = 20 * 10**6
+MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
+
+
+def write_page(path: Path, template: str, **content: Any) -> Path:
+    """Fill a template of ``medseg_monai/templates`` and write the page, whole or not at all.
+
+    Raises:
+        ValueError: the page would exceed 20 MB.
+    """
+    style, script = _packaged("report.css"), _packaged("report.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = _environment().get_template(template).render(style=style, script=script, policy=policy, **content).encode()
+    if len(page) > MOST_BYTES:
+        raise ValueError(
+            f"{path} would have {len(page) / 1e6:.1f} MB; {MOST_BYTES / 1e6:.0f} MB is the most a browser takes well"
+        )
+    write_whole(path, page)
+    return path
+
+
+def data_uri(path: Path, content: bytes | None = None) -> str:
+    """A picture's content (the file's, if none is given) as an address, so that the page needs no other file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is no PNG or JPEG.
+    """
+    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    if media_type is None:
+        raise ValueError(f"{path}: a PNG or JPEG picture goes into a page")
+    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes() if content is None else content).decode()}"
+
+
+def page_facts() -> dict[str, str]:
+    """What the foot of every page says."""
+    return {"version": medseg_monai.__version__, "written": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
+
+
+def software() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    packages = {name: version(name) for name in ("monai", "torch", "numpy")}
+    return {"medseg-monai": medseg_monai.__version__, **packages, "python": platform.python_version()}
+
+
+def facts_as_text(facts: Facts) -> list[tuple[str, str]]:
+    """Names for people and values as text; what is empty is left out.
+
+    >>> facts_as_text({"train_seconds": 12.5, "licence": "", "cases": {"test": 1200}})
+    [('train seconds', '12.5'), ('cases', 'test: 1,200')]
+    """
+    shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
+    return [(name.strip("_").replace("_", " "), _text(value)) for name, value in shown.items()]
+
+
+def _text(value: Any) -> str:
+    """A fact as one reads it."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value)) or "–"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_text(item)}" for name, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@cache
+def _environment() -> Environment:
+    """Jinja2 with every text escaped and a missing value an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("medseg_monai.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["fixed"] = _fixed
+    return environment
+
+
+def _fixed(value: float, digits: int = 3) -> str:
+    """A number with so many decimals.
+
+    >>> _fixed(0.5), _fixed(12.345, 1)
+    ('0.500', '12.3')
+    """
+    return f"{value:.{digits}f}"
+
+
+def _packaged(name: str) -> Any:
+    """The text of a style or script of this package: the only text that is not escaped."""
+    from markupsafe import Markup
+
+    return Markup((files("medseg_monai.report") / "templates" / name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    """What the policy calls a style or script by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,1 @@
+"""What training needs besides networks: cases kept and drawn, losses, schedules, handlers."""

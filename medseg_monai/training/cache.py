@@ -1,0 +1,190 @@
+"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, as plain tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from monai.transforms.compose import Compose
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from medseg_monai.cases import as_list, main_file
+from medseg_monai.images.photos import Array, PathLike
+from medseg_monai.training.diskcache import DiskCache
+from medseg_monai.training.sampling import SeededSampler, case_id, sample_seed
+from medseg_monai.transforms.augment import SEED_KEY
+from medseg_monai.transforms.stacks import LoadStackd
+
+__all__ = ["CachedDataset", "SeededSampler", "collate", "sample_seed"]
+
+Case = dict[Hashable, Any]
+
+
+class CachedDataset(Dataset[Case]):
+    """Cases after ``load`` (kept) and ``augment`` (made anew).
+
+    An entry's key is the content of the case's files and the settings of ``load``: it outlives renaming and
+    copying, and a changed picture or network size makes a new entry.
+
+    Args:
+        data: cases with paths under ``image`` and, if they have one, ``label``.
+        load: what is done the same way each time, `medseg_monai.transforms.load`.
+        augment: what follows, `medseg_monai.transforms.augment` or ``normalise``; None for neither.
+        cache_dir: folder of the cache, shared by all data sets and processes; None for none.
+        seed: with the epoch and the case's id it determines the case's random changes.
+        in_memory: keep what was loaded in memory too. Each worker process of a ``DataLoader`` keeps its own,
+            unless `fill` was called before.
+        max_bytes: what the folder may hold; the longest unused goes first.
+
+    Raises:
+        ValueError: the folder cannot be made.
+        TypeError: ``load`` has a transform without ``settings``, whose results could not be told apart.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[Hashable, Any]],
+        load: Compose,
+        augment: Compose | None = None,
+        *,
+        cache_dir: PathLike | None = None,
+        seed: int = 0,
+        in_memory: bool = False,
+        max_bytes: int = 10 * 2**30,
+    ) -> None:
+        self.data = list(data)
+        self.load = load
+        self.augment = augment
+        self.seed = seed
+        self.cache = DiskCache(cache_dir, max_bytes=max_bytes) if cache_dir else None
+        self._settings = _settings_of(load) if cache_dir else ""
+        self._stack = _stack_of(load)
+        self._keys: dict[tuple[str, ...], str] = {}
+        self._memory: dict[int, Case] | None = {} if in_memory else None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Case]:
+        """Each case once, as in epoch 0."""
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, number: int) -> Case:
+        """The case ``number % len``, changed as in epoch ``number // len`` (what `SeededSampler` yields)."""
+        epoch, index = divmod(number, len(self))
+        if epoch < 0:
+            raise IndexError(f"case {number} of {len(self)}")
+        case = self.loaded(index)
+        if self.augment is None:
+            return case
+        case[SEED_KEY] = sample_seed(self.seed, epoch, case_id(self.data[index]))
+        changed: Case = self.augment(case)
+        changed.pop(SEED_KEY, None)
+        return changed
+
+    def loaded(self, index: int) -> Case:
+        """A case after ``load``, from memory, from disk, or made now and kept."""
+        if self._memory is not None and index in self._memory:
+            return dict(self._memory[index])
+        case = self.load(self.data[index]) if self.cache is None else self._through_disk(index, self.cache)
+        if self._memory is not None:
+            self._memory[index] = dict(case)
+        return case
+
+    def fill(self, *, threads: int = 1) -> None:
+        """Load all cases now, in threads (decoding runs in parallel); raises as ``load`` does."""
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            for _ in pool.map(self._load_and_drop, range(len(self))):
+                pass
+
+    def _load_and_drop(self, index: int) -> None:
+        self.loaded(index)
+
+    def _through_disk(self, index: int, cache: DiskCache) -> Case:
+        case = self.data[index]
+        if self._stack is None:
+            return self._entry(case, self.load, cache)
+        load_part = self._stack.load_part
+        return self._stack.join(case, [self._entry(part, load_part, cache) for part in self._stack.parts(case)])
+
+    def _entry(
+        self, case: Mapping[Hashable, Any], load: Callable[[Mapping[Hashable, Any]], Any], cache: DiskCache
+    ) -> Case:
+        """What `load` gives for a case, or for one part of a stack."""
+        try:
+            key = self._key(case, cache)
+        except OSError:
+            return dict(load(case))  # which says what is wrong with the file
+        arrays = cache.get(key)
+        if arrays is not None:
+            return _from_arrays(case, arrays)
+        loaded = dict(load(case))
+        cache.put(key, _to_arrays(loaded))
+        return loaded
+
+    def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
+        images, labels = as_list(case.get("image")), as_list(case.get("label"))
+        files = (*map(str, images), "|", *map(str, labels))
+        if files not in self._keys:  # asked once: files are taken not to change under a running training
+            contents = [cache.hashes.of(file) for file in images + labels]
+            text = json.dumps([self._settings, len(images), contents])
+            self._keys[files] = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
+        return self._keys[files]
+
+
+def _stack_of(load: Compose) -> LoadStackd | None:
+    """What loads neighbouring slices, whose parts are kept one by one: each slice once, whichever stacks it is in."""
+    first = load.transforms[0]
+    return first if isinstance(first, LoadStackd) and len(load.transforms) == 1 else None
+
+
+def _settings_of(load: Compose) -> str:
+    """The settings of all transforms, as JSON."""
+    for transform in load.transforms:
+        if not hasattr(transform, "settings"):
+            raise TypeError(f"{type(transform).__name__} has no settings: move it to augment, or use no cache_dir")
+    return json.dumps([transform.settings for transform in load.transforms], sort_keys=True)
+
+
+def _to_arrays(case: Mapping[Hashable, Any], prefix: str = "") -> dict[str, Array]:
+    """All tensors in a case, those in dictionaries as ``outer/inner``."""
+    arrays: dict[str, Array] = {}
+    for key, value in case.items():
+        if isinstance(value, Tensor):
+            arrays[f"{prefix}{key}"] = value.numpy()
+        elif isinstance(value, Mapping):
+            arrays |= _to_arrays(value, f"{prefix}{key}/")
+    return arrays
+
+
+def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> Case:
+    """The case as ``load`` would have given it."""
+    loaded: Case = dict(case)
+    for name, array in arrays.items():
+        outer, _, inner = name.partition("/")
+        if inner:
+            loaded.setdefault(outer, {})[inner] = torch.from_numpy(array)
+        else:
+            loaded[outer] = torch.from_numpy(array)
+    if "image_meta_dict" in loaded:
+        loaded["image_meta_dict"] = {"filename_or_obj": main_file(case["image"]), **loaded["image_meta_dict"]}
+    return loaded
+
+
+def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
+    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several shapes) is listed."""
+    return {key: _collate_values([case.get(key) for case in batch]) for key in batch[0]}
+
+
+def _collate_values(values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, Mapping):
+        return collate(values)
+    if all(isinstance(v, Tensor) and v.shape == first.shape for v in values):
+        return default_collate([v.as_subclass(Tensor) for v in values])
+    return values

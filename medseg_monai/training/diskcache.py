@@ -1,0 +1,228 @@
+"""Arrays on disk under a content key: small checked files that appear whole or not at all, bounded in total size.
+
+Any number of processes may read, fill and trim one folder at once: an entry is written beside its place and
+moved there, and two processes that make the same entry make the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:  # readers.py imports MONAI, which takes seconds
+    from medseg_monai.images.photos import Array, PathLike
+
+MAGIC = b"MSEGC001"  # changes with the layout of an entry
+_HEAD = struct.Struct("<8sII")  # magic, length of the JSON header, CRC-32 of all that follows
+_ENTRIES = "??/*.entry"
+_numbers = count()
+
+
+class FileHashes:
+    """Content hashes of files, remembered by (path, size, modification time) in one shared text file.
+
+    A file is read once; afterwards its hash costs one ``stat``. Lines are appended, so that processes add
+    to one another's work; a line that a crash cut short is skipped.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: dict[tuple[str, int, int], str] = {}
+        self._read_to = 0
+
+    def of(self, path: PathLike) -> str:
+        """BLAKE2b of the file's bytes, 40 hexadecimal digits. OSError where the file cannot be read."""
+        file = Path(path)
+        state = file.stat()
+        key = (str(file.absolute()), state.st_size, state.st_mtime_ns)
+        if key not in self._known:
+            self._read_on()
+        if key not in self._known:
+            self._known[key] = hashlib.blake2b(file.read_bytes(), digest_size=20).hexdigest()
+            self._append(json.dumps([*key, self._known[key]]))
+        return self._known[key]
+
+    def _read_on(self) -> None:
+        """Take in what was appended since the last look."""
+        try:
+            with self._file.open("rb") as stream:
+                stream.seek(self._read_to)
+                complete, newline, _ = stream.read().rpartition(b"\n")
+        except OSError:
+            return
+        self._read_to += len(complete) + len(newline)
+        for line in complete.splitlines():
+            try:
+                path, size, mtime_ns, digest = json.loads(line)
+                self._known[(path, size, mtime_ns)] = digest
+            except (ValueError, TypeError):
+                continue
+
+    def _append(self, line: str) -> None:
+        try:
+            with self._file.open("ab", buffering=0) as stream:
+                stream.write(line.encode() + b"\n")
+        except OSError:
+            return  # the hash is then worked out again next time
+
+
+class DiskCache:
+    """Named arrays under a key.
+
+    Args:
+        folder: where entries lie, as ``ab/abcdef….entry``; created.
+        max_bytes: total size to keep to. Entries not used for longest go first; those that this object has
+            read or written stay, and when they alone fill the cache, no more are written.
+
+    Raises:
+        ValueError: `folder` cannot be made or is a file.
+    """
+
+    def __init__(self, folder: PathLike, *, max_bytes: int) -> None:
+        self.folder = Path(folder).expanduser()
+        self.max_bytes = max_bytes
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"cache folder {self.folder} cannot be made ({error}); name another") from None
+        self.hashes = FileHashes(self.folder / "hashes.jsonl")
+        self._used: set[str] = set()
+        self._writable = True
+        self._room = 0
+        self._remove_leftovers()
+
+    def path(self, key: str) -> Path:
+        """The file of an entry, whether it is there or not."""
+        return self.folder / f"{key[:2]}/{key}.entry"
+
+    def get(self, key: str) -> dict[str, Array] | None:
+        """The arrays of an entry (writable, the caller's own); None if there is none. A damaged one is removed with a warning."""
+        path = self.path(key)
+        try:
+            content = bytearray(path.read_bytes())
+        except OSError:
+            return None
+        try:
+            arrays = _unpack(content)
+        except (ValueError, KeyError, struct.error) as error:
+            warnings.warn(f"cache entry {path} is damaged ({error}); it is made again", stacklevel=2)
+            path.unlink(missing_ok=True)
+            return None
+        if key not in self._used:
+            self._mark_used(key, path)
+        return arrays
+
+    def put(self, key: str, arrays: Mapping[str, Array]) -> None:
+        """Store an entry. A full disk or a folder that may not be written ends the caching with a warning, not the program."""
+        if not self._writable:
+            return
+        content = _pack(arrays)
+        try:
+            if self._room < len(content):
+                self._make_room(len(content))
+            if self._room < len(content):
+                self._stop(f"is full ({self.max_bytes / 2**30:.3g} GiB)")
+                return
+            path = self.path(key)
+            path.parent.mkdir(exist_ok=True)
+            part = path.with_name(f"{key}.{os.getpid()}.{next(_numbers)}.part")
+            try:
+                part.write_bytes(content)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            self._stop(f"cannot be written ({error})")
+            return
+        self._room -= len(content)
+        self._used.add(key)
+
+    def size_bytes(self) -> int:
+        """Total size of all entries."""
+        return sum(size for _, size, _ in self._entries())
+
+    def _stop(self, reason: str) -> None:
+        self._writable = False
+        warnings.warn(f"cache {self.folder} {reason}; going on without filling it further", stacklevel=3)
+
+    def _mark_used(self, key: str, path: Path) -> None:
+        self._used.add(key)
+        try:
+            os.utime(path)
+        except OSError:
+            return  # a cache that may only be read
+
+    def _entries(self) -> list[tuple[float, int, Path]]:
+        """(last use, size, file) of each entry."""
+        found = []
+        for path in self.folder.glob(_ENTRIES):
+            try:
+                state = path.stat()
+            except OSError:
+                continue  # another process has just removed it
+            found.append((state.st_mtime, state.st_size, path))
+        return found
+
+    def _make_room(self, wanted: int) -> None:
+        """Look at what is there (other processes write too), and remove the longest unused above nine tenths of the limit."""
+        entries = sorted(self._entries())
+        total = sum(size for _, size, _ in entries)
+        if total + wanted > self.max_bytes:
+            goal = min(self.max_bytes * 9 // 10, self.max_bytes - wanted)
+            for _, size, path in entries:
+                if total <= goal:
+                    break
+                if path.stem not in self._used:
+                    path.unlink(missing_ok=True)
+                    total -= size
+        # the next look comes after a thirty-second of the limit: many processes together overshoot it but little
+        self._room = min(self.max_bytes - total, max(wanted, self.max_bytes // 32))
+
+    def _remove_leftovers(self) -> None:
+        """Remove what writers that were killed more than an hour ago left."""
+        for path in self.folder.glob("??/*.part"):
+            try:
+                if time.time() - path.stat().st_mtime > 3600:
+                    path.unlink()
+            except OSError:
+                continue
+
+
+def _pack(arrays: Mapping[str, Array]) -> bytes:
+    """Header and arrays as bytes; arrays of {0, 1} take one bit a value."""
+    described, payload = [], []
+    for name, array in arrays.items():
+        bits = array.dtype == np.uint8 and array.size > 0 and array.max() <= 1
+        data = np.packbits(array) if bits else np.ascontiguousarray(array)
+        described.append([name, array.dtype.str, list(array.shape), bool(bits)])
+        payload.append(data.tobytes())
+    header = json.dumps(described).encode()
+    body = header + b"".join(payload)
+    return _HEAD.pack(MAGIC, len(header), zlib.crc32(body)) + body
+
+
+def _unpack(content: bytearray) -> dict[str, Array]:
+    """The arrays in an entry; ValueError, KeyError or struct.error if it is not whole."""
+    magic, header_length, checksum = _HEAD.unpack_from(content)
+    body = memoryview(content)[_HEAD.size :]
+    if magic != MAGIC or zlib.crc32(body) != checksum:
+        raise ValueError("wrong checksum")
+    position, arrays = header_length, {}
+    for name, dtype, shape, bits in json.loads(bytes(body[:header_length])):
+        size = int(np.prod(shape))
+        stored = np.frombuffer(body, np.uint8 if bits else dtype, (size + 7) // 8 if bits else size, position)
+        values = np.unpackbits(stored, count=size) if bits else stored
+        arrays[name] = (values if values.flags.aligned else values.copy()).reshape(shape)
+        position += stored.nbytes
+    return arrays

@@ -1,0 +1,315 @@
+"""Ignite handlers that MONAI lacks: keep the weights with their spec, clip gradients, stop on a NaN, show progress."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+import platform
+import time
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from ignite.handlers import EarlyStopping, ProgressBar
+from monai.engines import Evaluator, SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.engines.workflow import Workflow
+from monai.utils import CommonKeys
+from torch import nn
+
+import medseg_monai
+from medseg_monai.dataset import DatasetSpec
+from medseg_monai.files import write_whole
+from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe
+
+logger = logging.getLogger(__name__)
+
+# What a training leaves in its folder; the next one moves it out of the way.
+TRAINING_FILES = (
+    WEIGHTS_FILE,
+    LAST_FILE,
+    SPEC_FILE,
+    "history.csv",
+    "training.png",
+    "tensorboard",
+    "tuning",
+    "evaluation_*",
+)
+
+
+class SaveTrained:
+    """Keep the best weights (``model.pt``) and the latest state (``last.pt``), with ``spec.json`` beside them.
+
+    Attach to the trainer after the ``ValidationHandler``: the best weights are those of the epoch that the evaluator's key metric
+    names. Files appear whole or not at all. Ctrl-C keeps the state it met. Only the process of rank 0 writes.
+
+    Args:
+        network: what is saved; the bare network, not its wrapper for several processes.
+        folder: where to; created.
+        spec: the data set's spec.
+        architecture: the config's network class with its arguments.
+        bundle: name of the bundle.
+        evaluator: MONAI evaluator whose key metric says which epoch is best.
+        facts: more to write into ``spec.json`` (seed, precision …).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        folder: str | Path,
+        *,
+        spec: DatasetSpec,
+        architecture: partial[nn.Module] | type[nn.Module],
+        bundle: str,
+        evaluator: Workflow,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.network = network
+        self.folder = Path(folder)
+        self.trained = Trained(dataset=spec, architecture=describe(architecture), bundle=bundle)
+        self.evaluator = evaluator
+        self.facts = dict(facts or {})
+        self._began = 0.0
+        self._facts: dict[str, Any] = {}
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer."""
+        if engine.state.rank != 0:
+            return
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        engine.add_event_handler(Events.COMPLETED, self._completed)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
+
+    def _start(self, engine: Workflow) -> None:
+        self._began = time.monotonic()
+        self._facts = {}
+        self._set_earlier_weights_aside()
+        self._write_spec(engine)
+
+    def _set_earlier_weights_aside(self) -> None:
+        """Move an earlier training's files to ``previous/N``: weights must never stand beside another training's spec."""
+        if not (self.folder / WEIGHTS_FILE).is_file():
+            return
+        taken = [int(path.name) for path in self.folder.glob("previous/*") if path.name.isdigit()]
+        previous = self.folder / "previous" / str(max(taken, default=0) + 1)
+        previous.mkdir(parents=True)
+        for pattern in TRAINING_FILES:
+            for path in self.folder.glob(pattern):
+                path.replace(previous / path.name)
+        logger.info("Weights of an earlier training were moved to %s", previous)
+
+    def _epoch_completed(self, engine: Workflow) -> None:
+        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+            self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            self._facts["best_epoch"] = engine.state.epoch
+            self._facts["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+            self._write_spec(engine)
+        self._write_last(engine)
+
+    def _completed(self, engine: Workflow) -> None:
+        if not (self.folder / WEIGHTS_FILE).is_file():
+            self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            logger.warning("No epoch was validated: %s holds the last one", self.folder / WEIGHTS_FILE)
+        self._write_spec(engine)
+
+    def _exception_raised(self, engine: Workflow, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._write_last(engine)
+            if not (self.folder / WEIGHTS_FILE).is_file():
+                self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            self._write_spec(engine)
+            logger.warning("Stopped by the user in epoch %d; weights kept in %s", engine.state.epoch, self.folder)
+        raise error
+
+    def _write_last(self, engine: Workflow) -> None:
+        self._write_tensors(LAST_FILE, {"network": self.network.state_dict(), "epoch": engine.state.epoch})
+
+    def _write_tensors(self, name: str, content: object) -> None:
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_whole(self.folder / name, buffer.getvalue())
+
+    def _write_spec(self, engine: Workflow) -> None:
+        facts: dict[str, Any] = {
+            **self.facts,
+            "epochs": engine.state.epoch,
+            "epochs_planned": engine.state.max_epochs,
+            "train_seconds": round(time.monotonic() - self._began, 1),
+            **self._facts,
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "device": str(engine.state.device),
+            "versions": _versions(),
+        }
+        Trained(self.trained.dataset, self.trained.architecture, self.trained.bundle, facts).write(self.folder)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what decides a result, for ``spec.json``."""
+    found = {"medseg-monai": medseg_monai.__version__, "python": platform.python_version()}
+    for package in ("torch", "monai", "pytorch-ignite", "numpy", "timm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+class ValidateLastEpoch:
+    """Validate after the last epoch too, where the interval would pass it by: its weights may be the best."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, after the ``ValidationHandler``."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Run the evaluator unless it ran in this epoch."""
+        if engine.state.epoch == engine.state.max_epochs and self.evaluator.state.epoch != engine.state.epoch:
+            self.evaluator.run(engine.state.epoch)
+
+
+class ClipGradients:
+    """Scale gradients down to a total norm of at most ``max_norm`` before each optimiser step (Pascanu 2013, arXiv:1211.5063)."""
+
+    def __init__(self, network: nn.Module, max_norm: float) -> None:
+        self.network = network
+        self.max_norm = max_norm
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer."""
+        if self.max_norm > 0:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Clip, in the true scale of the gradients when a loss scaler is in use."""
+        if engine.scaler is not None:
+            engine.scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
+
+
+class StopOnNonFiniteLoss:
+    """Stop training with a message the moment the loss is NaN or infinite; what was saved before stays."""
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Raise FloatingPointError before the gradients of such a loss reach the weights."""
+        loss = float(engine.state.output[CommonKeys.LOSS].detach())
+        if math.isfinite(loss):
+            return
+        rates = ", ".join(f"{group['lr']:.2g}" for group in engine.optimizer.param_groups)
+        raise FloatingPointError(
+            f"the loss became {loss} in epoch {engine.state.epoch}, iteration {engine.state.iteration} (lr {rates}): "
+            "training stopped, what earlier epochs saved is kept. Lower `lr`, or set `precision` to fp32."
+        )
+
+
+class Progress:
+    """A progress bar (tqdm) for each epoch, with the loss; on a terminal only, and only in the process of rank 0."""
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer."""
+        if engine.state.rank == 0:
+            bar = ProgressBar(desc="training", persist=False, bar_format=None, ncols=90, disable=None)
+            bar.attach(engine, output_transform=lambda output: {"loss": _mean_loss(output)})
+
+
+def _mean_loss(output: Any) -> float:
+    """Mean loss of an iteration's output, decollated (a list) or not."""
+    items = output if isinstance(output, list) else [output]
+    return sum(float(torch.as_tensor(item[CommonKeys.LOSS]).detach()) for item in items) / len(items)
+
+
+class RecordEpochs:
+    """One line per epoch in the log and in ``history.csv``; the curves in ``training.png`` when training ends.
+
+    Args:
+        evaluator: whose metrics are recorded in the epochs that validate.
+        folder: where the files go.
+    """
+
+    def __init__(self, evaluator: Workflow, folder: str | Path) -> None:
+        self.evaluator = evaluator
+        self.folder = Path(folder)
+        self.epochs: list[dict[str, float]] = []
+        self._losses: list[float] = []
+        self._began = 0.0
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, after the ``ValidationHandler``."""
+        if engine.state.rank == 0:
+            engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
+            engine.add_event_handler(Events.COMPLETED, self._draw)
+
+    def _start(self, engine: Workflow) -> None:
+        self._losses.clear()
+        self._began = time.monotonic()
+
+    def _note(self, engine: Workflow) -> None:
+        self._losses.append(_mean_loss(engine.state.output))
+
+    def _record(self, engine: Workflow) -> None:
+        epoch = {"loss": sum(self._losses) / len(self._losses)}
+        if self.evaluator.state.epoch == engine.state.epoch:
+            epoch |= {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+        seconds = time.monotonic() - self._began
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in epoch.items())
+        logger.info("epoch %d/%d, %s (%.0f s)", engine.state.epoch, engine.state.max_epochs, shown, seconds)
+        self.epochs.append({"epoch": engine.state.epoch, **epoch, "seconds": round(seconds, 1)})
+        self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(key for epoch in self.epochs for key in epoch))
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, columns)
+        writer.writeheader()
+        writer.writerows(self.epochs)
+        write_whole(self.folder / "history.csv", table.getvalue().encode())
+
+    def _draw(self, engine: Workflow) -> None:
+        from medseg_monai.figures.cases import save_figure
+        from medseg_monai.figures.plots import training_curves
+
+        metrics = self.evaluator.state.metrics
+        losses, scores = (
+            {name: [(epoch["epoch"], epoch[name]) for epoch in self.epochs if name in epoch] for name in names}
+            for names in (["loss"], metrics)
+        )
+        save_figure(training_curves(losses, scores), self.folder / "training.png")
+
+
+class StopEarly:
+    """End training after ``patience`` validations without a better key metric; 0 never does."""
+
+    def __init__(self, evaluator: Workflow, patience: int) -> None:
+        self.evaluator = evaluator
+        self.patience = patience
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, after the ``ValidationHandler``."""
+        if self.patience <= 0:
+            return
+
+        def score(trainer: Workflow) -> float:
+            return float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
+
+        stopping = EarlyStopping(self.patience, score, engine)
+
+        def validated(trainer: Workflow) -> None:
+            if self.evaluator.state.epoch == trainer.state.epoch:
+                stopping(trainer)
+
+        engine.add_event_handler(Events.EPOCH_COMPLETED, validated)

@@ -1,0 +1,144 @@
+"""Patch and batch that fit into a stated amount of memory, worked out from the network before it runs.
+
+What a training step holds is mostly the activations that the backward pass needs. They are counted on the network itself, run on
+torch's meta device (shapes without numbers), and multiplied by bytes that were measured; see docs/volumes.md for how well that holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from medseg_monai.engines.precision import precision_of
+from medseg_monai.spec import DatasetSpec
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PATCH = 96
+"""Voxels a side where neither data set nor user says."""
+MULTIPLE = 16
+"""Patches are shrunk to multiples of this, which four halvings divide."""
+SMALL = 64
+"""Patches are shrunk to this before the batch is made smaller, and further only after that."""
+PROGRAM_BYTES = 1.0e9
+"""Python with torch and MONAI, and the cases being read."""
+STATE_BYTES = 16
+"""Per parameter: weight, gradient and AdamW's two moments, in float32."""
+ACTIVATION_BYTES = {None: 6.0, torch.bfloat16: 3.6, torch.float16: 3.6}
+"""Per activation that the backward pass needs, with the gradients that come and go beside it, by the precision."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training sees at once.
+
+    Args:
+        spec: the data set's spec, its ``size`` the patch.
+        batch_size: patches in a batch.
+        memory_gb: what a step with them takes, about, in GB of 10^9 bytes.
+    """
+
+    spec: DatasetSpec
+    batch_size: int
+    memory_gb: float
+
+
+def fit_memory(
+    spec: DatasetSpec,
+    architecture: Callable[..., nn.Module],
+    *,
+    batch_size: int,
+    memory_gb: float | None = None,
+    precision: str = "auto",
+    device: str | torch.device = "cpu",
+) -> TrainingPlan:
+    """The largest patch, and then the largest batch, up to those asked for, that fit.
+
+    The longest side of a volume's patch is shortened by steps of 16 voxels, down to 64; then the batch, down to 1; then the patch
+    again. Pictures keep their size. The same arguments give the same plan on every machine with the same precision.
+
+    Args:
+        spec: the data set; its ``size`` is the largest patch. A volume's without one starts from 96 voxels a side.
+        architecture: makes the network.
+        batch_size: the largest batch.
+        memory_gb: the budget; None for none.
+        precision, device: as in `medseg_monai.engines.precision.precision_of`.
+
+    Raises:
+        ValueError: not even the smallest patch fits, or a budget of 0 or less.
+    """
+    size = spec.size or (DEFAULT_PATCH,) * spec.spatial_dims
+    if memory_gb is None:
+        return TrainingPlan(replace(spec, size=size), batch_size, math.nan)
+    if not memory_gb > 0:
+        raise ValueError(f"memory_gb is {memory_gb}; a budget above 0 is wanted, or null for none")
+    network = _without_numbers(architecture)
+    per_value = ACTIVATION_BYTES[precision_of(precision, device)]
+    weights = STATE_BYTES * sum(parameter.numel() for parameter in network.parameters())
+    needed = math.inf
+    for patch, batch in _smaller(size, batch_size, shrinks=spec.spatial_dims == 3):
+        values = batch * activations(network, (spec.in_channels, *patch))
+        needed = (PROGRAM_BYTES + weights + per_value * values) / 1e9
+        if needed <= memory_gb:
+            shown = "x".join(map(str, patch))
+            logger.info("memory: patch %s, batch %d: about %.1f of %.1f GB", shown, batch, needed, memory_gb)
+            return TrainingPlan(replace(spec, size=patch), batch, needed)
+    raise ValueError(f"memory_gb is {memory_gb:g}: one patch of {MULTIPLE} voxels a side takes {needed:.1f} GB already; "
+                     "give more, or a narrower network")  # fmt: skip
+
+
+def _without_numbers(architecture: Callable[..., nn.Module]) -> nn.Module:
+    """The network on the meta device; nothing is downloaded for it."""
+    named = getattr(architecture, "keywords", {})
+    unwanted = {"pretrained": False, "weights_file": None}
+    with torch.device("meta"):
+        return architecture(**{name: value for name, value in unwanted.items() if name in named})
+
+
+def activations(network: nn.Module, shape: Sequence[int]) -> int:
+    """How many values the backward pass of one sample needs.
+
+    Args:
+        network: on the meta device.
+        shape: of the sample, (C, *S).
+
+    >>> activations(nn.Conv2d(1, 4, 3, padding=1, bias=False, device="meta"), (1, 8, 8))  # its input
+    64
+    """
+    seen: dict[int, int] = {}
+    weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()._cdata
+        if storage not in weights:
+            seen[storage] = max(seen.get(storage, 0), tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        kept = network.train()(torch.empty(2, *shape, device="meta"))  # two, for batch norm on maps of one voxel
+    del kept
+    return sum(seen.values()) // 2
+
+
+def _smaller(size: Sequence[int], batch_size: int, *, shrinks: bool) -> list[tuple[tuple[int, ...], int]]:
+    """Patches and batches to try, the largest first.
+
+    >>> _smaller((80, 64), 2, shrinks=True)[:4]
+    [((80, 64), 2), ((64, 64), 2), ((64, 64), 1), ((48, 64), 1)]
+    """
+    tried = [(tuple(size), batch_size)]
+    while tried[-1][1] > 1 or (shrinks and max(tried[-1][0]) > MULTIPLE):
+        patch, batch = tried[-1]
+        longest = max(patch)
+        if shrinks and longest > (SMALL if batch > 1 else MULTIPLE):
+            axis = patch.index(longest)
+            shorter = (math.ceil(longest / MULTIPLE) - 1) * MULTIPLE
+            tried.append(((*patch[:axis], shorter, *patch[axis + 1 :]), batch))
+        else:
+            tried.append((patch, batch - 1))
+    return tried

@@ -1,0 +1,110 @@
+"""From files to the network's input: the sure half (`load`, `normalise`) and the random half (`augment`), from a spec.
+
+Every workflow decodes, resizes and normalises through these factories, so that training, evaluation and
+prediction see the same numbers. The way back (probabilities to a mask on the photograph's grid) is
+`postprocess.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monai.transforms.compose import Compose
+
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.transforms.augment import AugmentPhotod
+from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.photos import LabelSize, LoadPhotod, NormalisePhotod
+from medseg_monai.transforms.postprocess import AsMaskd, ClassMasksd, Restored, ToProbabilitiesd, postprocess, restore
+from medseg_monai.transforms.stacks import LoadStackd
+from medseg_monai.transforms.volume_augment import AugmentVolumed, VolumeAugmentation
+from medseg_monai.transforms.volumes import LoadVolumed, NormaliseVolumed
+
+__all__ = [
+    "AsMaskd",
+    "AugmentPhotod",
+    "Augmentation",
+    "ClassMasksd",
+    "LoadPhotod",
+    "LoadStackd",
+    "NormalisePhotod",
+    "Pipeline",
+    "Restored",
+    "ToProbabilitiesd",
+    "augment",
+    "load",
+    "load_and_augment",
+    "normalise",
+    "postprocess",
+    "restore",
+]
+
+Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation
+
+
+class Pipeline(Compose):
+    """MONAI's ``Compose``, except that an error in a transform reaches the caller as it is, not as a ``RuntimeError``."""
+
+    def __call__(
+        self,
+        input_: Any,
+        start: int = 0,
+        end: int | None = None,
+        threading: bool = False,
+        lazy: bool | None = None,
+    ) -> Any:
+        """Apply the transforms in turn."""
+        for transform in self.transforms[start:end]:
+            input_ = transform(input_)
+        return input_
+
+
+def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:
+    """Decode and resize: the half that is the same every time and can be cached.
+
+    See `LoadPhotod`, for neighbouring slices (2.5D) `LoadStackd`, for 3D `LoadVolumed`.
+    """
+    if spec.spatial_dims == 3:
+        return Pipeline([LoadVolumed(keys, spec=spec, label_size=label_size)])
+    if spec.slice_stride:
+        return Pipeline([LoadStackd(keys, spec=spec, label_size=label_size)])
+    return Pipeline([LoadPhotod(keys, spec=spec, label_size=label_size)])
+
+
+def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
+    """The sure end after `load`, where nothing random is wanted: validation, inference, explanation."""
+    if spec.spatial_dims == 3:
+        return Pipeline([NormaliseVolumed((key,), spec=spec)])
+    return Pipeline([NormalisePhotod((key,), spec=spec)])
+
+
+def augment(
+    spec: DatasetSpec, *, strength: Strength = 1.0, keys: Sequence[str] = ("image", "label"), foreground: float = 0.67
+) -> Pipeline:
+    """The random half after `load`: one warp, colour and light, and the same normalisation; see `AugmentPhotod`.
+
+    In 3D a patch of ``spec.size`` is cut out first; see `AugmentVolumed`.
+
+    Args:
+        spec: the data set.
+        strength: 0 (nothing random) to 1 (default) and beyond; ``off``, ``light``, ``default``, ``strong``
+            or ``upright`` (no mirroring, for anatomy with fixed sides); a mapping of
+            single values; or an `Augmentation` or `VolumeAugmentation`.
+        keys: of image and label; the label may be missing in a case.
+        foreground: 3D only: share of the patches that are centred on a voxel of a class.
+    """
+    if spec.spatial_dims == 3:
+        if isinstance(strength, Augmentation):
+            raise TypeError("augment: an Augmentation is for photographs; volumes take a VolumeAugmentation")
+        return Pipeline([AugmentVolumed(keys, spec=spec, strength=strength, foreground=foreground)])
+    if isinstance(strength, VolumeAugmentation):
+        raise TypeError("augment: a VolumeAugmentation is for volumes; photographs take an Augmentation")
+    return Pipeline([AugmentPhotod(keys, spec=spec, strength=Augmentation.of(strength))])
+
+
+def load_and_augment(
+    spec: DatasetSpec, *, strength: Strength = 1.0, keys: Sequence[str] = ("image", "label")
+) -> Pipeline:
+    """`load` and `augment` in one, for a loop without a cache."""
+    return Pipeline([*load(spec, keys=keys).transforms, *augment(spec, strength=strength, keys=keys).transforms])

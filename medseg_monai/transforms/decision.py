@@ -1,0 +1,38 @@
+"""From logits to probabilities, and from these to a mask on the same grid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.transforms.cleaning import Cleaning
+
+
+def probabilities(logits: Tensor, spec: DatasetSpec) -> Tensor:
+    """(C, ...) logits to probabilities: softmax over channels for multiclass, sigmoid of each for the others."""
+    return logits.float().softmax(dim=0) if spec.task == "multiclass" else logits.float().sigmoid()
+
+
+def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tensor:
+    """Probabilities (C, W, H) to a uint8 mask.
+
+    Binary (1, W, H) and multilabel (classes, W, H): 1 where the probability exceeds `threshold`. Multiclass
+    (1, W, H): the number of the likeliest class, 0 for background; `threshold` has no part in it.
+    """
+    if spec.task == "multiclass":
+        return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
+    return (probs > threshold).to(torch.uint8)
+
+
+def thresholded(probs: Tensor, spec: DatasetSpec, cleaning: Cleaning) -> Tensor:
+    """What `clean` gives before anything is removed or filled, where the probabilities are: on their device."""
+    if not cleaning.threshold:
+        return as_mask(probs, spec)
+    count = len(spec.classes)
+    limits = probs.new_tensor([cleaning.for_class(number, count).threshold[0] for number in range(count)])
+    limits = limits.view(-1, *[1] * (probs.ndim - 1))
+    if spec.task != "multiclass":
+        return (probs > limits).to(torch.uint8)
+    taken = torch.cat([probs[:1], torch.where(probs[1:] > limits, probs[1:], -1)])
+    return taken.argmax(dim=0, keepdim=True).to(torch.uint8)

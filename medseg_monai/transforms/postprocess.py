@@ -1,0 +1,178 @@
+"""From the network's answer to a mask on the photograph's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from monai.transforms.compose import Compose
+from monai.transforms.transform import MapTransform
+from monai.transforms.utility.dictionary import CopyItemsd
+from torch import Tensor
+
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning, clean
+from medseg_monai.transforms.decision import as_mask, probabilities
+from medseg_monai.transforms.geometry import content_box
+from medseg_monai.transforms.volume_restore import RestoreVolumed
+
+
+def restore(values: Tensor, original_size: Sequence[int], spec: DatasetSpec) -> Tensor:
+    """A map on the network's grid brought to the photograph's own: what `load` did, backwards.
+
+    Args:
+        values: (C, w, h) with (w, h) = ``spec.size``. Floating-point maps are interpolated (bilinear,
+            half-pixel centres, as images were), whole numbers and bool take the nearest value.
+        original_size: the upright photograph's (width, height).
+        spec: the data set.
+
+    Returns:
+        (C, width, height), of the dtype of `values`.
+
+    Raises:
+        ValueError: `values` is not on the network's grid.
+
+    >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(4, 4),
+    ...     aspect="pad")
+    >>> restore(torch.ones(1, 4, 4), (8, 4), spec).shape
+    torch.Size([1, 8, 4])
+    """
+    width, height = (int(side) for side in original_size)
+    box = content_box((width, height), spec)
+    grid = tuple(spec.size or (width, height))
+    if values.ndim != 3 or tuple(values.shape[1:]) != grid:
+        raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {grid[0]}, {grid[1]}) is restored")
+    content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
+    if (box.width, box.height) == (width, height):
+        return content
+    if not values.is_floating_point():
+        return F.interpolate(content[None].float(), size=(width, height), mode="nearest-exact")[0].to(values.dtype)
+    shrinks = width < box.width or height < box.height
+    return F.interpolate(content[None], size=(width, height), mode="bilinear", align_corners=False, antialias=shrinks)[
+        0
+    ]
+
+
+class _PerMap(MapTransform):
+    """A dictionary transform that does the same to the (C, W, H) tensor under each key."""
+
+    def __init__(self, keys: str | Sequence[str], *, spec: DatasetSpec) -> None:
+        super().__init__(keys)
+        self.spec = spec
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply to each key."""
+        case = dict(data)
+        for key in self.keys:
+            case[key] = self.change(case[key], case)
+        return case
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """The new tensor."""
+        raise NotImplementedError
+
+
+class ToProbabilitiesd(_PerMap):
+    """`probabilities` of logits under `keys`."""
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """Logits to probabilities."""
+        return probabilities(values, self.spec)
+
+
+class Restored(_PerMap):
+    """`restore` maps under `keys` to the size that ``load`` noted in the case's ``image_meta_dict``.
+
+    Args:
+        keys: maps (C, w, h) on the network's grid.
+        spec: the data set.
+        image_key: the image whose size is taken.
+    """
+
+    def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, image_key: str = "image") -> None:
+        super().__init__(keys, spec=spec)
+        self.meta_key = f"{image_key}_meta_dict"
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """To the photograph's grid."""
+        size = [int(side) for side in case[self.meta_key]["spatial_shape"]]
+        return restore(values, size, self.spec)
+
+
+class AsMaskd(_PerMap):
+    """`as_mask` of probabilities under `keys`."""
+
+    def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, threshold: float = 0.5) -> None:
+        super().__init__(keys, spec=spec)
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}; it must lie between 0 and 1")
+        self.threshold = threshold
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """To a uint8 mask."""
+        return as_mask(values, self.spec, threshold=self.threshold)
+
+
+class CleanMaskd(_PerMap):
+    """`clean` masks from probabilities under `keys`."""
+
+    def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, cleaning: Cleaning) -> None:
+        super().__init__(keys, spec=spec)
+        self.cleaning = cleaning
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """To a uint8 mask."""
+        return torch.from_numpy(clean(values.cpu().numpy(), self.cleaning, self.spec.task))
+
+
+class ClassMasksd(_PerMap):
+    """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take."""
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """(1, *S) of class numbers to (classes, *S); other tasks have that form already."""
+        if self.spec.task != "multiclass":
+            return values
+        numbers = torch.arange(1, len(self.spec.classes) + 1, device=values.device)
+        return (values == numbers.view(-1, *[1] * (values.ndim - 1))).to(torch.uint8)
+
+
+def postprocess(
+    spec: DatasetSpec,
+    *,
+    key: str = "pred",
+    threshold: float | None = None,
+    cleaning: Cleaning | None = None,
+    keep_probabilities: bool = False,
+) -> Compose:
+    """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded and cleaned.
+
+    Probabilities are restored, not masks: the outline is then found at the photograph's resolution, not in network pixels.
+
+    Args:
+        spec: the data set.
+        key: the logits'; the mask takes their place.
+        threshold: see `AsMaskd`; where given, it replaces the cleaning's.
+        cleaning: thresholds per class and what is removed or filled; None for a plain threshold.
+        keep_probabilities: keep them, restored, under ``probability``.
+
+    Volumes are restored a few slices at a time, see `medseg_monai.transforms.volume_restore`.
+    """
+    if spec.spatial_dims == 3:
+        chosen = choose_cleaning(cleaning, threshold=threshold)
+        return Compose([RestoreVolumed(key, spec=spec, cleaning=chosen, keep_probabilities=keep_probabilities)])
+    kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
+    return Compose(
+        [ToProbabilitiesd(key, spec=spec), Restored(key, spec=spec), *kept, _to_mask(key, spec, threshold, cleaning)]
+    )
+
+
+def _to_mask(key: str, spec: DatasetSpec, threshold: float | None, cleaning: Cleaning | None) -> MapTransform:
+    """The last step: the plain one, which stays on the device, where nothing is to be cleaned."""
+    if cleaning is None or (threshold is not None and cleaning.keeps_components):
+        return AsMaskd(key, spec=spec, threshold=0.5 if threshold is None else threshold)
+    chosen = choose_cleaning(cleaning, threshold=threshold)
+    if chosen.keeps_components and not chosen.threshold:
+        return AsMaskd(key, spec=spec)
+    return CleanMaskd(key, spec=spec, cleaning=chosen)

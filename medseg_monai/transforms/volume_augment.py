@@ -1,0 +1,330 @@
+"""Random patches of a volume and its label, and random changes to them: drawn first, then applied.
+
+All geometry is one map from the patch's voxels to the volume's (an affine one, and a smooth bend if wanted), so that the image is
+interpolated once (trilinear) and the label never (nearest). Outside the volume lies air: the lowest value, and background.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.transforms.transform import MapTransform, Randomizable
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.transforms.augment import SEED_KEY
+from medseg_monai.transforms.volume_geometry import NetworkGrid
+from medseg_monai.transforms.volumes import STEPS, normalised_volume
+
+Vector = NDArray[np.float64]
+NAMES = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}
+PROBABILITIES = ("flip", "warp_probability", "grey_probability")
+
+
+@dataclass(frozen=True)
+class VolumeAugmentation:
+    """How far random changes to a volume reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
+
+    Args:
+        flip: probability of mirroring along each axis.
+        rotate_degrees: turn about each axis by up to this angle.
+        scale: enlarge or shrink by up to a factor of 1 + scale, each axis by itself.
+        shift: move by up to this share of the patch.
+        bend_mm: smooth displacement of up to about this much, along each axis.
+        warp_probability: share of the samples that are rotated, scaled, shifted and bent; the others keep sharp voxels.
+        brightness: added to values of 0..1.
+        contrast: factor of up to 1 + contrast, or its inverse, about the patch's mean.
+        bend: middle grey moves by up to bend / 4, black and white stay.
+        noise: standard deviation of up to this is added, on the scale of 0..1.
+        grey_probability: share of the samples whose values change.
+    """
+
+    flip: float = 0.5
+    rotate_degrees: float = 15.0
+    scale: float = 0.2
+    shift: float = 0.05
+    bend_mm: float = 0.0
+    warp_probability: float = 0.8
+    brightness: float = 0.1
+    contrast: float = 0.25
+    bend: float = 0.3
+    noise: float = 0.03
+    grey_probability: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        for item in fields(self):
+            most = 1.0 if item.name in (*PROBABILITIES, "bend") else math.inf
+            if not 0 <= getattr(self, item.name) <= most:
+                limit = f"0 to {most:g}" if most < math.inf else "0 or more"
+                raise ValueError(f"augmentation {item.name} is {getattr(self, item.name)}; it must be {limit}")
+
+    @classmethod
+    def of(cls, strength: float | str | Mapping[str, float] | VolumeAugmentation) -> VolumeAugmentation:
+        """The augmentation that a number (1 is the default, 0 is none), a name or a mapping of changed values stands for.
+
+        ``upright`` is the default without mirroring, for anatomy with fixed sides.
+
+        Raises:
+            ValueError: another name, or a value that has no meaning.
+        """
+        if isinstance(strength, VolumeAugmentation):
+            return strength
+        if isinstance(strength, Mapping):
+            return cls(**strength)
+        if strength == "upright":
+            return cls(flip=0.0)
+        if isinstance(strength, str) and strength not in NAMES:
+            raise ValueError(f"augmentation strength {strength!r} is none of {', '.join([*NAMES, 'upright'])}")
+        factor = NAMES[strength] if isinstance(strength, str) else strength
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"augmentation strength is {factor}; it must be 0 or more")
+        values = {item.name: getattr(cls(), item.name) for item in fields(cls)}
+        for name in values:
+            if factor == 0 or name not in PROBABILITIES:
+                values[name] = min(1.0, factor * values[name]) if name == "bend" else factor * values[name]
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class DrawnVolume:
+    """One sample's change.
+
+    Args:
+        linear: (3, 3): a point of the patch, in voxels from its centre, lies at ``linear @ point`` from the volume's point `centre`.
+        centre: (3,), in voxels of the volume; voxel 0 has its centre at 0.
+        displaced: (3, 4, 4, 4) further displacements in voxels at evenly spaced points of the patch, or None.
+        contrast, brightness, bend, noise: of the values, on the scale of 0..1.
+        noise_seed: of the noise.
+    """
+
+    linear: Vector
+    centre: Vector
+    displaced: NDArray[np.float32] | None = None
+    contrast: float = 1.0
+    brightness: float = 0.0
+    bend: float = 0.0
+    noise: float = 0.0
+    noise_seed: int = 0
+
+    def patch(
+        self, stored: Tensor, label: Tensor | None, window: Tensor, *, size: Sequence[int], intensity: Intensity
+    ) -> tuple[Tensor, Tensor | None]:
+        """Stored (C, i, j, k) and uint8 (K, i, j, k) to the network's float32 and uint8 patch of `size`."""
+        start = self.centre - (np.asarray(size) - 1) / 2
+        if self.displaced is None and np.array_equal(np.abs(self.linear), np.eye(3)) and not (start % 1).any():
+            whole = [int(number) for number in start]
+            flips = [axis + 1 for axis in range(3) if self.linear[axis, axis] < 0]
+            values = cut_patch(stored, whole, size).float().flip(flips)
+            cut = None if label is None else cut_patch(label, whole, size).flip(flips).contiguous()
+            return self._grey(values, window, intensity), cut
+        points = self._points(size)
+        moved = None if label is None else _sample(label, points, "nearest").to(torch.uint8)
+        return self._grey(_sample(stored, points, "bilinear"), window, intensity), moved
+
+    def _points(self, size: Sequence[int]) -> Tensor:
+        """(i, j, k, 3) float32: where each voxel of the patch lies, in voxels of the volume."""
+        axes = [(torch.arange(length, dtype=torch.float32) - (length - 1) / 2) for length in size]
+        linear = torch.from_numpy(self.linear.astype(np.float32))
+        along = [axis[:, None] * linear[:, number] for number, axis in enumerate(axes)]
+        points = along[0][:, None, None] + along[1][None, :, None] + along[2][None, None]
+        points += torch.from_numpy(self.centre.astype(np.float32))
+        if self.displaced is not None:
+            coarse = torch.from_numpy(self.displaced)[None]
+            smooth = F.interpolate(coarse, size=list(size), mode="trilinear", align_corners=True)
+            points += smooth[0].permute(1, 2, 3, 0)
+        return points
+
+    def _grey(self, values: Tensor, window: Tensor, intensity: Intensity) -> Tensor:
+        """Stored values, as float32, changed and brought to the network's scale."""
+        if self.contrast == 1 and not (self.brightness or self.bend or self.noise):
+            return normalised_volume(values, window, intensity)
+        values = values.div_(STEPS)
+        if self.bend:
+            values = (values * (1 + self.bend)).addcmul_(values, values, value=-self.bend)
+        mean = values.mean(dim=(1, 2, 3), keepdim=True)
+        values = values.sub_(mean).mul_(self.contrast).add_(mean + self.brightness)
+        if self.noise:
+            generator = torch.Generator().manual_seed(self.noise_seed)
+            values = values.add_(torch.randn(values.shape, generator=generator), alpha=self.noise)
+        return normalised_volume(values.clamp_(0, 1).mul_(STEPS), window, intensity)
+
+
+def cut_patch(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
+    """The part of (C, i, j, k) from `start` of `size`, with 0 where it reaches beyond the volume."""
+    inside = [slice(max(0, s), min(n, s + length)) for s, n, length in zip(start, volume.shape[1:], size, strict=True)]
+    part = volume[_part(inside)]
+    if tuple(part.shape[1:]) == tuple(size):
+        return part
+    patch = volume.new_zeros((len(volume), *size))
+    where = [slice(i.start - s, i.stop - s) for i, s in zip(inside, start, strict=True)]
+    patch[_part(where)] = part
+    return patch
+
+
+def _part(slices: Sequence[slice]) -> tuple[slice, slice, slice, slice]:
+    """The index of a part of (C, i, j, k)."""
+    i, j, k = slices
+    return slice(None), i, j, k
+
+
+def _sample(volume: Tensor, points: Tensor, mode: str) -> Tensor:
+    """Float32 values of (C, i, j, k) at points (..., 3); 0 outside. Only the part that is needed becomes float."""
+    low, high = (extreme.tolist() for extreme in torch.aminmax(points.flatten(0, 2), dim=0))
+    shape = volume.shape[1:]
+    first = [min(max(0, math.floor(value)), n - 1) for value, n in zip(low, shape, strict=True)]
+    last = [max(f + 1, min(n, math.ceil(value) + 1)) for f, value, n in zip(first, high, shape, strict=True)]
+    part = volume[_part(list(map(slice, first, last)))].float()
+    scale = torch.tensor([2 / length for length in part.shape[1:]])
+    offset = torch.tensor([1 - 2 * f for f in first]) * scale / 2 - 1
+    grid = torch.addcmul(offset, points, scale).flip(-1)  # grid_sample has the last axis first
+    return F.grid_sample(part[None], grid[None], mode=mode, padding_mode="zeros", align_corners=False)[0]
+
+
+def choose_centre(
+    rng: np.random.Generator, positions: NDArray[np.int16] | None, shape: Sequence[int], *, foreground: float
+) -> Vector:
+    """A voxel of the volume for a patch's centre: of a class with the probability `foreground`, each class of the case alike, else any."""
+    anywhere = rng.integers(0, np.asarray(shape))
+    chance, pick_class, pick_voxel = rng.uniform(size=3)
+    if positions is None or not len(positions) or chance >= foreground:
+        return anywhere.astype(np.float64)
+    numbers = np.unique(positions[:, 0])
+    voxels = positions[positions[:, 0] == numbers[int(pick_class * len(numbers))], 1:]
+    voxel: Vector = voxels[int(pick_voxel * len(voxels))].astype(np.float64)
+    return voxel
+
+
+def inside(centre: Vector, shape: Sequence[int], size: Sequence[int]) -> Vector:
+    """The centre (as a point; half voxels where the patch has an even side) of the patch nearest to `centre` that lies in the volume.
+
+    Along an axis where the volume is smaller, the patch has it in its middle.
+    """
+    length, n = np.asarray(size), np.asarray(shape)
+    start = np.clip(np.rint(centre - (length - 1) / 2), 0, np.maximum(n - length, 0))
+    start = np.where(n < length, -((length - n) // 2), start)
+    point: Vector = start + (length - 1) / 2
+    return point
+
+
+def draw_volume(
+    rng: np.random.Generator,
+    augmentation: VolumeAugmentation,
+    *,
+    centre: Vector,
+    size: Sequence[int],
+    spacing_mm: Sequence[float],
+) -> DrawnVolume:
+    """One sample's change for a patch of `size` about `centre`; draws as many numbers whatever is off.
+
+    Args:
+        rng: the source of chance.
+        augmentation: how far changes reach.
+        centre: (3,), see `inside`.
+        size: of the patch, in voxels.
+        spacing_mm: of the voxels: turns are turns in the patient, not on the grid.
+    """
+    a = augmentation
+    u = rng.uniform(-1, 1, 13).tolist()
+    chance = rng.uniform(0, 1, 5).tolist()
+    coarse = rng.uniform(-1, 1, (3, 4, 4, 4)).astype(np.float32)
+    noise_seed = int(rng.integers(2**31))
+    linear = np.diag([-1.0 if drawn < a.flip else 1.0 for drawn in chance[:3]])
+    displaced = None
+    if chance[3] < a.warp_probability and (a.rotate_degrees or a.scale or a.shift or a.bend_mm):
+        side = np.asarray(spacing_mm, np.float64)
+        scale = np.diag([(1 + a.scale) ** -v for v in u[3:6]])
+        turn = rotation([math.radians(a.rotate_degrees) * v for v in u[:3]])
+        linear = np.diag(1 / side) @ turn @ scale @ np.diag(side) @ linear
+        centre = centre + a.shift * np.asarray(u[6:9]) * np.asarray(size)
+        displaced = coarse * (a.bend_mm / side[:, None, None, None]).astype(np.float32) if a.bend_mm else None
+    grey = chance[4] < a.grey_probability
+    return DrawnVolume(
+        linear=linear,
+        centre=centre,
+        displaced=displaced,
+        contrast=(1 + a.contrast) ** u[9] if grey else 1.0,
+        brightness=a.brightness * u[10] if grey else 0.0,
+        bend=a.bend * u[11] if grey else 0.0,
+        noise=a.noise * abs(u[12]) if grey else 0.0,
+        noise_seed=noise_seed,
+    )
+
+
+def rotation(angles: Sequence[float]) -> Vector:
+    """(3, 3): turns about the first, second and third axis, in radians, one after the other."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(angles):
+        one, other = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3)
+        turn[one, one] = turn[other, other] = math.cos(angle)
+        turn[one, other], turn[other, one] = -math.sin(angle), math.sin(angle)
+        matrix = turn @ matrix
+    return matrix
+
+
+class AugmentVolumed(MapTransform, Randomizable):
+    """A random patch of a loaded case, changed at random and normalised.
+
+    The draw depends on ``case["augment_seed"]`` alone if it is there (`medseg_monai.training.cache.CachedDataset` sets it), else on the
+    transform's own state, which MONAI's ``set_random_state`` and ``DataLoader`` seed.
+
+    Args:
+        keys: the image's key and, if it may have one, the label's.
+        spec: the data set; ``spec.size`` is the patch, without one the whole volume is taken.
+        strength: see `VolumeAugmentation.of`.
+        foreground: share of the patches that are centred on a voxel of a class (each class of the case alike).
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        *,
+        spec: DatasetSpec,
+        strength: float | str | Mapping[str, float] | VolumeAugmentation = 1.0,
+        foreground: float = 0.67,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys=True)
+        if not 0 <= foreground <= 1:
+            raise ValueError(f"foreground is {foreground}; it is a share, 0 to 1")
+        self.spec = spec
+        self.augmentation = VolumeAugmentation.of(strength)
+        self.foreground = foreground
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Needs the ``image_meta_dict`` that ``load`` adds."""
+        case = dict(data)
+        image_key, *label_keys = self.keys
+        seed = case.pop(SEED_KEY, None)
+        rng = np.random.default_rng(self.R.randint(2**31) if seed is None else seed)
+        image, meta = case[image_key], dict(case[f"{image_key}_meta_dict"])
+        positions, shape = meta.pop("positions", None), image.shape[1:]
+        size = self.spec.size or tuple(shape)
+        near = choose_centre(rng, None if positions is None else positions.numpy(), shape, foreground=self.foreground)
+        drawn = draw_volume(
+            rng,
+            self.augmentation,
+            centre=inside(near, shape, size),
+            size=size,
+            spacing_mm=self.spec.spacing_mm or _native_spacing(meta),
+        )
+        label_key = next((key for key in label_keys if case.get(key) is not None), None)
+        label = None if label_key is None else case[label_key]
+        patch = drawn.patch(image, label, meta["window"], size=size, intensity=self.spec.intensity)
+        case[image_key], case[f"{image_key}_meta_dict"] = patch[0], meta
+        if label_key is not None:
+            case[label_key] = patch[1]
+        return case
+
+
+def _native_spacing(meta: Mapping[str, Any]) -> list[float]:
+    """Voxel sides after turning, where volumes keep their own."""
+    grid = NetworkGrid.from_meta(meta, None)
+    return [grid.native.spacing_mm[axis] for axis in grid.turn.axes]

@@ -1,0 +1,142 @@
+"""From the network's answer on its own grid to a label on the scan's grid, a few slices at a time.
+
+A scan of 512 x 512 x 300 voxels with 15 classes has 5 GB of probabilities at its own resolution. They are never there at once: a slab
+of slices is brought to the scan's spacing, each voxel gets its class, and the next slab takes the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms.transform import MapTransform
+from torch import Tensor
+
+from medseg_monai.images.photos import Array
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.transforms.cleaning import PLAIN, Cleaning, clean_labels
+from medseg_monai.transforms.decision import probabilities, thresholded
+from medseg_monai.transforms.volume_geometry import NetworkGrid, along_axis, turned_shape
+
+SLAB_BYTES = 128 * 2**20
+"""What the probabilities of a slab may take at the scan's own resolution."""
+
+
+def restore_mask(
+    logits: Tensor, grid: NetworkGrid, spec: DatasetSpec, *, cleaning: Cleaning = PLAIN, slab_bytes: int = SLAB_BYTES
+) -> Tensor:
+    """The label of a scan, on the scan's own grid.
+
+    Args:
+        logits: (C, i, j, k) on the network's grid, floating point of any precision, on any device.
+        grid: both grids.
+        spec: the data set.
+        cleaning: thresholds for the slabs; components and holes are seen to in the whole scan, where sizes are in mm³.
+        slab_bytes: memory for probabilities at the scan's resolution.
+
+    Returns:
+        uint8 on the CPU: (1, I, J, K) of class numbers, or (classes, I, J, K) of {0, 1} for multilabel. Outside the part that the
+        network saw it is 0.
+
+    Raises:
+        ValueError: the logits are not on the network's grid.
+    """
+    mask = _restored(
+        logits,
+        grid,
+        spec,
+        np.zeros((spec.label_channels, *turned_shape(grid.native)), np.uint8),
+        lambda probs: thresholded(probs, spec, cleaning),
+        slab_bytes,
+    )
+    volume = float(abs(np.linalg.det(grid.native.affine[:3, :3])))
+    return torch.from_numpy(clean_labels(mask, cleaning, spec.task, classes=len(spec.classes), voxel_volume=volume))
+
+
+def restore_probabilities(
+    logits: Tensor, grid: NetworkGrid, spec: DatasetSpec, *, slab_bytes: int = SLAB_BYTES
+) -> Tensor:
+    """Probabilities (C, I, J, K) on the scan's own grid, in float16: half the memory, and steps of at most 0.0005.
+
+    Outside the part that the network saw, a class has 0 and the background of exclusive classes 1.
+    """
+    filled = np.zeros((spec.out_channels, *turned_shape(grid.native)), np.float16)
+    if spec.task == "multiclass":
+        filled[0] = 1
+    return torch.from_numpy(_restored(logits, grid, spec, filled, lambda probs: probs.half(), slab_bytes))
+
+
+def _restored(
+    logits: Tensor,
+    grid: NetworkGrid,
+    spec: DatasetSpec,
+    filled: Array,
+    finish: Callable[[Tensor], Tensor],
+    slab_bytes: int,
+) -> Array:
+    """`filled` (turned) with what `finish` makes of each slab's probabilities, turned back."""
+    if tuple(logits.shape[1:]) != grid.shape:
+        raise ValueError(f"a map of shape {tuple(logits.shape)} came; (C, {', '.join(map(str, grid.shape))}) is wanted")
+    inside = filled[grid.cut_channels]
+    rows, columns, slices = grid.box_shape
+    thickness = max(1, slab_bytes // (4 * len(logits) * rows * columns))
+    back = [grid.weights_back(axis) for axis in range(3)]
+    for first in range(0, slices, thickness):
+        last = min(slices, first + thickness)
+        probs = _slab(logits, spec, back[2], first, last)
+        probs = along_axis(along_axis(probs, back[1], 1), back[0], 0)
+        inside[..., first:last] = finish(probs).cpu().numpy()
+    restored: Array = grid.turn.undo(
+        filled
+    ).copy()  # a copy also of one slice, which may count as contiguous and run backwards
+    return restored
+
+
+def _slab(logits: Tensor, spec: DatasetSpec, weights: Tensor | None, first: int, last: int) -> Tensor:
+    """Probabilities of slices `first` to `last` of the scan; the first two axes still on the network's grid."""
+    if weights is None:
+        return probabilities(logits[..., first:last], spec)
+    rows = weights[first:last]
+    needed = torch.nonzero(rows.any(dim=0)).flatten()
+    low, high = int(needed[0]), int(needed[-1]) + 1
+    return along_axis(probabilities(logits[..., low:high], spec), rows[:, low:high], 2)
+
+
+class RestoreVolumed(MapTransform):
+    """`restore_mask` of the logits under `key`.
+
+    Args:
+        key: the logits; the mask takes their place.
+        spec: the data set.
+        cleaning: see `restore_mask`.
+        keep_probabilities: keep `restore_probabilities` under ``probability``.
+        image_key: the image whose grid is taken.
+    """
+
+    def __init__(
+        self,
+        key: str = "pred",
+        *,
+        spec: DatasetSpec,
+        cleaning: Cleaning = PLAIN,
+        keep_probabilities: bool = False,
+        image_key: str = "image",
+    ) -> None:
+        super().__init__((key,))
+        self.spec = spec
+        self.cleaning = cleaning
+        self.keep_probabilities = keep_probabilities
+        self.meta_key = f"{image_key}_meta_dict"
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Needs the ``image_meta_dict`` that ``load`` adds."""
+        case = dict(data)
+        grid = NetworkGrid.from_meta(case[self.meta_key], self.spec.spacing_mm)
+        for key in self.keys:
+            logits = torch.as_tensor(case[key]).as_subclass(Tensor)
+            if self.keep_probabilities:
+                case["probability"] = restore_probabilities(logits, grid, self.spec)
+            case[key] = restore_mask(logits, grid, self.spec, cleaning=self.cleaning)
+        return case

@@ -1,0 +1,92 @@
+"""From a bundle and validation cases to the threshold of `medseg_monai.tuning.review`, stored beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg_monai.bundle import find_weights, split_cases
+from medseg_monai.cases import main_file
+from medseg_monai.dataset import Dataset
+from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.images.masks import read_mask
+from medseg_monai.images.photos import Array
+from medseg_monai.predictor import Prediction, Predictor
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.trained import Trained
+from medseg_monai.tuning.review import Review, choose_review
+
+Progress = Callable[[Sequence[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
+
+
+def review_bundle(
+    bundle_root: Path,
+    dataset: Dataset,
+    *,
+    weights: str | Path | None = None,
+    split: str = "validation",
+    failure_dice: float = 0.7,
+    catch: float = 0.9,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Review:
+    """Predict a split, choose the threshold, and write it into ``spec.json`` beside the weights.
+
+    Args:
+        bundle_root: the bundle's folder.
+        dataset: with labelled cases.
+        weights: as `medseg_monai.bundle.find_weights` takes them.
+        split: whose cases tell; not the test split, whose scores would then be no test.
+        failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
+        progress: shows how far it is.
+        options: as `Predictor` takes them; predict with the same ones later.
+
+    Raises:
+        ValueError: no cases, or the weights know other classes.
+    """
+    predict = Predictor(bundle_root, weights=weights, **options)
+    if predict.spec.classes != dataset.spec.classes:
+        raise ValueError(
+            f"the weights know {predict.spec.classes}, data set {dataset.spec.name} has {dataset.spec.classes}"
+        )
+    cases = split_cases(dataset, split)
+    numbers, dices = [], []
+    for case in progress(cases) if progress else cases:
+        prediction = predict(main_file(case["image"]))
+        numbers.append(prediction.uncertainty)
+        dices.append(lowest_dice(prediction, _truth(case, predict.spec)))
+    review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
+    folder = find_weights(bundle_root, weights).parent
+    replace(Trained.read(folder), review=review).write(folder)
+    return review
+
+
+def lowest_dice(prediction: Prediction, truth: Array) -> float:
+    """Dice of the class where it is lowest; a class that neither has counts 1.
+
+    Args:
+        prediction: of a case.
+        truth: bool (classes, *S), in the mask's own axis order.
+    """
+    mask = prediction.mask if len(prediction.mask.shape) == truth.ndim else prediction.mask[None]
+    found = class_masks(mask, len(truth))
+    overlap, sizes = [], []
+    for ours, theirs in zip(found, truth, strict=True):
+        overlap.append(int(np.count_nonzero(ours & theirs)))
+        sizes.append(int(np.count_nonzero(ours)) + int(np.count_nonzero(theirs)))
+    return min(2 * both / size if size else 1.0 for both, size in zip(overlap, sizes, strict=True))
+
+
+def _truth(case: Mapping[str, Any], spec: DatasetSpec) -> Array:
+    """A case's label as (classes, H, W), or (classes, I, J, K)."""
+    if spec.spatial_dims == 3:
+        from medseg_monai.images.volumes import read_label_volume
+
+        return class_masks(read_label_volume(case["label"], spec), len(spec.classes))
+    label = read_mask(case["label"], spec, image=main_file(case["image"]))
+    planes: Array = class_masks(label, len(spec.classes)).swapaxes(1, 2)
+    return planes

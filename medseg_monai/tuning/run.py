@@ -1,0 +1,104 @@
+"""Tune cleaning while the evaluator runs: probabilities are computed once, then searched, and the result goes beside the weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Events
+from monai.engines.workflow import Workflow
+from numpy.typing import NDArray
+
+from medseg_monai.files import write_whole
+from medseg_monai.images.masks import read_mask
+from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.trained import Trained
+from medseg_monai.transforms.cleaning import PLAIN
+from medseg_monai.tuning.cases import TuningCases, TuningMetric
+from medseg_monai.tuning.search import Tuning, tune, tuning_markdown
+
+logger = logging.getLogger(__name__)
+
+REPORT_FILE, RESULT_FILE = "tuning.md", "tuning.json"
+
+
+class TuneCleaning:
+    """Ignite handler: keep each case's probabilities; at the end choose the cleaning, write it into ``spec.json``, and a report.
+
+    Expects decollated output with ``probability`` on the image's own grid.
+
+    Args:
+        scans: the cases, with ``label``.
+        weights: folder of ``model.pt`` and ``spec.json``, whose ``cleaning`` is replaced (removed where nothing is better than plain).
+        folder: where ``tuning.md`` and ``tuning.json`` go.
+        metric: what is to be raised, see `TuningCases`.
+        on: which cases these are, for the report.
+
+    Attributes:
+        tuning: what was found, once the evaluator has run.
+    """
+
+    def __init__(
+        self,
+        scans: Scans,
+        *,
+        weights: str | Path,
+        folder: str | Path,
+        metric: TuningMetric = "dice",
+        on: str = "validation",
+    ) -> None:
+        self.scans = scans
+        self.weights = Path(weights)
+        self.folder = Path(folder)
+        self.on = on
+        self.trained = Trained.read(self.weights)
+        self.cases = TuningCases(self.trained.dataset, metric)
+        self.tuning: Tuning | None = None
+        self._cases = {case["id"]: case for case in scans.data}
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the evaluator."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep)
+        engine.add_event_handler(Events.COMPLETED, self._tune)
+
+    def _keep(self, engine: Workflow) -> None:
+        for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
+            case, meta = self._cases[item["id"]], item["image_meta_dict"]
+            try:
+                truth = _truth(case["label"], self.trained.dataset, meta)
+            except UNUSABLE as error:
+                self.scans.set_aside(case, error)
+                continue
+            volume = _voxel_volume(meta)
+            probabilities = answer["probability"].cpu().numpy()
+            self.cases.add(case["id"], case["group"], probabilities, truth, voxel_volume=volume)
+
+    def _tune(self, engine: Workflow) -> None:
+        logger.info("trying settings on %d cases …", len(self.cases))
+        self.tuning = tune(self.cases)
+        cleaning = None if self.tuning.cleaning == PLAIN else self.tuning.cleaning
+        replace(self.trained, cleaning=cleaning).write(self.weights)
+        write_whole(self.folder / REPORT_FILE, tuning_markdown(self.tuning, on=self.on).encode())
+        write_whole(self.folder / RESULT_FILE, (json.dumps(self.tuning.to_dict(), indent=2) + "\n").encode())
+
+
+def _truth(label: Any, spec: DatasetSpec, meta: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The label on the image's own grid."""
+    if spec.spatial_dims == 2:
+        return read_mask(label, spec, image=meta["filename_or_obj"])
+    from medseg_monai.images.grid import Geometry
+    from medseg_monai.images.volumes import read_label_volume
+
+    i, j, k = (int(side) for side in meta["spatial_shape"])
+    return read_label_volume(label, spec, Geometry((i, j, k), np.asarray(meta["affine"])))
+
+
+def _voxel_volume(meta: Mapping[str, Any]) -> float:
+    """Cubic millimetres of a voxel; 1 for pictures, whose sizes are counted in pixels."""
+    return float(abs(np.linalg.det(np.asarray(meta["affine"])[:3, :3]))) if "affine" in meta else 1.0

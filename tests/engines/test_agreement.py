@@ -1,0 +1,59 @@
+"""Agreement of two answers: Dice by hand, several batches together, answers that are no numbers."""
+
+import pytest
+import torch
+
+from medseg_monai.engines.agreement import agreement
+
+
+def logits(*values: float) -> torch.Tensor:
+    """One image of one row and one channel."""
+    return torch.tensor([[[list(values)]]])
+
+
+def test_dice_and_differences_by_hand() -> None:
+    # masks 1 1 0 0 and 1 0 0 0: Dice 2 * 1 / (2 + 1)
+    found = agreement(logits(5, 1, -1, -5), logits(5, -1, -1, -5), task="binary")
+    assert found.dice == pytest.approx(2 / 3)
+    difference = 1 / (1 + 2.718281828**-1) - 1 / (1 + 2.718281828)
+    assert (found.largest, found.mean) == pytest.approx((difference, difference / 4), abs=1e-6)
+    assert not found.holds
+
+
+def test_the_threshold_is_the_one_of_the_masks() -> None:
+    # probabilities 0.73 and 0.62 lie on one side of 0.5 and on two sides of 0.7
+    assert agreement(logits(1, 9), logits(0.5, 9), task="binary").dice == 1
+    assert agreement(logits(1, 9), logits(0.5, 9), task="binary", threshold=0.7).dice == pytest.approx(2 / 3)
+
+
+def test_of_several_classes_the_lowest_counts() -> None:
+    expected = torch.tensor([[[[0.0, 0, 0]], [[9.0, 0, 0]], [[0, 9.0, 9.0]]]])  # classes 1 2 2
+    found = torch.tensor([[[[0.0, 0, 9.0]], [[9.0, 0, 0]], [[0, 9.0, 0]]]])  # classes 1 2 0
+    assert agreement(expected, found, task="multiclass").dice == pytest.approx(2 / 3)
+    assert agreement(expected[:, 1:] - 1, found[:, 1:] - 1, task="multilabel").dice == pytest.approx(2 / 3)
+
+
+def test_batches_add_up_by_pixels_not_by_means() -> None:
+    whole = agreement(logits(1, 1, 1, 1), logits(1, 1, 1, 1), task="binary")
+    half = agreement(logits(1, -1, -1), logits(1, 1, 1), task="binary")
+    assert (whole + half).dice == pytest.approx(2 * 5 / (5 + 7))
+    assert (whole + half).images == 2
+    assert (whole + half).values == 7
+
+
+def test_two_empty_masks_say_nothing_but_far_probabilities_are_seen() -> None:
+    empty = agreement(logits(-9, -9), logits(-9, -9), task="binary")
+    assert empty.holds
+    assert not empty.says_something
+    assert not agreement(logits(-9, -9), logits(-1, -1), task="binary").holds
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+def test_an_answer_that_is_no_number_never_holds(wrong: float) -> None:
+    assert not agreement(logits(-9, 9), logits(-9, wrong), task="binary").holds
+    assert not agreement(logits(-9, 9), logits(wrong, 9), task="binary").holds
+
+
+def test_other_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="logits of shape .1, 1, 1, 3. came, plain float32 gives .1, 1, 1, 2."):
+        agreement(logits(0, 0), logits(0, 0, 0), task="binary")

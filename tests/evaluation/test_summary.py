@@ -1,0 +1,115 @@
+"""Summaries against arithmetic, and intervals against scipy's bootstrap."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from medseg_monai.evaluation.metrics import METRICS, CaseScores
+from medseg_monai.evaluation.summary import Estimate, score_table, summarise
+
+
+def row(case, dice, *, name="lesion", hd95=0.0, outcome="ok"):
+    return CaseScores(case, name, dice, dice / (2 - dice), hd95, hd95 / 2, dice, 1.0, 10, 10, outcome)
+
+
+def random_rows(n_cases, seed=0):
+    return [row(f"c{i}", dice) for i, dice in enumerate(np.random.default_rng(seed).beta(8, 2, n_cases))]
+
+
+def test_means_by_hand():
+    summary = summarise([row("a", 1.0, hd95=2), row("b", 0.5, hd95=4), row("c", 0.0, hd95=9, outcome="missed")])
+    lesion = summary.per_class["lesion"]
+    assert summary.n_cases == 3
+    assert lesion.scores["dice"].mean == pytest.approx(0.5)
+    assert lesion.scores["jaccard"].mean == pytest.approx((1 + 1 / 3) / 3)
+    assert lesion.scores["thresholded_jaccard"].mean == pytest.approx(1 / 3)
+    assert lesion.scores["hd95"].mean == pytest.approx(5)
+    assert lesion.outcomes == {"ok": 2, "missed": 1, "spurious": 0, "absent": 0}
+
+
+def test_overall_is_the_mean_of_each_cases_mean_over_classes():
+    scores = [row("a", 1.0, name="liver"), row("a", 0.5, name="spleen")]
+    scores += [row("b", 0.2, name="spleen"), row("b", 0.4, name="liver", outcome="spurious")]
+    summary = summarise(scores)
+    assert summary.per_class["liver"].scores["dice"].mean == pytest.approx(0.7)
+    assert summary.per_class["spleen"].scores["dice"].mean == pytest.approx(0.35)
+    assert summary.overall.scores["dice"].mean == pytest.approx((0.75 + 0.3) / 2)
+    assert summary.overall.outcomes["ok"] == 3
+    assert summary.per_class["liver"].outcomes["spurious"] == 1
+
+
+def test_interval_of_the_overall_mean_resamples_cases_not_rows():
+    # Each case's classes cancel to 0.5: resampling cases leaves no spread, resampling rows would.
+    scores = [row(f"c{i}", dice, name=name) for i in range(20) for name, dice in (("x", 0.1), ("y", 0.9))]
+    overall = summarise(scores).overall.scores["dice"]
+    assert overall.low == pytest.approx(0.5)
+    assert overall.high == pytest.approx(0.5)
+
+
+def test_interval_agrees_with_scipy():
+    scores = random_rows(100)
+    ours = summarise(scores, n_bootstrap=20_000).overall.scores["dice"]
+    values = ([score.dice for score in scores],)
+    theirs = bootstrap(values, np.mean, n_resamples=20_000, method="percentile", random_state=1).confidence_interval
+    # Two sets of 20,000 resamples place a 2.5 % quantile to about 2 % of the interval's width.
+    assert ours.low == pytest.approx(theirs.low, abs=0.0015)
+    assert ours.high == pytest.approx(theirs.high, abs=0.0015)
+
+
+def test_same_seed_same_numbers_whatever_the_memory(monkeypatch):
+    scores = random_rows(30)
+    whole = summarise(scores, seed=3)
+    assert summarise(scores, seed=3) == whole
+    assert summarise(scores, seed=4) != whole
+    monkeypatch.setattr("medseg_monai.evaluation.summary._BLOCK", 1000)
+    assert summarise(scores, seed=3) == whole
+
+
+def test_one_case_has_an_interval_of_no_width():
+    assert summarise([row("a", 0.25)]).overall.scores["dice"] == Estimate(0.25, 0.25, 0.25)
+
+
+def test_table_is_in_order_of_first_appearance():
+    scores = [row("b", 0.2), row("a", 0.4)]
+    values, cases, classes = score_table(scores)
+    assert (cases, classes) == (["b", "a"], ["lesion"])
+    assert values.shape == (2, 1, len(METRICS))
+    assert values[:, 0, METRICS.index("dice")].tolist() == [0.2, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([], "no scores"),
+        ([row("a", 1.0), row("a", 1.0)], "'a', class 'lesion' is scored twice"),
+        ([row("a", 1.0), row("a", 1.0, name="hair"), row("b", 1.0)], "case 'b', class 'hair'"),
+    ],
+)
+def test_unusable_scores_are_named(scores, message):
+    with pytest.raises(ValueError, match=message):
+        summarise(scores)
+
+
+def test_no_resamples_is_an_error():
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        summarise([row("a", 1.0)], n_bootstrap=0)
+
+
+def test_ten_thousand_cases_take_seconds():
+    scores = random_rows(10_000)
+    began = time.perf_counter()
+    summarise(scores)
+    assert time.perf_counter() - began < 30
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.8124, 0.79, 0.8333), "0.812 (0.790 to 0.833)"),
+        (Estimate(12.344, 9, 15.5), "12.34 (9.00 to 15.50)"),
+    ],
+)
+def test_estimate_as_text(estimate, text):
+    assert str(estimate) == text

@@ -1,0 +1,245 @@
+"""DICOM series: voxels and grid as SimpleITK has them; every stack that is no straight volume is named."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pydicom = pytest.importorskip("pydicom")
+sitk = pytest.importorskip("SimpleITK")
+
+from medseg_monai.images import dicom  # noqa: E402
+from medseg_monai.images.volumes import is_volume, read_geometry, read_volume  # noqa: E402
+
+AXIAL, SAGITTAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1)
+CT = "1.2.840.10008.5.1.4.1.1.2"
+UID = "1.2.3.4"
+
+
+def write_slice(file: Path, pixels: np.ndarray, position: Any, **tags: Any) -> None:
+    """One slice, (rows, columns) int16, at a position in LPS."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CT
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    meta.TransferSyntaxUID = tags.pop("syntax", pydicom.uid.ExplicitVRLittleEndian)
+    data = pydicom.Dataset()
+    data.file_meta = meta
+    data.SOPClassUID, data.SOPInstanceUID = CT, meta.MediaStorageSOPInstanceUID
+    data.Modality, data.PatientID, data.StudyInstanceUID, data.SeriesInstanceUID = "CT", "p1", "1.2.3", UID
+    data.SeriesDescription, data.SeriesNumber, data.FrameOfReferenceUID = "abdomen", 2, "1.9"
+    data.Rows, data.Columns = pixels.shape
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+    data.ImagePositionPatient, data.ImageOrientationPatient = [float(v) for v in position], list(AXIAL)
+    data.PixelSpacing, data.SliceThickness = [0.5, 0.75], 2.0
+    data.RescaleSlope, data.RescaleIntercept = 1, -1024
+    data.PixelData = pixels.astype("<i2").tobytes()
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.save_as(file, enforce_file_format=True)
+
+
+def write_series(folder: Path, slices: int = 5, *, step: Any = (0, 0, 2), prefix: str = "s", **tags: Any) -> np.ndarray:
+    """Slices of 4 rows and 6 columns; returns the stored values, (rows, columns, slices)."""
+    values = np.random.default_rng(0).integers(0, 2000, (4, 6, slices))
+    for number in range(slices):
+        position = np.array([-10.0, 20.0, 30.0]) + number * np.asarray(step, float)
+        write_slice(folder / f"{prefix}{slices - number:02}.dcm", values[..., number], position, **tags)
+    return values
+
+
+def test_voxels_and_grid_are_those_of_the_files(tmp_path: Path) -> None:
+    values = write_series(tmp_path)
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.array, values.transpose(1, 0, 2) - 1024)  # (columns, rows, slices) in Hounsfield units
+    # columns 0.75 mm apart to the left, rows 0.5 mm to the back, slices 2 mm to the head: in RAS two signs turn
+    expected = [[-0.75, 0, 0, 10], [0, -0.5, 0, -20], [0, 0, 2, 30], [0, 0, 0, 1]]
+    np.testing.assert_allclose(volume.affine, expected, atol=1e-9)
+    assert is_volume(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, SAGITTAL, (0.8, 0.6, 0, -0.6, 0.8, 0)])
+def test_grid_is_simpleitks_for_any_orientation(tmp_path: Path, orientation: tuple[float, ...]) -> None:
+    normal = np.cross(orientation[:3], orientation[3:])
+    write_series(tmp_path, step=2 * normal, ImageOrientationPatient=list(orientation))
+    volume = read_volume(tmp_path)
+    image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(tmp_path)))
+    assert np.array_equal(sitk.GetArrayFromImage(image).T, volume.array)
+    for index in [(0, 0, 0), (5, 0, 0), (0, 3, 0), (2, 1, 4)]:
+        left, back, head = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose((volume.affine @ [*index, 1])[:3], (-left, -back, head), atol=1e-5)
+    np.testing.assert_allclose(read_geometry(tmp_path).affine, volume.affine)
+
+
+def test_fractions_from_the_slope_are_kept(tmp_path: Path) -> None:
+    values = write_series(tmp_path, RescaleSlope=0.25, RescaleIntercept=0)
+    np.testing.assert_allclose(read_volume(tmp_path).array, values.transpose(1, 0, 2) / 4)
+
+
+def test_real_series_reads_as_in_simpleitk(shared_data: Path) -> None:
+    folder = shared_data / "dicom_mr_series"
+    image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
+    volume = read_volume(folder)
+    assert volume.array.shape == image.GetSize() == (35, 51, 32)
+    assert np.array_equal(volume.array, sitk.GetArrayFromImage(image).T)
+
+
+def test_several_series_are_listed_and_one_is_chosen(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    write_series(folder)
+    write_series(folder, 3, prefix="t", SeriesInstanceUID="1.2.3.5", SeriesDescription="thin", SeriesNumber=1)
+    expected = (
+        "holds 2 series; choose one as study#UID, or take all with --series all: 1.2.3.5 'thin' (3 slices), 1.2.3.4"
+    )
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        read_volume(folder)
+    assert read_volume(f"{folder}#1.2.3.5").array.shape == (6, 4, 3)
+    assert is_volume(f"{folder}#1.2.3.5")
+    with pytest.raises(ValueError, match="holds no series 9.9; there are 1.2.3.5 'thin'"):
+        read_volume(f"{folder}#9.9")
+    assert dicom.series_paths(folder, "all") == [f"{folder}#1.2.3.5", f"{folder}#1.2.3.4"]
+    assert dicom.series_paths(folder, "largest") == [f"{folder}#1.2.3.4"]
+    assert dicom.series_paths(folder, "one") == [str(folder)]
+
+
+def test_a_missing_slice_is_named_with_its_place(tmp_path: Path) -> None:
+    write_series(tmp_path, 6)
+    (tmp_path / "s03.dcm").unlink()  # the fourth of six, at 36 mm
+    expected = "1 slices seem to be missing: usually 2 mm apart, but between 34 and 38 mm (4 mm)"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        read_volume(tmp_path)
+
+
+def test_rounded_positions_are_no_missing_slices(tmp_path: Path) -> None:
+    for number, height in enumerate([0, 0.6, 1.2, 1.9, 2.5, 3.1]):  # 0.625 mm, written with one digit
+        write_slice(tmp_path / f"{number}.dcm", np.zeros((4, 6)), (0, 0, height))
+    with pytest.raises(ValueError, match="uneven"):
+        read_volume(tmp_path)
+    for number, height in enumerate([0, 0.62, 1.25, 1.88, 2.5, 3.12]):  # two digits: 2 % of the distance
+        write_slice(tmp_path / f"{number}.dcm", np.zeros((4, 6)), (0, 0, height))
+    assert read_geometry(tmp_path).spacing_mm[2] == pytest.approx(0.624)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": (0, 0, 0)}, "4 of 5 slices lie where another one lies already"),
+        ({"step": (0, 0.4, 2)}, r"shifted against each other by 11.3 degrees \(gantry tilt\)"),
+        ({"NumberOfFrames": 7}, "is a multi-frame file of 7 frames; convert it"),
+        ({"SamplesPerPixel": 3}, "holds colours"),
+        ({"PixelSpacing": [0.0, 1.0]}, "pixel sides of 0 and 1 mm; all must be above 0"),
+        ({"ImagePositionPatient": None}, "has no ImagePositionPatient"),
+    ],
+)
+def test_a_stack_that_is_no_volume_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    write_series(tmp_path, **change)
+    with pytest.raises(ValueError, match=message) as error:
+        read_volume(tmp_path)
+    assert str(error.value).startswith(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_mixed_orientations_and_sizes_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path / "localizer")
+    write_series(tmp_path / "localizer", 2, prefix="t", ImageOrientationPatient=list(SAGITTAL), step=(2, 0, 0))
+    with pytest.raises(ValueError, match=r"mixed orientations in one series \(5 axial, 2 sagittal slices"):
+        read_volume(tmp_path / "localizer")
+    write_series(tmp_path / "sizes")
+    write_slice(tmp_path / "sizes" / "wide.dcm", np.zeros((4, 8)), (-10, 20, 40))
+    with pytest.raises(ValueError, match="slices of several sizes in one series: 6x4 at .*, 8x4"):
+        read_volume(tmp_path / "sizes")
+
+
+def test_a_slice_beside_the_others_is_named(tmp_path: Path) -> None:
+    write_series(tmp_path, 4)
+    write_slice(tmp_path / "x.dcm", np.zeros((4, 6)), (-10, 20, 38))
+    write_slice(tmp_path / "s02.dcm", np.zeros((4, 6)), (-7, 20, 34))
+    with pytest.raises(ValueError, match="s02.dcm lies 3 mm beside the line"):
+        read_volume(tmp_path)
+
+
+def test_patients_in_one_folder_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    write_series(tmp_path, 3, prefix="t", SeriesInstanceUID="1.2.3.5", PatientID="p2")
+    with pytest.raises(ValueError, match=r"holds images of 2 patients \(p1, p2\)"):
+        read_volume(tmp_path)
+    assert read_volume(f"{tmp_path}#{UID}").array.shape == (6, 4, 5)
+    write_slice(tmp_path / "u.dcm", np.zeros((4, 6)), (-10, 20, 40), PatientID="p3")
+    with pytest.raises(ValueError, match=r"holds images of 2 patients \(p1, p3\)"):
+        read_volume(f"{tmp_path}#{UID}")
+
+
+def test_empty_and_foreign_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the folder is empty"):
+        read_volume(tmp_path)
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match="no DICOM image among its 1 files"):
+        read_volume(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        read_volume(tmp_path / "nowhere")
+    assert not is_volume(tmp_path)
+
+
+def test_other_files_and_objects_beside_a_series_are_passed_over(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    (tmp_path / "README.txt").write_text("exported")
+    write_slice(tmp_path / "segmentation.dcm", np.zeros((4, 6)), (0, 0, 0), Modality="SEG", SeriesInstanceUID="7")
+    assert read_volume(tmp_path).array.shape == (6, 4, 5)
+
+
+def test_files_without_an_ending_are_found(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    for file in list(tmp_path.iterdir()):
+        file.rename(file.with_name("1.2.840." + file.stem[1:]))
+    assert is_volume(tmp_path)
+    assert read_volume(tmp_path).array.shape == (6, 4, 5)
+
+
+def test_an_encrypted_file_is_named(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    file = tmp_path / "s02.dcm"
+    file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
+    with pytest.raises(
+        ValueError, match=r"s02.dcm: is no DICOM file, whatever its name says; is it encrypted or damaged\?"
+    ):
+        read_volume(tmp_path)
+
+
+def test_a_compression_that_simpleitk_does_not_know_is_named(tmp_path: Path) -> None:
+    frames = pydicom.encaps.encapsulate([b"\x00" * 64])
+    write_series(tmp_path, syntax="1.2.840.10008.1.2.4.201", PixelData=frames)
+    with pytest.raises(
+        ValueError, match=r"pixels of s05.dcm cannot be read \(High-Throughput JPEG 2000.*decompress"
+    ) as error:
+        read_volume(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_pixels_cut_short_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    file = tmp_path / "s02.dcm"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"pixels of s02.dcm cannot be read \(Explicit VR Little Endian; .*cut short"):
+        read_volume(tmp_path)
+
+
+def test_one_file_is_not_taken_for_a_series(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    with pytest.raises(ValueError, match="s01.dcm: is one DICOM file; name its folder"):
+        read_volume(tmp_path / "s01.dcm")
+
+
+def test_a_missing_package_is_named_with_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    write_series(tmp_path)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[volumes\]'"):
+        read_volume(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[volumes\]'"):
+        read_volume(tmp_path)

@@ -1,0 +1,112 @@
+"""Sliding windows: against MONAI's, and by properties."""
+
+from itertools import pairwise, product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.inferers import SlidingWindowInferer
+from torch import Tensor, nn
+
+from medseg_monai.engines.precision import PrecisionInferer
+from medseg_monai.inference.inferer import scan_inferer, scans_at_once
+from medseg_monai.inference.windows import SlidingWindow, window_starts, window_weights
+from medseg_monai.spec import DatasetSpec, Intensity
+
+
+def sliding(size: tuple[int, ...], **options: float) -> SlidingWindow:
+    return SlidingWindow(PrecisionInferer("fp32", "cpu"), size, **options)  # type: ignore[arg-type]
+
+
+@given(
+    length=st.integers(1, 60),
+    window=st.integers(1, 20),
+    overlap=st.sampled_from([0.0, 0.25, 0.5, 0.75]),
+)
+def test_windows_cover_the_axis_and_weights_sum_to_one(length: int, window: int, overlap: float) -> None:
+    starts = window_starts(length, window, overlap)
+    length = max(length, window)
+    assert (starts[0], starts[-1]) == (0, length - window)
+    assert all(0 < later - first <= max(1, window * (1 - overlap)) for first, later in pairwise(starts))
+    total = torch.zeros(length)
+    for start, weights in zip(starts, window_weights(length, window, starts), strict=True):
+        assert weights.min() > 0
+        total[start : start + window] += weights
+    assert torch.allclose(total, torch.ones(length), atol=1e-6)
+
+
+def test_blending_is_that_of_monai_along_an_axis() -> None:
+    """In the middle of the other two axes: elsewhere MONAI lifts small weights by a rule that depends on all three."""
+    torch.manual_seed(0)
+    volume = torch.randn(2, 1, 25, 9, 9)
+    network = nn.Conv3d(1, 3, 3, padding=1).eval()
+    theirs = SlidingWindowInferer((9, 9, 9), overlap=0.5, mode="gaussian", sw_batch_size=3)
+    ours = sliding((9, 9, 9), at_once=2)
+    with torch.no_grad():
+        difference = ours(volume, network) - theirs(volume, network)
+    assert difference[:, :, :, 4, 4].abs().max() < 1e-5
+
+
+def test_blending_by_summing_and_dividing() -> None:
+    torch.manual_seed(0)
+    volume = torch.randn(1, 1, 11, 7, 9)
+    network = nn.Conv3d(1, 2, 3, padding=1).eval()
+    away = (torch.arange(6) - 2.5) / (6 / 8)
+    row = torch.exp(-0.5 * away**2).clamp_min(1e-3)
+    weights = row[:, None, None] * row[:, None] * row
+    total, count = torch.zeros(1, 2, 11, 7, 9), torch.zeros(11, 7, 9)
+    with torch.no_grad():
+        for i, j, k in product((0, 2, 5), (0, 1), (0, 3)):
+            place = (slice(i, i + 6), slice(j, j + 6), slice(k, k + 6))
+            total[(..., *place)] += network(volume[(..., *place)]) * weights
+            count[place] += weights
+        assert torch.allclose(sliding((6, 6, 6))(volume, network), total / count, atol=1e-5)
+
+
+@given(shape=st.tuples(*[st.integers(3, 14)] * 3), at_once=st.integers(1, 5))
+def test_a_network_without_context_gives_what_it_gives_at_once(shape: tuple[int, int, int], at_once: int) -> None:
+    volume = torch.randn(1, 2, *shape, generator=torch.Generator().manual_seed(1))
+    answer = sliding((6, 5, 8), at_once=at_once)(volume, lambda x: x * 2 + 1)
+    assert answer.shape == volume.shape
+    assert torch.allclose(answer, volume * 2 + 1, atol=1e-5)
+
+
+def test_a_small_volume_is_padded_with_its_lowest_value() -> None:
+    seen: list[Tensor] = []
+
+    def network(x: Tensor) -> Tensor:
+        seen.append(x.clone())
+        return x
+
+    volume = torch.rand(1, 2, 3, 4, 9) + torch.tensor([5.0, -7.0])[:, None, None, None]
+    answer = sliding((5, 4, 5))(volume, network)
+    assert torch.allclose(answer, volume)
+    assert all(window.shape == (1, 2, 5, 4, 5) for window in seen)
+    for channel in range(2):
+        assert (seen[0][0, channel, 0] == volume[0, channel].min()).all()
+        assert (seen[0][0, channel, 4] == volume[0, channel].min()).all()
+
+
+def test_a_large_map_is_kept_in_half_precision() -> None:
+    volume = torch.randn(1, 1, 12, 12, 12)
+    small, large = (sliding((6, 6, 6), half_above_bytes=limit)(volume, lambda x: 3 * x) for limit in (2**30, 100))
+    assert (small.dtype, large.dtype) == (torch.float32, torch.float16)
+    assert (small - large.float()).abs().max() < 0.02
+
+
+def test_an_overlap_of_1_would_never_end() -> None:
+    with pytest.raises(ValueError, match="overlap is 1; it must be 0 or more and below 1"):
+        sliding((4, 4, 4), overlap=1)
+
+
+def test_the_factory_chooses_by_the_data_set() -> None:
+    flat = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(32, 32))
+    deep = DatasetSpec(
+        "x", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), intensity=Intensity("zscore")
+    )
+    assert isinstance(scan_inferer(flat, precision="fp32", device="cpu"), PrecisionInferer)
+    windows = scan_inferer(deep, precision="fp32", device="cpu")
+    assert isinstance(windows, SlidingWindow)
+    assert windows.size == (8, 8, 8)
+    assert (scans_at_once(flat, 8), scans_at_once(deep, 8)) == (8, 1)

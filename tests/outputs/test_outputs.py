@@ -1,0 +1,144 @@
+"""What prediction writes: names, sizes, values; unfinished cases."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from medseg_monai.dataset import DatasetSpec
+from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
+
+BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))
+ORGANS = DatasetSpec("d", "multilabel", classes=("large bowel", "stomach"), channels=("grey",), size=(8, 8))
+NUMBERS = DatasetSpec("d", "multiclass", classes=("a", "b"), channels=("grey",), size=(8, 8))
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "names"),
+    [
+        (BINARY, {}, ["x_mask.png"]),
+        (BINARY, {"probabilities": True, "overlays": True}, ["x_mask.png", "x_probability.png", "x_overlay.jpg"]),
+        (ORGANS, {}, ["x_mask_large_bowel.png", "x_mask_stomach.png"]),
+        (NUMBERS, {"probabilities": True}, ["x_mask.png", "x_probability_a.png", "x_probability_b.png"]),
+    ],
+)
+def test_file_names(spec: DatasetSpec, options: dict[str, bool], names: list[str]) -> None:
+    assert output_files("clinic/x", spec, "out", **options) == [Path("out/clinic") / name for name in names]
+
+
+def test_an_id_may_not_leave_the_folder() -> None:
+    with pytest.raises(ValueError, match="leads out of the output folder"):
+        output_files("../elsewhere", BINARY, "out")
+
+
+def test_overlapping_organs_are_a_file_each(tmp_path: Path) -> None:
+    mask = torch.zeros(2, 4, 3, dtype=torch.uint8)
+    mask[0, 3, :] = mask[1, 3, 0] = mask[1, 0, 0] = 1
+    files = WritePredictions(tmp_path, spec=ORGANS).write({"id": "x"}, {"pred": mask})
+    assert [file.name for file in files] == ["x_mask_large_bowel.png", "x_mask_stomach.png"]
+    # images are rows by columns: x = 3 is the last column
+    assert pixels(files[0]).tolist() == [[0, 0, 0, 255]] * 3
+    assert pixels(files[1]).tolist() == [[255, 0, 0, 255], [0] * 4, [0] * 4]
+
+
+def test_probabilities_leave_out_the_background(tmp_path: Path) -> None:
+    maps = torch.tensor([0.2, 0.3, 0.5])[:, None, None].expand(3, 2, 5)
+    writer = WritePredictions(tmp_path, spec=NUMBERS, probabilities=True)
+    files = writer.write({"id": "x"}, {"pred": torch.full((1, 2, 5), 2, dtype=torch.uint8), "probability": maps})
+    assert {file.name: pixels(file).ravel()[0] for file in files} == {
+        "x_probability_a.png": round(0.3 * 255), "x_probability_b.png": round(0.5 * 255), "x_mask.png": 2,
+    }  # fmt: skip
+    assert pixels(files[0]).shape == (5, 2)
+
+
+def test_a_case_is_unfinished_until_every_file_is_there(tmp_path: Path) -> None:
+    case = {"id": "x"}
+    for file in output_files("x", ORGANS, tmp_path):
+        assert unfinished([case], ORGANS, tmp_path, overwrite=False) == [case]
+        file.touch()
+    assert unfinished([case], ORGANS, tmp_path, overwrite=False) == []
+    assert unfinished([case], ORGANS, tmp_path, overwrite=False, overlays=True) == [case]
+    assert unfinished([case], ORGANS, tmp_path, overwrite=True) == [case]
+
+
+def test_a_full_disk_leaves_no_half_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        WritePredictions(tmp_path, spec=BINARY).write({"id": "x"}, {"pred": torch.ones(1, 4, 4, dtype=torch.uint8)})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_formats_are_checked_and_named(tmp_path: Path) -> None:
+    names = [file.name for file in output_files("x", BINARY, tmp_path, formats="geojson", uncertainty=True)]
+    assert names == ["x_mask.geojson", "x_uncertainty.png"]
+    with pytest.raises(ValueError, match="no format 'geojsn' for masks of photographs .did you mean 'geojson'"):
+        output_files("x", BINARY, tmp_path, formats=["geojsn"])
+    with pytest.raises(ValueError, match="no format 'nifti' for masks of photographs"):
+        WritePredictions(tmp_path, spec=BINARY, formats="nifti")
+
+
+def test_every_format_holds_the_same_mask(tmp_path: Path) -> None:
+    mask = torch.zeros(1, 4, 3, dtype=torch.uint8)
+    mask[0, 1:3, 0] = 1
+    writer = WritePredictions(tmp_path, spec=BINARY, formats="png,geojson,coco,rle")
+    meta = {"filename_or_obj": "photographs/x.jpg"}
+    writer.write({"id": "x", "image_meta_dict": meta}, {"pred": mask, "uncertainty": 0.125})
+    writer.finish()
+    assert pixels(tmp_path / "x_mask.png").tolist() == [[0, 255, 255, 0], [0] * 4, [0] * 4]
+    (feature,) = json.loads((tmp_path / "x_mask.geojson").read_text())["features"]
+    assert feature["geometry"]["coordinates"] == [[[1, 0], [3, 0], [3, 1], [1, 1], [1, 0]]]
+    coco = json.loads((tmp_path / "masks.coco.json").read_text())
+    assert coco["images"] == [{"id": 1, "case": "x", "file_name": "x.jpg", "width": 4, "height": 3}]
+    assert coco["annotations"][0]["bbox"] == [1, 0, 2, 1]
+    assert (tmp_path / "masks_rle.csv").read_text().split()[1] == "x,lesion,4,3,2"
+    assert (tmp_path / "predictions.csv").read_text().split()[1] == "x,lesion,2,0.1250,"
+
+
+def test_a_case_that_a_table_lacks_is_unfinished(tmp_path: Path) -> None:
+    WritePredictions(tmp_path, spec=BINARY).write({"id": "x"}, {"pred": torch.ones(1, 4, 4, dtype=torch.uint8)})
+    case = {"id": "x"}
+    assert unfinished([case], BINARY, tmp_path, overwrite=False) == []
+    assert unfinished([case], BINARY, tmp_path, overwrite=False, formats="png,coco") == [case]
+
+
+def answered(ids: str) -> SimpleNamespace:
+    """An engine that has just done a batch."""
+    batch = [{"id": name} for name in ids]
+    output = [{"pred": torch.ones(1, 8, 8, dtype=torch.uint8)} for _ in ids]
+    return SimpleNamespace(state=SimpleNamespace(batch=batch, output=output))
+
+
+def test_writers_keep_few_cases_waiting_and_finish_all(tmp_path: Path) -> None:
+    writer = WritePredictions(tmp_path, spec=BINARY)
+    for batch in ("abcd", "efgh", "ijkl"):
+        writer(answered(batch))
+        assert len(writer._pending) <= 4
+    writer.finish()
+    assert sorted(file.name[0] for file in tmp_path.glob("*.png")) == list("abcdefghijkl")
+    assert len((tmp_path / "predictions.csv").read_text().split()) == 13
+
+
+def test_a_writers_error_comes_out_and_the_others_are_written(tmp_path: Path) -> None:
+    (tmp_path / "b_mask.png").mkdir()  # where a file cannot be put
+    writer = WritePredictions(tmp_path, spec=BINARY)
+    writer(answered("abc"))
+    with pytest.raises(OSError, match="b_mask.png"):
+        writer.finish()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "a_mask.png",
+        "b_mask.png",
+        "c_mask.png",
+        "predictions.csv",
+    ]

@@ -1,0 +1,78 @@
+"""The HTML report of explanations: panels, checks and maps, as text, within 20 MB."""
+
+import pytest
+from explanations import write_made_up_explanations
+from test_report import Page
+
+from medseg_monai.inference.scans import FAILURES_FILE
+from medseg_monai.report import explanation as explanation_report
+from medseg_monai.report.explanation import write_explanation_report
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.trained import Trained
+
+SPEC = DatasetSpec("demo", "binary", classes=("lesion",), channels=("grey",), size=(32, 24), licence="CC-BY <4.0>")
+NAMES = ("<b>bold</b>", "folder/photo 2", 'q"uote')
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = write_made_up_explanations(tmp_path_factory.mktemp("explanations"), NAMES)
+    trained = Trained(SPEC, {"_target_": "medseg_monai.networks.UNet"}, "unet<i>")
+    return Page(write_explanation_report(folder, trained=trained, run={"weights": "a/model.pt"}))
+
+
+def test_panels_and_maps_of_every_case(page):
+    assert "4 maps of 3 images" in page.text
+    assert [picture["alt"].split(":")[0] for picture in page.all("img")[1:]] == list(NAMES)
+    assert "folder/photo 2 lesion cam last_stage predicted 2.500 0.250" in page.text
+    assert "lesion, cam: lesion is not predicted here" in page.text
+
+
+def test_checks_are_means_over_cases(page):
+    assert "CAM at last_stage deletion – 0.300 0.550 2" in page.text
+    assert "CAM at last_stage ssim heads 0.100 – 1" in page.text
+
+
+def test_names_and_facts_are_text(page):
+    for text in ("What unet<i> looks at", "<b>bold</b>", "licence CC-BY <4.0>", "weights a/model.pt"):
+        assert text in page.text
+    assert not page.all("b")
+    assert not page.all("i")
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
+
+
+def test_without_checks_and_facts(tmp_path):
+    write_made_up_explanations(tmp_path, ["a"], checks=False)
+    (tmp_path / FAILURES_FILE).write_text("path,reason\nx.jpg,cannot be read\n")
+    page = Page(write_explanation_report(tmp_path))
+    assert "What the network looks at" in page.text
+    assert "Are the maps worth anything?" not in page.text
+    assert "x.jpg cannot be read" in page.text
+
+
+def test_panels_beyond_the_limit_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(explanation_report, "MOST_PANEL_BYTES", 150_000)
+    page = Page(write_explanation_report(write_made_up_explanations(tmp_path, [f"case{i}" for i in range(9)])))
+    shown = len(page.all("img")) - 1
+    assert 0 < shown < 9
+    assert f"{9 - shown} further panels lie in the folder" in page.text
+    assert (tmp_path / "report.html").stat().st_size < 400_000
+
+
+def test_panel_outside_the_folder_is_not_read(tmp_path):
+    folder = tmp_path / "explanations"
+    folder.mkdir()
+    write_made_up_explanations(folder, ["../secret"])
+    page = Page(write_explanation_report(folder))
+    assert len(page.all("img")) == 1  # the plot of the checks
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"), [(None, "holds no explanations"), ("case\na\n", "is no table of explanations")]
+)
+def test_no_explanations_are_named(tmp_path, content, wanted):
+    if content:
+        (tmp_path / "explanations.csv").write_text(content)
+    with pytest.raises((FileNotFoundError, ValueError), match=wanted):
+        write_explanation_report(tmp_path)

@@ -1,0 +1,182 @@
+"""The HTML report: everything is in it, as text, and nothing but itself is needed."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from evaluations import HOSTILE, write_made_up
+
+from medseg_monai.evaluation.scores import read_evaluation
+from medseg_monai.inference.scans import FAILURES_FILE
+from medseg_monai.report.evaluation import write_evaluation_report
+
+
+class Page(HTMLParser):
+    """A page's elements, texts by element, and ids."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.ids, self.links = [], set(), []
+        self.texts, self._open = [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        self._open.append(tag)
+        self.ids |= {attributes["id"]} if "id" in attributes else set()
+        self.links += [attributes[key] for key in ("href", "src") if key in attributes]
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "script" not in self._open and "style" not in self._open:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_made_up(tmp_path_factory.mktemp("evaluation"), names=[*HOSTILE, *map("case_{:02d}".format, range(30))])
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return Page(write_evaluation_report(folder))
+
+
+def test_headline_scores_stand_with_their_intervals(page, folder):
+    dice = read_evaluation(folder).summary.overall.scores["dice"]
+    assert f"Dice {dice.mean:.3f} {dice.low:.3f}–{dice.high:.3f}" in page.text
+    assert "Research software, not a medical device. Not for diagnosis." in page.text
+
+
+def test_facts_of_run_data_and_software_are_named(page):
+    for fact in (
+        "licence CC-0",
+        "citation Nobody 2024",
+        "parameters 9,160,000",
+        "best epoch 31",
+        "torch 2.8.0",
+        "test: 600",
+    ):
+        assert fact in page.text
+
+
+def test_every_case_and_class_has_its_row(page, folder):
+    scores = read_evaluation(folder).scores
+    assert len(scores) == 33 * 2
+    for score in scores:
+        row = f"{score.case} {score.class_name} {score.outcome} {score.dice:.3f} {score.jaccard:.3f} {score.hd95:.1f}"
+        assert row in page.text
+
+
+def test_hostile_names_are_text(page):
+    for name in HOSTILE:
+        assert name in page.text
+    assert len(page.all("script")) == 1
+    assert not any("onerror" in attributes for _, attributes in page.elements)
+    assert "7 * 7" in page.text  # a template's expression in a name is no expression
+
+
+def test_hostile_classes_runs_and_reasons_are_text(tmp_path):
+    write_made_up(tmp_path, cases=3, classes=("<b>a</b>", '"onclick="alert(1)'))
+    (tmp_path / FAILURES_FILE).write_text('path,reason\n"<i>x</i>.jpg","<script>no</script>"\n')
+    page = Page(write_evaluation_report(tmp_path))
+    for text in ("<b>a</b>", '"onclick="alert(1)', "<i>x</i>.jpg", "<script>no</script>", "1 case could not be used"):
+        assert text in page.text
+    assert not page.all("b")
+    assert not page.all("i")
+    assert len(page.all("script")) == 1
+    assert not any("onclick" in attributes for _, attributes in page.elements)
+
+
+def test_page_needs_nothing_else_and_allows_nothing_else(page):
+    assert {link.split(",")[0] for link in page.links if not link.startswith("#")} == {
+        "data:image/jpeg;base64",
+        "data:",
+    }
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not [attributes for _, attributes in page.elements if "style" in attributes]  # the policy would refuse them
+
+
+def test_links_inside_the_page_lead_somewhere(page):
+    inside = [link[1:] for link in page.links if link.startswith("#")]
+    assert inside
+    assert set(inside) <= page.ids
+
+
+def test_failures_come_first_and_pictures_have_words(page):
+    headings = [
+        text.strip()
+        for text in page.texts
+        if text.strip() in {"Missed or spurious", "Lowest Dice", "Around the median", "Highest Dice"}
+    ]
+    assert headings == ["Missed or spurious", "Lowest Dice", "Around the median", "Highest Dice"]
+    pictures = page.all("img")
+    assert len(pictures) % 3 == 0
+    assert len(pictures) >= 60
+    assert all(picture["alt"] for picture in pictures)
+
+
+def test_headings_say_how_the_table_is_sorted(page):
+    sorting = [attributes["aria-sort"] for attributes in page.all("th") if "aria-sort" in attributes]
+    assert sorting == ["none"] * 3 + ["ascending"] + ["none"] * 6
+
+
+def test_one_class_has_no_table_of_overlaps_and_no_choice_of_class(tmp_path):
+    page = Page(write_evaluation_report(write_made_up(tmp_path, cases=5, classes=("lesion",))))
+    assert "What was predicted where" not in page.text
+    assert [attributes.get("data-column") for attributes in page.all("select")] == ["2"]
+    assert "all classes" not in page.text
+
+
+def test_report_without_pictures_says_how_to_get_them(tmp_path):
+    page = Page(write_evaluation_report(write_made_up(tmp_path, cases=4, pictures=False)))
+    assert "No pictures were kept" in page.text
+    assert not page.all("img")
+
+
+def test_a_single_case_has_a_report(tmp_path):
+    page = Page(write_evaluation_report(write_made_up(tmp_path, cases=1)))
+    assert "1 test case," in page.text
+    assert "case_0000" in page.text
+
+
+def test_unfinished_evaluation_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no finished evaluation"):
+        write_evaluation_report(tmp_path)
+
+
+@pytest.mark.slow
+def test_600_cases_stay_below_20_megabytes(tmp_path):
+    classes = [f"organ {number}" for number in range(6)]
+    report = write_evaluation_report(write_made_up(tmp_path, cases=600, classes=classes, size=(300, 250)))
+    assert report.stat().st_size < 20e6
+    rows = sum('class="outcome' in line for line in report.read_text().splitlines())
+    assert rows == 3600
+
+
+def test_evaluate_writes_a_report_of_real_scores(medseg, demo_data, trained, tmp_path):
+    assert "report: " not in medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path).out
+    assert not (tmp_path / "report.html").exists()
+    ended = medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path, "--report")
+    assert ended.out.splitlines()[-1] == f"report: {tmp_path / 'report.html'}"
+    page = Page(tmp_path / "report.html")
+    evaluation = read_evaluation(tmp_path)
+    assert len(page.all("img")) == 3 * evaluation.summary.n_cases  # so few cases that each is shown
+    assert "licence Apache-2.0" in page.text
+    (card,) = [link for link in page.links if link.endswith("README.md")]
+    assert (tmp_path / card).read_text(encoding="utf-8").startswith("#")
+    dice = float(np.mean([score.dice for score in evaluation.scores]))
+    assert f"Dice {dice:.3f}" in page.text

@@ -1,0 +1,201 @@
+"""Handlers on real MONAI engines that train a one-weight network: what is kept, what stops a run, what is written."""
+
+import csv
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Events
+from ignite.metrics import Metric
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import ValidationHandler
+from monai.networks.nets import BasicUNet
+from torch import nn
+
+from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.trained import Trained, load_weights
+from medseg_monai.training.handlers import (
+    ClipGradients,
+    RecordEpochs,
+    SaveTrained,
+    StopEarly,
+    StopOnNonFiniteLoss,
+    ValidateLastEpoch,
+)
+
+BATCHES = [{"image": torch.ones(2, 1), "label": torch.full((2, 1), 3.0)}] * 2
+
+
+class Scripted(Metric):
+    """A metric that gives one number after the other, whatever the network says."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = iter(values)
+        super().__init__(output_transform=lambda output: (output["pred"], output["label"]))
+
+    def reset(self) -> None:
+        pass
+
+    def update(self, output: object) -> None:
+        pass
+
+    def compute(self) -> float:
+        return next(self.values)
+
+
+@pytest.fixture
+def network() -> nn.Linear:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(network.weight)
+    return network
+
+
+def scripted_evaluator(network: nn.Module, scores: list[float]) -> SupervisedEvaluator:
+    return SupervisedEvaluator("cpu", BATCHES, network, key_val_metric={"mean_dice": Scripted(scores)}, decollate=False)
+
+
+def engines(
+    network: nn.Module, scores: list[float], *, lr: float = 0.01
+) -> tuple[SupervisedTrainer, SupervisedEvaluator]:
+    evaluator = scripted_evaluator(network, scores)
+    trainer = SupervisedTrainer(
+        "cpu", len(scores), BATCHES, network, torch.optim.SGD(network.parameters(), lr), nn.MSELoss(), decollate=False,
+        train_handlers=[ValidationHandler(1, evaluator)],
+    )  # fmt: skip
+    return trainer, evaluator
+
+
+def saver(network: nn.Module, evaluator: SupervisedEvaluator, folder: Path) -> SaveTrained:
+    architecture = partial(BasicUNet, spatial_dims=2)
+    return SaveTrained(
+        network, folder, spec=demo_spec(), architecture=architecture, bundle="unetpp", evaluator=evaluator
+    )
+
+
+def test_the_best_epochs_weights_are_kept_and_the_last(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.2, 0.8, 0.5])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    weights: list[float] = []
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: weights.append(float(network.weight.detach())))
+    trainer.run()
+    best = torch.load(tmp_path / "model.pt", weights_only=True)
+    last = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert float(best["weight"]) == pytest.approx(weights[1])
+    assert float(last["network"]["weight"]) == pytest.approx(weights[2])
+    assert last["epoch"] == 3
+    facts = Trained.read(tmp_path).training
+    assert facts["best_epoch"] == 2
+    assert facts["validation"] == {"mean_dice": 0.8}
+
+
+def test_earlier_weights_are_set_aside_with_their_spec(network: nn.Linear, tmp_path: Path) -> None:
+    for scores in ([0.9], [0.5], [0.1]):
+        trainer, evaluator = engines(network, scores)
+        saver(network, evaluator, tmp_path).attach(trainer)
+        trainer.run()
+    for number, folder in enumerate(("previous/1", "previous/2", ".")):
+        assert Trained.read(tmp_path / folder).training["validation"] == {"mean_dice": (0.9, 0.5, 0.1)[number]}
+        assert (tmp_path / folder / "model.pt").is_file()
+
+
+def test_the_last_epoch_is_validated_whatever_the_interval(network: nn.Linear, tmp_path: Path) -> None:
+    evaluator = scripted_evaluator(network, [0.5, 0.9])
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    handlers = [ValidationHandler(2, evaluator), ValidateLastEpoch(evaluator), saver(network, evaluator, tmp_path)]
+    SupervisedTrainer(
+        "cpu", 3, BATCHES, network, optimizer, nn.MSELoss(), decollate=False, train_handlers=handlers
+    ).run()
+    assert Trained.read(tmp_path).training["best_epoch"] == 3
+
+
+def interrupt(engine: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_weights_that_load(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=1), interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    for name in ("model.pt", "last.pt"):
+        kept = load_weights(nn.Linear(1, 1, bias=False), tmp_path / name)
+        assert torch.equal(kept.weight, network.weight)
+    assert json.loads((tmp_path / "spec.json").read_text())["bundle"] == "unetpp"
+
+
+def test_a_nan_stops_the_run_before_it_reaches_the_weights(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6, 0.7])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    StopOnNonFiniteLoss().attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_STARTED(once=3), lambda engine: setattr(engine, "loss_function", _nan))
+    with pytest.raises(
+        FloatingPointError, match=r"the loss became nan in epoch 3, iteration 5 .lr 0.01.: training stopped"
+    ):
+        trainer.run()
+    assert torch.isfinite(network.weight).all()
+    assert Trained.read(tmp_path).training["best_epoch"] == 2
+
+
+def _nan(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    return (logits - label).sum() * float("nan")
+
+
+def test_gradients_are_clipped_to_the_norm(network: nn.Linear) -> None:
+    # loss (w - 3)² at w = 1 has the gradient -4: clipped to norm 1 and with lr 0.01 the first step is 0.01
+    trainer, _ = engines(network, [0.5])
+    ClipGradients(network, 1.0).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda engine: engine.terminate())
+    trainer.run()
+    assert float(network.weight.detach()) == pytest.approx(1.01, abs=1e-5)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (2, 4)])
+def test_early_stopping_waits_for_its_patience(network: nn.Linear, patience: int, epochs: int) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6, 0.6, 0.4, 0.9, 0.9])
+    StopEarly(evaluator, patience).attach(trainer)
+    trainer.run()
+    assert trainer.state.epoch == epochs
+
+
+def test_epochs_without_validation_do_not_count_for_patience(network: nn.Linear) -> None:
+    evaluator = scripted_evaluator(network, [0.5, 0.4, 0.3])
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    trainer = SupervisedTrainer("cpu", 6, BATCHES, network, optimizer, nn.MSELoss(), decollate=False,
+                                train_handlers=[ValidationHandler(2, evaluator), StopEarly(evaluator, 2)])  # fmt: skip
+    trainer.run()
+    assert trainer.state.epoch == 6
+
+
+def test_history_and_curves(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    RecordEpochs(evaluator, tmp_path).attach(trainer)
+    trainer.run()
+    with (tmp_path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["mean_dice"] for row in rows] == ["0.5", "0.6"]
+    # w: 1, 1.04, 1.0792, 1.117616 …; the mean loss of the first epoch is ((3 - 1)² + (3 - 1.04)²) / 2
+    assert float(rows[0]["loss"]) == pytest.approx((4 + 1.96**2) / 2, rel=1e-5)
+    assert (tmp_path / "training.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def other_rank(network: nn.Linear) -> Callable[[], SupervisedTrainer]:
+    def make() -> SupervisedTrainer:
+        trainer, _ = engines(network, [0.5])
+        trainer.state.rank = 1
+        return trainer
+
+    return make
+
+
+def test_only_rank_0_writes(network: nn.Linear, other_rank: Callable[[], SupervisedTrainer], tmp_path: Path) -> None:
+    trainer = other_rank()
+    _, evaluator = engines(network, [0.5])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    RecordEpochs(evaluator, tmp_path).attach(trainer)
+    trainer.run()
+    assert list(tmp_path.iterdir()) == []

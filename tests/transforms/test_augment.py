@@ -1,0 +1,256 @@
+"""The random half: where each pixel goes, worked out by hand; colour by arithmetic and another library."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.transforms.augment import AugmentPhotod, Drawn, draw
+from medseg_monai.transforms.augmentation import Augmentation
+
+UNIT = Intensity("uint8", mean=(0,), std=(1,))
+WINDOW = torch.tensor([[0.0, 255.0]] * 3)
+RGB = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(12, 8), intensity=UNIT)
+
+
+def change(linear=((1, 0), (0, 1)), offset=(0, 0), bend=0.0, colour=None, light=None, channels=3):
+    return Drawn(
+        linear=np.asarray(linear, float),
+        offset=np.asarray(offset, float),
+        bend=bend,
+        colour=np.eye(channels) if colour is None else np.asarray(colour, float),
+        light=np.zeros(channels) if light is None else np.asarray(light, float),
+    )
+
+
+def apply(drawn, image, label, window, intensity):
+    """`Drawn.apply` of NumPy arrays."""
+    return drawn.apply(torch.from_numpy(image), None if label is None else torch.from_numpy(label), window, intensity)
+
+
+@pytest.fixture
+def image():
+    """(3, 12, 8): every pixel differs from every other."""
+    return np.random.default_rng(1).integers(0, 256, (3, 12, 8), dtype=np.uint8)
+
+
+@pytest.fixture
+def label(image):
+    return (image[:1] > 127).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("linear", "expected"),
+    [
+        (((-1, 0), (0, 1)), lambda a: a[:, ::-1]),  # mirrored left to right
+        (((1, 0), (0, -1)), lambda a: a[:, :, ::-1]),
+        (((-1, 0), (0, -1)), lambda a: a[:, ::-1, ::-1]),
+    ],
+)
+def test_mirrors_on_unequal_axes(image, label, linear, expected):
+    moved, moved_label = apply(change(linear), image, label, WINDOW, UNIT)
+    np.testing.assert_allclose(moved * 255, expected(image), atol=0.02)
+    np.testing.assert_array_equal(moved_label, expected(label))
+
+
+def test_shift_by_whole_pixels(image, label):
+    """Output (x, y) takes input (x + 2, y + 3); beyond the edge the mirror image."""
+    moved, moved_label = apply(change(offset=(2, 3)), image, label, WINDOW, UNIT)
+    np.testing.assert_allclose(moved[:, :10, :5] * 255, image[:, 2:, 3:], atol=0.02)
+    np.testing.assert_array_equal(moved_label[:, :10, :5], label[:, 2:, 3:])
+    np.testing.assert_allclose(moved[:, 10, :5] * 255, image[:, 11, 3:], atol=0.02)
+    np.testing.assert_allclose(moved[:, 11, :5] * 255, image[:, 10, 3:], atol=0.02)
+
+
+def test_quarter_turn_of_a_square():
+    image = np.random.default_rng(1).integers(0, 256, (3, 6, 6), dtype=np.uint8)
+    moved, _ = apply(change(((0, 1), (-1, 0))), image, None, WINDOW, UNIT)
+    expected = np.array([[[image[c, y, 5 - x] for y in range(6)] for x in range(6)] for c in range(3)])
+    np.testing.assert_allclose(moved * 255, expected, atol=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_warp_as_scipy_does_it(seed):
+    """Any drawn matrix on unequal axes, against scipy's own linear interpolation and mirror boundary."""
+    rng = np.random.default_rng(seed)
+    image = ndimage.gaussian_filter(rng.uniform(0, 255, (1, 40, 24)), (0, 2, 2)).astype(np.uint8)
+    drawn = draw(rng, Augmentation(warp_probability=1, colour_probability=0), size=(40, 24), channels=1)
+    moved, _ = apply(drawn, image, None, WINDOW[:1], UNIT)
+    centre = np.array([19.5, 11.5])
+    offset = centre + drawn.offset - drawn.linear @ centre
+    expected = ndimage.affine_transform(image[0].astype(float), drawn.linear, offset, order=1, mode="reflect")
+    np.testing.assert_allclose(moved[0] * 255, expected, atol=0.05)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), classes=st.integers(1, 4))
+def test_labels_move_with_the_image_and_are_never_interpolated(seed, classes):
+    rng = np.random.default_rng(seed)
+    x, y = np.mgrid[:60, :40]
+    label = ((x - 25) ** 2 / 300 + (y - 15) ** 2 / 100 < 1).astype(np.uint8)[None] * classes
+    image = (label * (200 // classes)).astype(np.uint8)
+    drawn = draw(rng, Augmentation(colour_probability=0), size=(60, 40), channels=1)
+    moved, moved_label = apply(drawn, image, label, WINDOW[:1], UNIT)
+    assert set(moved_label.unique().tolist()) <= {0, classes}
+    bright = moved * 255 > 100 * (200 // classes * classes) / 200
+    assert (bright != (moved_label > 0)).float().mean() < 0.01
+
+
+def test_several_labels_move_alike(image):
+    labels = np.stack([image[0] > 200, image[0] > 100]).astype(np.uint8)
+    _, moved = apply(change(((0.9, 0.2), (-0.2, 0.9)), (1, 0.5)), image, labels, WINDOW, UNIT)
+    assert (moved[0] <= moved[1]).all()
+
+
+def test_bend_brightness_contrast_by_hand():
+    image = np.full((1, 4, 4), 51, np.uint8)  # 0.2
+    out, _ = apply(change(bend=0.5, colour=[[1.5]], light=[0.1], channels=1), image, None, WINDOW[:1], UNIT)
+    np.testing.assert_allclose(out, 1.5 * (0.2 + 0.5 * 0.2 * 0.8) + 0.1, atol=1e-6)
+
+
+def test_values_stay_in_range_and_are_normalised():
+    image = np.array([0, 128, 255, 255], np.uint8).reshape(1, 2, 2).repeat(3, axis=0)
+    intensity = Intensity("uint8", mean=(0.5, 0.4, 0.3), std=(0.5, 0.2, 0.1))
+    out, _ = apply(change(colour=3 * np.eye(3), light=[-1.0] * 3), image, None, WINDOW, intensity)
+    np.testing.assert_allclose(out[:, 0, 0], [-1, -2, -3], atol=1e-5)  # clipped to 0
+    np.testing.assert_allclose(out[:, 1, 1], [1, 3, 7], atol=1e-5)  # clipped to 1
+
+
+def drawn_colours(augmentation, count=200, channels=3):
+    return [draw(np.random.default_rng(n), augmentation, size=(8, 8), channels=channels) for n in range(count)]
+
+
+def test_grey_stays_grey_under_hue_and_saturation():
+    only = Augmentation.of("off").scaled(1)
+    coloured = Augmentation(**{**vars(only), "hue_degrees": 30.0, "saturation": 0.5, "colour_probability": 1.0})
+    for drawn in drawn_colours(coloured):
+        np.testing.assert_allclose(drawn.colour @ [0.4, 0.4, 0.4] + drawn.light, 0.4, atol=1e-6)
+
+
+def test_hue_turns_by_the_angle():
+    only = Augmentation.of("off")
+    turned = Augmentation(**{**vars(only), "hue_degrees": 20.0, "colour_probability": 1.0})
+    angles = []
+    for drawn in drawn_colours(turned):
+        hue = colorsys.rgb_to_hsv(*(drawn.colour @ [0.6, 0.4, 0.4]))[0] * 360
+        angles.append((hue + 180) % 360 - 180)
+    assert 15 < max(np.abs(angles)) <= 21
+
+
+def test_pictures_of_other_channel_counts_have_no_hue():
+    for drawn in drawn_colours(Augmentation(colour_probability=1), count=20, channels=5):
+        np.testing.assert_allclose(drawn.colour, drawn.colour[0, 0] * np.eye(5))
+
+
+def test_ranges_are_kept():
+    augmentation = Augmentation(warp_probability=1, flip_x=0, flip_y=0, quarter_turn=0, shear=0)
+    scales = [np.linalg.det(d.linear) ** -0.5 for d in drawn_colours(augmentation)]
+    assert 1 / 1.2 <= min(scales) < 0.87
+    assert 1.15 < max(scales) <= 1.2
+    angles = [np.degrees(np.arctan2(d.linear[0, 1], d.linear[0, 0])) for d in drawn_colours(augmentation)]
+    assert 25 < max(np.abs(angles)) <= 30
+
+
+@pytest.mark.parametrize(("field", "mirrored"), [("flip_x", ((-1, 0), (0, 1))), ("flip_y", ((1, 0), (0, -1)))])
+def test_probability_of_a_flip(field, mirrored):
+    off = vars(Augmentation.of("off"))
+    drawn = drawn_colours(Augmentation(**{**off, field: 0.3}), count=1000)
+    share = np.mean([np.array_equal(d.linear, mirrored) for d in drawn])
+    assert 0.25 < share < 0.35
+
+
+def test_quarter_turns_of_squares_only():
+    still = Augmentation(**{**vars(Augmentation.of("off")), "quarter_turn": 1.0})
+    turned = [draw(np.random.default_rng(0), still, size=size, channels=1).linear for size in ((8, 8), (8, 9))]
+    np.testing.assert_array_equal(turned, [[[0, 1], [-1, 0]], [[1, 0], [0, 1]]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), side=st.integers(4, 9))
+def test_turns_move_pixels_as_the_warp_would(seed, side):
+    """Mirrors and quarter turns take a shorter way than the grid; the pixels must land in the same places."""
+    turns = Augmentation(warp_probability=0, colour_probability=0)
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (3, side, side + seed % 2), dtype=np.uint8)
+    drawn = draw(rng, turns, size=image.shape[1:], channels=3)
+    moved, moved_label = apply(drawn, image, image[:1], WINDOW, UNIT)
+    x, y = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in image.shape[1:]), indexing="ij")
+    source_x, source_y = np.einsum("ij,jwh->iwh", drawn.linear, [x, y])
+    columns, rows = (
+        np.rint(c + (n - 1) / 2).astype(int) for c, n in zip((source_x, source_y), image.shape[1:], strict=True)
+    )
+    np.testing.assert_allclose(moved * 255, image[:, columns, rows], atol=0.02)
+    np.testing.assert_array_equal(moved_label, image[:1, columns, rows])
+
+
+def test_upright_never_mirrors():
+    assert all(np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn_colours(Augmentation.of("upright")))
+
+
+def test_strength_scales_ranges():
+    assert Augmentation.of(0.5).rotate_degrees == 15
+    assert Augmentation.of("light") == Augmentation.of(0.5)
+    assert Augmentation.of(1) == Augmentation() == Augmentation.of("default")
+    assert Augmentation.of(100).rotate_degrees == 180
+    assert (Augmentation.of(100).flip_x, Augmentation.of(0).flip_x) == (0.5, 0)
+    own = Augmentation(tint=0)
+    assert Augmentation.of(own) is own
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Augmentation.of("stron"), "'stron' is none of off, light, default, strong, upright"),
+        (lambda: Augmentation.of(-1), "strength is -1; it must be 0 or more"),
+        (lambda: Augmentation(flip_x=1.5), "flip_x is 1.5; it must be 0 to 1"),
+        (lambda: Augmentation(shift=-0.1), "shift is -0.1; it must be 0 or more"),
+    ],
+)
+def test_wrong_strengths(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def loaded_case(image, label=None, **more):
+    case = {"image": torch.from_numpy(image), "image_meta_dict": {"window": WINDOW}, **more}
+    return case if label is None else {**case, "label": torch.from_numpy(label)}
+
+
+def test_seed_in_the_case_decides(image, label):
+    transform = AugmentPhotod(("image", "label"), spec=RGB)
+    first, again, other = (transform(loaded_case(image, label, augment_seed=seed)) for seed in (5, 5, 6))
+    assert torch.equal(first["image"], again["image"])
+    assert torch.equal(first["label"], again["label"])
+    assert not torch.equal(first["image"], other["image"])
+    assert "augment_seed" not in first
+
+
+def test_monai_random_state_decides_without_a_seed(image):
+    results = []
+    for seed in (1, 1, 2):
+        transform = AugmentPhotod(("image", "label"), spec=RGB)
+        transform.set_random_state(seed=seed)
+        results.append(transform(loaded_case(image))["image"])
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_input_is_left_alone(image, label):
+    before = image.copy(), label.copy()
+    AugmentPhotod(("image", "label"), spec=RGB, strength="strong")(loaded_case(image, label, augment_seed=1))
+    np.testing.assert_array_equal(image, before[0])
+    np.testing.assert_array_equal(label, before[1])
+
+
+def test_sixteen_bits_are_augmented_in_full_precision():
+    values = np.arange(1000, 1096, dtype=np.uint16).reshape(1, 12, 8)
+    window = torch.tensor([[1000.0, 1095.0]])
+    out, _ = apply(change(((-1, 0), (0, 1)), channels=1), values, None, window, UNIT)
+    np.testing.assert_allclose(out[0], (values[0, ::-1] - 1000.0) / 95, atol=1e-4)
+    assert len(out.unique()) == 96
