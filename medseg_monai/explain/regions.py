@@ -8,7 +8,7 @@ region                 the score is the class's mean logit over
 ``image``              the whole image, without the bars that pad it
 ``pixel:X,Y``          one pixel, counted from 0 at the left and the top (``X,Y,Z`` in a volume)
 ``box:X,Y,W,H``        a box: first pixel, then width and height (``X,Y,Z,W,H,D`` in a volume)
-``mask:FILE``          a mask of two levels; of a folder, the file that is named as the image is
+``mask:FILE``          a mask of two levels (of a volume 0 and 1); of a folder, the file named as the image is
 ====================== ====================================================================================
 """
 
@@ -26,6 +26,7 @@ from medseg_monai.cases import main_file
 from medseg_monai.dataset import FILE_NAMES, SPLITS, read_dataset
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import SUFFIXES
+from medseg_monai.images.volumes import VOLUME_SUFFIXES, read_geometry, read_label_volume
 from medseg_monai.spec import DatasetSpec, did_you_mean
 
 Kind = Literal["predicted", "truth", "image", "pixel", "box", "mask"]
@@ -114,9 +115,13 @@ class Region:
 
 
 def read_region(file: str | Path, case: Mapping[str, Any], spec: DatasetSpec) -> Mask:
-    """A region from a picture of two levels with the image's size, bool (W, H)."""
+    """A region from a mask of two levels, a picture with the image's size or a volume on its grid: bool (W, H) or (I, J, K)."""
     binary = replace(spec, task="binary", classes=("region",))
-    found: Mask = read_mask(file, binary, image=main_file(case["image"]))[0] > 0
+    if spec.spatial_dims == 3:
+        label = read_label_volume(file, binary, read_geometry(case["image"]))
+    else:
+        label = read_mask(file, binary, image=main_file(case["image"]))
+    found: Mask = label[0] > 0
     return found
 
 
@@ -167,7 +172,7 @@ def file_for(case_id: str, folder: Path) -> Path:
     """
     names = [name.format(case_id) for name in MASK_NAMES]
     for name in names:
-        for suffix in SUFFIXES:
+        for suffix in (*SUFFIXES, *VOLUME_SUFFIXES):
             if (folder / f"{name}{suffix}").is_file():
                 return folder / f"{name}{suffix}"
     raise FileNotFoundError(f"{folder} holds no mask for {case_id} (looked for {', '.join(names)})")

@@ -16,6 +16,7 @@ from torch import nn
 
 from medseg_monai.explain.cases import Asked, ExplainScans, channels_of
 from medseg_monai.explain.layers import LayerError
+from medseg_monai.explain.regions import with_truth
 from medseg_monai.inference.inferer import scan_inferer
 from medseg_monai.inference.scans import Scans, find_scans
 from medseg_monai.spec import DatasetSpec, Intensity
@@ -199,6 +200,30 @@ def test_volumes_have_their_map_on_the_scans_grid(tmp_path, flipped):
         assert found[:14].max() < 0.1
         assert row.score == pytest.approx(7, abs=0.5)  # (1 - 0.5) / 0.25 * 4 - 1
     assert (tmp_path / "out" / "scan_explain.png").is_file()
+
+
+def test_a_mask_is_a_region_of_a_volume(tmp_path):
+    values = np.full((24, 20, 12), 0.1, dtype=np.float32)
+    values[16:21, 3:7, 2:5] = 1
+    drawn = np.zeros(values.shape, dtype=np.uint8)
+    drawn[16:18, 3:7, 2:5] = 1
+    for folder, array in (("in", values), ("masks", drawn)):
+        (tmp_path / folder).mkdir()
+        nibabel.save(nibabel.Nifti1Image(array, np.diag([1.0, 1, 2, 1])), tmp_path / folder / "scan.nii.gz")
+    spec = photo_spec(
+        size=(8, 8, 8), spatial_dims=3, spacing_mm=(1, 1, 2), intensity=Intensity("window", lower=0, upper=1)
+    )
+    for region in (tmp_path / "masks", tmp_path / "masks" / "scan.nii.gz"):
+        run = explainer(tmp_path / "out", tmp_path / "in", spec, methods=["cam"], region=f"mask:{region}")
+        run.run()
+        assert [(row.region_pixels, row.note) for row in run.rows] == [(2 * 4 * 3, "")]
+        assert run.rows[0].score == pytest.approx(7, abs=1e-4)
+    assert with_truth(run.scans.data, tmp_path / "masks", spec)[0]["label"] == str(tmp_path / "masks" / "scan.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(drawn, np.diag([1.0, 1, 3, 1])), tmp_path / "masks" / "scan.nii.gz")
+    other = explainer(tmp_path / "out", tmp_path / "in", spec, region=f"mask:{tmp_path / 'masks'}")
+    other.run()
+    assert other.rows == []
+    assert "scan.nii.gz" in other.scans.failures[0].reason
 
 
 def test_the_command_does_all_it_can(medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:
