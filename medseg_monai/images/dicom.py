@@ -44,6 +44,7 @@ _TAGS = [
     "RescaleSlope",
     "RescaleIntercept",
     "BitsAllocated",
+    "PixelRepresentation",
 ]
 
 
@@ -231,7 +232,7 @@ def read(path: str | Path) -> tuple[Array, NDArray[np.float64], str]:
     sitk = simpleitk()
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(one.file) for one in slices])
-    if any(value != int(value) for one in slices for value in (one.slope, one.intercept)):
+    if not _one_whole_type(slices):
         reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
         image = reader.Execute()
@@ -241,6 +242,12 @@ def read(path: str | Path) -> tuple[Array, NDArray[np.float64], str]:
     if array.shape != geometry.shape:
         raise ValueError(f"{path}: SimpleITK reads {array.shape} voxels, the headers say {geometry.shape}")
     return array, geometry.affine, image.GetPixelIDTypeAsString()
+
+
+def _one_whole_type(slices: Sequence[Slice]) -> bool:
+    """Whether the first slice's type of whole numbers, which SimpleITK takes for all, holds the values of the others too."""
+    kinds = {(one.slope, one.intercept, one.stored) for one in slices}
+    return len(kinds) == 1 and slices[0].slope.is_integer() and slices[0].intercept.is_integer()
 
 
 def _unreadable(slices: Sequence[Slice], error: Exception) -> str:

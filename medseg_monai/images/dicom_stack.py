@@ -30,6 +30,7 @@ class Slice:
         spacing: mm between (columns, rows).
         size: (columns, rows).
         thickness: mm from one slice to the next as the header has it, or 0.
+        stored: bits of a stored value, and whether it is signed.
     """
 
     file: Path
@@ -40,6 +41,7 @@ class Slice:
     thickness: float
     slope: float
     intercept: float
+    stored: tuple[int, bool]
     syntax: str
 
     @property
@@ -94,6 +96,7 @@ def slice_of(header: Any) -> Slice:
         thickness=abs(float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 0)),
         slope=float(header.get("RescaleSlope") or 1),
         intercept=float(header.get("RescaleIntercept") or 0),
+        stored=(int(header.get("BitsAllocated") or 0), bool(header.get("PixelRepresentation"))),
         syntax=str(header.file_meta.get("TransferSyntaxUID", "")),
     )
 

@@ -79,6 +79,36 @@ def test_fractions_from_the_slope_are_kept(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_volume(tmp_path).array, values.transpose(1, 0, 2) / 4)
 
 
+@pytest.mark.parametrize(
+    ("first", "others", "factor", "offset"),
+    [
+        ({"RescaleIntercept": 0}, {"RescaleIntercept": -1000}, 1, -1000),  # below 0 among unsigned values
+        ({"RescaleIntercept": 0}, {"RescaleIntercept": 0, "RescaleSlope": 100}, 100, 0),  # beyond 16 bits
+        (
+            {"RescaleIntercept": 0},
+            {"RescaleIntercept": 0, "PixelRepresentation": 1},
+            1,
+            0,
+        ),  # signed among unsigned ones
+    ],
+)
+def test_slices_that_are_scaled_or_stored_each_in_its_own_way(
+    tmp_path: Path, first: dict[str, Any], others: dict[str, Any], factor: int, offset: int
+) -> None:
+    stored = np.array([[7, 900], [-5 if "PixelRepresentation" in others else 5, 2000]])
+    for number, tags in enumerate([first, others, others]):
+        write_slice(
+            tmp_path / f"{number}.dcm",
+            abs(stored) if tags is first else stored,
+            (0, 0, number),
+            **{"PixelRepresentation": 0} | tags,
+        )
+    array = read_volume(tmp_path).array
+    assert array[..., 0].T.tolist() == abs(stored).tolist()
+    for slice in (1, 2):
+        assert array[..., slice].T.tolist() == (factor * stored + offset).tolist()
+
+
 def test_real_series_reads_as_in_simpleitk(shared_data: Path) -> None:
     folder = shared_data / "dicom_mr_series"
     image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
