@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from medseg_monai.cases import main_file
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.explain.checks import Checks, CheckSettings
+from medseg_monai.explain.checks import Checks, CheckSettings, remove_checks
 from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
 from medseg_monai.explain.files import Explanation, map_file, write_explanations, write_map
 from medseg_monai.explain.grid import to_network, to_scan
@@ -30,6 +30,7 @@ from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_image_volume, read_label_volume
 from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.report.evaluation import REPORT_FILE
 from medseg_monai.spec import DatasetSpec, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -156,8 +157,11 @@ class ExplainScans:
             except UNUSABLE as error:
                 del self.rows[done:]
                 self.scans.set_aside(self._cases[item["id"]], error)
+        (self.folder / REPORT_FILE).unlink(missing_ok=True)  # an earlier run's, as its checks are
         write_explanations(self.folder, self.rows)
-        if self.checks is not None:
+        if self.checks is None:
+            remove_checks(self.folder)
+        else:
             self.checks.write(self.folder)
 
     def look_at(self, item: Mapping[str, Any]) -> ScanInHand:

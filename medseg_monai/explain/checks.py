@@ -22,6 +22,7 @@ from medseg_monai.explain.faithfulness import (
     stages_from_output,
     without_content,
 )
+from medseg_monai.explain.layers import TRAINING_HEADS
 from medseg_monai.explain.maps import ClassMap, heat
 from medseg_monai.explain.plots import check_curves
 from medseg_monai.figures.cases import save_figure
@@ -169,16 +170,23 @@ class Checks:
 
     def _stages(self) -> list[str]:
         """Stages from the output back, without heads that serve in training alone."""
-        return [stage for stage in stages_from_output(self.network) if stage != "auxiliary_head"]
+        return [stage for stage in stages_from_output(self.network) if stage not in TRAINING_HEADS]
 
     def write(self, folder: Path) -> str:
         """Write table, plot and summary; returns the summary."""
+        remove_checks(folder)
         write_whole(folder / CHECKS_FILE, _as_csv(self.rows).encode())
         text = summary(self.rows)
         write_whole(folder / SUMMARY_FILE, text.encode())
         if self.rows:
             save_figure(check_curves(self.curves, likenesses(self.rows)), folder / PLOT_FILE)
         return text
+
+
+def remove_checks(folder: Path) -> None:
+    """Remove what an earlier run wrote: its checks are of other maps."""
+    for name in (CHECKS_FILE, SUMMARY_FILE, PLOT_FILE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def likenesses(rows: Sequence[Check]) -> dict[str, dict[str, list[float]]]:

@@ -15,7 +15,8 @@ from medseg_monai.spec import DatasetSpec, did_you_mean
 
 STRIDES: tuple[int, ...] = tuple(2**power for power in range(7))
 PADDED_TO = (8, 16, 32, 64)  # multiples that encoders pad images to
-HEADS = ("head", "heads", "auxiliary_head")  # they give logits, not features
+TRAINING_HEADS = ("auxiliary_head", "auxiliary_heads")  # they do not run in eval mode
+HEADS = ("head", "heads", *TRAINING_HEADS)  # they give logits, not features
 DEFAULT_SIZE = 64  # pixels a side, for a network without a set size
 
 

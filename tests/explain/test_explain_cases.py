@@ -138,6 +138,16 @@ def test_nothing_at_all_still_has_a_panel(tmp_path):
     assert (tmp_path / "out" / "spot_explain.png").is_file()
 
 
+def test_what_an_earlier_run_wrote_of_other_maps_goes(tmp_path):
+    spot(tmp_path / "in")
+    (tmp_path / "out").mkdir()
+    earlier = ("checks.csv", "checks.md", "checks.png", "report.html")
+    for name in earlier:
+        (tmp_path / "out" / name).write_text("of other weights")
+    explainer(tmp_path / "out", tmp_path / "in", photo_spec()).run()
+    assert not any((tmp_path / "out" / name).exists() for name in earlier)
+
+
 def test_a_pixel_is_a_region(tmp_path):
     spot(tmp_path / "in")
     inside = explainer(tmp_path / "out", tmp_path / "in", photo_spec(), methods=["gradcam"], region="pixel:47,8")
