@@ -10,6 +10,7 @@ import pytest
 from evaluations import HOSTILE, write_made_up
 from explanations import write_made_up_explanations
 
+from medseg_monai.explain.files import Explanation, write_explanations
 from medseg_monai.report.evaluation import write_evaluation_report
 from medseg_monai.report.explanation import write_explanation_report
 
@@ -131,6 +132,23 @@ def test_headings_sort_by_mouse(browser, report):
     distances = [float(text) for text in opened.column(5)]
     assert distances == sorted(distances)  # as numbers: 9.0 before 80.0
     assert (opened.sorting(3), opened.sorting(5)) == ("none", "ascending")
+    opened.close()
+
+
+def test_scores_below_zero_sort_as_numbers_beside_missing_ones(browser, tmp_path):
+    scores = (-1.25, None, 2.5, -3.5, 10.25)
+    rows = [
+        Explanation(f"case {number}", "lesion", "bottleneck", "gradcam", "truth", score, "", 9, 0.5, "a.png")
+        for number, score in enumerate(scores)
+    ]
+    write_explanations(tmp_path, rows)
+    opened = Opened(browser, write_explanation_report(tmp_path))
+    heading = opened.page.get_by_role("button", name="score")
+    shown = opened.page.locator("#map-table tbody tr td:nth-child(6)")
+    heading.click()
+    assert shown.all_text_contents() == ["-3.500", "-1.250", "2.500", "10.250", "–"]
+    heading.click()
+    assert shown.all_text_contents() == ["10.250", "2.500", "-1.250", "-3.500", "–"]
     opened.close()
 
 

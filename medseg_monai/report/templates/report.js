@@ -1,6 +1,8 @@
 "use strict";
 
-// a heading's button sorts the rows by its column; numbers by value, all else by the alphabet
+const MISSING = "–"; // a cell without a value
+
+// a heading's button sorts the rows by its column; numbers by value, all else by the alphabet, what is missing last
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -9,10 +11,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heading.querySelector("button").addEventListener("click", () => {
       const descending = heading.getAttribute("aria-sort") === "ascending";
       const rows = [...body.rows].map((row) => [row.cells[column].textContent.trim(), row]);
-      const numbers = rows.every(([text]) => text !== "" && !Number.isNaN(Number(text)));
+      const known = rows.filter(([text]) => text !== MISSING);
+      const numbers = known.every(([text]) => text !== "" && !Number.isNaN(Number(text)));
       const compare = numbers ? (a, b) => Number(a) - Number(b) : collator.compare;
-      rows.sort(([a], [b]) => (descending ? compare(b, a) : compare(a, b)));
-      body.append(...rows.map(([, row]) => row));
+      known.sort(([a], [b]) => (descending ? compare(b, a) : compare(a, b)));
+      const missing = rows.filter(([text]) => text === MISSING);
+      body.append(...[...known, ...missing].map(([, row]) => row));
       headings.forEach((other) => other.setAttribute("aria-sort", "none"));
       heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
     });
