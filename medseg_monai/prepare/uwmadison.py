@@ -135,7 +135,7 @@ def read_runs(table: Path) -> dict[str, dict[str, Runs]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is missing, a class unknown, or a slice has two rows for one class.
+        ValueError: a column is missing, a class unknown, a row too short or too long, or a slice has two rows for one class.
     """
     if not table.is_file():
         raise FileNotFoundError(f"{table}: no such file; the competition's folder with train/ and {TABLE} is wanted")
@@ -157,9 +157,12 @@ def _add_row(rows: dict[str, dict[str, Runs]], row: Mapping[str, str | None], li
     name, organ = row["id"] or "", row["class"] or ""
     if organ not in CLASSES:
         raise ValueError(f"{table}: line {line}: no class {organ!r}{did_you_mean(organ, CLASSES)}")
+    # cut short, or its runs parted by a comma: not to be taken for an absent organ
+    if row["segmentation"] is None or None in row:
+        raise ValueError(f"{table}: line {line}: has not as many columns as the first line; is the file cut short?")
     if first := rows[name].get(organ):
         raise ValueError(f"{table}: {name} has two rows for {organ}, lines {first.line} and {line}; remove one")
-    rows[name][organ] = Runs(line, row["segmentation"] or "")
+    rows[name][organ] = Runs(line, row["segmentation"])
 
 
 @dataclass(frozen=True)
