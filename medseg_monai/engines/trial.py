@@ -126,8 +126,10 @@ class Trial:
             try:
                 run = self.runner(candidate)
                 measured = agreement(expected, run(sample), task=self.task)
-            except (RuntimeError, ImportError) as error:
-                refused.append(f"{name} does not run here ({str(error).strip().splitlines()[0]})")
+            except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are no RuntimeErrors
+                refused.append(
+                    f"{name} does not run here ({(str(error).strip() or type(error).__name__).splitlines()[0]})"
+                )
                 continue
             if measured.holds:
                 seconds = _seconds(run, self.images) if engine == "auto" else 0.0

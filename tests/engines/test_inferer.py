@@ -98,6 +98,16 @@ def test_an_engine_that_fails_is_refused(tmp_path: Path) -> None:
         inferer("onnx", tmp_path)(blobs(), Odd())
 
 
+def test_an_engine_whose_runtime_fails_is_refused_and_leaves_the_others(network: nn.Module, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    inferer("onnx", tmp_path)(blobs(), network)
+    (exported,) = (tmp_path / "engines").glob("*.onnx")
+    exported.write_bytes(b"no ONNX")
+    assert torch.allclose(inferer("auto", tmp_path)(blobs(), network), network(blobs()), atol=0.1)
+    with pytest.raises(ValueError, match="engine onnx with precision fp32 is refused: onnx fp32 does not run here"):
+        inferer("onnx", tmp_path, precision="fp32")(blobs(), network)
+
+
 def test_a_choice_is_remembered_for_the_same_weights_only(tmp_path: Path) -> None:
     network = Cancelling()
     inferer("torch", tmp_path, precision="fp32")(blobs(), network)
