@@ -103,8 +103,10 @@ def export(
         convert(network, trained.dataset, part, fmt, facts=facts(trained))
         try:
             parity = compare(network, trained.dataset, part, fmt, images=images)
-        except (RuntimeError, AssertionError) as error:  # what runtimes raise for images that a file does not take
-            reason = str(error).strip().splitlines()[0]
+        except (ImportError, ValueError):  # say themselves what to do
+            raise
+        except Exception as error:  # each runtime has errors of its own for a file or images that it does not take
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ValueError(f"{file} was not written, it does not run: {reason}") from error
         if not parity.holds:
             raise ValueError(f"{file} was not written, its answers are not torch's: {parity}")
@@ -236,7 +238,7 @@ def sample_images(spec: DatasetSpec, sources: Sequence[str | Path]) -> list[Tens
     from medseg_monai.transforms import Pipeline, load, normalise
 
     read = Pipeline([load(spec, keys=("image",)), normalise(spec)])
-    return [torch.as_tensor(read(case)["image"]) for case in find_scans(list(sources))[: 2 * SAMPLES]]
+    return [torch.as_tensor(read(case)["image"]) for case in find_scans(list(sources), spec=spec)[: 2 * SAMPLES]]
 
 
 def generated_images(spec: DatasetSpec, size: Sequence[int], *, n: int = SAMPLES) -> list[Tensor]:

@@ -5,16 +5,19 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
 from torch import nn
 
 from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to_openvino, to_torchscript
-from medseg_monai.export.export import export, generated_images, parity_file
+from medseg_monai.export.export import export, generated_images, parity_file, sample_images
 from medseg_monai.export.exported import format_of, open_exported, read_facts
+from medseg_monai.images.grid import Geometry
+from medseg_monai.images.volumes import write_label_volume
 from medseg_monai.networks import UNet, UNetPlusPlus
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.trained import Trained, load_weights
 
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
@@ -75,6 +78,16 @@ def test_volumes(fmt, tmp_path):
     assert read_facts(file) == {}
 
 
+def test_sample_volumes_are_looked_for_in_folders(tmp_path):
+    array = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4)
+    write_label_volume(array, Geometry((6, 5, 4), np.eye(4)), tmp_path / "ct.nii.gz")
+    intensity = Intensity("window", lower=0, upper=100)
+    spec = DatasetSpec(
+        "ct", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(16, 16, 16), intensity=intensity
+    )
+    assert [tuple(image.shape) for image in sample_images(spec, [tmp_path])] == [(1, 6, 5, 4)]
+
+
 def test_a_file_with_other_answers_is_refused_and_an_older_one_stays(tmp_path, monkeypatch):
     trained, network = trained_unetpp()
     file = tmp_path / "model.ts"
@@ -89,6 +102,16 @@ def test_a_file_with_other_answers_is_refused_and_an_older_one_stays(tmp_path, m
         export(trained, network, file, "torchscript")
     assert [path.name for path in tmp_path.iterdir()] == ["model.ts"]
     assert file.read_text() == "older"
+
+
+def test_a_file_that_its_runtime_does_not_take_is_refused(tmp_path, monkeypatch):
+    need("onnx")
+    monkeypatch.setattr(
+        "medseg_monai.export.export.convert", lambda network, spec, file, fmt, *, facts: file.write_bytes(b"no ONNX")
+    )
+    with pytest.raises(ValueError, match="was not written, it does not run"):
+        export(*trained_unetpp(), tmp_path / "model.onnx", "onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_not_a_number_is_refused(tmp_path):
