@@ -198,6 +198,10 @@ def test_fast_mode_evaluates_with_the_weights_of_the_whole_network(
     evaluate = ("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--set", "network_options#inference_depth=1")
     assert medseg(*evaluate, "--out", tmp_path).code == 0
     assert (tmp_path / "cases.csv").is_file()
+    run = json.loads((tmp_path / "summary.json").read_text())["run"]
+    assert run["architecture"]["inference_depth"] == 1
+    # two stages of the encoder (3 to 4 to 8 channels), the node of 4 + 8 to 4, its head; not what was trained
+    assert run["parameters"] == 9 * (3 * 4 + 4 * 4) + 16 + 9 * (4 * 8 + 8 * 8) + 32 + 9 * (12 * 4 + 4 * 4) + 16 + 5
 
 
 def test_an_argument_that_a_component_does_not_have(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:

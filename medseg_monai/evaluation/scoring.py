@@ -16,6 +16,7 @@ from ignite.engine import Events
 from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
+from torch import nn
 
 import medseg_monai
 from medseg_monai.cases import main_file
@@ -228,6 +229,8 @@ class ScoreCases:
 def run_facts(
     trained: Trained,
     *,
+    network: nn.Module,
+    network_options: Mapping[str, Any],
     weights: str | Path,
     dataset: Dataset,
     split: str,
@@ -235,13 +238,13 @@ def run_facts(
     bundle_root: str | Path = "",
     **more: Any,
 ) -> dict[str, Any]:
-    """What an evaluation's ``summary.json`` says about the run."""
+    """What an evaluation's ``summary.json`` says about the run: of the network that answered, which may be a pruned one or several."""
     card = Path(bundle_root) / MODEL_CARD
     return {
         "bundle": trained.bundle,
         "weights": str(weights),
-        "architecture": dict(trained.architecture),
-        "parameters": trained.training.get("parameters"),
+        "architecture": {**trained.architecture, **network_options},
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "train_seconds": trained.training.get("train_seconds"),
         "dataset": dataset.spec.name,
         "split": split,
