@@ -171,7 +171,7 @@ def crop(x: Tensor, size: list[int]) -> Tensor:
 
 
 def to_image_size(logits: Tensor, stride: int, size: list[int]) -> Tensor:
-    """Logits whose pixel is `stride` pixels of the image, at the image's `size`.
+    """Logits, or a map, whose pixel is `stride` pixels of the image, or of a finer map, at its `size`.
 
     They are enlarged by exactly `stride`, then cropped, so that they lie where they were computed at sizes that it does not divide.
     """

@@ -26,7 +26,6 @@ from medseg_monai.networks.blocks import (
     PooledConvReLU,
     check_arguments,
     convolution,
-    resize_linear,
     to_image_size,
 )
 from medseg_monai.networks.encoders import StridedEncoder, choose_encoder
@@ -150,6 +149,7 @@ class DeepLabV3Plus(nn.Module):
         )
         channels = self.encoder.channels
         self.fine = self.encoder.strides.index(4)
+        self.context_stride = self.encoder.strides[-1] // 4
         self.bottleneck = AtrousPyramid(channels[-1], width, rates=rates, dropout=dropout)
         self.skip = ConvNormReLU(channels[self.fine], skip_width, kernel_size=1)
         widths = [width + skip_width, *[width] * decoder_convs]
@@ -160,6 +160,6 @@ class DeepLabV3Plus(nn.Module):
         """Logits at the size of `x`."""
         maps = self.encoder(x)
         fine = self.skip(maps[self.fine])
-        context = resize_linear(self.bottleneck(maps[-1]), list(fine.shape[2:]))
+        context = to_image_size(self.bottleneck(maps[-1]), self.context_stride, list(fine.shape[2:]))
         logits: Tensor = self.head(self.last_stage(torch.cat([context, fine], dim=1)))
         return to_image_size(logits, 4, list(x.shape[2:]))

@@ -40,6 +40,22 @@ def test_pyramid_has_five_views():
     assert [branch[0].dilation[0] for branch in pyramid.branches[1:4]] == [6, 12, 18]
 
 
+def test_context_lies_where_it_was_computed_at_sizes_that_its_stride_does_not_divide():
+    """33 rows are 3 of stride 16 and 9 of stride 4, of which the first four lie under the first, the last one under the third."""
+    network = DeepLabV3Plus(1, 1, features=(4, 4, 4, 4), width=2, skip_width=1).eval()
+    taken = []
+    network.bottleneck.register_forward_hook(
+        lambda _module, _inputs, output: torch.arange(3.0).view(1, 1, 3, 1).expand(output.shape)
+    )
+    network.last_stage.register_forward_hook(lambda _module, inputs, _output: taken.append(inputs[0][0, 0]))
+    with torch.no_grad():
+        network(torch.zeros(1, 1, 33, 48))
+    # the centre of row r lies at (r + 0.5) / 4 - 0.5 of the coarse rows
+    expected = [min(max((row + 0.5) / 4 - 0.5, 0), 2) for row in range(9)]
+    assert taken[0].shape == (9, 12)
+    assert taken[0][:, 5].tolist() == pytest.approx(expected)
+
+
 def test_size_by_hand():
     # ResNet-50 without its classifier 23,508,032
     pyramid = 2048 * 256 + 512 + 3 * (9 * 2048 + 2048 * 256 + 512) + 2048 * 256 + 512 + 5 * 256 * 256 + 512
