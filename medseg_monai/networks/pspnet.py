@@ -168,11 +168,11 @@ class PSPNet(nn.Module):
         encoder: ``plain``, or a timm model: ``resnet50`` or ``resnet101`` as published, ``resnet18`` for small machines.
         pretrained: timm's ImageNet weights in the encoder.
         weights_file: the file with these, instead of the download.
-        output_stride: 8 as published, or 16 for a quarter of the cost; of timm encoders.
+        output_stride: 8 as published, or 16 for a third of the cost; of timm encoders.
         levels: use only so many of the encoder's maps; 3 ends a ResNet at its second stage, at stride 8 without dilation.
         bins: bins per side of the pooled maps.
         width: channels of the convolution after the pooling; the auxiliary head has half as many. 512 as published.
-        fusion_kernel: size of that convolution; 3 as published, 1 for less.
+        fusion_kernel: size of that convolution, an odd number; 3 as published, 1 for less.
         auxiliary: a second head on the stage before the last, in training.
         dropout: share of channels dropped before the logits.
 
@@ -206,6 +206,14 @@ class PSPNet(nn.Module):
         check_arguments("PSPNet", features=features, spatial_dims=spatial_dims, most_dims=2)
         if output_stride not in (8, 16):
             raise ValueError(f"PSPNet: output_stride is 8 or 16, not {output_stride!r}")
+        if not bins or min(bins) < 1:
+            raise ValueError(f"PSPNet: bins needs at least one number of at least 1, not {bins!r}")
+        if fusion_kernel < 1 or fusion_kernel % 2 == 0:
+            raise ValueError(f"PSPNet: fusion_kernel is an odd number, not {fusion_kernel!r}")
+        if levels is not None and levels < 2:
+            raise ValueError(
+                f"PSPNet: levels is at least 2 (the auxiliary head takes the last but one), not {levels!r}"
+            )
         self.encoder = choose_encoder(
             encoder,
             in_channels,

@@ -103,6 +103,10 @@ def test_published_size():
         ({"output_stride": 32}, "8 or 16, not 32"),
         ({"spatial_dims": 3}, "images alone, not 3"),
         ({"features": (64,)}, "at least 2"),
+        ({"fusion_kernel": 2}, "odd number, not 2"),
+        ({"bins": ()}, r"bins needs at least one number of at least 1, not \(\)"),
+        ({"bins": (0, 1)}, "bins needs"),
+        ({"encoder": "resnet18", "levels": 1}, "levels is at least 2"),
     ],
 )
 def test_mistakes_are_named(arguments, message):
