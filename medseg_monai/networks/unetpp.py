@@ -15,8 +15,9 @@ X00 ──> X01 ──> X02 ──> X03 ──> X04      each X0j has a head; ea
         X40
 ```
 
-Departures: batch norm after every convolution (the paper's reference code has it as an option); nearest upsampling without
-weights, as in that code; the heads' logits are averaged, not their probabilities, so that the network returns logits.
+Departures: batch norm after every convolution and nearest upsampling without weights, as the authors' code has them in its networks
+with ImageNet backbones (its plain one of these widths has transposed convolutions and dropout, and no norm: 9.04 M parameters); the
+heads' logits are averaged, not their probabilities, so that the network returns logits.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ def segmentation_loss(
         pixel: ``cross_entropy`` (binary for sigmoid tasks) or ``focal`` (gamma 2).
         region: ``dice`` and ``tversky`` (0.3 for false positives, 0.7 for false negatives) are per image and class;
             ``generalised_dice`` weighs classes by inverse volume; ``lovasz`` is the Jaccard index's convex surrogate.
-        dice_weight: weight of the region term, 0 to 1; the pixel term has the rest. U-Net++ was published with 0.2.
+        dice_weight: weight of the region term, 0 to 1; the pixel term has the rest. The code of U-Net++'s authors
+            adds the Dice term to half the cross entropy, which is 2/3 here.
         head_weights: weight per head, the main head first; all 1 by default. PSPNet was published with (1, 0.4).
 
     Raises:
