@@ -264,7 +264,8 @@ class ExplainScans:
         else:
             image = read_image(source, self.spec.in_channels)
         shown = [view for view in views if any(m.heat is not None for m in view.maps)] or list(views[:1])
-        figure = explanation_panel(image, shown, affine=affine)
+        # channels of volumes are no colours
+        figure = explanation_panel(image, shown, affine=affine, colour=affine is None)
         save_figure(figure, self.folder / f"{scan.case['id']}{PANEL}")
 
 

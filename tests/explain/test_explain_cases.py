@@ -38,12 +38,12 @@ def pixels(path: Path) -> np.ndarray:
 class Brightness(nn.Module):
     """Each class is where the picture is bright: class 0 above the middle grey, further ones nowhere."""
 
-    def __init__(self, classes: int = 1, spatial_dims: int = 2) -> None:
+    def __init__(self, classes: int = 1, spatial_dims: int = 2, channels: int = 1) -> None:
         super().__init__()
         convolution = nn.Conv3d if spatial_dims == 3 else nn.Conv2d
         self.bottleneck = nn.ReLU()
         self.last_stage = nn.Identity()
-        self.head = convolution(1, classes, 1)
+        self.head = convolution(channels, classes, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, -1)
         with torch.no_grad():
@@ -57,7 +57,7 @@ def explainer(folder: Path, images: Path, spec: DatasetSpec, **asked) -> Explain
     scans = Scans(find_scans(images, spec=spec), Pipeline([load(spec, keys=("image",)), normalise(spec)]))
     return ExplainScans(
         scans,
-        network=Brightness(spec.out_channels, spec.spatial_dims),
+        network=Brightness(spec.out_channels, spec.spatial_dims, spec.in_channels),
         inferer=scan_inferer(spec, precision="fp32", device="cpu"),
         postprocessing=postprocess(spec),
         spec=spec,
@@ -210,6 +210,22 @@ def test_volumes_have_their_map_on_the_scans_grid(tmp_path, flipped):
         assert found[:14].max() < 0.1
         assert row.score == pytest.approx(7, abs=0.5)  # (1 - 0.5) / 0.25 * 4 - 1
     assert (tmp_path / "out" / "scan_explain.png").is_file()
+
+
+def test_three_channels_of_a_volume_are_no_colours(tmp_path):
+    values = np.full((24, 20, 12, 3), 0.2, dtype=np.float32)
+    values[16:21, 3:7, 2:5, 0] = 1
+    (tmp_path / "in").mkdir()
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "in" / "scan.nii.gz")
+    spec = photo_spec(
+        channels=("t1", "t2", "flair"), size=(8, 8, 8), spatial_dims=3, spacing_mm=(1, 1, 1),
+        intensity=Intensity("window", lower=0, upper=1),
+    )  # fmt: skip
+    run = explainer(tmp_path / "out", tmp_path / "in", spec, methods=["cam"], region="image")
+    run.run()
+    panel = pixels(tmp_path / "out" / "scan_explain.png")[..., :3].astype(int)
+    shown = panel[: panel.shape[0] * 3 // 4, : panel.shape[1] // 5]  # the input, without the key below
+    assert np.ptp(shown, axis=2).max() == 0
 
 
 def test_a_mask_is_a_region_of_a_volume(tmp_path):
