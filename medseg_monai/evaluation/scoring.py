@@ -22,7 +22,7 @@ import medseg_monai
 from medseg_monai.cases import main_file
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case
-from medseg_monai.evaluation.overlap import Overlap, count_label_overlap, count_overlap, write_overlap
+from medseg_monai.evaluation.overlap import OVERLAP_FILE, Overlap, count_label_overlap, count_overlap, write_overlap
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
 from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
@@ -34,7 +34,7 @@ from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_geometry
 from medseg_monai.inference.scans import UNUSABLE, Scans
-from medseg_monai.report.case_pictures import write_case_pictures
+from medseg_monai.report.case_pictures import remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
 from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
@@ -175,7 +175,9 @@ class ScoreCases:
             self._score_slices(self._slices)
         if not self.scores:
             raise ValueError("no case could be scored: the messages above say why")
-        (self.folder / REPORT_FILE).unlink(missing_ok=True)  # an earlier evaluation's
+        for name in (REPORT_FILE, OVERLAP_FILE, OVERLAP_PICTURE):  # an earlier evaluation's
+            (self.folder / name).unlink(missing_ok=True)
+        remove_case_pictures(self.folder)
         per_image = 1000 * self._network_seconds / self._images
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
         unit = "mm" if self.spec.spatial_dims == 3 else "px"

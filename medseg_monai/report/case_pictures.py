@@ -89,9 +89,8 @@ def write_case_pictures(
         scores: one entry per case and class.
         view: from a case's id to what is drawn; called for the chosen cases alone.
     """
+    remove_case_pictures(folder)
     place = Path(folder) / PICTURES_FOLDER
-    for earlier in place.glob("case*.jpg"):
-        earlier.unlink()
     listed = []
     for number, (case, group) in enumerate(choose_cases(scores), start=1):
         names = [f"case{number:02d}_{kind}.jpg" for kind in ("image", "outlines", "errors")]
@@ -104,6 +103,13 @@ def write_case_pictures(
     writer.writerows(astuple(entry) for entry in listed)
     write_whole(place / LIST_FILE, table.getvalue().encode())
     return listed
+
+
+def remove_case_pictures(folder: str | Path) -> None:
+    """Remove the pictures of an earlier evaluation and their list."""
+    place = Path(folder) / PICTURES_FOLDER
+    for earlier in (place / LIST_FILE, *place.glob("case*.jpg")):
+        earlier.unlink(missing_ok=True)
 
 
 def read_case_pictures(folder: str | Path) -> list[CasePictures]:

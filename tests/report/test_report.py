@@ -180,3 +180,12 @@ def test_evaluate_writes_a_report_of_real_scores(medseg, demo_data, trained, tmp
     assert (tmp_path / card).read_text(encoding="utf-8").startswith("#")
     dice = float(np.mean([score.dice for score in evaluation.scores]))
     assert f"Dice {dice:.3f}" in page.text
+
+
+def test_an_evaluation_leaves_nothing_of_an_earlier_one(medseg, demo_data, trained, tmp_path):
+    write_made_up(tmp_path, cases=3)  # of two classes, with pictures
+    assert medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path).code == 0
+    page = Page(write_evaluation_report(tmp_path))
+    assert "No pictures were kept" in page.text
+    assert "stomach" not in page.text
+    assert not (tmp_path / "overlap.csv").exists()
