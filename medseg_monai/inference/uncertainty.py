@@ -13,6 +13,8 @@ from torch import Tensor
 from medseg_monai.spec import DatasetSpec, Task
 from medseg_monai.transforms.decision import probabilities
 from medseg_monai.transforms.postprocess import restore
+from medseg_monai.transforms.volume_geometry import NetworkGrid
+from medseg_monai.transforms.volume_restore import restore_map
 
 POSSIBLE = 0.05
 """Pixels whose probability of any class is above this count for a case's number; the rest is background for certain."""
@@ -68,8 +70,7 @@ def _entropy(probabilities: Tensor, task: Task) -> tuple[Tensor, Tensor]:
 class Uncertaind(MapTransform):
     """`uncertainty` of the logits under `key`, on the network's grid: stands before the logits become a mask.
 
-    Adds ``uncertainty``, the number, and on demand ``uncertainty_map``: (1, W, H) on the photograph's grid, (1, i, j, k) on the
-    network's in 3D.
+    Adds ``uncertainty``, the number, and on demand ``uncertainty_map``: (1, W, H) or (1, I, J, K) on the image's own grid.
 
     Args:
         key: the logits'.
@@ -90,8 +91,10 @@ class Uncertaind(MapTransform):
         logits = torch.as_tensor(case[self.keys[0]]).as_subclass(Tensor)
         entropy, case["uncertainty"] = uncertainty_of_logits(logits, self.spec)
         if self.maps:
-            entropy = entropy[None]
+            meta = case[self.meta_key]
             if self.spec.spatial_dims == 2:
-                entropy = restore(entropy, [int(side) for side in case[self.meta_key]["spatial_shape"]], self.spec)
-            case["uncertainty_map"] = entropy
+                size = [int(side) for side in meta["spatial_shape"]]
+                case["uncertainty_map"] = restore(entropy[None], size, self.spec)
+            else:
+                case["uncertainty_map"] = restore_map(entropy[None], NetworkGrid.from_meta(meta, self.spec.spacing_mm))
         return case

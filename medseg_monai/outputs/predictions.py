@@ -100,7 +100,9 @@ def output_files(
         raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
     wanted = chosen_formats(formats, spec)
     if spec.spatial_dims == 3:
-        return _volume_files(stem, spec, image, wanted, probabilities=probabilities, overlays=overlays)
+        return _volume_files(
+            stem, spec, image, wanted, probabilities=probabilities, overlays=overlays, uncertainty=uncertainty
+        )
     files = mask_files(_named(stem, MASK, ".png"), spec) if "png" in wanted else []
     files += [_named(stem, MASK, GEOJSON_SUFFIX)] if "geojson" in wanted else []
     files += probability_files(stem, spec) if probabilities else []
@@ -109,11 +111,26 @@ def output_files(
 
 
 def _volume_files(
-    stem: Path, spec: DatasetSpec, image: str, formats: Sequence[str], *, probabilities: bool, overlays: bool
+    stem: Path,
+    spec: DatasetSpec,
+    image: str,
+    formats: Sequence[str],
+    *,
+    probabilities: bool,
+    overlays: bool,
+    uncertainty: bool,
 ) -> list[Path]:
     files: list[Path] = []
     for ending in _endings(formats):
-        files += volume_files(stem, spec, image, probabilities=probabilities, overlays=overlays, ending=ending)
+        files += volume_files(
+            stem,
+            spec,
+            image,
+            probabilities=probabilities,
+            overlays=overlays,
+            uncertainty=uncertainty,
+            ending=ending,
+        )
     if "dicomseg" in formats:
         files.append(_named(stem, MASK, DICOM_SEG_SUFFIX))
     return list(dict.fromkeys(files))
@@ -269,6 +286,7 @@ class WritePredictions:
                 spec=self.spec,
                 probabilities=self.probabilities and first,
                 overlays=self.overlays and first,
+                uncertainty=self.uncertainty and first,
                 ending=ending,
             )
             files += writer.write(case, answer)

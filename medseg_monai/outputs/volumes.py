@@ -27,7 +27,7 @@ from medseg_monai.images.volumes import (
 )
 from medseg_monai.spec import DatasetSpec, file_part
 
-MASK, PROBABILITY, OVERLAY = "_mask", "_probability", "_overlay"
+MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
 TABLE_FILE = "volumes.csv"
 OVERLAY_PIXELS = 768
 """Smaller slices are enlarged by a whole factor up to this, so that outlines are fine."""
@@ -50,17 +50,24 @@ def volume_files(
     *,
     probabilities: bool = False,
     overlays: bool = False,
+    uncertainty: bool = False,
     ending: str | None = None,
 ) -> list[Path]:
     """The files of a case's prediction, besides its rows in volumes.csv."""
     files = mask_files(stem, spec, image, ending)
     files += probability_files(stem, spec) if probabilities else []
+    files += [uncertainty_file(stem)] if uncertainty else []
     return files + ([overlay_file(stem)] if overlays else [])
 
 
 def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
     """One NIfTI per foreground class; without the class in its name where there is only one."""
     return _named(stem, PROBABILITY, ".nii.gz", spec.classes if len(spec.classes) > 1 else ())
+
+
+def uncertainty_file(stem: Path) -> Path:
+    """The map of how unsure the network is."""
+    return stem.with_name(f"{stem.name}{UNCERTAINTY}.nii.gz")
 
 
 def overlay_file(stem: Path) -> Path:
@@ -87,6 +94,7 @@ class VolumeWriter:
         spec: the data set.
         probabilities: also write ``<id>_probability….nii.gz``, 8 bits, scaled by the header to 0..1.
         overlays: also draw ``<id>_overlay.jpg``.
+        uncertainty: also write ``<id>_uncertainty.nii.gz``, like the probabilities.
         ending: of label maps; by default that of the scan's own format.
     """
 
@@ -97,12 +105,14 @@ class VolumeWriter:
         spec: DatasetSpec,
         probabilities: bool = False,
         overlays: bool = False,
+        uncertainty: bool = False,
         ending: str | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
         self.probabilities = probabilities
         self.overlays = overlays
+        self.uncertainty = uncertainty
         self.ending = ending
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
@@ -111,13 +121,17 @@ class VolumeWriter:
         Args:
             case: ``id`` and ``image_meta_dict``.
             answer: ``pred``, uint8 (1, I, J, K) of class numbers or (classes, I, J, K), on the scan's own grid, and ``probability``
-                (channels, I, J, K) where those are wanted.
+                (channels, I, J, K) and ``uncertainty_map`` (1, I, J, K) where those are wanted.
         """
         meta = case["image_meta_dict"]
         geometry, image = geometry_of(meta), str(meta["filename_or_obj"])
         stem = self.folder / case["id"]
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
-        files = self._write_probabilities(answer["probability"], geometry, image, stem) if self.probabilities else []
+        files: list[Path] = []
+        if self.probabilities:
+            files += _write_shares(answer["probability"], geometry, image, probability_files(stem, self.spec))
+        if self.uncertainty:
+            files += _write_shares(answer["uncertainty_map"], geometry, image, [uncertainty_file(stem)])
         if self.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
@@ -128,14 +142,15 @@ class VolumeWriter:
             for plane, file, classes in zip(mask, masks, names, strict=True)
         ]
 
-    def _write_probabilities(self, maps: Any, geometry: Geometry, image: str, stem: Path) -> list[Path]:
-        files = probability_files(stem, self.spec)
-        like = nifti_on_grid(image, geometry)
-        for plane, file in zip(maps[-len(files) :], files, strict=True):
-            # one class at a time: floats of a whole CT are large
-            levels = np.rint(plane.float().cpu().numpy() * 255).astype(np.uint8)
-            nifti.write_shares(levels, geometry, file, like=like)
-        return files
+
+def _write_shares(maps: Any, geometry: Geometry, image: str, files: Sequence[Path]) -> Sequence[Path]:
+    """The last of the maps (channels, I, J, K) of 0..1, a file each; of exclusive classes the first is the background's."""
+    like = nifti_on_grid(image, geometry)
+    for plane, file in zip(maps[-len(files) :], files, strict=True):
+        # one class at a time: floats of a whole CT are large
+        levels = np.rint(plane.float().cpu().numpy() * 255).astype(np.uint8)
+        nifti.write_shares(levels, geometry, file, like=like)
+    return files
 
 
 def organ_volumes(mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry) -> list[tuple[str, float, int]]:

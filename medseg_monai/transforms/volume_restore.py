@@ -6,6 +6,7 @@ of slices is brought to the scan's spacing, each voxel gets its class, and the n
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -46,8 +47,8 @@ def restore_mask(
     mask = _restored(
         logits,
         grid,
-        spec,
         np.zeros((spec.label_channels, *turned_shape(grid.native)), np.uint8),
+        functools.partial(probabilities, spec=spec),
         lambda probs: thresholded(probs, spec, cleaning),
         slab_bytes,
     )
@@ -65,43 +66,54 @@ def restore_probabilities(
     filled = np.zeros((spec.out_channels, *turned_shape(grid.native)), np.float16)
     if spec.task == "multiclass":
         filled[0] = 1
-    return torch.from_numpy(_restored(logits, grid, spec, filled, lambda probs: probs.half(), slab_bytes))
+    start = functools.partial(probabilities, spec=spec)
+    return torch.from_numpy(_restored(logits, grid, filled, start, Tensor.half, slab_bytes))
+
+
+def restore_map(values: Tensor, grid: NetworkGrid, *, slab_bytes: int = SLAB_BYTES) -> Tensor:
+    """Maps (C, i, j, k) of the network's grid on the scan's own, (C, I, J, K) float16; 0 outside the part that the network saw.
+
+    Raises:
+        ValueError: the maps are not on the network's grid.
+    """
+    filled = np.zeros((len(values), *turned_shape(grid.native)), np.float16)
+    return torch.from_numpy(_restored(values, grid, filled, Tensor.float, Tensor.half, slab_bytes))
 
 
 def _restored(
-    logits: Tensor,
+    values: Tensor,
     grid: NetworkGrid,
-    spec: DatasetSpec,
     filled: Array,
+    start: Callable[[Tensor], Tensor],
     finish: Callable[[Tensor], Tensor],
     slab_bytes: int,
 ) -> Array:
-    """`filled` (turned) with what `finish` makes of each slab's probabilities, turned back."""
-    if tuple(logits.shape[1:]) != grid.shape:
-        raise ValueError(f"a map of shape {tuple(logits.shape)} came; (C, {', '.join(map(str, grid.shape))}) is wanted")
+    """`filled` (turned) with what `finish` makes of each slab, turned back; `start` makes of `values` what is interpolated."""
+    if tuple(values.shape[1:]) != grid.shape:
+        raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {', '.join(map(str, grid.shape))}) is wanted")
     inside = filled[grid.cut_channels]
     rows, columns, slices = grid.box_shape
-    thickness = max(1, slab_bytes // (4 * len(logits) * rows * columns))
+    thickness = max(1, slab_bytes // (4 * len(values) * rows * columns))
     back = [grid.weights_back(axis) for axis in range(3)]
     for first in range(0, slices, thickness):
         last = min(slices, first + thickness)
-        probs = _slab(logits, spec, back[2], first, last)
-        probs = along_axis(along_axis(probs, back[1], 1), back[0], 0)
-        inside[..., first:last] = finish(probs).cpu().numpy()
+        slab = _slab(values, start, back[2], first, last)
+        slab = along_axis(along_axis(slab, back[1], 1), back[0], 0)
+        inside[..., first:last] = finish(slab).cpu().numpy()
     restored: Array = grid.turn.undo(
         filled
     ).copy()  # a copy also of one slice, which may count as contiguous and run backwards
     return restored
 
 
-def _slab(logits: Tensor, spec: DatasetSpec, weights: Tensor | None, first: int, last: int) -> Tensor:
-    """Probabilities of slices `first` to `last` of the scan; the first two axes still on the network's grid."""
+def _slab(values: Tensor, start: Callable[[Tensor], Tensor], weights: Tensor | None, first: int, last: int) -> Tensor:
+    """What `start` makes of slices `first` to `last` of the scan; the first two axes still on the network's grid."""
     if weights is None:
-        return probabilities(logits[..., first:last], spec)
+        return start(values[..., first:last])
     rows = weights[first:last]
     needed = torch.nonzero(rows.any(dim=0)).flatten()
     low, high = int(needed[0]), int(needed[-1]) + 1
-    return along_axis(probabilities(logits[..., low:high], spec), rows[:, low:high], 2)
+    return along_axis(start(values[..., low:high]), rows[:, low:high], 2)
 
 
 class RestoreVolumed(MapTransform):

@@ -53,6 +53,21 @@ def test_the_map_lies_on_the_photograph_and_the_logits_stay() -> None:
     assert "uncertainty_map" not in Uncertaind(spec=SPEC)(case)
 
 
+def test_the_map_of_a_volume_lies_where_its_voxels_lie() -> None:
+    spec = DatasetSpec(
+        "x", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), intensity=Intensity("zscore")
+    )
+    # stored (head, left, front) of 3 x 4 x 5 voxels, so turned (right, front, head); all is seen but the lowest two slices
+    affine = torch.tensor([[0.0, -1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    meta = {"spatial_shape": torch.tensor([3, 4, 5]), "affine": affine, "box": torch.tensor([[0, 4], [0, 5], [2, 3]])}
+    logits = torch.full((1, 4, 5, 1), -100.0)  # certain
+    logits[0, 0, 1, 0] = 0  # a coin's throw, at the left end (stored last), second from the back, on top
+    answered = Uncertaind(spec=spec, maps=True)({"pred": logits, "image_meta_dict": meta})
+    assert answered["uncertainty_map"].shape == (1, 3, 4, 5)
+    assert torch.nonzero(answered["uncertainty_map"]).tolist() == [[0, 2, 3, 1]]
+    assert answered["uncertainty"] == 1
+
+
 def test_a_slab_at_a_time_is_all_at_once() -> None:
     logits = torch.randn(4, 5, 6, 17, generator=torch.Generator().manual_seed(0)).half()
     spec = DatasetSpec(

@@ -122,6 +122,21 @@ def test_probabilities_are_shares_of_one_on_the_same_grid(tmp_path: Path) -> Non
     np.testing.assert_allclose(read_volume(files[0]).affine, AFFINE, atol=1e-5)
 
 
+def test_uncertainty_lies_on_the_same_grid_and_belongs_to_the_output(tmp_path: Path) -> None:
+    unsure = torch.zeros(1, *SHAPE, dtype=torch.float16)
+    unsure[0, 1, 2, 0] = 0.6
+    case = scan(tmp_path, "s.nii.gz")
+    writer = WritePredictions(tmp_path, spec=ORGANS, uncertainty=True)
+    files = writer.write(case, {"pred": numbers(), "uncertainty_map": unsure, "uncertainty": 0.6})
+    assert [file.name for file in files] == ["x_uncertainty.nii.gz", "x_mask.nii.gz"]
+    written = read_volume(files[0])
+    np.testing.assert_allclose(written.array, unsure[0], atol=1 / 255)
+    np.testing.assert_allclose(written.affine, AFFINE, atol=1e-5)
+    assert unfinished([case], ORGANS, tmp_path, overwrite=False, uncertainty=True) == []
+    files[0].unlink()
+    assert unfinished([case], ORGANS, tmp_path, overwrite=False, uncertainty=True) == [case]
+
+
 def test_the_overlay_shows_the_axial_slice_with_square_pixels(tmp_path: Path) -> None:
     files = WritePredictions(tmp_path, spec=ORGANS, overlays=True).write(
         scan(tmp_path, "s.nii.gz"), {"pred": numbers()}
