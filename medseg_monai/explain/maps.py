@@ -244,7 +244,10 @@ def _occlusion(network: nn.Module, image: Tensor, channel: int, share: Tensor) -
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning)  # in MONAI 1.6
         score = classifier(image)[0, channel]
-        occluded, _ = OcclusionSensitivity(classifier, mask_size=sides, n_batch=4, overlap=0.5, activate=False)(image)
+        covering = OcclusionSensitivity(
+            classifier, mask_size=sides, n_batch=4, overlap=0.5, activate=False, verbose=False
+        )
+        occluded, _ = covering(image)
     return ClassMap(torch.as_tensor(score - occluded[0, channel]), float(score.detach()))
 
 
