@@ -31,9 +31,11 @@ from medseg_monai.formats.geojson import write_geojson
 from medseg_monai.images.masks import class_file, mask_files, write_mask, write_png
 from medseg_monai.images.photos import read_image
 from medseg_monai.outputs.tables import (
+    PREDICTIONS_COLUMNS,
     RunTable,
     coco_of,
     coco_table,
+    pixels,
     prediction_rows,
     predictions_table,
     rle_rows,
@@ -306,15 +308,38 @@ class WritePredictions:
             files.append(write_png(_levels(answer["uncertainty_map"])[0], _named(stem, UNCERTAINTY, ".png")))
         if self.overlays:
             files.append(self._write_overlay(image, mask, overlay_file(stem)))
+        return files + self._write_formats(case["id"], mask, image)
+
+    def _write_formats(self, case_id: str, mask: NDArray[np.uint8], image: str) -> list[Path]:
+        """A picture's mask in each of the formats."""
+        stem = self.folder / case_id
+        files: list[Path] = []
         if "rle" in self.formats:
-            self.tables["rle"].entries[case["id"]] = rle_rows(case["id"], mask, self.spec)
+            self.tables["rle"].entries[case_id] = rle_rows(case_id, mask, self.spec)
         if "coco" in self.formats:
-            self.tables["coco"].entries[case["id"]] = coco_of(mask, self.spec, image)
+            self.tables["coco"].entries[case_id] = coco_of(mask, self.spec, image)
         if "geojson" in self.formats:
             files.append(write_geojson(mask, _named(stem, MASK, GEOJSON_SUFFIX), self.spec))
         if "png" in self.formats:
             files += write_mask(mask, _named(stem, MASK, ".png"), self.spec)
         return files
+
+    def rewrite(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
+        """Put a mask that was changed after it was written wherever the old one is; the tables are written by `finish`.
+
+        Args:
+            case_id: of a picture that was predicted before.
+            mask: the new one, as ``pred``.
+            image: the picture's file.
+        """
+        for row, count in zip(
+            self.tables["predictions"].entries.get(case_id, []), pixels(mask, self.spec), strict=False
+        ):
+            row[PREDICTIONS_COLUMNS.index("pixels")] = count
+        drawn = overlay_file(self.folder / case_id)
+        if drawn.is_file():
+            self._write_overlay(image, mask, drawn)
+        self._write_formats(case_id, mask, image)
 
     def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:
         """The image with the outline of each class, as a JPEG of the image's own size."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from medseg_monai.cases import main_file
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.images.masks import read_mask, write_png
+from medseg_monai.images.masks import read_mask
 from medseg_monai.images.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
-from medseg_monai.outputs.predictions import chosen_formats, output_files
+from medseg_monai.outputs.predictions import WritePredictions, chosen_formats, output_files
 from medseg_monai.outputs.submission import submission_rows, write_submission
 from medseg_monai.outputs.volumes import VolumeWriter
 from medseg_monai.spec import DatasetSpec
@@ -36,12 +36,14 @@ class PredictedScan:
     Args:
         scan: those slices.
         id: of the scan, as a path below the output folder.
-        masks: the files of each slice's mask, by its number.
+        cases: the id of each slice's case, by its number.
+        masks: the files of each slice's mask, likewise.
         whole: whether these are all slices in the scan's folder.
     """
 
     scan: Scan
     id: str
+    cases: Mapping[int, str]
     masks: Mapping[int, Sequence[Path]]
     whole: bool
 
@@ -63,8 +65,8 @@ def write_scans(
     ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, where a 4D file counts as a film.
     Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.images.slices.scan_affine`.
 
-    Classes that stand in one slice only are removed first, from the slices' own files too, where the cleaning's ``drop_isolated`` says
-    so: a slice that is written before its neighbour is known cannot tell.
+    Classes that stand in one slice only are removed first, from the slices' own files and the tables too, where the cleaning's
+    ``drop_isolated`` says so: a slice that is written before its neighbour is known cannot tell.
 
     Returns:
         The files written.
@@ -73,20 +75,24 @@ def write_scans(
         ValueError: a mask is damaged; two slices of a scan have one number.
     """
     scans = _scans(cases, spec, Path(folder)) if spec.spatial_dims == 2 else []
-    if scans and "png" not in chosen_formats(formats, spec):
+    if not scans:
+        return []
+    if "png" not in chosen_formats(formats, spec):
         logger.warning(
             "no volumes and no %s: they are made from masks in the format png, which was not asked for", SUBMISSION_FILE
         )
         return []
     files: list[Path] = []
     rows: list[tuple[str, str, str]] = []
+    written = WritePredictions(folder, spec=spec, formats=formats)
     for predicted in scans:
-        masks = _without_isolated(predicted, _read_masks(predicted, spec), spec, cleaning)
+        masks = _without_isolated(predicted, _read_masks(predicted, spec), spec, cleaning, written)
         if predicted.whole and masks:
             files += _write_volume(predicted, masks, spec, Path(folder))
         for slice in predicted.scan.slices:
             if slice.number in masks:
                 rows += submission_rows(slice.id, class_masks(masks[slice.number], len(spec.classes)), spec.classes)
+    written.finish()
     if rows:
         files.append(write_submission(Path(folder) / SUBMISSION_FILE, rows))
     return files
@@ -107,6 +113,7 @@ def _scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: Path) 
             PredictedScan(
                 scan,
                 (parent / scan.name).as_posix(),
+                {slice.number: case_id for slice, case_id in ids.items()},
                 {slice.number: output_files(case_id, spec, folder) for slice, case_id in ids.items()},
                 whole={slice.number for slice in scan_in(place).slices} == {slice.number for slice in ids},
             )
@@ -129,19 +136,20 @@ def _read_masks(predicted: PredictedScan, spec: DatasetSpec) -> Masks:
     return masks
 
 
-def _without_isolated(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, cleaning: Cleaning) -> Masks:
-    """The masks after `drop_isolated_slices`; the files of those that changed are written anew."""
+def _without_isolated(
+    predicted: PredictedScan, masks: Masks, spec: DatasetSpec, cleaning: Cleaning, written: WritePredictions
+) -> Masks:
+    """The masks after `drop_isolated_slices`; those that changed are written anew."""
     if not any(cleaning.drop_isolated) or not masks or not predicted.whole:  # a part's ends are not the scan's
         return masks
     numbers, count = sorted(masks), len(spec.classes)
     before = np.stack([class_masks(masks[number], count) for number in numbers])
     after = drop_isolated_slices(before, cleaning, numbers)
-    kept = dict(masks)
+    kept, files = dict(masks), {slice.number: str(slice.path) for slice in predicted.scan.slices}
     for number, old, new in zip(numbers, before, after, strict=True):
         if not np.array_equal(old, new):
             kept[number] = masks[number] * (new if spec.label_channels == count else new.any(axis=0)[None])
-            for plane, file in zip(kept[number], predicted.masks[number], strict=True):
-                write_png(plane if spec.task == "multiclass" else plane * 255, file)
+            written.rewrite(predicted.cases[number], kept[number], files[number])
     return kept
 
 

@@ -1,6 +1,7 @@
 """Slices' masks become volumes and a submission: places, spacing, what is missing."""
 
 import csv
+import json
 import logging
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
+from PIL import Image
 
 from medseg_monai.images.masks import write_mask
+from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.outputs.submission import read_submission, submitted_mask
 from medseg_monai.spec import DatasetSpec
@@ -144,6 +148,30 @@ def test_without_png_there_is_nothing_to_stack(tmp_path, caplog):
         assert write_scans(cases, SPEC, tmp_path / "out", formats="coco") == []
     assert "no volumes and no submission.csv: they are made from masks in the format png" in caplog.text
     assert len(write_scans(cases, SPEC, tmp_path / "out", formats=["png", "coco"])) == 3
+
+
+def test_isolated_organs_go_from_every_file(tmp_path):
+    cases, formats = slices(tmp_path / "raw", 1, 2, 3), ("png", "rle", "coco", "geojson")
+    for case in cases:
+        Image.fromarray(np.zeros(SIZE[::-1], np.uint16)).save(case["image"])
+    writer = WritePredictions(tmp_path / "out", spec=SPEC, formats=formats, overlays=True)
+    for number, case in enumerate(cases):
+        mask = torch.zeros(2, *SIZE, dtype=torch.uint8)
+        mask[1, 2:4, 1] = number == 0  # the stomach stands in slice 1 alone
+        meta = {"image_meta_dict": {"filename_or_obj": case["image"]}}
+        writer.write({**case, **meta}, {"pred": mask, "uncertainty": 0.25})
+    writer.finish()
+    first = tmp_path / "out" / cases[0]["id"]
+    drawn = first.with_name(f"{first.name}_overlay.jpg").read_bytes()
+    write_scans(cases, SPEC, tmp_path / "out", cleaning=Cleaning(drop_isolated=True), formats=formats)
+    assert not np.asarray(Image.open(first.with_name(f"{first.name}_mask_stomach.png"))).any()
+    assert json.loads(first.with_name(f"{first.name}_mask.geojson").read_text())["features"] == []
+    assert json.loads((tmp_path / "out" / "masks.coco.json").read_text())["annotations"] == []
+    with (tmp_path / "out" / "masks_rle.csv").open(newline="") as file:
+        assert {row["rle"] for row in csv.DictReader(file)} == {""}
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        assert {(row["pixels"], row["uncertainty"]) for row in csv.DictReader(file)} == {("0", "0.2500")}
+    assert first.with_name(f"{first.name}_overlay.jpg").read_bytes() != drawn
 
 
 def test_isolated_organs_go_from_whole_scans_only(tmp_path):
