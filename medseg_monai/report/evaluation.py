@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.inference.scans import FAILURES_FILE
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.report.histogram import Histogram, histogram
-from medseg_monai.report.page import data_uri, facts_as_text, page_facts, write_page
+from medseg_monai.report.page import data_uri, facts_as_text, link_to, page_facts, write_page
 
 REPORT_FILE = "report.html"
 CASE_METRICS = ("dice", "jaccard", "hd95", "mean_surface_distance", "sensitivity")
@@ -69,7 +67,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
         run=facts_as_text({name: value for name, value in run.items() if name not in PLACED_FACTS}),
         data=facts_as_text({"name": run.get("dataset", ""), "split": run.get("split", ""), **data}),
         model=facts_as_text(_model_facts(run)),
-        model_card=_link(run.get("model_card"), evaluation.folder),
+        model_card=link_to(run.get("model_card"), evaluation.folder),
         versions=facts_as_text(_flat(run, "versions")),
     )
 
@@ -231,10 +229,3 @@ def _flat(run: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The facts under a name; nothing where there are none."""
     value = run.get(name)
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _link(path: object, folder: Path) -> str | None:
-    """The address of a file from a page in a folder; None where there is no such file."""
-    if not path or not Path(str(path)).is_file():
-        return None
-    return quote(os.path.relpath(str(path), folder).replace(os.sep, "/"))

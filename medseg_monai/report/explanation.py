@@ -16,7 +16,7 @@ from medseg_monai.explain.cases import PANEL
 from medseg_monai.explain.checks import CHECKS_FILE, PLOT_FILE
 from medseg_monai.explain.files import TABLE_FILE
 from medseg_monai.report.evaluation import REPORT_FILE, left_out
-from medseg_monai.report.page import Facts, data_uri, facts_as_text, page_facts, software, write_page
+from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
 from medseg_monai.trained import Trained
 
 WIDEST_PANEL = 1500  # pixels
@@ -24,13 +24,20 @@ MOST_PANEL_BYTES = 12 * 10**6  # of JPEG: a third more as text in the page, belo
 COLUMNS = ("case", "class", "method", "layer", "region", "score", "heat inside the region", "note")
 
 
-def write_explanation_report(folder: str | Path, *, trained: Trained | None = None, run: Facts | None = None) -> Path:
+def write_explanation_report(
+    folder: str | Path,
+    *,
+    trained: Trained | None = None,
+    run: Facts | None = None,
+    model_card: str | Path | None = None,
+) -> Path:
     """Write ``report.html`` beside what ``medseg explain`` wrote, from those files, and return its path.
 
     Args:
         folder: with ``explanations.csv``, the panels, and ``checks.csv`` and ``checks.png`` if the maps were checked.
         trained: what the weights were trained for.
         run: more facts to show: the weights' path, say.
+        model_card: a file to link to; passed over where it is not there.
 
     Raises:
         FileNotFoundError: the folder holds no explanations.
@@ -60,6 +67,7 @@ def write_explanation_report(folder: str | Path, *, trained: Trained | None = No
         rows=[{"case": row["case"], "number": numbers.get(row["case"]), "cells": _cells(row)} for row in rows],
         run=facts_as_text(facts),
         data=facts_as_text(trained.dataset.to_dict() if trained else {}),
+        model_card=link_to(model_card, place),
         versions=facts_as_text(software()),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import platform
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import medseg_monai
 from medseg_monai.files import write_whole
@@ -60,6 +62,13 @@ def data_uri(path: Path, content: bytes | None = None) -> str:
     if media_type is None:
         raise ValueError(f"{path}: a PNG or JPEG picture goes into a page")
     return f"data:{media_type};base64,{base64.b64encode(path.read_bytes() if content is None else content).decode()}"
+
+
+def link_to(path: object, folder: Path) -> str | None:
+    """The address of a file from a page in a folder; None where there is no such file."""
+    if not path or not Path(str(path)).is_file():
+        return None
+    return quote(os.path.relpath(str(path), folder).replace(os.sep, "/"))
 
 
 def page_facts() -> dict[str, str]:

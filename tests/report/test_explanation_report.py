@@ -51,6 +51,17 @@ def test_without_checks_and_facts(tmp_path):
     assert "x.jpg cannot be read" in page.text
 
 
+def test_the_model_card_is_linked_where_it_is_there(tmp_path):
+    folder = write_made_up_explanations(tmp_path / "out", ["a"])
+    card = tmp_path / "a b" / "README.md"
+    assert "Model card" not in Page(write_explanation_report(folder, model_card=card)).text
+    card.parent.mkdir()
+    card.write_text("# A card")
+    page = Page(write_explanation_report(folder, model_card=card))
+    assert "../a%20b/README.md" in page.links
+    assert "Model card" in page.text
+
+
 def test_panels_beyond_the_limit_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(explanation_report, "MOST_PANEL_BYTES", 150_000)
     page = Page(write_explanation_report(write_made_up_explanations(tmp_path, [f"case{i}" for i in range(9)])))
