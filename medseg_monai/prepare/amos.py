@@ -114,7 +114,7 @@ def prepare_amos(
         modality="CT, MR" if modality == "all" else modality.upper(),
     )
     return finish(
-        _with_validation(with_present(looks, ORGANS), seed),
+        _with_validation(with_present(looks, draft), seed),
         spec_of(draft, looks, wish),
         out,
         left_out=gone + unlabelled(raw / "imagesTs"),

@@ -126,7 +126,7 @@ def prepare_msd(
         modality=modality.upper(),
     )
     return finish(
-        with_present(looks, task.classes),
+        with_present(looks, draft),
         spec_of(draft, looks, wish),
         out,
         left_out=gone + unlabelled(raw / "imagesTs"),

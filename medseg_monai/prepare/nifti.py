@@ -101,7 +101,7 @@ def prepare_nifti(
     )
     own = raw / "splits.csv"
     return finish(
-        with_present(looks, names),
+        with_present(looks, draft),
         spec_of(draft, looks, wish),
         out,
         left_out=gone,

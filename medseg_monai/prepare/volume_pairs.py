@@ -174,11 +174,11 @@ def spec_of(
     return spec
 
 
-def with_present(looks: Mapping[Pair, VolumeLooks], classes: Sequence[str]) -> list[Pair]:
-    """The pairs, each with the names of the classes that its label holds."""
-    pairs = []
+def with_present(looks: Mapping[Pair, VolumeLooks], spec: DatasetSpec) -> list[Pair]:
+    """The pairs, each with the names of the classes that its label holds; without where classes are files or channels of their own."""
+    pairs, classes = [], spec.classes
     for pair, look in looks.items():
-        if len(pair.masks) == len(classes) > 1:
+        if spec.task == "multilabel" or len(pair.masks) == len(classes) > 1:
             pairs.append(pair)
             continue
         numbers = {min(number, len(classes)) for number in look.levels} - {0}

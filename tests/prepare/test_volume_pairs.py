@@ -329,6 +329,16 @@ def test_a_folder_per_class_is_multilabel(tmp_path: Path) -> None:
     assert [Path(file).parent.name for file in dataset.cases("training")[0]["label"]] == ["bowel", "stomach"]
 
 
+def test_which_of_the_classes_along_a_fourth_axis_are_present_is_not_guessed(tmp_path: Path) -> None:
+    for name in "abcde":
+        save(tmp_path / "images" / f"{name}.nii.gz", np.full((6, 5, 4), ord(name), np.int16))
+        label = np.zeros((6, 5, 4, 2), np.uint8)
+        label[..., 1] = 1  # the second class alone
+        save(tmp_path / "labels" / f"{name}.nii.gz", label)
+    dataset = prepare_nifti(tmp_path, tmp_path / "out", task="multilabel", classes=("bowel", "stomach")).dataset
+    assert all("present" not in case for split in SPLITS for case in dataset.cases(split))
+
+
 def test_labels_too_high_for_classes_are_named(tmp_path: Path) -> None:
     for name in "abcde":
         save(tmp_path / "images" / f"{name}.nii.gz", np.zeros((6, 5, 4), np.int16))
