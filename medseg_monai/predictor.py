@@ -168,7 +168,7 @@ def _seen(maps: Tensor, spec: DatasetSpec) -> NDArray[Any]:
 
 def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:
     if isinstance(image, Image.Image):
-        return image
+        return _as_png_holds(image)
     if not isinstance(image, np.ndarray):
         raise TypeError(f"a {type(image).__name__} came; a path, a PIL image or an array (H, W[, 3]) is segmented")
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
@@ -176,6 +176,14 @@ def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:
     if image.dtype == np.uint16 and image.ndim == 3:
         raise ValueError("an array of 16-bit colours came; 16 bits are read of grey pictures")
     return Image.fromarray(image)
+
+
+def _as_png_holds(picture: Image.Image) -> Image.Image:
+    """The picture, its colours as RGB where they are of a kind that PNG does not know (CMYK, YCbCr …), as files are read."""
+    if picture.mode == "F":
+        raise ValueError("a picture of floating-point pixels came; 8- or 16-bit grey or colours are wanted")
+    known = ("1", "L", "LA", "P", "RGB", "RGBA", "I")
+    return picture if picture.mode in known or picture.mode.startswith("I;16") else picture.convert("RGB")
 
 
 def _exif(image: Image.Image | NDArray[Any]) -> Image.Exif | bytes:

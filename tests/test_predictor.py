@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from medseg_monai import Predictor
 from medseg_monai.dataset import read_dataset
+from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.predictor import Prediction
 from medseg_monai.spec import DatasetSpec, Intensity
@@ -25,7 +26,7 @@ from medseg_monai.trained import Trained
 from medseg_monai.training.cache import collate
 from medseg_monai.transforms import Pipeline, load, normalise
 from medseg_monai.tuning.review import Review
-from medseg_monai.tuning.review_run import lowest_dice
+from medseg_monai.tuning.review_run import _truth, lowest_dice
 
 UNETPP = REPOSITORY / "bundles" / "unetpp"
 
@@ -101,13 +102,21 @@ def test_pictures_and_arrays_are_segmented_as_their_files(
     expected = predictor(tmp_path / "same.png").mask
     assert np.array_equal(predictor(colours).mask, expected)
     assert np.array_equal(predictor(Image.fromarray(colours)).mask, expected)
+    four = Image.fromarray(colours).convert("CMYK")  # as a printer's JPEG opens
+    assert np.array_equal(predictor(four).mask, predictor(four.convert("RGB")).mask)
     turned.getexif()[0x0112] = 6  # shown turned by 90 degrees
     assert predictor(turned).mask.shape == (96, 80)
     assert predictor(colours[..., 0]).mask.shape == (80, 96)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "error"), [(3, TypeError), (np.zeros((4, 4)), ValueError), ("nowhere.jpg", FileNotFoundError)]
+    ("wrong", "error"),
+    [
+        (3, TypeError),
+        (np.zeros((4, 4)), ValueError),
+        (Image.new("F", (8, 8)), ValueError),
+        ("nowhere.jpg", FileNotFoundError),
+    ],
 )
 def test_what_is_no_image_is_refused(predictor: Predictor, wrong: object, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"came|no such file"):
@@ -177,6 +186,15 @@ def test_the_lowest_dice_by_hand() -> None:
     mask = np.array([[1, 0, 0, 2]], np.uint8)  # class 1: 1 of 2 pixels, Dice 2/3; class 2: right
     found = Prediction(mask, np.zeros((2, 1, 4)), 0.0, ("a", "b"))
     assert lowest_dice(found, truth) == pytest.approx(2 / 3)
+
+
+def test_a_volumes_truth_on_another_grid_is_refused(tmp_path: Path) -> None:
+    spec = DatasetSpec("v", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8))
+    nibabel.save(nibabel.Nifti1Image(np.eye(4, dtype=np.uint8)[..., None], np.diag([-1, 1, 1, 1])), tmp_path / "y.nii")
+    case = {"label": str(tmp_path / "y.nii")}
+    assert _truth(case, spec, Geometry((4, 4, 1), np.diag([-1, 1, 1, 1]))).sum() == 4
+    with pytest.raises(ValueError, match="away from its image"):
+        _truth(case, spec, Geometry((4, 4, 1), np.eye(4)))
 
 
 def test_a_volume_comes_back_on_its_own_grid(tmp_path: Path) -> None:

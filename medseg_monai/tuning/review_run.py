@@ -13,6 +13,7 @@ from medseg_monai.bundle import find_weights, split_cases
 from medseg_monai.cases import main_file
 from medseg_monai.dataset import Dataset
 from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import Array
 from medseg_monai.predictor import Prediction, Predictor
@@ -58,7 +59,7 @@ def review_bundle(
     for case in progress(cases) if progress else cases:
         prediction = predict(main_file(case["image"]))
         numbers.append(prediction.uncertainty)
-        dices.append(lowest_dice(prediction, _truth(case, predict.spec)))
+        dices.append(lowest_dice(prediction, _truth(case, predict.spec, prediction.geometry)))
     review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
     folder = find_weights(bundle_root, weights).parent
     replace(Trained.read(folder), review=review).write(folder)
@@ -81,12 +82,12 @@ def lowest_dice(prediction: Prediction, truth: Array) -> float:
     return min(2 * both / size if size else 1.0 for both, size in zip(overlap, sizes, strict=True))
 
 
-def _truth(case: Mapping[str, Any], spec: DatasetSpec) -> Array:
-    """A case's label as (classes, H, W), or (classes, I, J, K)."""
+def _truth(case: Mapping[str, Any], spec: DatasetSpec, geometry: Geometry | None = None) -> Array:
+    """A case's label as (classes, H, W), or (classes, I, J, K), which must lie on the volume's grid."""
     if spec.spatial_dims == 3:
         from medseg_monai.images.volumes import read_label_volume
 
-        return class_masks(read_label_volume(case["label"], spec), len(spec.classes))
+        return class_masks(read_label_volume(case["label"], spec, geometry), len(spec.classes))
     label = read_mask(case["label"], spec, image=main_file(case["image"]))
     planes: Array = class_masks(label, len(spec.classes)).swapaxes(1, 2)
     return planes
