@@ -5,8 +5,9 @@ The mean is handed on as logits whose sigmoid or softmax it is, so that all that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,12 +16,20 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from medseg_monai.bundle import find_bundle, find_weights
+from medseg_monai.engines.agreement import Agreement, agreement
 from medseg_monai.spec import DatasetSpec, Task, did_you_mean
 from medseg_monai.trained import Trained, load_weights
+
+logger = logging.getLogger(__name__)
 
 Views = Literal["none", "flips", "dihedral"]
 SMALLEST = 1e-6
 """Probabilities are kept this far from 0 and 1, where their logits would be infinite."""
+STRANGE = 0.5
+"""Below this Dice with the image's own answer, a network is told not to know mirrored or turned images."""
+COMPARED = 3
+"""Images with foreground on which that is looked at, at most `COMPARED_SIDE` points along an axis of each."""
+COMPARED_SIDE = 64
 
 
 def to_probabilities(logits: Tensor, task: Task) -> Tensor:
@@ -98,6 +107,9 @@ def views(kind: Views, spatial_dims: int) -> list[View]:
 class AveragedViews(Inferer):
     """Test-time augmentation: the mean of the probabilities of several views, each brought back first.
 
+    A network that was trained without mirror images does not know them, and their mean is a worse answer. On the first images the
+    views are therefore held against the image itself, and a warning says so where they have little in common.
+
     Args:
         inferer: runs the network on each view.
         kind: see `views`.
@@ -109,13 +121,52 @@ class AveragedViews(Inferer):
         self.inferer = inferer
         self.views = views(kind, spatial_dims)
         self.task = task
+        self.agreed: Agreement | None = None
 
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
     ) -> Tensor:
         """Logits of the mean probabilities, (B, C, *S)."""
-        answers = (view.back(self.inferer(view.of(inputs), network, *args, **kwargs)) for view in self.views)
-        return mean_logits(answers, self.task)
+        return mean_logits(self._answers(inputs, network, *args, **kwargs), self.task)
+
+    def _answers(
+        self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
+    ) -> Iterator[Tensor]:
+        """The answer to each view, brought back."""
+        compared = self.agreed is not None and self.agreed.images >= COMPARED
+        own: Tensor | None = None
+        seen: list[Agreement] = []
+        for view in self.views:
+            answer = view.back(self.inferer(view.of(inputs), network, *args, **kwargs))
+            yield answer
+            if compared:
+                continue
+            if own is None:
+                own = _thinned(answer)
+            else:
+                seen.append(agreement(own, _thinned(answer), task=self.task))
+        if seen and seen[0].says_something:
+            self._note(seen, len(inputs))
+
+    def _note(self, seen: Sequence[Agreement], images: int) -> None:
+        """Add the views of one batch, and warn when enough images were seen."""
+        total = seen[0] if self.agreed is None else self.agreed
+        for one in seen if self.agreed is not None else seen[1:]:
+            total = total + one
+        self.agreed = replace(total, images=images + (0 if self.agreed is None else self.agreed.images))
+        if self.agreed.images >= COMPARED and self.agreed.dice < STRANGE:
+            logger.warning(
+                "test-time augmentation: on mirrored or turned images the network finds something else (Dice %.2f with the image "
+                "itself, %d images): weights that were trained without mirroring are used without it (tta=none)",
+                self.agreed.dice,
+                self.agreed.images,
+            )
+
+
+def _thinned(logits: Tensor) -> Tensor:
+    """Every so many points of (B, C, *S), on the CPU."""
+    steps = [slice(None, None, -(-side // COMPARED_SIDE)) for side in logits.shape[2:]]
+    return logits[tuple([slice(None), slice(None), *steps])].detach().float().cpu()
 
 
 class Ensemble(nn.Module):

@@ -75,6 +75,34 @@ def test_an_even_network_is_not_changed_by_its_views() -> None:
     assert torch.allclose(averaged, image, atol=1e-4)
 
 
+class Upright(nn.Module):
+    """Finds the brightest corner only where it expects it: up on the left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = torch.full_like(x, -2)
+        logits[:, :, :2, :2] = 2 * x[:, :, :2, :2]
+        return logits
+
+
+def test_a_network_that_does_not_know_mirror_images_is_pointed_out_once(caplog: pytest.LogCaptureFixture) -> None:
+    averaged = AveragedViews(SimpleInferer(), "flips", task="binary")
+    image = torch.ones(1, 1, 8, 8)
+    for count in (0, 0, 1, 1):
+        averaged(image, Upright())
+        assert sum("finds something else (Dice 0.00" in line for line in caplog.messages) == count
+
+
+def test_a_network_that_knows_mirror_images_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    averaged = AveragedViews(SimpleInferer(), "dihedral", task="binary")
+    for _ in range(12):
+        averaged(torch.ones(1, 1, 90, 130), nn.Identity())
+        averaged(-torch.ones(1, 1, 90, 130), nn.Identity())  # nothing found: says nothing
+    assert averaged.agreed is not None
+    assert averaged.agreed.images == 3
+    assert averaged.agreed.dice == 1
+    assert not caplog.messages
+
+
 def saved(folder: Path, seed: int, spec: DatasetSpec = SPEC) -> tuple[Trained, nn.Module]:
     """Weights of a small network in a folder."""
     torch.manual_seed(seed)
