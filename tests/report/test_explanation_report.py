@@ -23,6 +23,7 @@ def page(tmp_path_factory):
 
 def test_panels_and_maps_of_every_case(page):
     assert "4 maps of 3 images" in page.text
+    assert "from 0 (least) to 1 (most) of this map" in page.text  # heat is the map between its extremes, not from none
     assert [picture["alt"].split(":")[0] for picture in page.all("img")[1:]] == list(NAMES)
     assert "folder/photo 2 lesion cam last_stage predicted 2.500 0.250" in page.text
     assert "lesion, cam: lesion is not predicted here" in page.text
