@@ -165,8 +165,9 @@ class AveragedViews(Inferer):
 
 def _thinned(logits: Tensor) -> Tensor:
     """Every so many points of (B, C, *S), on the CPU."""
-    steps = [slice(None, None, -(-side // COMPARED_SIDE)) for side in logits.shape[2:]]
-    return logits[tuple([slice(None), slice(None), *steps])].detach().float().cpu()
+    steps = tuple(slice(None, None, -(-side // COMPARED_SIDE)) for side in logits.shape[2:])
+    thinned = (slice(None), slice(None), *steps)
+    return logits[thinned].detach().float().cpu()
 
 
 class Ensemble(nn.Module):
