@@ -112,11 +112,13 @@ class Trial:
         return choice
 
     def _try_all(self, engine: str, precision: str) -> Choice | None:
-        sample = _sample(self.images)
-        expected = plain_runner(self.network)(sample)
-        own = agreement(expected, expected, task=self.task)
-        if not own.says_something:
+        plain = plain_runner(self.network)
+        found = plain(self.images)
+        if not agreement(found, found, task=self.task).says_something:  # before mirror images are run for nothing
             return None
+        sample = _sample(self.images)
+        mirrored = sample[len(self.images) :]
+        expected = torch.cat([found, plain(mirrored)]) if len(mirrored) else found
         refused: list[str] = []
         good: list[tuple[float, Choice]] = []
         for candidate in candidates(engine, precision, self.images.device):

@@ -132,6 +132,21 @@ def test_images_without_foreground_are_run_as_they_are_and_decide_nothing(networ
     assert infer.choice is None
 
 
+def test_an_image_without_foreground_costs_no_mirror_images(tmp_path: Path) -> None:
+    class Counting(nn.Module):
+        """Foreground nowhere."""
+
+        seen = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen += len(x)
+            return x[:, :1] * 0 - 9
+
+    network = Counting()
+    inferer("torch", tmp_path)(blobs(1), network)
+    assert network.seen == 2  # once to see whether it can tell anything, once for the answer
+
+
 @pytest.mark.parametrize("engine", PACKAGES)
 def test_volumes_run_in_every_engine(engine: str, tmp_path: Path) -> None:
     pytest.importorskip(PACKAGES[engine])
