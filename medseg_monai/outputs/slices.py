@@ -17,7 +17,7 @@ from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
 from medseg_monai.outputs.predictions import WritePredictions, chosen_formats, output_files
-from medseg_monai.outputs.submission import submission_rows, write_submission
+from medseg_monai.outputs.submission import read_submission, submission_rows, write_submission
 from medseg_monai.outputs.volumes import VolumeWriter
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
@@ -58,7 +58,8 @@ def write_scans(
 ) -> list[Path]:
     """For each scan whose slices are all among the cases its volume, and ``submission.csv`` with the masks of all slices.
 
-    The masks are read from the files that prediction wrote, now or in an earlier run. A slice without a mask, because it could not
+    The masks are read from the files that prediction wrote, now or in an earlier run; rows of slices that are not among the
+    cases stay in ``submission.csv``. A slice without a mask, because it could not
     be read, is left out of the submission, empty in the volume, and named in the log. Cases that are no slices (by their
     file's name) have no part in this. Without ``png`` among the `formats` nothing is written.
 
@@ -94,8 +95,22 @@ def write_scans(
                 rows += submission_rows(slice.id, class_masks(masks[slice.number], len(spec.classes)), spec.classes)
     written.finish()
     if rows:
-        files.append(write_submission(Path(folder) / SUBMISSION_FILE, rows))
+        file = Path(folder) / SUBMISSION_FILE
+        here = {slice.id for predicted in scans for slice in predicted.scan.slices}
+        files.append(write_submission(file, [*_rows_of_others(file, here), *rows]))
     return files
+
+
+def _rows_of_others(file: Path, here: set[str]) -> list[tuple[str, str, str]]:
+    """The rows of an earlier run's slices, of those that this run did not see."""
+    try:
+        earlier = read_submission(file)
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        logger.warning("%s; it is written anew", error)
+        return []
+    return [(slice_id, name, runs) for (slice_id, name), runs in earlier.items() if slice_id not in here]
 
 
 def _scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: Path) -> list[PredictedScan]:

@@ -83,6 +83,31 @@ def test_the_submission_decodes_to_the_same_masks(tmp_path):
         np.testing.assert_array_equal(submitted_mask(rows, name, ORGANS, SIZE), mask)
 
 
+def test_the_submission_keeps_the_scans_of_earlier_runs(tmp_path):
+    first, second = slices(tmp_path / "raw", 1, 2), slices(tmp_path / "raw", 9, scan="case8_day0")
+    predict(first + second, tmp_path / "out")
+    write_scans(first, SPEC, tmp_path / "out")
+    write_scans(second, SPEC, tmp_path / "out")
+    rows = read_submission(tmp_path / "out" / "submission.csv")
+    assert {slice_id for slice_id, _ in rows} == {
+        "case7_day20_slice_0001", "case7_day20_slice_0002", "case8_day0_slice_0009"
+    }  # fmt: skip
+    (
+        tmp_path / "out" / f"{first[0]['id']}_mask_stomach.png"
+    ).unlink()  # no longer a finished slice: no row that says otherwise
+    write_scans(first, SPEC, tmp_path / "out")
+    rows = read_submission(tmp_path / "out" / "submission.csv")
+    assert {slice_id for slice_id, _ in rows} == {"case7_day20_slice_0002", "case8_day0_slice_0009"}
+
+
+def test_a_file_in_the_submissions_place_is_said_to_go(tmp_path, caplog):
+    cases = slices(tmp_path / "raw", 1, 2)
+    predict(cases, tmp_path / "out")
+    (tmp_path / "out" / "submission.csv").write_text("id,other\n")
+    write_scans(cases, SPEC, tmp_path / "out")
+    assert "its first line is not id,class,predicted; it is written anew" in caplog.text
+
+
 def test_missing_numbers_keep_their_place(tmp_path, caplog):
     cases = slices(tmp_path / "raw", 2, 5)
     masks = predict(cases, tmp_path / "out")

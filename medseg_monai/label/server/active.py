@@ -44,7 +44,7 @@ class MostUncertain(Strategy):  # type: ignore[misc]
         self.model = model
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
-        """The image, with its number; None when all are labelled."""
+        """The image, with its number (None if it was not looked at yet); None when all are labelled."""
         images = datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels"))
         if not images:
             return None
@@ -52,7 +52,7 @@ class MostUncertain(Strategy):  # type: ignore[misc]
         chosen = most_uncertain(
             {image: datastore.get_image_info(image) for image in images}, self.name, request["strategy"]
         )
-        return {"id": chosen, "uncertainty": datastore.get_image_info(chosen)[key(self.name)]}
+        return {"id": chosen, "uncertainty": datastore.get_image_info(chosen).get(key(self.name))}
 
 
 def note_unsureness(name: str, model: Segment, images: Sequence[str], datastore: Any, *, limit: int) -> int:
