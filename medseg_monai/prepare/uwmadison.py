@@ -203,7 +203,7 @@ def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[li
     gone: list[LeftOut] = []
     if scan.missing:
         numbers = number_ranges(scan.missing)
-        gone.append((folder, f"slices {numbers} are missing; in stacks the nearest take their place"))
+        gone.append((folder, f"slices {numbers} have no file; in stacks the nearest take their place"))
     for slice in scan.slices:
         try:
             with opened(slice.path) as image:

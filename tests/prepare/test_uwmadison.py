@@ -177,7 +177,7 @@ def test_a_missing_number_is_named_and_the_nearest_is_taken(raw, tmp_path):
     [(path, reason)] = prepared.left_out
     assert (path.parent.name, reason) == (
         "case1_day0",
-        "slices 5-6 are missing; in stacks the nearest take their place",
+        "slices 5-6 have no file; in stacks the nearest take their place",
     )
     files = cases_of(prepared.dataset)["case1_day0_slice_0007"]["image"]
     assert [int(Path(file).name[6:10]) for file in files] == [4, 7, 7]
@@ -280,7 +280,7 @@ def test_real_slices(shared_data, tmp_path, caplog):
         prepared = prepare_uwmadison(raw, tmp_path)
     cases = cases_of(prepared.dataset)
     assert len(cases) == 36
-    assert all("are missing; in stacks the nearest" in reason for _, reason in prepared.left_out)
+    assert all("have no file; in stacks the nearest" in reason for _, reason in prepared.left_out)
     with (raw / "train.csv").open() as stream:
         pixels = {
             (row["id"], row["class"]): sum(map(int, row["segmentation"].split()[1::2]))
