@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -264,11 +265,28 @@ def wait_for(path: Path, process: subprocess.Popen[str], *, seconds: float = 120
         time.sleep(0.1)
 
 
+TAKES_CTRL_C = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('medseg_monai', run_name='__main__', alter_sys=True)"
+)
+"""`python -m medseg_monai`, also where the tests run in the background: what a shell starts there ignores Ctrl-C."""
+
+
+@contextmanager
+def running(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which does not outlive the test."""
+    command = [sys.executable, "-c", TAKES_CTRL_C, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_training_cleanly_with_usable_weights(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
     arguments = ("train", "unetpp", "-d", demo_data, "--output-dir", tmp_path / "w", *SMALL, "--max-epochs", 10_000)
-    command = [sys.executable, "-m", "medseg_monai", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with running(*arguments) as process:
         wait_for(tmp_path / "w" / "history.csv", process)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=60)[1]
@@ -292,8 +310,7 @@ def test_ctrl_c_during_prediction_leaves_whole_masks_and_the_rest_can_follow(
     for number in range(60):
         source.save(photographs / f"{number:02}.jpg")
     arguments = ("predict", "unetpp", photographs, "-w", trained, "--out", tmp_path / "out")
-    command = [sys.executable, "-m", "medseg_monai", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with running(*arguments) as process:
         wait_for(tmp_path / "out" / "00_mask.png", process)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=60)[1]
