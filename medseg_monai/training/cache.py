@@ -177,8 +177,17 @@ def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> C
 
 
 def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
-    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several shapes) is listed."""
-    return {key: _collate_values([case.get(key) for case in batch]) for key in batch[0]}
+    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several shapes) is listed.
+
+    What is a list in a case itself (files of several masks, the classes that are present) stays out: MONAI's ``decollate_batch``
+    takes such a list for a batch of its own, and three masks of one image would become three images.
+    """
+    values = {key: [case.get(key) for case in batch] for key in batch[0]}
+    return {
+        key: _collate_values(of_all)
+        for key, of_all in values.items()
+        if not any(isinstance(value, (list, tuple)) for value in of_all)
+    }
 
 
 def _collate_values(values: list[Any]) -> Any:
