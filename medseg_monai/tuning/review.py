@@ -13,6 +13,9 @@ from typing import Any
 
 from medseg_monai.spec import refuse_unknown_keys
 
+DIGITS = 4
+"""Decimals of an uncertainty that are written, and compared."""
+
 
 @dataclass(frozen=True)
 class Review:
@@ -45,7 +48,7 @@ class Review:
 
     def flags(self, uncertainty: float) -> bool:
         """Whether a person should look at a case of this uncertainty."""
-        return uncertainty >= self.threshold
+        return round(uncertainty, DIGITS) >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -100,7 +103,9 @@ def choose_review(
     if not 0 < catch <= 1:
         raise ValueError(f"review: catch is the share of failures to flag, above 0 and at most 1, not {catch}")
     failed = sorted((u for u, dice in zip(uncertainties, dices, strict=True) if dice < failure_dice), reverse=True)
-    threshold = failed[math.ceil(catch * len(failed)) - 1] if failed else max(uncertainties)
+    highest = failed[math.ceil(catch * len(failed)) - 1] if failed else max(uncertainties)
+    # rounded down: the case itself, which other neighbours in a batch may change in the last digits, stays flagged
+    threshold = math.floor(highest * 10**DIGITS) / 10**DIGITS
     return Review(
         threshold=float(threshold),
         failure_dice=failure_dice,

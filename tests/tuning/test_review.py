@@ -21,6 +21,13 @@ def test_the_highest_threshold_that_catches_enough(catch: float, threshold: floa
     assert found == Review(threshold, 0.7, cases=6, failures=3, flagged=flagged, caught=caught)
 
 
+def test_a_case_that_differs_in_the_last_digits_is_still_flagged() -> None:
+    found = choose_review([0.12345678, 0.9], [0.5, 0.6], catch=1)
+    assert found.threshold == 0.1234
+    assert found.flags(0.12341)
+    assert not found.flags(0.12334)
+
+
 def test_a_case_at_the_threshold_is_flagged() -> None:
     found = choose_review(UNCERTAINTIES, DICES, catch=0.6)
     assert [found.flags(u) for u in (0.39, 0.4, 0.41)] == [False, True, True]
