@@ -41,7 +41,7 @@ from torch import Tensor, nn
 HEADING = "## Prediction"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIZE, PHOTO = (256, 256), (1022, 767)
-FIT_STEPS, FIT_SIZE = 40, 96
+FIT_STEPS, FIT_SIZE = 200, 96
 PLAIN, NNUNET, SMP = "plain script", "nnU-Net's predictor", "plain script, smp"
 OURS = {
     "torch": {"engine": "torch"},
@@ -109,7 +109,7 @@ def arguments(key: str) -> dict[str, Any]:
 
 
 def fit(network: nn.Module, photographs: Path) -> nn.Module:
-    """A few steps of training, so that masks are masks and not noise: noise would cost more to write."""
+    """A short training, so that masks are masks: noise would cost more to write, and no network in bfloat16 agrees with a guess."""
     from medseg_monai.dataset import read_dataset
 
     dataset = read_dataset(photographs)
@@ -117,6 +117,7 @@ def fit(network: nn.Module, photographs: Path) -> nn.Module:
     images = torch.stack([as_input(case["image"], (FIT_SIZE, FIT_SIZE)) for case in cases])
     labels = torch.stack([_small(case["label"]) for case in cases])
     optimiser = torch.optim.Adam(network.train().parameters(), lr=3e-3)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, FIT_STEPS)
     for step in range(FIT_STEPS):
         chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(step))[:4]
         heads: Tensor | list[Tensor] = network(images[chosen])
@@ -127,6 +128,7 @@ def fit(network: nn.Module, photographs: Path) -> nn.Module:
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
         optimiser.step()
+        falling.step()
     return network.eval()
 
 
