@@ -1,1 +1,1 @@
-"""Everything that is drawn; matplotlib is imported here alone."""
+"""Pictures and plots of masks and scores; those of explanations are in `medseg_monai.explain`."""
