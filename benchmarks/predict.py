@@ -9,9 +9,10 @@ ready, so that its start and its preparations are not counted, and they take tur
 ratio is the median over rounds of (the other's seconds / ours).
 
 Ours is a bundle's inference.json. The plain script is what a tutorial has: Pillow, the network in float32 under no_grad, one image at a
-time, sigmoid, resized back, Pillow again. It runs once with our own network and weights, and once with the same class of network from
-segmentation_models.pytorch. nnU-Net's predictor runs our network and weights too, without mirroring, with a target spacing at which it
-sees 256 x 256. It takes arrays, one by one: it refuses JPEG, and its prediction of folders starts processes anew in every call.
+time, sigmoid, resized back, Pillow again. It runs once with our own network and weights, and once with the network of that class from
+segmentation_models.pytorch: with the same encoder as ours, or with its default one where ours has no such encoder (the half stems, the
+networks of docs/results/isic2017.md). nnU-Net's predictor runs our network and weights too, without mirroring, with a target spacing at
+which it sees 256 x 256. It takes arrays, one by one: it refuses JPEG, and its prediction of folders starts processes anew in every call.
 
 Start-up, memory and the cost of many or large photographs are those of `medseg predict` in fresh processes.
 """
@@ -59,6 +60,20 @@ NEEDED = {
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "unet": {"title": "U-Net 32-512", "name": "UNet", "features": [32, 64, 128, 256, 512]},
     "unetpp": {"title": "U-Net++ 16-256", "name": "UNetPlusPlus", "features": [16, 32, 64, 128, 256]},
+    "unet-half": {
+        "title": "U-Net 32-512, half stem",
+        "name": "UNet",
+        "features": [32, 64, 128, 256, 512],
+        "stem_stride": 2,
+        "smp": "Unet",
+    },
+    "unetpp-half": {
+        "title": "U-Net++ 16-256, half stem",
+        "name": "UNetPlusPlus",
+        "features": [16, 32, 64, 128, 256],
+        "stem_stride": 2,
+        "smp": "UnetPlusPlus",
+    },
     "unet-resnet34": {"title": "U-Net, resnet34", "name": "UNet", "encoder": "resnet34", "smp": "Unet"},
     "unetpp-resnet34": {
         "title": "U-Net++, resnet34, one head",
@@ -68,6 +83,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "smp": "UnetPlusPlus",
     },
 }
+SMP_ENCODER = "resnet34"  # segmentation_models.pytorch's own default
 
 
 # --- what is prepared before: photographs, and networks that find something in them
@@ -94,7 +110,7 @@ def build(key: str, *, smp: bool = False) -> nn.Module:
     if smp:
         import segmentation_models_pytorch
 
-        network: nn.Module = getattr(segmentation_models_pytorch, facts["smp"])(facts["encoder"], encoder_weights=None)
+        network: nn.Module = getattr(segmentation_models_pytorch, facts["smp"])(SMP_ENCODER, encoder_weights=None)
         return network
     from medseg_monai import networks
 
@@ -152,9 +168,15 @@ def prepare(work: Path, key: str, photographs: Path) -> Path:
         )
         Trained(spec, {"_target_": f"medseg_monai.networks.{name}", **arguments(key)}, "unetpp").write(folder)
         torch.save(fit(build(key), photographs).state_dict(), folder / "model.pt")
-        if "smp" in ARCHITECTURES[key] and find_spec("segmentation_models_pytorch"):
-            torch.save(fit(build(key, smp=True), photographs).state_dict(), folder / "smp.pt")
+    theirs = smp_weights(folder, key)
+    if "smp" in ARCHITECTURES[key] and find_spec("segmentation_models_pytorch") and not theirs.is_file():
+        torch.save(fit(build(key, smp=True), photographs).state_dict(), theirs)
     return folder
+
+
+def smp_weights(folder: Path, key: str) -> Path:
+    """Where the weights of smp's network lie, beside the folder of ours: two of ours may stand beside one of theirs."""
+    return folder.with_name(f"smp {ARCHITECTURES[key].get('smp')}.pt")
 
 
 # --- the ways: each a function that does all photographs once
@@ -289,7 +311,7 @@ def work_on_demand(way: str, key: str, weights: Path, folder: Path, out: Path) -
             run = our_way(weights, out, folder, OURS[way])
         else:
             network = build(key, smp=way == SMP)
-            state = torch.load(weights / ("smp.pt" if way == SMP else "model.pt"), weights_only=True)
+            state = torch.load(smp_weights(weights, key) if way == SMP else weights / "model.pt", weights_only=True)
             network.load_state_dict(state)
             run = (nnunet_way if way == NNUNET else plain_way)(network.eval(), out)
         for _ in sys.stdin:
@@ -460,9 +482,9 @@ def section(options: argparse.Namespace, rows: Sequence[str], more: Sequence[str
         "",
         f"From JPEG ({PHOTO[0]}x{PHOTO[1]}) to mask PNG of that size, all included; networks see {SIZE[0]}x{SIZE[1]}. {count} photographs, "
         f"{options.threads} threads, {options.rounds} rounds in which the ways take turns, each a process that is ready; medians. The "
-        "last columns: how many times faster than the plain script with the same network and weights, than the plain script with the "
-        "same class of network from segmentation_models.pytorch, than nnU-Net's predictor with the same network and weights (no "
-        f"mirroring). {_cpu()}; Python {platform.python_version()}, {libraries}.",
+        "last columns: how many times faster than the plain script with the same network and weights, than the plain script with "
+        f"segmentation_models.pytorch's network of that class ({SMP_ENCODER}), than nnU-Net's predictor with the same network and "
+        f"weights (no mirroring). {_cpu()}; Python {platform.python_version()}, {libraries}.",
         "",
         "| network | way | images/s | x plain | x smp | x nnU-Net |",
         "|---|---|--:|--:|--:|--:|",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import absl.logging
 import pytest
 from hypothesis import settings
 
@@ -15,6 +16,10 @@ from medseg_monai.prepare.demo import prepare_demo
 # the same examples in every run, so that a change is what makes a test fail; HYPOTHESIS_PROFILE=default draws new ones
 settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# the logger that TensorBoard and OpenVINO bring closes the stream it found first when a bundle's config sets logging anew, and that
+# would be pytest's own; the process's it leaves open
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # a network of a few thousand weights at 64 pixels: what takes seconds, not what is accurate

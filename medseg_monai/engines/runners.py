@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib.util
 import io
 import math
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from medseg_monai.engines.convert import INPUT, OUTPUT, needed
+from medseg_monai.engines.streams import side_by_side
 from medseg_monai.files import write_whole
 
 Runner = Callable[[Tensor], Tensor]
@@ -22,7 +28,7 @@ Runner = Callable[[Tensor], Tensor]
 ENGINES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 """Engine -> the package that it is."""
 CPU_PIXELS = 256 * 256
-"""On a CPU so many pixels go through the network at once: the maps of one image stay in its cache, those of a batch do not."""
+"""On a core so many float32 pixels go through the network at once, twice as many of bfloat16: their maps stay in its cache."""
 
 
 def is_installed(engine: str) -> bool:
@@ -64,18 +70,33 @@ def plain_runner(network: nn.Module) -> Runner:
 
 def torch_runner(network: nn.Module, dtype: torch.dtype | None) -> Runner:
     """The (fused) network in torch, channels last, in `dtype` where that is not float32."""
+    if dtype is not None:
+        network = with_weights_in(network, dtype)
 
     @torch.no_grad()
+    def forward(images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+            return _one(network(images)).float()
+
     def run(images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=layout_of(images))
-        at_once = len(images)
-        if images.device.type == "cpu":
-            at_once = max(1, CPU_PIXELS // math.prod(images.shape[2:]))
-        with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
-            parts = [_one(network(part)).float() for part in torch.split(images, at_once)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        if images.device.type != "cpu":
+            return forward(images)
+        pixels = CPU_PIXELS * (2 if dtype is torch.bfloat16 else 1)
+        each = -(-len(images) // torch.get_num_threads())  # images for each core
+        parts = torch.split(images, max(1, min(each, pixels // math.prod(images.shape[2:]))))
+        return torch.cat(side_by_side(forward, parts))
 
     return run
+
+
+def with_weights_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy with the weights of convolutions and linear layers in `dtype`, which autocast else converts for every batch anew."""
+    clone = copy.deepcopy(network)
+    for module in clone.modules():
+        if isinstance(module, (_ConvNd, nn.Linear)):
+            module.to(dtype)
+    return clone
 
 
 def export_onnx(network: nn.Module, example: Tensor, file: Path) -> Path:
@@ -116,26 +137,39 @@ def onnx_runner(file: Path) -> Runner:
 
 
 def openvino_runner(file: Path, dtype: torch.dtype | None, shape: tuple[int, ...]) -> Runner:
-    """An ONNX file in OpenVINO, for images of `shape` (C, *S); the images of a batch run side by side on its streams."""
+    """An ONNX file in OpenVINO, for images of `shape` (C, *S): one on all cores, those of a batch side by side."""
     openvino = needed("openvino", extra="openvino")
     core = openvino.Core()
     model = core.read_model(str(file))
     model.reshape([1, *shape])
     settings = {
-        "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "bf16" if dtype is torch.bfloat16 else "f32",
     }
-    queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", settings))
-    answers: dict[int, Any] = {}
-    queue.set_callback(lambda request, index: answers.__setitem__(index, request.get_output_tensor(0).data.copy()))
 
+    @functools.cache
+    def requests(hint: str) -> list[Any]:
+        compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": hint, **settings})
+        return [
+            compiled.create_infer_request() for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        ]
+
+    in_use = threading.Lock()  # a request holds one image at a time
+
+    # no AsyncInferQueue: its end waits, with Python's lock in hand, for threads that need this lock to let go of their callbacks
     def run(images: Tensor) -> Tensor:
         array = images.contiguous().numpy()
-        for index in range(len(array)):
-            queue.start_async({0: array[index : index + 1]}, index)
-        queue.wait_all()
-        return torch.from_numpy(np.concatenate([answers.pop(index) for index in range(len(array))]))
+        answers: list[NDArray[np.float32]] = []
+        with in_use:
+            ready = requests("LATENCY" if len(array) == 1 else "THROUGHPUT")
+            for index in range(len(array) + len(ready)):
+                request = ready[index % len(ready)]
+                if 0 <= index - len(ready) < len(array):
+                    request.wait()
+                    answers.append(request.get_output_tensor(0).data.copy())
+                if index < len(array):
+                    request.start_async({0: array[index : index + 1]})
+        return torch.from_numpy(np.concatenate(answers))
 
     return run
 

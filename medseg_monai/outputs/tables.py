@@ -108,7 +108,7 @@ def coco_of(mask: NDArray[np.uint8], spec: DatasetSpec, image: str) -> dict[str,
 
 def pixels(mask: NDArray[np.uint8], spec: DatasetSpec) -> list[int]:
     """Pixels or voxels of each class."""
-    if spec.task == "multilabel":
+    if spec.task != "multiclass":
         return [int(np.count_nonzero(plane)) for plane in mask]
     counts: list[int] = np.bincount(mask.ravel(), minlength=len(spec.classes) + 1)[1:].tolist()
     return counts

@@ -39,7 +39,7 @@ def test_every_engine_gives_the_networks_logits(engine: str, network: nn.Module,
     pytest.importorskip(PACKAGES[engine])
     infer = inferer(engine, tmp_path, precision="fp32")
     with torch.no_grad():
-        for images in (blobs(3), blobs(2, seed=1)):  # the last batch may be smaller
+        for images in (blobs(3), blobs(2, seed=1), blobs(1, seed=2)):  # the last batch may be smaller
             assert torch.allclose(infer(images, network), network(images), atol=1e-4)
     assert infer.choice is not None
     assert (infer.choice.engine, infer.choice.precision) == (engine, "fp32")
