@@ -83,17 +83,23 @@ class Trial:
 
     def runner(self, choice: Choice) -> Runner:
         """The network made ready."""
-        dtype = _DTYPES[choice.precision]
         if choice.engine == "torch":
-            return torch_runner(self._fuse(), dtype)
+            return torch_runner(self._fuse(), _DTYPES[choice.precision])
         file = self.folder / f"{self.digest}.onnx"
-        if not file.is_file():
-            export_onnx(self._fuse(), self.images, file)
-            _keep_newest(self.folder, KEPT_EXPORTS)
+        if file.is_file():
+            try:
+                return self._exported_runner(file, choice)
+            except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are no RuntimeErrors
+                logger.warning("%s is damaged and is written anew (%s)", file, _line(error))
+        export_onnx(self._fuse(), self.images, file)
+        _keep_newest(self.folder, KEPT_EXPORTS)
+        return self._exported_runner(file, choice)
+
+    def _exported_runner(self, file: Path, choice: Choice) -> Runner:
         file.touch()
         if choice.engine == "onnx":
             return onnx_runner(file)
-        return openvino_runner(file, dtype, tuple(self.images.shape[1:]))
+        return openvino_runner(file, _DTYPES[choice.precision], tuple(self.images.shape[1:]))
 
     def choose(self, engine: str, precision: str) -> Choice | None:
         """What to use, from memory or by trying; None where these images cannot tell, because no foreground is found on them.
@@ -128,10 +134,8 @@ class Trial:
             try:
                 run = self.runner(candidate)
                 measured = agreement(expected, run(sample), task=self.task)
-            except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are no RuntimeErrors
-                refused.append(
-                    f"{name} does not run here ({(str(error).strip() or type(error).__name__).splitlines()[0]})"
-                )
+            except Exception as error:
+                refused.append(f"{name} does not run here ({_line(error)})")
                 continue
             if measured.holds:
                 seconds = _seconds(run, self.images) if engine == "auto" else 0.0
@@ -184,6 +188,11 @@ def _best(good: Sequence[tuple[float, Choice]], refused: Sequence[str], engine: 
     times = ", ".join(f"{choice.engine} {choice.precision} {1000 * seconds:.0f} ms" for seconds, choice in ranked)
     tried = [f"per image {times}"] if engine == "auto" else []
     return Choice(best.engine, best.precision, "; ".join([best.why, *tried, *refused]))
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _sample(images: Tensor) -> Tensor:

@@ -98,14 +98,32 @@ def test_an_engine_that_fails_is_refused(tmp_path: Path) -> None:
         inferer("onnx", tmp_path)(blobs(), Odd())
 
 
-def test_an_engine_whose_runtime_fails_is_refused_and_leaves_the_others(network: nn.Module, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    inferer("onnx", tmp_path)(blobs(), network)
+def test_an_engine_whose_runtime_fails_is_refused_and_leaves_the_others(
+    network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError("no such instruction\nand more")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    assert torch.allclose(inferer("auto", tmp_path)(blobs(), network), network(blobs()), atol=0.1)
+    refusal = r"engine onnx with precision fp32 is refused: onnx fp32 does not run here \(no such instruction\)"
+    with pytest.raises(ValueError, match=refusal):
+        inferer("onnx", tmp_path, precision="fp32")(blobs(), network)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_a_damaged_export_is_written_anew(
+    engine: str, network: nn.Module, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip(PACKAGES[engine])
+    inferer(engine, tmp_path, precision="fp32")(blobs(), network)
     (exported,) = (tmp_path / "engines").glob("*.onnx")
     exported.write_bytes(b"no ONNX")
-    assert torch.allclose(inferer("auto", tmp_path)(blobs(), network), network(blobs()), atol=0.1)
-    with pytest.raises(ValueError, match="engine onnx with precision fp32 is refused: onnx fp32 does not run here"):
-        inferer("onnx", tmp_path, precision="fp32")(blobs(), network)
+    logits = inferer(engine, tmp_path, precision="fp32")(blobs(), network)  # the choice is remembered, the file is not
+    assert torch.allclose(logits, network(blobs()), atol=1e-4)
+    assert f"{exported} is damaged and is written anew" in caplog.text
 
 
 def test_a_choice_is_remembered_for_the_same_weights_only(tmp_path: Path) -> None:
