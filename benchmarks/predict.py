@@ -42,7 +42,7 @@ from torch import Tensor, nn
 HEADING = "## Prediction"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIZE, PHOTO = (256, 256), (1022, 767)
-FIT_STEPS, FIT_SIZE = 110, 256
+FIT_STEPS, FIT_SIZE = 300, 256
 PLAIN, NNUNET, SMP = "plain script", "nnU-Net's predictor", "plain script, smp"
 OURS = {
     "torch": {"engine": "torch"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -44,3 +45,7 @@ def _streams(count: int, threads: int) -> ThreadPoolExecutor:
         done.result()
     torch.set_num_threads(usual)  # threads that begin later take the last number set
     return pool
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_streams.cache_clear)  # a forked process has none of its parent's threads

@@ -1,5 +1,8 @@
 """Images side by side on the cores: all of them, in order, each on its share of the threads."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from threading import Barrier, Thread, get_ident
 
@@ -79,3 +82,25 @@ def test_a_batch_gives_what_its_images_give_alone(dtype: torch.dtype | None) -> 
     with torch.no_grad():
         assert torch.allclose(alone, network(images), atol=1e-5 if dtype is None else 0.05)
     assert network.head.weight.dtype is torch.float32  # the network itself is left as it was
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.usefixtures("two_threads")
+def test_a_forked_process_makes_its_own() -> None:
+    script = (
+        "import multiprocessing, torch\n"
+        "from medseg_monai.engines.streams import side_by_side\n"
+        "def work():\n"
+        "    assert len(side_by_side(torch.neg, [torch.zeros(1)] * 2)) == 2\n"
+        "work()\n"
+        "child = multiprocessing.get_context('fork').Process(target=work)\n"
+        "child.start()\n"
+        "child.join()\n"
+        "raise SystemExit(child.exitcode)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        check=True,
+        timeout=60,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
