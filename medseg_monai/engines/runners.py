@@ -28,7 +28,8 @@ Runner = Callable[[Tensor], Tensor]
 ENGINES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 """Engine -> the package that it is."""
 CPU_PIXELS = 256 * 256
-"""On a core so many float32 pixels go through the network at once, twice as many of bfloat16: their maps stay in its cache."""
+"""On a core so many float32 pixels go through the network at once, twice as many of bfloat16. Between what networks at full resolution
+are fastest with, whose maps then stay in the cache (a half), and those with a coarser first layer, whose weights cost more (twice)."""
 
 
 def is_installed(engine: str) -> bool:
