@@ -50,9 +50,8 @@ def uncertainty_of_logits(logits: Tensor, spec: DatasetSpec, *, slab_bytes: int 
     for slab in logits.split(thickness, dim=-1):  # type: ignore[no-untyped-call]
         entropy, considered = _entropy(probabilities(slab, spec), spec.task)
         maps.append(entropy)
-        total += float(
-            torch.where(considered, entropy, 0).sum(dtype=torch.float64)
-        )  # picking them out takes six times as long
+        found = torch.where(considered, entropy, 0)  # picking them out would take six times as long
+        total += float(found.sum(dtype=torch.float64))
         count += int(considered.sum())
     return torch.cat(maps, dim=-1), total / count if count else 0.0
 
