@@ -13,7 +13,7 @@ from medseg_monai.transforms import load
 
 pydicom = pytest.importorskip("pydicom")
 
-from test_dicom import write_series  # noqa: E402
+from dicom_series import write_series  # noqa: E402
 
 SPEC = DatasetSpec(
     "x", "binary", classes=("a",), channels=("ct",), spatial_dims=3, spacing_mm=(1, 1, 1), size=(8, 8, 8)
