@@ -477,7 +477,8 @@ def section(options: argparse.Namespace, rows: Sequence[str], more: Sequence[str
         HEADING,
         "",
         "```bash",
-        "python benchmarks/predict.py --nnunet-python VENV/bin/python --write docs/benchmarks.md",
+        f"python benchmarks/predict.py --only {' '.join(options.only)} --images {options.images} --rounds {options.rounds} "
+        f"--threads {options.threads} --nnunet-python VENV/bin/python --write docs/benchmarks.md",
         "```",
         "",
         f"From JPEG ({PHOTO[0]}x{PHOTO[1]}) to mask PNG of that size, all included; networks see {SIZE[0]}x{SIZE[1]}. {count} photographs, "

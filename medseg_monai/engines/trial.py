@@ -90,7 +90,7 @@ class Trial:
             try:
                 return self._exported_runner(file, choice)
             except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are no RuntimeErrors
-                logger.warning("%s is damaged and is written anew (%s)", file, _line(error))
+                logger.warning("%s cannot be used and is written anew (%s)", file, _line(error))
         export_onnx(self._fuse(), self.images, file)
         _keep_newest(self.folder, KEPT_EXPORTS)
         return self._exported_runner(file, choice)

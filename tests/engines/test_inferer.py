@@ -123,7 +123,7 @@ def test_a_damaged_export_is_written_anew(
     exported.write_bytes(b"no ONNX")
     logits = inferer(engine, tmp_path, precision="fp32")(blobs(), network)  # the choice is remembered, the file is not
     assert torch.allclose(logits, network(blobs()), atol=1e-4)
-    assert f"{exported} is damaged and is written anew" in caplog.text
+    assert f"{exported} cannot be used and is written anew" in caplog.text
 
 
 def test_a_choice_is_remembered_for_the_same_weights_only(tmp_path: Path) -> None:
