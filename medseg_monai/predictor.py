@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,7 +20,7 @@ from medseg_monai.bundle import find_bundle
 from medseg_monai.images.grid import Geometry
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.training.cache import collate
-from medseg_monai.workflow import check_device, check_overrides
+from medseg_monai.workflow import overridden
 
 ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 
@@ -53,6 +53,7 @@ class Predictor:
     Args:
         bundle: its name or folder.
         weights: as `medseg predict` takes them: a file, a folder or a data set's name; a list for the mean of several networks.
+        assignments: pieces of config by key, as ``--set`` takes them: unlike options these may be expressions.
         options: any key of inference.json: ``engine="openvino"``, ``tta="flips"``, ``threshold=0.4``, ``device="cpu"`` …
 
     Attributes:
@@ -69,7 +70,12 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: str | Path, *, weights: str | Path | Sequence[str | Path] | None = None, **options: Any
+        self,
+        bundle: str | Path,
+        *,
+        weights: str | Path | Sequence[str | Path] | None = None,
+        assignments: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         folder = find_bundle(bundle)
         config = str(folder / "configs" / "inference.json")
@@ -79,12 +85,9 @@ class Predictor:
             given["weights"], *others = map(str, several)
             given["ensemble"] = others or given.get("ensemble", [])
         content = ConfigParser.load_config_files([config])
-        check_overrides(content, given)
-        if "device" in given:
-            check_device(str(given["device"]))
+        given = overridden(content, given, assignments)
         parser = ConfigParser(content)
-        for key, value in given.items():
-            parser[key] = value
+        parser.update(given)
         part = parser.get_parsed_content
         self.spec: DatasetSpec = part("spec")
         self._trained = part("trained")

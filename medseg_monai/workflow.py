@@ -1,4 +1,8 @@
-"""Run a bundle's config as MONAI would, with the overrides checked first: MONAI itself silently ignores an unknown key."""
+"""Run a bundle's config as MONAI would, with the overrides checked first: MONAI itself silently ignores an unknown key.
+
+What overrides a config comes in two kinds, and only here do they meet: values, which are data (`medseg_monai.literals`), and the
+assignments of ``--set``, which are pieces of config and may hold expressions and references as a config file does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from medseg_monai.literals import literals
 from medseg_monai.spec import did_you_mean
 
 # what MONAI adds to a config for MLflow, and what stands there if nothing is said
@@ -86,11 +91,33 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
                 raise ValueError(f"unknown config key '{part}'{where}{did_you_mean(part, known)}")
 
 
+def overridden(
+    config: Mapping[str, Any], values: Mapping[str, Any], assignments: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What to put over a config, by key: values as literals, assignments as they are; an assignment has the last word.
+
+    Raises:
+        ValueError: a key that the config does not have, or a device that is not there.
+    """
+    assigned = dict(assignments or {})
+    check_overrides(config, {**values, **assigned})
+    device = assigned.get("device", values.get("device"))
+    if device is not None and not _is_config(assigned.get("device")):
+        check_device(str(device))
+    return {**literals(values), **assigned}
+
+
+def _is_config(value: Any) -> bool:
+    """Whether an assigned value is an expression or a reference, whose result is not known yet."""
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+
+
 def run_bundle(
     bundle: Path,
     config: str,
-    overrides: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
     *,
+    assignments: Mapping[str, Any] | None = None,
     overlays: Sequence[Path] = (),
     tracking: str | None = None,
 ) -> ConfigWorkflow:
@@ -99,7 +126,8 @@ def run_bundle(
     Args:
         bundle: the bundle's folder.
         config: ``train``, ``evaluate`` or ``inference``.
-        overrides: values by config key.
+        values: by config key, whatever text they hold: they are never read as config.
+        assignments: pieces of config by key, as `parse_assignments` reads them from ``--set``: these may be expressions.
         overlays: further config files, merged over the first.
         tracking: ``mlflow``, or a file of MONAI's tracking settings; adds the keys of `TRACKING_KEYS`.
 
@@ -108,12 +136,10 @@ def run_bundle(
         ImportError: tracking by a package that is not installed.
     """
     files = [str(bundle / "configs" / f"{config}.json"), *map(str, overlays)]
-    given = {"bundle_root": str(bundle), **(overrides or {})}
-    check_overrides({**ConfigParser.load_config_files(files), **(TRACKING_KEYS if tracking else {})}, given)
+    known = {**ConfigParser.load_config_files(files), **(TRACKING_KEYS if tracking else {})}
+    given = overridden(known, {"bundle_root": str(bundle), **(values or {})}, assignments)
     if tracking == "mlflow" and find_spec("mlflow") is None:
         raise ImportError("--tracking mlflow needs MLflow: pip install 'medseg-monai[tracking]'")
-    if "device" in given:
-        check_device(str(given["device"]))
     logging_file = bundle / "configs" / "logging.conf"
     workflow = ConfigWorkflow(
         config_file=files,

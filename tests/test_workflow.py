@@ -1,8 +1,11 @@
 """Overrides: every key is checked before MONAI sees it, because MONAI ignores the ones it does not know."""
 
-import pytest
+from contextlib import nullcontext
 
-from medseg_monai.workflow import check_device, check_overrides, parse_assignments
+import pytest
+from monai.bundle import ConfigParser
+
+from medseg_monai.workflow import check_device, check_overrides, overridden, parse_assignments
 
 CONFIG = {
     "lr": 0.1,
@@ -69,3 +72,23 @@ def test_a_device_that_is_not_there(name: str) -> None:
 
 def test_the_cpu_is_there() -> None:
     check_device("cpu")
+
+
+def test_values_are_literals_and_assignments_config() -> None:
+    found = overridden(CONFIG, {"lr": "$1 + 1", "optimizer#name": "@lr"}, {"lr": "$2 + 2"})
+    assert found["lr"] == "$2 + 2"
+    parser = ConfigParser({**CONFIG, "optimizer": {"_target_": "builtins.dict"}})
+    parser.update(found)
+    assert parser.get_parsed_content("lr") == 4
+    assert parser.get_parsed_content("optimizer") == {"name": "@lr"}
+
+
+@pytest.mark.parametrize(("assigned", "refused"), [("cuda:99", True), ("$torch.device('cpu')", False), ("cpu", False)])
+def test_an_assigned_device_is_looked_at_unless_it_is_an_expression(assigned: str, refused: bool) -> None:
+    with pytest.raises(ValueError, match="no device 'cuda:99'") if refused else nullcontext():
+        overridden({"device": ""}, {"device": "cuda:98"}, {"device": assigned})
+
+
+def test_the_device_of_a_value_is_never_an_expression() -> None:
+    with pytest.raises(ValueError, match=r"no device .[$]torch"):
+        overridden({"device": ""}, {"device": "$torch.device('cpu')"})

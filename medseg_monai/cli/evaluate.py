@@ -27,9 +27,9 @@ def evaluate(
     from medseg_monai.report.evaluation import REPORT_FILE
     from medseg_monai.workflow import parse_assignments, run_bundle
 
-    overrides = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
-    overrides |= {"report": True} if report else {}
-    workflow = run_bundle(find_bundle(bundle), "evaluate", {**overrides, **parse_assignments(assignments or [])})
+    values = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
+    values |= {"report": True} if report else {}
+    workflow = run_bundle(find_bundle(bundle), "evaluate", values, assignments=parse_assignments(assignments or []))
     folder = Path(workflow.parser.get_parsed_content("output_dir"))
     typer.echo((folder / "summary.md").read_text(encoding="utf-8"))
     typer.echo(f"tables: {folder}")

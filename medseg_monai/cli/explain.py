@@ -56,7 +56,7 @@ def explain(
     if list_layers:
         _list_layers(folder, weights)
         return
-    overrides = given(
+    values = given(
         dataset_dir=[str(scan) for scan in scans or []],
         output_dir=str(out),
         weights=weights,
@@ -70,7 +70,7 @@ def explain(
         device=device,
     )
     try:
-        run_bundle(folder, "explain", {**overrides, **parse_assignments(assignments or [])})
+        run_bundle(folder, "explain", values, assignments=parse_assignments(assignments or []))
     except SystemExit:  # some images could not be used: say what was done with the others
         _report(out, check)
         raise

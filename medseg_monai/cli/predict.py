@@ -75,7 +75,7 @@ def predict(
         f"cleaning#{name}": value
         for name, value in {"largest": largest, "fill_holes": fill_holes, "min_size": min_size}.items()
     }
-    overrides = given(
+    values = given(
         dataset_dir=[str(scan) for scan in scans],
         output_dir=str(out),
         weights=weights[0] if weights else None,
@@ -92,4 +92,4 @@ def predict(
         overwrite=overwrite,
         device=device,
     )
-    run_bundle(find_bundle(bundle), "inference", {**overrides, **parse_assignments(assignments or [])})
+    run_bundle(find_bundle(bundle), "inference", values, assignments=parse_assignments(assignments or []))

@@ -33,6 +33,6 @@ def review(
         failure_dice=failure_dice,
         catch=catch,
         progress=lambda cases: tqdm(cases, desc="predicting", unit="case", disable=None),
-        **parse_assignments(assignments or []),
+        assignments=parse_assignments(assignments or []),
     )
     typer.echo(f"flagged {found}")

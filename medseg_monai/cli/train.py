@@ -34,7 +34,7 @@ def train(
     from medseg_monai.bundle import find_bundle
     from medseg_monai.workflow import parse_assignments, run_bundle
 
-    overrides = given(
+    values = given(
         dataset_dir=text(dataset_dir),
         max_epochs=max_epochs,
         size=None if size is None else [size, size],
@@ -46,7 +46,8 @@ def train(
     workflow = run_bundle(
         find_bundle(bundle),
         "train",
-        {**overrides, **parse_assignments(assignments or [])},
+        values,
+        assignments=parse_assignments(assignments or []),
         overlays=overlay or [],
         tracking=tracking,
     )

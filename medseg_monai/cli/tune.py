@@ -27,12 +27,13 @@ def tune(
     from medseg_monai.tuning.run import REPORT_FILE
     from medseg_monai.workflow import parse_assignments, run_bundle
 
-    overrides = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)
+    values = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)
     folder = find_bundle(bundle)
     workflow = run_bundle(
         folder,
         "evaluate",
-        {**overrides, **parse_assignments(assignments or [])},
+        values,
+        assignments=parse_assignments(assignments or []),
         overlays=[folder / "configs" / "tune.json"],
     )
     out = Path(workflow.parser.get_parsed_content("output_dir"))

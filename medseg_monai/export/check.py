@@ -23,6 +23,7 @@ from monai.bundle import ConfigParser
 
 from medseg_monai.bundle import find_bundle
 from medseg_monai.export.metadata import metadata_mistakes, read_metadata
+from medseg_monai.literals import literal
 from medseg_monai.trained import WEIGHTS_FILE, load_weights
 
 LARGEST_FILE = 25 * 1024 * 1024
@@ -192,7 +193,7 @@ def _network(root: Path) -> str:
         config_file=str(config),
         device="cpu",
         n=2,
-        bundle_root=str(root),
+        bundle_root=literal(root),
     )
     return ""
 
@@ -203,7 +204,7 @@ def _torchscript(root: Path) -> str:
         return "there is no inference config or no models/model.pt"
     parser = ConfigParser()
     parser.read_config(str(_config(root)))
-    parser["bundle_root"] = str(root)
+    parser["bundle_root"] = literal(root)
     network = load_weights(parser.get_parsed_content("network_def"), root / WEIGHTS).cpu().eval()
     image = _fake_image(root)
     with torch.no_grad(), warnings.catch_warnings():

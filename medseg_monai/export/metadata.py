@@ -9,6 +9,7 @@ from typing import Any
 
 import medseg_monai
 from medseg_monai.evaluation.scores import Evaluation
+from medseg_monai.literals import inert
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 
@@ -67,11 +68,11 @@ def metadata_for(bundle: Path, trained: Trained, evaluation: Evaluation | None =
             "medseg-monai": medseg_monai.__version__,
         },
         "supported_apps": {"monai-label": "0.8.5"},
-        "data_source": ". ".join(filter(None, (spec.description, spec.citation))) or spec.name,
+        "data_source": inert(". ".join(filter(None, (spec.description, spec.citation))) or spec.name),
         "data_type": "photograph (JPEG, PNG)" if spec.spatial_dims == 2 else "volume (NIfTI, DICOM, NRRD, MHA)",
-        "image_classes": f"{', '.join(spec.channels)}, normalised as models/spec.json says",
-        "label_classes": ", ".join(numbers),
-        "pred_classes": f"logits; channels: {', '.join(output_channels(spec))}",
+        "image_classes": inert(f"{', '.join(spec.channels)}, normalised as models/spec.json says"),
+        "label_classes": inert(", ".join(numbers)),
+        "pred_classes": inert(f"logits; channels: {', '.join(output_channels(spec))}"),
         "eval_metrics": {} if evaluation is None else eval_metrics(evaluation),
         "network_data_format": network_data_format(content["network_data_format"], spec),
     }
@@ -102,7 +103,7 @@ def network_data_format(known: Mapping[str, Any], spec: DatasetSpec) -> dict[str
         "inputs": {
             image_key: {
                 **image,
-                "modality": spec.modality or image.get("modality", ""),
+                "modality": inert(spec.modality or image.get("modality", "")),
                 "num_channels": spec.in_channels,
                 "spatial_shape": shape,
                 "channel_def": _numbered(spec.channels),
@@ -120,7 +121,7 @@ def network_data_format(known: Mapping[str, Any], spec: DatasetSpec) -> dict[str
 
 
 def _numbered(names: tuple[str, ...]) -> dict[str, str]:
-    return {str(number): name for number, name in enumerate(names)}
+    return {str(number): inert(name) for number, name in enumerate(names)}
 
 
 def metadata_mistakes(content: Mapping[str, Any]) -> list[str]:

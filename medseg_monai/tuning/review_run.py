@@ -33,6 +33,7 @@ def review_bundle(
     failure_dice: float = 0.7,
     catch: float = 0.9,
     progress: Progress | None = None,
+    assignments: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Review:
     """Predict a split, choose the threshold, and write it into ``spec.json`` beside the weights.
@@ -44,12 +45,14 @@ def review_bundle(
         split: whose cases tell; not the test split, whose scores would then be no test.
         failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
         progress: shows how far it is.
-        options: as `Predictor` takes them; predict with the same ones later.
+        assignments, options: as `Predictor` takes them; predict with the same ones later.
 
     Raises:
         ValueError: no cases, or the weights know other classes.
     """
-    predict = Predictor(bundle_root, weights=weights, **options)
+    if "weights" in (assignments or {}):
+        raise ValueError("name the weights with --weights: what is learnt is written beside them")
+    predict = Predictor(bundle_root, weights=weights, assignments=assignments, **options)
     if predict.spec.classes != dataset.spec.classes:
         raise ValueError(
             f"the weights know {predict.spec.classes}, data set {dataset.spec.name} has {dataset.spec.classes}"
