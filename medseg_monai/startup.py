@@ -1,13 +1,21 @@
-"""A quick start: MONAI imports every optional package that it finds.
+"""How a process starts and is told to stop.
 
-On a machine with all of them, importing takes a third less time without those that prediction does not use.
+MONAI imports every optional package that it finds: on a machine with all of them, importing takes a third less time without those
+that prediction does not use.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What asks a process to end: `docker stop`, SLURM and the shutdown of a machine send the first, a closed terminal the second."""
 
 UNUSED = (
     "cv2",
@@ -50,3 +58,40 @@ def without_unused(packages: tuple[str, ...] = UNUSED) -> Iterator[None]:
         for name in hidden:
             if sys.modules.get(name, ...) is None:
                 del sys.modules[name]
+
+
+class StoppedBySignal(KeyboardInterrupt):
+    """The process was asked to end; handled wherever Ctrl-C is, so that the same things are kept.
+
+    Attributes:
+        signal: which of `STOPPING`.
+    """
+
+    received: int | None = None
+    """The last one that this process met."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
+def stop_like_ctrl_c() -> None:
+    """Let the signals of `STOPPING` end this process as Ctrl-C does; its child processes still end at once.
+
+    A signal that is ignored (`nohup`) or has a handler already stays as it is.
+    """
+    process = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a worker that was forked off
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        StoppedBySignal.received = number
+        raise StoppedBySignal(number)
+
+    if threading.current_thread() is not threading.main_thread():  # no other can have handlers
+        return
+    for number in STOPPING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)

@@ -1,11 +1,25 @@
-"""Packages that look uninstalled for a moment."""
+"""Packages that look uninstalled for a moment; signals that end a process as Ctrl-C does."""
 
 import importlib
+import signal
+import subprocess
 import sys
 
 import pytest
 
 from medseg_monai.startup import without_unused
+
+WAIT = r"""
+import os, sys, time
+from medseg_monai.startup import StoppedBySignal, stop_like_ctrl_c
+stop_like_ctrl_c()
+child = os.fork()
+try:
+    os.write(1, f"{child}\n".encode())
+    time.sleep(60)
+except KeyboardInterrupt as stopped:
+    os.write(1, f"kept by {'parent' if child else 'child'} {stopped} {StoppedBySignal.received}\n".encode())
+"""
 
 
 def test_hidden_packages_cannot_be_imported_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +39,24 @@ def test_an_error_inside_leaves_nothing_hidden(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RuntimeError), without_unused(("colorsys",)):
         raise RuntimeError
     assert importlib.import_module("colorsys")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_as_ctrl_c_does_and_a_forked_worker_at_once(number: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WAIT], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    children = sorted(int(process.stdout.readline()) for _ in range(2))
+    subprocess.run(["kill", f"-{int(number)}", str(children[1])], check=True)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=30)
+    assert printed == f"kept by parent {number.name} {int(number)}\n"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of Unix")
+def test_what_nohup_ignores_stays_ignored() -> None:
+    code = (
+        "import signal; from medseg_monai.startup import stop_like_ctrl_c; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        "stop_like_ctrl_c(); print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"

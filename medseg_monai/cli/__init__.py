@@ -5,6 +5,8 @@ One file per command or group of commands; each imports what it needs when it is
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 
@@ -21,8 +23,12 @@ from medseg_monai.cli.prepare import prepare_app
 from medseg_monai.cli.review import review
 from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
+from medseg_monai.files import DiskFullError
+from medseg_monai.startup import StoppedBySignal, stop_like_ctrl_c
 
 INTERRUPTED = 130  # what typer exits with after Ctrl-C
+BY_SIGNAL = 128  # and the signal's number: what shells give a process that a signal ended
+NO_MEMORY = "can't allocate memory"  # in what torch says if the machine has too little
 
 app = typer.Typer(
     name="medseg",
@@ -60,6 +66,13 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, _out_of_memory()):
         return "out of memory on the GPU: lower batch_size or size"
     text = str(error).strip()
+    if isinstance(error, MemoryError) or NO_MEMORY in text:
+        return (
+            f"too little memory on this machine: lower batch_size or size ({(text or 'MemoryError').splitlines()[0]})"
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
+        error = DiskFullError(error.errno, error.strerror, error.filename or "a file")
+        text = str(error)
     return text.splitlines()[-1] if "Original Traceback" in text else text
 
 
@@ -70,19 +83,31 @@ def _out_of_memory() -> type[BaseException]:
     return found
 
 
+def _show_every_name() -> None:
+    """Let what is printed hold names that are not UTF-8, or not of the terminal's own characters."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
+    stop_like_ctrl_c()
+    _show_every_name()
     try:
         app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             typer.echo("medseg: stopped; what was finished is kept", err=True)
+            if StoppedBySignal.received is not None:
+                sys.exit(BY_SIGNAL + StoppedBySignal.received)
         raise
     except Exception as error:
         cause = _root_cause(error)
-        mistakes = (ValueError, OSError, FloatingPointError, ImportError, _out_of_memory())
+        mistakes = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, _out_of_memory())
         # a component that MONAI could not make was given a wrong argument: the config's TypeError, not ours
         expected = isinstance(cause, mistakes) or (cause is not error and isinstance(cause, TypeError))
+        expected = expected or NO_MEMORY in str(cause)
         if not expected or os.environ.get("MEDSEG_TRACEBACK"):
             raise
         typer.echo(f"medseg: error: {_one_line(cause)}", err=True)
