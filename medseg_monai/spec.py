@@ -243,6 +243,11 @@ class DatasetSpec:
         """Channels of the label tensor: n for multilabel, else 1."""
         return len(self.classes) if self.task == "multilabel" else 1
 
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """(mean, std) of values on the scale 0..1 that images are normalised by; None for `zscore`, which takes each image's own."""
+        return None if self.intensity.kind == "zscore" else (self.intensity.mean, self.intensity.std)
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; empty values are left out."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

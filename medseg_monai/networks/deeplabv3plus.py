@@ -29,6 +29,7 @@ from medseg_monai.networks.blocks import (
     to_image_size,
 )
 from medseg_monai.networks.encoders import StridedEncoder, choose_encoder
+from medseg_monai.networks.imagenet import Normalisation
 
 
 class SeparableConv(nn.Sequential):
@@ -99,8 +100,9 @@ class DeepLabV3Plus(nn.Module):
         out_channels: channels of the logits.
         features: channels of the plain backbone's levels, of strides 2, 4, 8 ...; not used with a timm encoder.
         encoder: ``plain``, or a timm model such as ``resnet101``.
-        pretrained: timm's ImageNet weights in the encoder.
-        weights_file: the file with these, instead of the download.
+        pretrained: ImageNet weights in the encoder, from an installed package that holds them, else timm's download.
+        weights_file: the file with these, instead.
+        input_normalisation: (mean, std) by which the image was normalised: a timm encoder renormalises it to its own.
         output_stride: 16, or 8 for finer features at about three times the cost; of timm encoders. At 8 take twice the rates.
         rates: dilation of the pyramid's 3x3 branches.
         width: channels of the pyramid and the decoder; 256 as published.
@@ -125,6 +127,7 @@ class DeepLabV3Plus(nn.Module):
         encoder: str = "plain",
         pretrained: bool = False,
         weights_file: str | Path | None = None,
+        input_normalisation: Normalisation | None = None,
         output_stride: int = 16,
         rates: Sequence[int] = (6, 12, 18),
         width: int = 256,
@@ -146,6 +149,7 @@ class DeepLabV3Plus(nn.Module):
             output_stride=output_stride,
             pretrained=pretrained,
             weights_file=weights_file,
+            input_normalisation=input_normalisation,
         )
         channels = self.encoder.channels
         self.fine = self.encoder.strides.index(4)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medseg_monai.networks.blocks import ConvNormReLU, DoubleConv, HalvePool
+from medseg_monai.networks.imagenet import Normalisation, in_order_of, packaged_weights_file, renormalise
 
 PlainKind = TypeVar("PlainKind", "PlainEncoder", "StridedEncoder")
 
@@ -103,8 +104,10 @@ class TimmEncoder(nn.Module):
         in_channels: channels of the image; pretrained weights of the first convolution are adapted to it.
         levels: how many maps, from the finest; all by default.
         output_stride: 8 or 16 keeps maps from shrinking further and dilates their convolutions instead.
-        pretrained: with timm's ImageNet weights.
-        weights_file: file to take these weights from (.pt, .pth or .safetensors) instead of the download.
+        pretrained: with ImageNet weights, from an installed package if one holds them (`networks/imagenet.py`), else timm's download.
+        weights_file: file to take these weights from (.pt, .pth or .safetensors) instead.
+        input_normalisation: (mean, std) by which the image was normalised; it is then renormalised to the mean and std that the
+            weights were trained with. None leaves the image as it is.
 
     Raises:
         ImportError: timm is not installed.
@@ -120,12 +123,15 @@ class TimmEncoder(nn.Module):
         output_stride: int | None = None,
         pretrained: bool = False,
         weights_file: str | Path | None = None,
+        input_normalisation: Normalisation | None = None,
     ) -> None:
         super().__init__()
         options: dict[str, Any] = {"in_chans": in_channels, "scriptable": True}
         if output_stride is not None:
             options["output_stride"] = output_stride
         weights = _tensors(Path(weights_file)) if weights_file is not None else None
+        if pretrained and weights is None:
+            weights, weights_file = _packaged(name)
         self.model = _feature_model(name, options, weights=weights, pretrained=pretrained)
         if weights is not None and weights_file is not None:
             _check_taken(self.model, weights, name, weights_file)
@@ -141,9 +147,18 @@ class TimmEncoder(nn.Module):
                 f"encoder {name!r} gives maps of strides {self.strides}; needed are 2 or 4 and their doubles"
             )
         self.multiple = self.strides[-1]
+        config = self.model.pretrained_cfg
+        self.renormalises = input_normalisation is not None
+        given = input_normalisation if input_normalisation is not None else ((0.0,), (1.0,))
+        scale, shift = renormalise(given, (config["mean"], config["std"]), in_channels)
+        # spec.json holds the argument, so the weights need not
+        self.scale = nn.Buffer(scale, persistent=False)
+        self.shift = nn.Buffer(shift, persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Feature maps, fine to coarse."""
+        if self.renormalises:
+            x = x * self.scale + self.shift
         below, right = -x.shape[2] % self.multiple, -x.shape[3] % self.multiple
         maps: list[Tensor] = self.model(F.pad(x, [0, right, 0, below], mode="replicate"))
         return maps
@@ -167,6 +182,16 @@ def _feature_model(
         return timm.create_model(name, features_only=True, **{"pretrained": pretrained, **options})
     except (RuntimeError, AttributeError, NotImplementedError, TypeError, AssertionError) as error:
         raise ValueError(f"encoder {name!r} cannot be made: {str(error).splitlines()[0]}") from error
+
+
+def _packaged(name: str) -> tuple[dict[str, Tensor] | None, Path | None]:
+    """ImageNet weights of an installed package under timm's names, and their file; (None, None) if there is no such package."""
+    file = packaged_weights_file(name)
+    if file is None:
+        return None, None
+    import timm
+
+    return in_order_of(timm.create_model(name).state_dict(), _tensors(file), source=file), file
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -202,6 +227,7 @@ def choose_encoder(
     output_stride: int | None = None,
     pretrained: bool = False,
     weights_file: str | Path | None = None,
+    input_normalisation: Normalisation | None = None,
     spatial_dims: int = 2,
 ) -> PlainKind | TimmEncoder:
     """What a network's `encoder` argument means: its own plain encoder, or one of timm's.
@@ -214,6 +240,7 @@ def choose_encoder(
         output_stride: 8 or 16.
         pretrained: with ImageNet weights.
         weights_file: where these are.
+        input_normalisation: see :class:`TimmEncoder`; the plain encoder learns from images as they are.
         spatial_dims: 3 has no timm models.
 
     Raises:
@@ -232,4 +259,5 @@ def choose_encoder(
         output_stride=output_stride,
         pretrained=pretrained,
         weights_file=weights_file,
+        input_normalisation=input_normalisation,
     )

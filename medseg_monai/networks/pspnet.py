@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from medseg_monai.networks.blocks import ConvNormReLU, PooledConvReLU, check_arguments, convolution, to_image_size
 from medseg_monai.networks.encoders import StridedEncoder, choose_encoder
+from medseg_monai.networks.imagenet import Normalisation
 
 
 def averaging_matrix(bins: int, length: int, like: Tensor) -> Tensor:
@@ -166,8 +167,9 @@ class PSPNet(nn.Module):
         out_channels: channels of the logits.
         features: channels of the plain backbone's convolutions, each of which halves the size; not used with a timm encoder.
         encoder: ``plain``, or a timm model: ``resnet50`` or ``resnet101`` as published, ``resnet18`` for small machines.
-        pretrained: timm's ImageNet weights in the encoder.
-        weights_file: the file with these, instead of the download.
+        pretrained: ImageNet weights in the encoder, from an installed package that holds them, else timm's download.
+        weights_file: the file with these, instead.
+        input_normalisation: (mean, std) by which the image was normalised: a timm encoder renormalises it to its own.
         output_stride: 8 as published, or 16 for a third of the cost; of timm encoders.
         levels: use only so many of the encoder's maps; 3 ends a ResNet at its second stage, at stride 8 without dilation.
         bins: bins per side of the pooled maps.
@@ -193,6 +195,7 @@ class PSPNet(nn.Module):
         encoder: str = "plain",
         pretrained: bool = False,
         weights_file: str | Path | None = None,
+        input_normalisation: Normalisation | None = None,
         output_stride: int = 8,
         levels: int | None = None,
         bins: Sequence[int] = (1, 2, 3, 6),
@@ -222,6 +225,7 @@ class PSPNet(nn.Module):
             output_stride=output_stride,
             pretrained=pretrained,
             weights_file=weights_file,
+            input_normalisation=input_normalisation,
         )
         channels, strides = self.encoder.channels, self.encoder.strides
         self.stride, self.auxiliary_stride = strides[-1], strides[-2]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, crop, to_image_size
 from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
+from medseg_monai.networks.imagenet import Normalisation
 
 PUBLISHED_FEATURES = (64, 128, 256, 512, 1024)
 ENCODER_FEATURES = (32, 64, 128, 256, 512)  # beside an encoder that starts at half or quarter size, narrower ones do
@@ -61,8 +62,9 @@ class UNet(nn.Module):
         features: channels per level, fine to coarse. By default 64 to 1024 as published, with a timm encoder 32 to 256 (these have
             their own channels on the way down and `features` only on the way up: the coarsest is not used, nor those beyond its levels).
         encoder: ``plain`` or a timm model such as ``resnet34``; its logits, at its finest stride, are upsampled bilinearly.
-        pretrained: timm's ImageNet weights in the encoder.
-        weights_file: the file with these, instead of the download.
+        pretrained: ImageNet weights in the encoder, from an installed package that holds them, else timm's download.
+        weights_file: the file with these, instead.
+        input_normalisation: (mean, std) by which the image was normalised: a timm encoder renormalises it to its own.
         stem_stride: 2 lets the first convolution halve the size and upsamples the logits bilinearly: about a quarter of the cost
             and coarser outlines (departure from the paper).
         norm: ``batch`` or ``instance``.
@@ -87,6 +89,7 @@ class UNet(nn.Module):
         encoder: str = "plain",
         pretrained: bool = False,
         weights_file: str | Path | None = None,
+        input_normalisation: Normalisation | None = None,
         stem_stride: int = 1,
         norm: str = "batch",
         spatial_dims: int = 2,
@@ -102,6 +105,7 @@ class UNet(nn.Module):
             levels=len(widths),
             pretrained=pretrained,
             weights_file=weights_file,
+            input_normalisation=input_normalisation,
             spatial_dims=spatial_dims,
         )
         channels = self.encoder.channels

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, to_image_size
 from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
+from medseg_monai.networks.imagenet import Normalisation
 
 
 class NestedNode(nn.Module):
@@ -77,8 +78,9 @@ class UNetPlusPlus(nn.Module):
             deep supervision, load into it.
         encoder: ``plain`` or a timm model such as ``resnet34``, whose maps are the first column; the nodes keep `features`. The logits,
             at its finest stride, are upsampled bilinearly, and L is at most its number of maps less one.
-        pretrained: timm's ImageNet weights in the encoder.
-        weights_file: the file with these, instead of the download.
+        pretrained: ImageNet weights in the encoder, from an installed package that holds them, else timm's download.
+        weights_file: the file with these, instead.
+        input_normalisation: (mean, std) by which the image was normalised: a timm encoder renormalises it to its own.
         stem_stride: 2 lets the first convolution halve the size and upsamples the logits bilinearly: about a quarter of the cost
             and coarser outlines (departure from the paper).
         norm: ``batch`` or ``instance``.
@@ -105,6 +107,7 @@ class UNetPlusPlus(nn.Module):
         encoder: str = "plain",
         pretrained: bool = False,
         weights_file: str | Path | None = None,
+        input_normalisation: Normalisation | None = None,
         stem_stride: int = 1,
         norm: str = "batch",
         spatial_dims: int = 2,
@@ -120,6 +123,7 @@ class UNetPlusPlus(nn.Module):
             features=tuple(features),
             deep_supervision=deep_supervision,
             encoder=encoder,
+            input_normalisation=input_normalisation,
             stem_stride=stem_stride,
             norm=norm,
             spatial_dims=spatial_dims,
@@ -135,6 +139,7 @@ class UNetPlusPlus(nn.Module):
             levels=levels,
             pretrained=pretrained,
             weights_file=weights_file,
+            input_normalisation=input_normalisation,
             spatial_dims=spatial_dims,
         )
         self.stride = self.encoder.strides[0]

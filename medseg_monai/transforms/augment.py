@@ -36,6 +36,7 @@ class Drawn:
             pixels from the centre.
         bend: values v of 0..1 become v + bend * v * (1 - v): middle grey moves, black and white stay.
         colour, light: they then become colour @ value + light: (C, C) and (C,).
+        sharpness: before all this, detail becomes 1 + sharpness times as strong; -1 leaves the mean of 5 x 5 pixels.
     """
 
     linear: Array
@@ -43,6 +44,7 @@ class Drawn:
     bend: float
     colour: Array
     light: Array
+    sharpness: float = 0.0
 
     def apply(
         self, image: Tensor, label: Tensor | None, window: Tensor, intensity: Intensity
@@ -50,12 +52,20 @@ class Drawn:
         """Stored (C, W, H) and uint8 (K, W, H) to the network's float32 image and uint8 label."""
         if self._turns_only(image.shape[1:]):
             moved_label = None if label is None else _turn(label, self.linear).contiguous()
-            if self._keeps_colour():
+            if self._keeps_colour() and not self.sharpness:
                 return _turn(normalised(image, window, intensity), self.linear).contiguous(), moved_label
-            return self._coloured(_turn(unit_values(image, window), self.linear), intensity), moved_label
+            return self._coloured(_turn(self._values(image, window), self.linear), intensity), moved_label
         grid = self._grid(image.shape[1:])
         moved_label = None if label is None else _sample(label.float(), grid, "nearest").to(torch.uint8)
-        return self._coloured(_sample(unit_values(image, window), grid, "bilinear"), intensity), moved_label
+        return self._coloured(_sample(self._values(image, window), grid, "bilinear"), intensity), moved_label
+
+    def _values(self, image: Tensor, window: Tensor) -> Tensor:
+        """0..1, sharpened or blurred."""
+        values = unit_values(image, window)
+        if not self.sharpness:
+            return values
+        mean = F.avg_pool2d(values, kernel_size=5, stride=1, padding=2, count_include_pad=False)
+        return values.lerp(mean, -self.sharpness)
 
     def _turns_only(self, size: Sequence[int]) -> bool:
         """Whether pixels land on pixels: mirror images, and quarter turns of a square."""
@@ -110,7 +120,7 @@ def draw(
     channels: int,
     coloured: bool | None = None,
 ) -> Drawn:
-    """One sample's change for pictures of `size` (width, height); draws as many numbers whatever is off.
+    """One sample's change for pictures of `size` (width, height); draws as many numbers whatever is off (`sharpness` comes last).
 
     `coloured`: whether the channels are red, green and blue (default: if there are three); else all change alike.
     """
@@ -120,7 +130,8 @@ def draw(
     linear, offset = _geometry(u[:6], chance[:4], augmentation, size)
     active = chance[4] < augmentation.colour_probability
     bend, colour, light = _colour(u[6:], augmentation, channels, active=active, coloured=coloured)
-    return Drawn(linear=linear, offset=offset, bend=bend, colour=colour, light=light)
+    sharpness = augmentation.sharpness * rng.uniform(-1, 1) if augmentation.sharpness else 0.0
+    return Drawn(linear=linear, offset=offset, bend=bend, colour=colour, light=light, sharpness=sharpness)
 
 
 def _geometry(u: Sequence[float], chance: Sequence[float], a: Augmentation, size: Sequence[int]) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 PROBABILITIES = ("flip_x", "flip_y", "quarter_turn", "warp_probability", "colour_probability")
-LIMITS = {**dict.fromkeys(PROBABILITIES, 1.0), "rotate_degrees": 180.0, "shear": 0.5, "bend": 1.0}
+LIMITS = {**dict.fromkeys(PROBABILITIES, 1.0), "rotate_degrees": 180.0, "shear": 0.5, "bend": 1.0, "sharpness": 1.0}
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Augmentation:
         saturation, hue_degrees, tint: colour pictures only: strength of colour, turn of hue, gain per
             channel.
         colour_probability: share of the samples whose colour and light change.
+        sharpness: detail (what differs from the mean of 5 x 5 pixels) becomes up to 1 + sharpness times as strong, or weaker by as
+            much: 1 reaches from that mean, a blur, to detail twice as strong.
     """
 
     flip_x: float = 0.5
@@ -47,6 +49,7 @@ class Augmentation:
     hue_degrees: float = 8.0
     tint: float = 0.05
     colour_probability: float = 0.8
+    sharpness: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning."""

@@ -18,13 +18,14 @@ WINDOW = torch.tensor([[0.0, 255.0]] * 3)
 RGB = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(12, 8), intensity=UNIT)
 
 
-def change(linear=((1, 0), (0, 1)), offset=(0, 0), bend=0.0, colour=None, light=None, channels=3):
+def change(linear=((1, 0), (0, 1)), offset=(0, 0), bend=0.0, colour=None, light=None, channels=3, sharpness=0.0):
     return Drawn(
         linear=np.asarray(linear, float),
         offset=np.asarray(offset, float),
         bend=bend,
         colour=np.eye(channels) if colour is None else np.asarray(colour, float),
         light=np.zeros(channels) if light is None else np.asarray(light, float),
+        sharpness=sharpness,
     )
 
 
@@ -112,6 +113,30 @@ def test_bend_brightness_contrast_by_hand():
     image = np.full((1, 4, 4), 51, np.uint8)  # 0.2
     out, _ = apply(change(bend=0.5, colour=[[1.5]], light=[0.1], channels=1), image, None, WINDOW[:1], UNIT)
     np.testing.assert_allclose(out, 1.5 * (0.2 + 0.5 * 0.2 * 0.8) + 0.1, atol=1e-6)
+
+
+@pytest.mark.parametrize("sharpness", [-1.0, -0.4, 0.8])
+def test_sharpness_weighs_what_differs_from_the_neighbourhood(image, label, sharpness):
+    values = image / 255
+    sums, counts = (ndimage.uniform_filter(a, (1, 5, 5), mode="constant") for a in (values, np.ones_like(values)))
+    mean = sums / counts
+    expected = np.clip(values + sharpness * (values - mean), 0, 1)
+    found, moved_label = apply(change(((-1, 0), (0, 1)), sharpness=sharpness), image, label, WINDOW, UNIT)
+    np.testing.assert_allclose(found, expected[:, ::-1], atol=1e-5)
+    np.testing.assert_array_equal(moved_label, label[:, ::-1])
+
+
+def test_sharpness_is_drawn_from_its_range_and_moves_no_other_draw():
+    without, sharp = (
+        draw(np.random.default_rng(3), Augmentation(sharpness=reach), size=(12, 8), channels=3) for reach in (0, 0.5)
+    )
+    assert without.sharpness == 0
+    np.testing.assert_array_equal(without.linear, sharp.linear)
+    drawn = [
+        draw(np.random.default_rng(seed), Augmentation(sharpness=0.5), size=(12, 8), channels=3).sharpness
+        for seed in range(200)
+    ]
+    assert -0.5 <= min(drawn) < -0.4 < 0.4 < max(drawn) <= 0.5
 
 
 def test_values_stay_in_range_and_are_normalised():
