@@ -1,5 +1,7 @@
 """Every bundle's configs, with MONAI's own tools: properties, metadata, network, export; and both faces give one result."""
 
+import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -212,3 +214,23 @@ def test_training_on_two_processes(demo_data: Path, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     state = torch.load(tmp_path / "model.pt", weights_only=True)
     assert not any(name.startswith("module.") for name in state)
+
+
+def targets(node):
+    """Every ``_target_`` in a config, at any depth."""
+    if isinstance(node, dict):
+        yield from ([node["_target_"]] if "_target_" in node else [])
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from targets(child)
+
+
+def test_no_target_has_the_name_of_a_module():
+    # from Python 3.12 on, pydoc.locate, by which MONAI finds a target, prefers a module to a function of the same name
+    configs = (json.loads(path.read_text()) for path in (REPOSITORY / "bundles").glob("*/configs/*.json"))
+    found = {target for config in configs for target in targets(config)}
+    assert len(found) > 10
+    for target in sorted(name for name in found if "." in name):
+        package = target.rpartition(".")[0]
+        assert importlib.util.find_spec(package) is not None
+        with contextlib.suppress(ModuleNotFoundError):  # a class's or function's own module is no package
+            assert importlib.util.find_spec(target) is None, target

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.geometry import content_box
-from medseg_monai.transforms.postprocess import restore
+from medseg_monai.transforms.postprocessing import restore
 from medseg_monai.transforms.volume_geometry import NetworkGrid, resample, turned_shape
 
 

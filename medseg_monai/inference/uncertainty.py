@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medseg_monai.spec import DatasetSpec, Task
 from medseg_monai.transforms.decision import probabilities
-from medseg_monai.transforms.postprocess import restore
+from medseg_monai.transforms.postprocessing import restore
 from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volume_restore import restore_map
 

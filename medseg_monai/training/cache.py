@@ -17,7 +17,7 @@ from medseg_monai.cases import as_list, main_file
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache
 from medseg_monai.training.sampling import SeededSampler, case_id, sample_seed
-from medseg_monai.transforms.augment import SEED_KEY
+from medseg_monai.transforms.photo_augment import SEED_KEY
 from medseg_monai.transforms.stacks import LoadStackd
 
 __all__ = ["CachedDataset", "SeededSampler", "collate", "sample_seed"]

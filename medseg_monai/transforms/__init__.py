@@ -13,10 +13,17 @@ from typing import Any
 from monai.transforms.compose import Compose
 
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.transforms.augment import AugmentPhotod
 from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.photo_augment import AugmentPhotod
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod, NormalisePhotod
-from medseg_monai.transforms.postprocess import AsMaskd, ClassMasksd, Restored, ToProbabilitiesd, postprocess, restore
+from medseg_monai.transforms.postprocessing import (
+    AsMaskd,
+    ClassMasksd,
+    Restored,
+    ToProbabilitiesd,
+    postprocess,
+    restore,
+)
 from medseg_monai.transforms.stacks import LoadStackd
 from medseg_monai.transforms.volume_augment import AugmentVolumed, VolumeAugmentation
 from medseg_monai.transforms.volumes import LoadVolumed, NormaliseVolumed

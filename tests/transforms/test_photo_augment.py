@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from medseg_monai.spec import DatasetSpec, Intensity
-from medseg_monai.transforms.augment import AugmentPhotod, Drawn, draw
 from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.photo_augment import AugmentPhotod, Drawn, draw
 
 UNIT = Intensity("uint8", mean=(0,), std=(1,))
 WINDOW = torch.tensor([[0.0, 255.0]] * 3)

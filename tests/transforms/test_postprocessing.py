@@ -15,7 +15,7 @@ from medseg_monai.transforms import load
 from medseg_monai.transforms.cleaning import Cleaning, clean
 from medseg_monai.transforms.decision import as_mask, probabilities, thresholded
 from medseg_monai.transforms.geometry import content_box
-from medseg_monai.transforms.postprocess import AsMaskd, Restored, postprocess, restore
+from medseg_monai.transforms.postprocessing import AsMaskd, Restored, postprocess, restore
 
 
 def spec(size=(16, 12), task="binary", classes=("lesion",), aspect="stretch"):
