@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Annotated
 
@@ -94,12 +93,12 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
 
 def _report(folder: Path, checked: bool) -> None:
     """Say how many maps there are and what the table notes; and the checks' tables."""
+    from medseg_monai.csv_files import read_records
     from medseg_monai.explain.checks import SUMMARY_FILE
     from medseg_monai.explain.files import TABLE_FILE
     from medseg_monai.report.evaluation import REPORT_FILE
 
-    with (folder / TABLE_FILE).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_records(folder / TABLE_FILE)
     cases = {row["case"] for row in rows}
     noted = [row for row in rows if row["note"]]
     typer.echo(f"{sum(bool(row['map']) for row in rows)} maps of {len(cases)} images: {folder / TABLE_FILE}")

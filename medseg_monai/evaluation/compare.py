@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.csv_files import csv_text
 from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS
 from medseg_monai.evaluation.scores import Evaluation, markdown_table, metric_label, read_evaluation
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
@@ -205,7 +204,7 @@ def _entries_csv(comparison: Comparison) -> str:
         numbers = [number for e in estimates for number in (e.mean, e.low, e.high)]
         costs = [entry.cost(fact) for fact in COSTS]
         rows.append([entry.name, entry.evaluation.folder, len(entry.values), *numbers, *costs])
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def _tests_csv(comparison: Comparison) -> str:
@@ -214,11 +213,4 @@ def _tests_csv(comparison: Comparison) -> str:
     for test in comparison.tests:
         d = test.difference
         rows.append([comparison.metric, test.first, test.second, d.mean, d.low, d.high, test.p, test.p_holm])
-    return _csv(rows)
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as CSV text."""
-    table = io.StringIO(newline="")
-    csv.writer(table, lineterminator="\n").writerows(rows)
-    return table.getvalue()
+    return csv_text(rows)

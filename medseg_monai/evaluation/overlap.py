@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.files import write_whole
 
@@ -105,14 +104,11 @@ def _with_nothing(masks: Mask) -> NDArray[np.float64]:
 
 def write_overlap(folder: str | Path, overlap: Overlap) -> Path:
     """Write ``overlap.csv``: a row per true class with its pixels, and a column per predicted class."""
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
     names = [*overlap.classes, NOTHING]
-    writer.writerow(["truth", "pixels", *names])
     rows = zip(names, overlap.pixels.tolist(), overlap.counts.tolist(), strict=True)
-    writer.writerows([name, pixels, *counts] for name, pixels, counts in rows)
+    table = [["truth", "pixels", *names], *([name, pixels, *counts] for name, pixels, counts in rows)]
     path = Path(folder) / OVERLAP_FILE
-    write_whole(path, table.getvalue().encode())
+    write_whole(path, csv_text(table).encode())
     return path
 
 
@@ -126,8 +122,7 @@ def read_overlap(folder: str | Path) -> Overlap | None:
     if not path.is_file():
         return None
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+        header, *rows = csv_rows(path.read_text(encoding="utf-8"))
         numbers = np.array([[int(value) for value in row[1:]] for row in rows], np.int64)
         if numbers.shape != (len(header) - 2, len(header) - 1):
             raise ValueError(f"{len(rows)} rows for {len(header) - 2} columns")

@@ -6,14 +6,13 @@ facts of the run, ``summary.md`` the same for people.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from medseg_monai.csv_files import csv_text, read_records
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.scan_scores import ScanScores, summarise_scans
 from medseg_monai.evaluation.summary import Summary
@@ -81,11 +80,7 @@ def write_evaluation(
 
 def _table(kind: type[CaseScores] | type[ScanScores], rows: Iterable[CaseScores | ScanScores]) -> str:
     """Rows as CSV."""
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, [column.name for column in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return table.getvalue()
+    return csv_text([[column.name for column in fields(kind)], *(astuple(row) for row in rows)])
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:
@@ -102,8 +97,7 @@ def read_evaluation(folder: str | Path) -> Evaluation:
     try:
         content = json.loads((place / SUMMARY_FILE).read_text(encoding="utf-8"))
         run, scans = content.pop("run"), content.pop("scans", {})
-        with (place / CASES_FILE).open(newline="", encoding="utf-8") as file:
-            scores = tuple(_score_from_row(row) for row in csv.DictReader(file))
+        scores = tuple(_score_from_row(row) for row in read_records(place / CASES_FILE))
         return Evaluation(place, scores, Summary.from_dict(content), run, scans)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{place} holds files that are no evaluation: {error}") from error

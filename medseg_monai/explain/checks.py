@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.csv_files import csv_text
 from medseg_monai.explain.faithfulness import (
     Replacement,
     area,
@@ -246,9 +245,6 @@ def _randomisation_table(rows: Sequence[Check]) -> str:
 
 
 def _as_csv(rows: Sequence[Check]) -> str:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(["class" if column.name == "class_name" else column.name for column in fields(Check)])
-    for row in rows:
-        writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in asdict(row).values())
-    return table.getvalue()
+    names = ["class" if column.name == "class_name" else column.name for column in fields(Check)]
+    values = ([f"{value:.6g}" if isinstance(value, float) else value for value in astuple(row)] for row in rows)
+    return csv_text([names, *values])

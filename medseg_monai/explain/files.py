@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.csv_files import csv_text
 from medseg_monai.explain.maps import Method
 from medseg_monai.files import write_whole
 from medseg_monai.images.masks import class_file, write_png
@@ -73,12 +72,7 @@ def write_map(values: NDArray[np.float32], file: Path, meta: Mapping[str, Any]) 
 
 def write_explanations(folder: Path, rows: Sequence[Explanation]) -> Path:
     """``explanations.csv``: a row per case, class, method and layer."""
-    table = io.StringIO(newline="")
     names = ["class" if field.name == "class_name" else field.name for field in fields(Explanation)]
-    writer = csv.writer(table)
-    writer.writerow(names)
-    for row in rows:
-        values = asdict(row).values()
-        writer.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in values)
-    write_whole(folder / TABLE_FILE, table.getvalue().encode())
+    values = ([f"{value:.6g}" if isinstance(value, float) else value for value in astuple(row)] for row in rows)
+    write_whole(folder / TABLE_FILE, csv_text([names, *values]).encode())
     return folder / TABLE_FILE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 from collections import Counter, deque
@@ -15,6 +13,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
+from medseg_monai.csv_files import csv_text
 from medseg_monai.files import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.inference.volume_scans import Found, find_volumes, volumes_in
@@ -196,9 +195,6 @@ class Scans(IterableDataset[dict[str, Any]]):
         if not self.failures:
             path.unlink(missing_ok=True)
             return path
-        table = io.StringIO(newline="")
-        writer = csv.writer(table)
-        writer.writerow(["path", "reason"])
-        writer.writerows((failure.path, failure.reason) for failure in self.failures)
-        write_whole(path, table.getvalue().encode())
+        rows = ((failure.path, failure.reason) for failure in self.failures)
+        write_whole(path, csv_text([("path", "reason"), *rows]).encode())
         return path

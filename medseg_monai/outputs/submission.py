@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.files import write_whole
 from medseg_monai.images.rle import decode_rle, encode_rle
 
@@ -27,11 +26,7 @@ def submission_rows(slice_id: str, masks: NDArray[np.generic], classes: Sequence
 
 def write_submission(file: Path, rows: Iterable[tuple[str, str, str]]) -> Path:
     """Write the table, whole or not at all."""
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
-    write_whole(file, table.getvalue().encode())
+    write_whole(file, csv_text([COLUMNS, *rows]).encode())
     return file
 
 
@@ -43,16 +38,15 @@ def read_submission(file: Path) -> dict[tuple[str, str], str]:
         ValueError: its columns are others, or a slice has two rows for one class.
     """
     rows: dict[tuple[str, str], str] = {}
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream)
-        if tuple(next(reader, ())) != COLUMNS:
-            raise ValueError(f"{file}: its first line is not {','.join(COLUMNS)}")
-        for row in reader:
-            if len(row) != len(COLUMNS):
-                raise ValueError(f"{file}: line {reader.line_num} has {len(row)} columns, not {len(COLUMNS)}")
-            if (row[0], row[1]) in rows:
-                raise ValueError(f"{file}: line {reader.line_num}: a second row for {row[0]}, {row[1]}")
-            rows[row[0], row[1]] = row[2]
+    header, *table = csv_rows(file.read_text(encoding="utf-8-sig")) or [[]]
+    if tuple(header) != COLUMNS:
+        raise ValueError(f"{file}: its first line is not {','.join(COLUMNS)}")
+    for line, row in enumerate(table, start=2):
+        if len(row) != len(COLUMNS):
+            raise ValueError(f"{file}: line {line} has {len(row)} columns, not {len(COLUMNS)}")
+        if (row[0], row[1]) in rows:
+            raise ValueError(f"{file}: line {line}: a second row for {row[0]}, {row[1]}")
+        rows[row[0], row[1]] = row[2]
     return rows
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files import write_whole
 from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
@@ -116,7 +115,7 @@ def pixels(mask: NDArray[np.uint8], spec: DatasetSpec) -> list[int]:
 
 def _csv_table(file: Path, columns: Sequence[str]) -> RunTable:
     def read(content: str) -> dict[str, Rows]:
-        rows = list(csv.reader(io.StringIO(content, newline="")))
+        rows = csv_rows(content)
         if tuple(rows[0]) != tuple(columns):
             raise ValueError("other columns")
         entries: dict[str, Rows] = {}
@@ -125,11 +124,6 @@ def _csv_table(file: Path, columns: Sequence[str]) -> RunTable:
         return entries
 
     def text(entries: Mapping[str, Rows]) -> str:
-        table = io.StringIO(newline="")
-        writer = csv.writer(table)
-        writer.writerow(columns)
-        for case in sorted(entries):
-            writer.writerows(entries[case])
-        return table.getvalue()
+        return csv_text([columns, *(row for case in sorted(entries) for row in entries[case])])
 
     return RunTable(file, read, text)

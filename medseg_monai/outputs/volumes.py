@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import as_masks, as_picture, draw_masks, enlarge
@@ -166,14 +166,9 @@ def add_volumes(file: Path, case_id: str, rows: Sequence[tuple[str, float, int]]
     """Put a case's rows into the table, in the place of older ones of that case; the file is replaced whole."""
     kept: list[Sequence[object]] = []
     if file.is_file():
-        with file.open(newline="", encoding="utf-8") as stream:
-            kept = [row for row in list(csv.reader(stream))[1:] if row and row[0] != case_id]
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(COLUMNS)
-    writer.writerows(kept)
-    writer.writerows((case_id, name, f"{ml:.4f}", voxels) for name, ml, voxels in rows)
-    write_whole(file, table.getvalue().encode())
+        kept = [row for row in csv_rows(file.read_text(encoding="utf-8"))[1:] if row[0] != case_id]
+    added = [(case_id, name, f"{ml:.4f}", voxels) for name, ml, voxels in rows]
+    write_whole(file, csv_text([COLUMNS, *kept, *added]).encode())
 
 
 def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, file: Path) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medseg_monai.cases import absolute_path, stem
+from medseg_monai.csv_files import csv_text
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
 from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content
@@ -130,6 +129,4 @@ def _write_left_out(gone: Sequence[LeftOut], out: Path) -> None:
     if not gone:
         file.unlink(missing_ok=True)
         return
-    table = io.StringIO(newline="")
-    csv.writer(table).writerows([("file", "reason"), *gone])
-    write_whole(file, table.getvalue().encode())
+    write_whole(file, csv_text([("file", "reason"), *gone]).encode())

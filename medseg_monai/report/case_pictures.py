@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from medseg_monai.csv_files import csv_text, read_records
 from medseg_monai.evaluation.metrics import CaseScores
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import CaseView
@@ -97,11 +97,8 @@ def write_case_pictures(
         for name, picture in zip(names, case_tiles(view(case)), strict=True):
             _write_jpeg(picture, place / name)
         listed.append(CasePictures(case, group, *names))
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow([column.name for column in fields(CasePictures)])
-    writer.writerows(astuple(entry) for entry in listed)
-    write_whole(place / LIST_FILE, table.getvalue().encode())
+    table = csv_text([[column.name for column in fields(CasePictures)], *map(astuple, listed)])
+    write_whole(place / LIST_FILE, table.encode())
     return listed
 
 
@@ -121,11 +118,10 @@ def read_case_pictures(folder: str | Path) -> list[CasePictures]:
     path = Path(folder) / PICTURES_FOLDER / LIST_FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        try:
-            listed = [CasePictures(**row) for row in csv.DictReader(file)]
-        except TypeError as error:
-            raise ValueError(f"{path} is no list of pictures: {error}") from error
+    try:
+        listed = [CasePictures(**row) for row in read_records(path)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no list of pictures: {error}") from error
     for entry in listed:
         for name in (entry.image, entry.outlines, entry.errors):
             if Path(name).name != name:

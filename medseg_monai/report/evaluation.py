@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medseg_monai.csv_files import read_records
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.overlap import NOTHING, read_overlap
 from medseg_monai.evaluation.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
@@ -207,8 +207,7 @@ def left_out(folder: Path) -> list[tuple[str, str]]:
     path = folder / FAILURES_FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [(row["path"], row["reason"]) for row in csv.DictReader(file)]
+    return [(row["path"], row["reason"]) for row in read_records(path)]
 
 
 def _model_facts(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from medseg_monai.csv_files import read_records
 from medseg_monai.explain.cases import PANEL
 from medseg_monai.explain.checks import CHECKS_FILE, PLOT_FILE
 from medseg_monai.explain.files import TABLE_FILE
@@ -76,8 +76,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     """The rows of ``explanations.csv``."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} holds no explanations: {path.name} is missing")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_records(path)
     needed = {"case", "class", "method", "layer", "region", "score", "note", "map", "heat_inside"}
     if rows and (missing := needed - rows[0].keys()):
         raise ValueError(f"{path} is no table of explanations: it lacks {', '.join(sorted(missing))}")
@@ -125,10 +124,9 @@ def _checks(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     values: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            chance = float(row["random_mean"]) if row["random_mean"] else np.nan
-            values[row["method"], row["check"], row["stage"]].append((float(row["value"]), chance))
+    for row in read_records(path):
+        chance = float(row["random_mean"]) if row["random_mean"] else np.nan
+        values[row["method"], row["check"], row["stage"]].append((float(row["value"]), chance))
     shown = []
     for (method, check, stage), pairs in values.items():
         value, chance = np.mean(pairs, axis=0)
