@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import medseg_monai
 from medseg_monai.engines.convert import needed
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files import write_whole
-from medseg_monai.images import dicom
+from medseg_monai.images.dicom import sorted_slices
+from medseg_monai.images.dicom_files import is_dicom_folder, pydicom
+from medseg_monai.images.dicom_stack import Slice
+from medseg_monai.images.grid import Geometry
 from medseg_monai.spec import DatasetSpec
 
 SUFFIX = ".dcm"
@@ -29,6 +33,10 @@ MAY_BE_EMPTY = (
     "StudyTime",
 )
 MUST_BE_THERE = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+UTF8 = "ISO_IR 192"
+"""DICOM's name of UTF-8, in which the text of a segmentation is written: it holds class names and patients' names of any script."""
+WHOLE_SERIES_BYTES = 64 * 2**20
+"""Up to this size a frame is written for every slice, empty ones too: many programs rebuild the grid from the frames that are there."""
 
 
 def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec: DatasetSpec) -> Path:
@@ -41,50 +49,97 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
         spec: the data set; classes are named by coded concepts of this package's own, for it cannot know the right SNOMED codes.
 
     Raises:
-        ValueError: the scan is no DICOM series, or the mask does not lie on it.
+        ValueError: the scan is not a DICOM series, the mask does not lie on it, or its headers lack or break what a DICOM-SEG copies.
         ImportError: highdicom is not installed; names the extra.
     """
     highdicom = needed("highdicom", extra="dicomseg")
-    if not dicom.is_dicom_folder(image):
-        raise ValueError(f"{image}: is no DICOM series, and a DICOM-SEG refers to one: write nifti or nrrd instead")
-    slices, _ = dicom._stack(image)
-    sources = [_read(one.file) for one in slices]
+    if not is_dicom_folder(image):
+        raise ValueError(f"{image}: is not a DICOM series, and a DICOM-SEG refers to one: write nifti or nrrd instead")
+    slices, geometry = sorted_slices(image)
     planes = class_masks(mask, len(spec.classes))
-    wanted = (int(sources[0].Columns), int(sources[0].Rows), len(sources))
-    if planes.shape[1:] != wanted:
-        raise ValueError(f"{image}: a mask of {planes.shape[1:]} voxels came for a series of {wanted}")
+    if planes.shape[1:] != geometry.shape:
+        raise ValueError(f"{image}: a mask of {planes.shape[1:]} voxels came for a series of {geometry.shape}")
+    sources = [_source(one, geometry) for one in slices]
+    try:
+        content = _segmentation(highdicom, planes, sources, spec)
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+    ) as error:  # what highdicom and pydicom raise on odd headers
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{image}: no DICOM-SEG can refer to these headers ({reason}): write nifti or nrrd instead"
+        ) from None
+    write_whole(file, content)
+    return file
+
+
+def _segmentation(highdicom: Any, planes: NDArray[np.bool_], sources: Sequence[Any], spec: DatasetSpec) -> bytes:
+    """The file's content for (classes, I, J, K) masks of the sources' slices."""
     segmentation = highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=np.ascontiguousarray(planes.transpose(3, 2, 1, 0)).astype(np.uint8),  # slice, row, column, class
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(highdicom, number, name) for number, name in enumerate(spec.classes, 1)],
         series_instance_uid=highdicom.UID(),
-        series_number=int(sources[0].get("SeriesNumber") or 0) + 1000,
+        series_number=_number_of(sources[0]) + 1000,
         series_description=f"Segmentation {spec.name}"[:64],
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
+        content_label="SEGMENTATION",
         manufacturer="medseg-monai",
         manufacturer_model_name="medseg-monai",
         software_versions=medseg_monai.__version__,
         device_serial_number="0",
-        omit_empty_frames=bool(planes.any()),
+        omit_empty_frames=planes.size / 8 > WHOLE_SERIES_BYTES and bool(planes.any()),
     )
     content = io.BytesIO()
     segmentation.save_as(content)
-    write_whole(file, content.getvalue())
-    return file
+    return content.getvalue()
 
 
-def _read(file: Path) -> Any:
-    """An image; what must be there but may be empty, and was taken out to make it anonymous, is put back empty."""
-    dataset = dicom.pydicom().dcmread(file)
-    for keyword in MAY_BE_EMPTY:
-        if keyword not in dataset:
-            setattr(dataset, keyword, "")
+def _source(one: Slice, geometry: Geometry) -> Any:
+    """A slice's header as highdicom may copy from it.
+
+    What must be there but may be empty is made empty if it was taken out to make the image anonymous, or is nonsense. The distance
+    between slices is that of their positions, whatever the header says: programs lay out the segmentation by it. Text becomes UTF-8.
+
+    Raises:
+        ValueError: something that a segmentation refers to is missing.
+    """
+    dataset = pydicom().dcmread(one.file, stop_before_pixels=True, force=True)
     for keyword in MUST_BE_THERE:
         if not dataset.get(keyword):
-            raise ValueError(f"{file}: has no {keyword}, which a DICOM-SEG refers to: write nifti or nrrd instead")
+            raise ValueError(f"{one.file}: has no {keyword}, which a DICOM-SEG refers to: write nifti or nrrd instead")
+    dataset.decode()
+    dataset.SpecificCharacterSet = UTF8
+    for keyword in MAY_BE_EMPTY:
+        if keyword not in dataset or not _is_usable(keyword, str(dataset.get(keyword))):
+            setattr(dataset, keyword, "")
+    dataset.SpacingBetweenSlices = dataset.SliceThickness = round(geometry.spacing_mm[2], 6)
     return dataset
+
+
+def _is_usable(keyword: str, value: str) -> bool:
+    """Whether a sex, date or time is one that DICOM knows; of other tags any value is."""
+    if keyword == "PatientSex":
+        return value in ("M", "F", "O", "")
+    try:
+        if keyword.endswith("Date"):
+            pydicom().valuerep.DA(value)
+        elif keyword.endswith("Time"):
+            pydicom().valuerep.TM(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _number_of(source: Any) -> int:
+    """The series' number, or 0 if it has none that is one."""
+    text = str(source.get("SeriesNumber") or "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _description(highdicom: Any, number: int, name: str) -> Any:

@@ -1,11 +1,12 @@
 """DICOM series as volumes: headers by pydicom, pixels by SimpleITK, both imported only when DICOM is met.
 
-A series is a folder's slices of one SeriesInstanceUID, sorted along their normal. What makes a stack of slices no straight volume
-(missing or double slices, mixed orientations or sizes, a tilted gantry, several patients) is an error that names it.
+A series is a folder's slices of one SeriesInstanceUID, sorted along their normal. What keeps them from being a straight volume
+(missing slices, two in one place, mixed orientations or sizes, a tilted gantry, several patients) is an error that names it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,37 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.images.dicom_copies import without_copies
+from medseg_monai.images.dicom_files import SERIES_MARK, candidates, image_header, split_path
+from medseg_monai.images.dicom_pixels import read_voxels
 from medseg_monai.images.dicom_stack import Slice, stacked
 from medseg_monai.images.grid import Geometry
-from medseg_monai.images.itk_files import plain_reason, simpleitk
 from medseg_monai.images.photos import Array
 from medseg_monai.leaks import listed
 
-SERIES_MARK = "#"
-"""Between a folder and a series' UID in a path: ``FOLDER#UID``."""
-OTHER_MODALITIES = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "PR", "KO", "SR", "REG", "DOC", "AU")
-"""DICOM objects that lie beside images and are none."""
-DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-_TAGS = [
-    "SeriesInstanceUID",
-    "SeriesDescription",
-    "SeriesNumber",
-    "PatientID",
-    "Modality",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "BitsAllocated",
-    "PixelRepresentation",
-]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,93 +42,32 @@ class Series:
         return f"{self.uid} '{self.description}' ({len(self.headers)} slices)"
 
 
-def pydicom() -> Any:
-    """The package pydicom.
-
-    Raises:
-        ImportError: it is not installed; the message names the extra.
-    """
-    try:
-        import pydicom
-    except ImportError:
-        raise ImportError("DICOM files need pydicom: pip install 'medseg-monai[volumes]'") from None
-    return pydicom
-
-
-def split_path(path: str | Path) -> tuple[Path, str]:
-    """(folder, series UID or "") of ``FOLDER#UID``; a folder whose own name has a ``#`` is left whole."""
-    text = str(path)
-    folder, mark, uid = text.rpartition(SERIES_MARK)
-    return (Path(folder), uid) if mark and not Path(text).exists() else (Path(text), "")
-
-
-def is_dicom_file(file: Path) -> bool:
-    """Whether the file has DICOM's mark behind its preamble."""
-    try:
-        with file.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def is_dicom_folder(path: str | Path) -> bool:
-    """Whether a folder (``FOLDER`` or ``FOLDER#UID``) directly holds DICOM files."""
-    folder, _ = split_path(path)
-    return folder.is_dir() and any(_looks_dicom(file) for file in _files(folder))
-
-
-def _looks_dicom(file: Path) -> bool:
-    return file.suffix.lower() in DICOM_SUFFIXES or (
-        (file.suffix == "" or file.suffix[1:].isdigit()) and is_dicom_file(file)
-    )
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-
-
 def find_series(folder: str | Path) -> list[Series]:
     """The image series that a folder directly holds, by number and UID.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: the folder is empty or holds no DICOM image, or a file that calls itself DICOM is none.
+        ValueError: the folder is empty or holds no DICOM image, or a file that is called DICOM is something else.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    files = _files(folder)
-    if not files:
-        raise ValueError(f"{folder}: the folder is empty; DICOM files are wanted")
+    files = candidates(folder)
     found: dict[str, list[Any]] = defaultdict(list)
     for file in files:
-        header = _header(file)
+        header = image_header(file)
         if header is not None:
             found[str(header.get("SeriesInstanceUID", ""))].append(header)
     if not found:
-        raise ValueError(f"{folder}: no DICOM image among its {len(files)} files")
+        others = sum(1 for _ in folder.iterdir())
+        among = (
+            f"no DICOM image among its {others} files and folders"
+            if others
+            else "the folder is empty; DICOM files are wanted"
+        )
+        raise ValueError(f"{folder}: {among}")
     series = [_series(uid, headers) for uid, headers in found.items()]
     return sorted(series, key=lambda one: (one.number.zfill(9), one.uid))
-
-
-def _header(file: Path) -> Any | None:
-    """The tags that matter, or None for a file that is no DICOM image.
-
-    Raises:
-        ValueError: a file with DICOM's ending or mark that cannot be read.
-    """
-    named = file.suffix.lower() in DICOM_SUFFIXES
-    if not is_dicom_file(file):
-        if named:
-            raise ValueError(f"{file}: is no DICOM file, whatever its name says; is it encrypted or damaged?")
-        return None
-    try:
-        header = pydicom().dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, pydicom().errors.InvalidDicomError) as error:
-        raise ValueError(f"{file}: its DICOM header cannot be read ({error}); copy it again from its source") from None
-    if "Rows" not in header or str(header.get("Modality", "")) in OTHER_MODALITIES:
-        return None
-    return header
 
 
 def _series(uid: str, headers: Sequence[Any]) -> Series:
@@ -214,65 +132,38 @@ def series_paths(folder: str | Path, rule: str) -> list[str]:
 
 
 def read_geometry(path: str | Path) -> Geometry:
-    """A series' grid from its headers, pixels unread. Raises as `read` does."""
-    return _stack(path)[1]
+    """A series' grid from its headers; pixels are looked at only if two slices lie in one place. Raises as `read` does."""
+    return sorted_slices(path)[1]
 
 
 def read(path: str | Path) -> tuple[Array, NDArray[np.float64], str]:
     """Voxels (I, J, K) with the header's slope and intercept applied, affine (RAS, mm), and the type's name.
 
     Args:
-        path: ``FOLDER``, or ``FOLDER#UID`` where the folder holds several series.
+        path: ``FOLDER``, or ``FOLDER#UID`` if the folder holds several series.
 
     Raises:
-        FileNotFoundError, ValueError: the folder holds no series or several, or the slices make no straight volume.
+        FileNotFoundError, ValueError: the folder holds no series or several, or the slices do not make a straight volume.
         ImportError: pydicom or SimpleITK is not installed.
     """
-    slices, geometry = _stack(path)
-    sitk = simpleitk()
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(one.file) for one in slices])
-    if not _one_whole_type(slices):
-        reader.SetOutputPixelType(sitk.sitkFloat32)
+    slices, geometry = sorted_slices(path)
     try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise ValueError(f"{path}: {_unreadable(slices, error)}") from None
-    array = sitk.GetArrayFromImage(image).transpose()  # (K, J, I) -> (I, J, K)
-    if array.shape != geometry.shape:
-        raise ValueError(f"{path}: SimpleITK reads {array.shape} voxels, the headers say {geometry.shape}")
-    return array, geometry.affine, image.GetPixelIDTypeAsString()
-
-
-def _one_whole_type(slices: Sequence[Slice]) -> bool:
-    """Whether the first slice's type of whole numbers, which SimpleITK takes for all, holds the values of the others too."""
-    kinds = {(one.slope, one.intercept, one.stored) for one in slices}
-    return len(kinds) == 1 and slices[0].slope.is_integer() and slices[0].intercept.is_integer()
-
-
-def _unreadable(slices: Sequence[Slice], error: Exception) -> str:
-    """What to say of pixels that SimpleITK cannot decode: of the first such file, if a single one can be told."""
-    bad = next((one for one in slices if not _can_be_read(one.file)), slices[0])
-    syntax = pydicom().uid.UID(bad.syntax)
-    cure = "it is damaged or cut short: copy it again from its source"
-    if syntax.is_compressed or syntax.is_private:
-        cure = "it is damaged, encrypted or of a compression that SimpleITK does not know: decompress it first (gdcmconv --raw)"
-    reason = plain_reason(error).removeprefix("ITK ERROR: ")
-    return f"the pixels of {bad.file.name} cannot be read ({syntax.name}; {reason}); {cure}"
-
-
-def _can_be_read(file: Path) -> bool:
-    try:
-        simpleitk().ReadImage(str(file))
-    except RuntimeError:
-        return False
-    return True
-
-
-def _stack(path: str | Path) -> tuple[list[Slice], Geometry]:
-    """A series' slices in order, and their grid."""
-    series = choose_series(path)
-    try:
-        return stacked(series.headers)
+        array = read_voxels(slices)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    return array, geometry.affine, array.dtype.name
+
+
+def sorted_slices(path: str | Path) -> tuple[list[Slice], Geometry]:
+    """A series' slices in order along their normal, one of each, and their grid. Raises as `read` does."""
+    series = choose_series(path)
+    try:
+        headers = without_copies(series.headers)
+        slices, geometry = stacked(headers)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if copies := len(series.headers) - len(headers):
+        logger.warning(
+            "%s: %d of %d files are copies of a slice; each slice is read once", path, copies, len(series.headers)
+        )
+    return slices, geometry

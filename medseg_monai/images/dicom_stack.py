@@ -1,9 +1,10 @@
-"""A DICOM series' slices as one straight grid: what makes a stack of slices none is named here."""
+"""A DICOM series' slices as one straight grid; what keeps a stack of slices from being one is named here."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from medseg_monai.leaks import listed
 
 POSITION_TOLERANCE = 0.1
 """A slice may lie so far from its even place, as a share of the distance between slices; scanners round positions."""
+DIRECTION_TOLERANCE = 0.01
+"""By so much a direction's length, and the product of two at a right angle, may be off."""
 TILT_TOLERANCE_DEGREES = 0.06
 """Between the normal of the slices and the way from one to the next; as `grid.SHEAR_TOLERANCE`."""
 
@@ -30,7 +33,8 @@ class Slice:
         spacing: mm between (columns, rows).
         size: (columns, rows).
         thickness: mm from one slice to the next as the header has it, or 0.
-        stored: bits of a stored value, and whether it is signed.
+        stored: bits allocated to a value, bits used of these, and 1 if it is signed, else 0.
+        inverted: whether low values are shown bright (MONOCHROME1); the values themselves are what they are.
     """
 
     file: Path
@@ -41,7 +45,8 @@ class Slice:
     thickness: float
     slope: float
     intercept: float
-    stored: tuple[int, bool]
+    stored: tuple[int, ...]
+    inverted: bool
     syntax: str
 
     @property
@@ -57,7 +62,7 @@ def stacked(headers: Sequence[Any]) -> tuple[list[Slice], Geometry]:
         headers: pydicom data sets of one series, without pixels.
 
     Raises:
-        ValueError: a file is no slice, or the slices make no straight volume.
+        ValueError: a file is not a slice, or the slices do not make a straight volume.
     """
     slices = [slice_of(header) for header in headers]
     _check_alike(slices)
@@ -73,32 +78,84 @@ def stacked(headers: Sequence[Any]) -> tuple[list[Slice], Geometry]:
 
 
 def slice_of(header: Any) -> Slice:
-    """What a header says of its slice; ValueError where it is none with a place in the patient."""
+    """What a header says of its slice; ValueError if it is not one grey slice with a place in the patient."""
     name = Path(header.filename).name
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        raise ValueError(
-            f"{name} is a multi-frame file of {header.NumberOfFrames} frames; convert it with dcm2niix first"
+    try:
+        _check_grey_slice(header)
+        rows, columns = _numbers(header, "PixelSpacing", 2)
+        if min(rows, columns) <= 0:
+            raise ValueError(f"gives pixel sides of {rows:g} and {columns:g} mm; all must be above 0")
+        size = (int(_number(header, "Columns")), int(_number(header, "Rows")))
+        return Slice(
+            file=Path(header.filename),
+            position=_numbers(header, "ImagePositionPatient", 3),
+            orientation=_directions(header),
+            spacing=(float(columns), float(rows)),
+            size=size,
+            thickness=_thickness(header),
+            slope=_number(header, "RescaleSlope") or 1.0,
+            intercept=_number(header, "RescaleIntercept"),
+            stored=tuple(int(_number(header, tag)) for tag in ("BitsAllocated", "BitsStored", "PixelRepresentation")),
+            inverted=str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1",
+            syntax=str(header.file_meta.get("TransferSyntaxUID", "")),
         )
-    if int(header.get("SamplesPerPixel") or 1) != 1:
-        raise ValueError(f"{name} holds colours; one grey value per voxel is wanted")
-    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        if not header.get(tag):
-            raise ValueError(f"{name} has no {tag}: it is no slice with a place in the patient")
-    rows, columns = (float(side) for side in header.PixelSpacing)
-    if min(rows, columns) <= 0:
-        raise ValueError(f"{name} gives pixel sides of {rows:g} and {columns:g} mm; all must be above 0")
-    return Slice(
-        file=Path(header.filename),
-        position=np.array(header.ImagePositionPatient, np.float64),
-        orientation=np.array(header.ImageOrientationPatient, np.float64),
-        spacing=(columns, rows),
-        size=(int(header.Columns), int(header.Rows)),
-        thickness=abs(float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 0)),
-        slope=float(header.get("RescaleSlope") or 1),
-        intercept=float(header.get("RescaleIntercept") or 0),
-        stored=(int(header.get("BitsAllocated") or 0), bool(header.get("PixelRepresentation"))),
-        syntax=str(header.file_meta.get("TransferSyntaxUID", "")),
-    )
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def _check_grey_slice(header: Any) -> None:
+    """One picture of grey values, not several and not colours."""
+    frames = int(_number(header, "NumberOfFrames") or 1)
+    if frames > 1:
+        raise ValueError(f"is a multi-frame file of {frames} frames; convert it with dcm2niix first")
+    if "MOSAIC" in str(header.get("ImageType", "")):
+        raise ValueError("holds many slices side by side in one picture (a mosaic); convert it with dcm2niix first")
+    colours = str(header.get("PhotometricInterpretation", ""))
+    if (_number(header, "SamplesPerPixel") or 1) != 1 or colours == "PALETTE COLOR":
+        raise ValueError(f"holds colours ({colours or 'several values per pixel'}); one grey value per voxel is wanted")
+    if header.get("ModalityLUTSequence"):
+        raise ValueError("gives its values by a table (ModalityLUTSequence); a slope and an intercept are wanted")
+
+
+def _number(header: Any, tag: str) -> float:
+    """The number of a tag, 0 if it is missing or empty; ValueError if it is not one finite number."""
+    return float(_numbers(header, tag, 1)[0]) if header.get(tag) not in (None, "") else 0.0
+
+
+def _thickness(header: Any) -> float:
+    """Millimetres to the next slice by the header, or 0: positions say it better, and only a single slice needs it."""
+    for tag in ("SpacingBetweenSlices", "SliceThickness"):
+        with suppress(ValueError):
+            if distance := abs(_number(header, tag)):
+                return distance
+    return 0.0
+
+
+def _numbers(header: Any, tag: str, count: int) -> NDArray[np.float64]:
+    """The numbers of a tag, float64 (count,); ValueError if they are missing, not numbers or not so many."""
+    value = header.get(tag)
+    if value is None or value == "" or (isinstance(value, Sequence) and len(value) == 0):
+        raise ValueError(f"has no {tag}: it is not a slice with a place in the patient")
+    try:
+        numbers = np.atleast_1d(np.array(value, np.float64))
+    except (ValueError, TypeError):
+        numbers = np.array([np.nan])
+    if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        wanted = "a finite number is" if count == 1 else f"{count} finite numbers are"
+        raise ValueError(f"has the {tag} {value}; {wanted} wanted")
+    return numbers
+
+
+def _directions(header: Any) -> NDArray[np.float64]:
+    """(6,) direction cosines; ValueError if they are not two directions at a right angle."""
+    cosines = _numbers(header, "ImageOrientationPatient", 6)
+    row, column = cosines[:3], cosines[3:]
+    off = max(abs(float(np.linalg.norm(row)) - 1), abs(float(np.linalg.norm(column)) - 1), abs(float(row @ column)))
+    if off > DIRECTION_TOLERANCE:
+        raise ValueError(
+            f"has the ImageOrientationPatient {numbers_text(cosines)}; two directions of length 1 at a right angle are wanted"
+        )
+    return cosines
 
 
 def _check_alike(slices: Sequence[Slice]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.images import dicom, itk_files, nifti
+from medseg_monai.images import dicom, dicom_files, itk_files, nifti
 from medseg_monai.images.grid import Geometry, Header, check_same_grid, shape_text
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.spec import DatasetSpec
@@ -62,7 +62,7 @@ def volume_suffix(path: PathLike) -> str:
 
 def is_volume(path: PathLike) -> bool:
     """Whether a path names a volume file, or a folder that directly holds DICOM files (also ``FOLDER#SERIES_UID``)."""
-    return bool(volume_suffix(path)) or dicom.is_dicom_folder(Path(path))
+    return bool(volume_suffix(path)) or dicom_files.is_dicom_folder(Path(path))
 
 
 def read_volume(path: PathLike) -> Volume:
@@ -246,10 +246,10 @@ def _read(path: PathLike) -> Volume:
 
 def _check_known(file: Path) -> None:
     """Raise where neither the name nor the content says how to read a path."""
-    folder, _ = dicom.split_path(file)
+    folder, _ = dicom_files.split_path(file)
     if not folder.exists():
         raise FileNotFoundError(f"{file}: no such file or folder")
-    if folder.is_file() and dicom.is_dicom_file(folder):
+    if folder.is_file() and dicom_files.is_dicom_file(folder):
         raise ValueError(f"{file}: is one DICOM file; name its folder, which holds the series")
     if folder.is_file():
         raise ValueError(f"{file}: is no volume; known are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from medseg_monai.images import dicom
+from medseg_monai.images import dicom, dicom_files
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES, volume_suffix
 
@@ -37,7 +37,7 @@ def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "on
         FileNotFoundError: there is no such file or folder.
         ValueError: the folder holds no volume, or is itself the one to skip.
     """
-    folder, uid = dicom.split_path(source)
+    folder, uid = dicom_files.split_path(source)
     if not folder.exists():
         raise FileNotFoundError(f"no such file or folder: {source}")
     if folder.is_file():
@@ -60,7 +60,7 @@ def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "on
                     Found(str((here / name).absolute()), below.with_name(name[: len(name) - len(suffix)]), suffix)
                 )
             pictures += Path(name).suffix.lower() in SUFFIXES
-        if dicom.is_dicom_folder(here):
+        if dicom_files.is_dicom_folder(here):
             found += _series(
                 here, here.relative_to(folder) if here != folder else PurePath(here.absolute().name), series
             )

@@ -200,7 +200,7 @@ def test_an_encrypted_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "s02.dcm"
     file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
     with pytest.raises(
-        ValueError, match=r"s02.dcm: is no DICOM file, whatever its name says; is it encrypted or damaged\?"
+        ValueError, match=r"s02.dcm: is not a DICOM file, whatever its name says; is it encrypted or damaged\?"
     ):
         read_volume(tmp_path)
 
@@ -237,6 +237,8 @@ def test_a_missing_package_is_named_with_the_extra(tmp_path: Path, monkeypatch: 
     with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[volumes\]'"):
         read_volume(tmp_path)
     monkeypatch.undo()
+    jpeg = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    write_series(tmp_path, syntax="1.2.840.10008.1.2.4.70", PixelData=jpeg)
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[volumes\]'"):
         read_volume(tmp_path)
