@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import logging
+import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-
-logger = logging.getLogger(__name__)
 
 HIDDEN_FOLDER = ".medseg"
 """In a folder that is written to: what the program needs to know of it, and people do not."""
@@ -26,7 +24,7 @@ class DiskFullError(OSError):
 
     def __str__(self) -> str:
         return (
-            f"{readable(str(self.filename))} could not be written: the disk is full. Make room and run the same command again: "
+            f"{readable(str(self.filename))} could not be written: {self.strerror}. Make room and run the same command again: "
             "what was finished is kept"
         )
 
@@ -122,6 +120,16 @@ def lock_folder(folder: Path) -> FileLock:
             raise DiskFullError(error.errno, error.strerror, str(file)) from error
         raise
     return lock
+
+
+def sha256_of(files: Iterable[Path]) -> str:
+    """The SHA-256 of the files' contents, one after the other, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def readable(text: str) -> str:

@@ -5,12 +5,14 @@ The spec holds what the data set was and how the network was built, so that pred
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import io
 import json
 import pickle
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from medseg_monai.files import write_whole
+from medseg_monai.files import sha256_of, write_whole
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning
 from medseg_monai.tuning.review import Review
@@ -41,6 +43,8 @@ class Trained:
         training: facts of the run (epochs, seconds, score, versions), for people to read.
         cleaning: how masks are cleaned, where `medseg tune` found something better than plain thresholds.
         review: which predictions a person should look at, where `medseg review` has learnt it from validation.
+        weights_sha256: checksum of ``model.pt``, by which damage is noticed; several while one file takes the other's place, none in
+            what earlier versions wrote.
     """
 
     dataset: DatasetSpec
@@ -49,6 +53,7 @@ class Trained:
     training: Mapping[str, Any] = field(default_factory=dict)
     cleaning: Cleaning | None = None
     review: Review | None = None
+    weights_sha256: tuple[str, ...] = ()
 
     def build_network(self, **overrides: Any) -> nn.Module:
         """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
@@ -64,6 +69,16 @@ class Trained:
         network: nn.Module = network_class(**arguments)
         return network
 
+    def check_channels(self) -> None:
+        """Raise a ValueError if the network takes or gives other channels than the data set has."""
+        for key, wanted in (("in_channels", self.dataset.in_channels), ("out_channels", self.dataset.out_channels)):
+            if self.architecture.get(key, wanted) != wanted:
+                names = self.dataset.channels if key == "in_channels" else self.dataset.classes
+                raise ValueError(
+                    f"its network has {key} {self.architecture[key]!r}, and {wanted} are needed for {', '.join(names)} "
+                    f"({self.dataset.task})"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """The content of ``spec.json``."""
         content = {**asdict(self), "dataset": self.dataset.to_dict()}
@@ -75,6 +90,10 @@ class Trained:
                 del content[key]
         if self.cleaning is not None:
             content["cleaning"] = self.cleaning.to_dict()
+        del content["weights_sha256"]
+        if self.weights_sha256:
+            several = list(self.weights_sha256)
+            content["weights_sha256"] = several[0] if len(several) == 1 else several
         return content
 
     def write(self, folder: Path) -> None:
@@ -99,7 +118,10 @@ class Trained:
                 content["cleaning"] = Cleaning.from_dict(content["cleaning"])
             if content.get("review") is not None:
                 content["review"] = Review.from_dict(content["review"])
+            checksums = content.get("weights_sha256", ())
+            content["weights_sha256"] = (checksums,) if isinstance(checksums, str) else tuple(checksums)
             trained = cls(**content)
+            trained.check_channels()
             target = str(trained.architecture["_target_"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error
@@ -121,13 +143,43 @@ def describe(architecture: partial[nn.Module] | type[nn.Module]) -> dict[str, An
     return {"_target_": f"{package}.{network.__name__}", **keywords}
 
 
+def write_weights(folder: Path, state: Mapping[str, torch.Tensor] | bytes, trained: Trained) -> None:
+    """Write ``model.pt`` and its ``spec.json``, with the checksum, so that a kill at any moment leaves two that go together.
+
+    Args:
+        folder: where to; weights that lie there are replaced.
+        state: the network's tensors, or a file of them.
+        trained: what they are for.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    content = state if isinstance(state, bytes) else _checkpoint(state)
+    checksum = hashlib.sha256(content).hexdigest()
+    if not (folder / WEIGHTS_FILE).is_file():
+        replace(trained, weights_sha256=(checksum,)).write(folder)
+    elif (folder / SPEC_FILE).is_file():
+        there = Trained.read(folder)
+        if there.weights_sha256:  # both are right for the moment in which one takes the other's place
+            replace(there, weights_sha256=(*there.weights_sha256, checksum)).write(folder)
+    write_whole(folder / WEIGHTS_FILE, content)
+    replace(trained, weights_sha256=(checksum,)).write(folder)
+
+
+def _checkpoint(state: Mapping[str, torch.Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    return buffer.getvalue()
+
+
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     """Load a checkpoint of tensors into ``network`` and return it.
 
     Never unpickles code: only tensors and plain containers are read (``weights_only``).
 
     Raises:
-        ValueError: the file is no checkpoint, holds code, or fits another network (other classes, channels or widths).
+        ValueError: the file is no checkpoint, holds code or numbers that are not finite, fits another network (other classes, channels
+            or widths), or is not the ``model.pt`` that the spec.json beside it was written for.
     """
     try:
         with warnings.catch_warnings():
@@ -145,6 +197,13 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no network's weights")
     _check_fit(network.state_dict(), state, path)
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                f"{path} cannot be used: {name} holds numbers that are not finite (NaN or infinite); "
+                "take earlier weights, or train anew with a lower lr"
+            )
+    _check_checksum(Path(path))  # last, since what comes before says more
     try:
         network.load_state_dict(state)
     except (
@@ -153,6 +212,18 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         unknown = sorted(state.keys() - network.state_dict().keys())
         raise ValueError(f"{path} is for another network: it also holds {', '.join(unknown[:1])}") from error
     return network
+
+
+def _check_checksum(file: Path) -> None:
+    """Raise a ValueError if ``model.pt`` is not what the spec.json beside it was written for; older ones say nothing of it."""
+    if file.name != WEIGHTS_FILE or not (file.parent / SPEC_FILE).is_file():
+        return
+    known = Trained.read(file.parent).weights_sha256
+    if known and sha256_of([file]) not in known:
+        raise ValueError(
+            f"{file} is damaged, or not the file that {SPEC_FILE} beside it was written for (its SHA-256 differs): "
+            "copy both again from their source"
+        )
 
 
 def _check_fit(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], path: str | Path) -> None:

@@ -1,5 +1,6 @@
 """Weights describe themselves; a foreign file never runs code."""
 
+import hashlib
 import json
 import pickle
 from dataclasses import replace
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from monai.networks.nets import BasicUNet
+from torch import nn
 
+from medseg_monai.files import write_whole
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained, describe, load_weights
+from medseg_monai.trained import Trained, describe, load_weights, write_weights
 from medseg_monai.transforms.cleaning import Cleaning
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
@@ -130,3 +133,92 @@ def test_a_file_that_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"w\.pt is (no checkpoint|refused)"):
         load_weights(torch.nn.Linear(2, 1), tmp_path / "w.pt")
+
+
+def saved(trained: Trained, folder: Path) -> nn.Module:
+    """Weights in a folder, and the network that they are."""
+    network = trained.build_network()
+    write_weights(folder, network.state_dict(), trained)
+    return network
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, trained: Trained, tmp_path: Path) -> None:
+    network = trained.build_network()
+    name, tensor = list(network.named_parameters())[-1]
+    tensor.data.view(-1)[-1] = value
+    write_weights(tmp_path, network.state_dict(), trained)
+    with pytest.raises(ValueError, match=rf"model.pt cannot be used: {name} holds numbers that are not finite"):
+        load_weights(trained.build_network(), tmp_path / "model.pt")
+
+
+def test_every_flipped_bit_of_the_weights_is_noticed(trained: Trained, tmp_path: Path) -> None:
+    saved(trained, tmp_path)
+    content = (tmp_path / "model.pt").read_bytes()
+    checksum = json.loads((tmp_path / "spec.json").read_text())["weights_sha256"]
+    assert checksum == hashlib.sha256(content).hexdigest()
+    for place in (0, len(content) // 2, len(content) - 1):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        (tmp_path / "model.pt").write_bytes(flipped)
+        with pytest.raises(
+            ValueError, match=r"model.pt is (no checkpoint, or a damaged one|damaged, or not the file that)"
+        ):
+            load_weights(trained.build_network(), tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(content)
+    load_weights(trained.build_network(), tmp_path / "model.pt")
+
+
+def test_weights_of_earlier_versions_have_no_checksum_and_load(trained: Trained, tmp_path: Path) -> None:
+    network = trained.build_network()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    trained.write(tmp_path)
+    assert "weights_sha256" not in json.loads((tmp_path / "spec.json").read_text())
+    load_weights(trained.build_network(), tmp_path / "model.pt")
+    saved(trained, tmp_path)
+    assert "weights_sha256" in json.loads((tmp_path / "spec.json").read_text())
+
+
+@pytest.mark.parametrize("kept", range(4))
+def test_killed_while_weights_are_replaced_leaves_two_files_that_go_together(
+    kept: int, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(replace(trained, training={"best_epoch": 1}), tmp_path)
+    writes: list[str] = []
+
+    def killed(path: Path, content: bytes | str, **_: bool) -> None:
+        if len(writes) == kept:
+            raise KeyboardInterrupt
+        writes.append(path.name)
+        write_whole(path, content)
+
+    monkeypatch.setattr("medseg_monai.trained.write_whole", killed)
+    try:
+        saved(replace(trained, training={"best_epoch": 2}), tmp_path)
+    except KeyboardInterrupt:
+        assert kept < 3
+    assert writes == ["spec.json", "model.pt", "spec.json"][:kept]
+    load_weights(trained.build_network(), tmp_path / "model.pt")
+    assert Trained.read(tmp_path).training == {"best_epoch": 2 if kept == 3 else 1}
+
+
+def test_what_rewrites_the_spec_keeps_the_checksum(trained: Trained, tmp_path: Path) -> None:
+    saved(trained, tmp_path)
+    replace(Trained.read(tmp_path), cleaning=Cleaning(threshold=(0.4,))).write(tmp_path)
+    load_weights(trained.build_network(), tmp_path / "model.pt")
+    assert len(Trained.read(tmp_path).weights_sha256) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("out_channels", 3, "out_channels 3, and 1 are needed for lesion"),
+        ("in_channels", 1, "in_channels 1, and 3 are needed for red, green, blue"),
+    ],
+)
+def test_a_network_with_other_channels_than_its_data_is_refused(
+    key: str, value: int, message: str, trained: Trained, tmp_path: Path
+) -> None:
+    replace(trained, architecture={**ARCHITECTURE, key: value}).write(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        Trained.read(tmp_path)

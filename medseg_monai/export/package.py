@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 import medseg_monai
@@ -25,7 +24,7 @@ from medseg_monai.export.export import export, parity_file, trained_network
 from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.files import write_whole
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.trained import WEIGHTS_FILE, Trained
+from medseg_monai.trained import Trained, write_weights
 
 COPIED = ("configs", "docs", "LICENSE")
 WHEELS = "wheel"
@@ -111,10 +110,8 @@ def _copy_bundle(bundle: Path, root: Path) -> None:
 
 def _write_models(root: Path, trained: Trained, network: nn.Module) -> None:
     models = root / "models"
-    models.mkdir()
     # saved anew: a checkpoint may hold more than this network needs
-    torch.save(network.state_dict(), models / WEIGHTS_FILE)
-    trained.write(models)
+    write_weights(models, network.state_dict(), trained)
     scripted = models / "model.ts"
     export(trained, network, scripted, "torchscript")
     parity_file(scripted).unlink()

@@ -20,7 +20,7 @@ from medseg_monai.files import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained
+from medseg_monai.trained import WEIGHTS_FILE, Trained, write_weights
 
 logger = logging.getLogger(__name__)
 
@@ -105,10 +105,8 @@ def _place_weights(models: Path, model: Served) -> Trained:
             )
         logger.info("%s: weights of an earlier run are kept: %s", model.name, models / WEIGHTS_FILE)
         return kept
-    models.mkdir(parents=True, exist_ok=True)
-    shutil.copy(model.weights.parent / SPEC_FILE, models / SPEC_FILE)
-    write_whole(models / WEIGHTS_FILE, model.weights.read_bytes())
-    return asked
+    write_weights(models, model.weights.read_bytes(), asked)
+    return Trained.read(models)
 
 
 def _remove_others(models: Path, names: set[str]) -> None:

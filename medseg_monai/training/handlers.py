@@ -9,6 +9,7 @@ import math
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,7 +27,7 @@ from torch import nn
 import medseg_monai
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files import write_whole
-from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe
+from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe, write_weights
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class SaveTrained:
     def _start(self, engine: Workflow) -> None:
         self._began = time.monotonic()
         self._facts = {}
+        self.trained = replace(self.trained, weights_sha256=())
         self._set_earlier_weights_aside()
         self._write_spec(engine)
 
@@ -107,15 +109,14 @@ class SaveTrained:
 
     def _epoch_completed(self, engine: Workflow) -> None:
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
             self._facts["best_epoch"] = engine.state.epoch
             self._facts["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
-            self._write_spec(engine)
+            self._write_weights(engine)
         self._write_last(engine)
 
     def _completed(self, engine: Workflow) -> None:
         if not (self.folder / WEIGHTS_FILE).is_file():
-            self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+            self._write_weights(engine)
             logger.warning("No epoch was validated: %s holds the last one", self.folder / WEIGHTS_FILE)
         self._write_spec(engine)
 
@@ -123,7 +124,7 @@ class SaveTrained:
         if isinstance(error, KeyboardInterrupt):
             self._write_last(engine)
             if not (self.folder / WEIGHTS_FILE).is_file():
-                self._write_tensors(WEIGHTS_FILE, self.network.state_dict())
+                self._write_weights(engine)
             self._write_spec(engine)
             logger.warning("Stopped by the user in epoch %d; weights kept in %s", engine.state.epoch, self.folder)
         raise error
@@ -136,7 +137,14 @@ class SaveTrained:
         torch.save(content, buffer)
         write_whole(self.folder / name, buffer.getvalue())
 
+    def _write_weights(self, engine: Workflow) -> None:
+        write_weights(self.folder, self.network.state_dict(), self._described(engine))
+        self.trained = Trained.read(self.folder)  # with the checksum
+
     def _write_spec(self, engine: Workflow) -> None:
+        self._described(engine).write(self.folder)
+
+    def _described(self, engine: Workflow) -> Trained:
         facts: dict[str, Any] = {
             **self.facts,
             "epochs": engine.state.epoch,
@@ -147,7 +155,7 @@ class SaveTrained:
             "device": str(engine.state.device),
             "versions": _versions(),
         }
-        Trained(self.trained.dataset, self.trained.architecture, self.trained.bundle, facts).write(self.folder)
+        return replace(self.trained, training=facts)
 
 
 def _versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ from PIL import Image
 from medseg_monai.export.check import LARGEST_FILE, check_bundle, opened
 from medseg_monai.export.package import data_licence, package
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained
+from medseg_monai.trained import Trained, write_weights
 from medseg_monai.workflow import run_bundle
 
 BUNDLE = REPOSITORY / "bundles" / "unetpp"
@@ -135,7 +135,8 @@ def test_other_channels_and_other_answers_are_seen(unpacked: Path):
     metadata["network_data_format"]["outputs"]["pred"]["num_channels"] = 5
     file.write_text(json.dumps(metadata))
     state = torch.load(unpacked / "models" / "model.pt", weights_only=True)
-    torch.save({key: value + 1 for key, value in state.items()}, unpacked / "models" / "model.pt")
+    moved = {key: value + 1 for key, value in state.items()}
+    write_weights(unpacked / "models", moved, Trained.read(unpacked / "models"))
     found = failed(unpacked)
     assert "doesn't match" in found["network takes and gives what metadata.json says"]
     assert "gives other answers" in found["TorchScript"]

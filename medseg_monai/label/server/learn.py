@@ -10,7 +10,7 @@ from typing import Any
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from medseg_monai.label.labels import training_cases
-from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained
+from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained, write_weights
 
 FINAL = "final"
 """Tag of labels that an annotator has finished: what is trained on."""
@@ -119,7 +119,9 @@ def publish(models: Path) -> Path:
     for name in PUBLISHED:
         if (models / name).is_file():
             shutil.copy2(models / name, previous / name)  # a copy: a request may come at this moment
-        if (models / NEW / name).is_file():
+    for name in PUBLISHED:
+        if name not in (WEIGHTS_FILE, SPEC_FILE) and (models / NEW / name).is_file():
             (models / NEW / name).replace(models / name)
+    write_weights(models, (models / NEW / WEIGHTS_FILE).read_bytes(), Trained.read(models / NEW))
     shutil.rmtree(models / NEW)
     return previous
