@@ -50,13 +50,14 @@ def find_bundle(name: str | Path) -> Path:
     raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, names)}")
 
 
-def find_weights(bundle_root: str | Path, weights: str | Path | None = None) -> Path:
+def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Path:
     """The weights file to use.
 
     Args:
         bundle_root: the bundle's folder.
         weights: a file, a folder with ``model.pt``, or the name of a data set the bundle was trained on. By default the weights
-            that the bundle ships, else those of its only training.
+            trained on `dataset`, else those that the bundle ships, else those of its only training.
+        dataset: name of the data set at hand, if there is one.
 
     Raises:
         FileNotFoundError: there are none, or several and none was named.
@@ -70,9 +71,10 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None) -> 
                 f"no weights '{weights}': neither a file, nor a folder with {WEIGHTS_FILE}, nor in {models}"
             )
         return found[0]
-    shipped = models / WEIGHTS_FILE
-    if shipped.is_file():
-        return shipped
+    preferred = [models / dataset / WEIGHTS_FILE] if dataset else []
+    for path in (*preferred, models / WEIGHTS_FILE):
+        if path.is_file():
+            return path
     trained = sorted(models.glob(f"*/{WEIGHTS_FILE}"))
     if len(trained) == 1:
         return trained[0]
@@ -84,17 +86,30 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None) -> 
     raise FileNotFoundError(f"{bundle_root} has several trained weights ({names}): say which with --weights")
 
 
-def find_trained(bundle_root: str | Path, weights: str | Path | None = None) -> Trained:
+def find_trained(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Trained:
     """What the weights in use were trained for; the bundle's own default when it has not been trained yet.
 
     The default lets tools that only look at the network (MONAI's ``verify_net_in_out``) work on a bundle without weights.
+    The arguments are those of `find_weights`.
     """
     try:
-        return Trained.read(find_weights(bundle_root, weights).parent)
+        return Trained.read(find_weights(bundle_root, weights, dataset=dataset).parent)
     except FileNotFoundError:
         if weights or any((Path(bundle_root) / "models").glob(f"**/{WEIGHTS_FILE}")):
             raise
         return untrained(bundle_root)
+
+
+def evaluation_folder(bundle_root: str | Path, weights: str | Path | None, *, dataset: str, split: str) -> str:
+    """Where an evaluation's tables go unless the user says: beside the weights.
+
+    Before a first training it is where they will be: MONAI's federated client asks a bundle that has no weights yet.
+    """
+    try:
+        folder = find_weights(bundle_root, weights, dataset=dataset).parent
+    except FileNotFoundError:
+        folder = Path(bundle_root) / "models" / dataset
+    return str(folder / f"evaluation_{split}")
 
 
 def untrained(bundle_root: str | Path) -> Trained:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.bundle import find_bundle, find_weights, share, training_spec
+from medseg_monai.bundle import evaluation_folder, find_bundle, find_weights, share, training_spec
 from medseg_monai.prepare.demo import demo_spec
 
 
@@ -46,6 +46,18 @@ def test_weights_shipped_come_first_then_the_only_training(tmp_path: Path) -> No
     assert find_weights(tmp_path, "demo") == tmp_path / "models" / "demo" / "model.pt"
     weights(tmp_path, ".")
     assert find_weights(tmp_path) == tmp_path / "models" / "model.pt"
+
+
+def test_weights_trained_on_the_data_set_at_hand_come_first(tmp_path: Path) -> None:
+    weights(tmp_path, "", "isic2017", "demo")
+    assert find_weights(tmp_path, dataset="demo") == tmp_path / "models" / "demo" / "model.pt"
+    assert find_weights(tmp_path, dataset="uwmadison") == tmp_path / "models" / "model.pt"
+    assert find_weights(tmp_path, "isic2017", dataset="demo") == tmp_path / "models" / "isic2017" / "model.pt"
+    assert evaluation_folder(tmp_path, "", dataset="demo", split="test") == f"{tmp_path}/models/demo/evaluation_test"
+
+
+def test_an_evaluation_before_any_training_goes_to_where_weights_will_be(tmp_path: Path) -> None:
+    assert evaluation_folder(tmp_path, "", dataset="demo", split="test") == f"{tmp_path}/models/demo/evaluation_test"
 
 
 def test_weights_by_file_folder_or_not_at_all(tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ class SaveTrained:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
 
     def _start(self, engine: Workflow) -> None:
+        if engine.state.epoch > 0:  # the next round of federated learning: the same training goes on
+            return
         self._began = time.monotonic()
         self._facts = {}
         self.trained = replace(self.trained, weights_sha256=())

@@ -41,7 +41,7 @@ def review_bundle(
     Args:
         bundle_root: the bundle's folder.
         dataset: with labelled cases.
-        weights: as `medseg_monai.bundle.find_weights` takes them.
+        weights: as `medseg_monai.bundle.find_weights` takes them, by default those trained on this data set if there are any.
         split: whose cases tell; not the test split, whose scores would then be no test.
         failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
         progress: shows how far it is.
@@ -52,7 +52,8 @@ def review_bundle(
     """
     if "weights" in (assignments or {}):
         raise ValueError("name the weights with --weights: what is learnt is written beside them")
-    predict = Predictor(bundle_root, weights=weights, assignments=assignments, **options)
+    file = find_weights(bundle_root, weights, dataset=dataset.spec.name)
+    predict = Predictor(bundle_root, weights=file, assignments=assignments, **options)
     if predict.spec.classes != dataset.spec.classes:
         raise ValueError(
             f"the weights know {predict.spec.classes}, data set {dataset.spec.name} has {dataset.spec.classes}"
@@ -64,8 +65,7 @@ def review_bundle(
         numbers.append(prediction.uncertainty)
         dices.append(lowest_dice(prediction, _truth(case, predict.spec, prediction.geometry)))
     review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
-    folder = find_weights(bundle_root, weights).parent
-    replace(Trained.read(folder), review=review).write(folder)
+    replace(Trained.read(file.parent), review=review).write(file.parent)
     return review
 
 

@@ -9,11 +9,11 @@ import torch
 from medseg_monai.training.schedules import one_cycle
 
 
-def rates(total_steps: int, warmup: float) -> list[float]:
+def rates(total_steps: int, warmup: float, *, cycles: int = 1) -> list[float]:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = one_cycle(optimizer, lr=1.0, total_steps=total_steps, warmup=warmup)
     seen = []
-    for _ in range(total_steps):
+    for _ in range(cycles * total_steps):
         seen.append(optimizer.param_groups[0]["lr"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch expects optimizer.step() first
@@ -36,6 +36,11 @@ def test_shape() -> None:
     assert seen.index(max(seen)) == 19
     # half way down a cosine from step 19 to step 100
     assert seen[60] == pytest.approx(0.5 * (1 + math.cos(math.pi * 41 / 81)), abs=1e-4)
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 3, 10])
+def test_a_training_that_goes_on_begins_the_cycle_anew(total_steps: int) -> None:
+    assert rates(total_steps, 0.25, cycles=3) == pytest.approx(3 * rates(total_steps, 0.25))
 
 
 @pytest.mark.parametrize(

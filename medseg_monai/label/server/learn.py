@@ -86,7 +86,7 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
             imports=[*self.bundle_config.get("imports"), *IMPORTS],
             spec="$find_trained(@bundle_root).dataset",
             architecture={**trained.architecture, **unfetched, "_mode_": "callable"},
-            network_def=f"$load_weights(@architecture(), {self.start!r})" if self.start else "$@architecture()",
+            initial_network=f"$load_weights(@architecture(), {self.start!r})" if self.start else "$@architecture()",
             output_dir=str(self.models / NEW),
             lr=float(self.request["lr"]),
             batch_size=int(self.request["batch_size"]),
