@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from medseg_monai.spec import DatasetSpec, did_you_mean, refuse_unknown_keys
 
 Case = dict[str, Any]
-"""``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class) and, if wanted,
-``id``, ``group`` (patient or lesion: what must not stand in two splits), ``fold`` (for cross-validation) and ``present``
+"""``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class, or several of the one class there is)
+and, if wanted, ``id``, ``group`` (patient or lesion: what must not stand in two splits), ``fold`` (for cross-validation) and ``present``
 (names of the classes that the label has pixels of)."""
 CASE_KEYS = ("image", "label", "id", "group", "fold", "present")
 MASK_BANDS = (2, 3, 4)
@@ -54,11 +55,19 @@ def _check_present(names: object, spec: DatasetSpec, where: str) -> None:
 
 
 def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
-    """Multilabel has a mask per class, or one file with all (bands, or 4D in 3D); the others one, or multiclass one per class."""
+    """Multilabel has a mask per class, or one file with all (bands, 4D in 3D, or by `label_values`); multiclass one, or one per class;
+    binary any number.
+    """
     classes = len(spec.classes)
     allowed = {spec.label_channels}
+    if spec.task == "binary" and count > 1:
+        return  # their union
     if spec.task == "multiclass":
         allowed.add(classes)
+    if spec.label_values is not None:
+        if count > 1:
+            raise ValueError(f"{where}: {count} mask files, but label_values are for one file that holds all classes")
+        return
     if spec.spatial_dims == 3 or (spec.task == "multilabel" and classes in MASK_BANDS):
         allowed.add(1)
     if count not in allowed:
@@ -66,6 +75,20 @@ def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
             f"{where}: {count} mask files do not match the class list of this {spec.task} data set "
             f"({classes}: {', '.join(spec.classes)}); give {' or '.join(map(str, sorted(allowed)))}"
         )
+
+
+def label_coding(spec: DatasetSpec) -> dict[str, Any]:
+    """What a case of a data set carries, so that its label can be read beside weights that know the classes only; empty for class numbers.
+
+    A tuple, which batches leave out.
+    """
+    return {"coding": (spec.label_values, spec.ignore)} if spec.label_values or spec.ignore else {}
+
+
+def label_spec(case: Mapping[Any, Any], spec: DatasetSpec) -> DatasetSpec:
+    """The spec by which a case's label is read: what the weights know, and how the case's data set writes its classes."""
+    values, ignore = case.get("coding", (None, ()))
+    return replace(spec, label_values=values, ignore=ignore)
 
 
 def rebased(case: Case, root: Path, folder: Path) -> Case:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, get_args
 
+from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value, check_ignore, read_values
+
 Task = Literal["binary", "multiclass", "multilabel"]
 Aspect = Literal["stretch", "pad"]
 IntensityKind = Literal["uint8", "percentile", "window", "zscore"]
@@ -48,14 +50,14 @@ def file_part(name: str) -> str:
 class Intensity:
     """How stored values become what the network sees.
 
-    ========== =============================================================================================
+    ========== ======================================================================================
     kind       values
-    ========== =============================================================================================
+    ========== ======================================================================================
     uint8      8-bit photographs: value / 255, then (value - mean) / std
     percentile per image: the `lower` percentile becomes 0, the `upper` 1, clipped; then (value - mean) / std
     window     the value `lower` (e.g. -160 HU) becomes 0, `upper` 1, clipped; then (value - mean) / std
     zscore     per image: minus its own mean, over its own standard deviation
-    ========== =============================================================================================
+    ========== ======================================================================================
 
     Args:
         kind: one of the above.
@@ -141,6 +143,9 @@ class DatasetSpec:
         intensity: how stored values become what the network sees.
         slice_stride: the channels are neighbouring slices of one scan (2.5D), this many slices apart, the segmented one in
             the middle; None for channels of any other kind.
+        label_values: what the numbers or colours in a label file that holds all classes stand for; None for 0 (background)
+            and 1, 2, … in the order of `classes`, or for two levels if there is one class.
+        ignore: values of label pixels that count for nothing, neither in the loss nor in a score.
         description, licence, citation, modality: for people.
 
     Raises:
@@ -158,6 +163,8 @@ class DatasetSpec:
     aspect: Aspect = "stretch"
     intensity: Intensity = field(default_factory=Intensity)
     slice_stride: int | None = None
+    label_values: LabelValues | None = None
+    ignore: tuple[Value, ...] = ()
     description: str = ""
     licence: str = ""
     citation: str = ""
@@ -177,6 +184,7 @@ class DatasetSpec:
         self._check_geometry()
         self._check_intensity()
         self._check_slices()
+        self._check_labels()
 
     def _check_classes(self) -> None:
         if any(name.lower() == "background" for name in self.classes):
@@ -188,6 +196,21 @@ class DatasetSpec:
                 f"classes: a binary data set has one class, got {', '.join(self.classes)}; "
                 "make the task multiclass, or multilabel if they overlap"
             )
+
+        if len(self.classes) > MOST_CLASSES:
+            raise ValueError(f"classes: {len(self.classes)} are listed, at most {MOST_CLASSES} fit into 8-bit masks")
+
+    def _check_labels(self) -> None:
+        _set(self, "ignore", () if self.ignore in (None, (), []) else read_values(self.ignore, "ignore"))
+        if self.label_values is not None:
+            _set(self, "label_values", LabelValues.from_dict(self.label_values))
+            self.label_values.check(self.classes, overlap=self.task == "multilabel")
+        check_ignore(self.ignore, self.label_values)
+        colours = any(isinstance(value, str) for value in self.ignore) or (
+            self.label_values is not None and self.label_values.are_colours
+        )
+        if colours and self.spatial_dims == 3:
+            raise ValueError("label_values and ignore: volumes hold numbers, not colours")
 
     def _check_geometry(self) -> None:
         dims = self.spatial_dims
@@ -248,11 +271,17 @@ class DatasetSpec:
         """(mean, std) of values on the scale 0..1 that images are normalised by; None for `zscore`, which takes each image's own."""
         return None if self.intensity.kind == "zscore" else (self.intensity.mean, self.intensity.std)
 
+    def in_class_numbers(self) -> DatasetSpec:
+        """The spec of masks that this package writes: 0 for background and 1, 2, … for the classes, whatever the data set's files hold."""
+        return dataclasses.replace(self, label_values=None, ignore=())
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; empty values are left out."""
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         content["intensity"] = self.intensity.to_dict()
+        content["label_values"] = self.label_values.to_dict() if self.label_values else None
         content = {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
+        content["ignore"] = self.ignore[0] if len(self.ignore) == 1 else content["ignore"] or None
         return {key: value for key, value in content.items() if value not in (None, "")}
 
     @classmethod

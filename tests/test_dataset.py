@@ -154,8 +154,8 @@ def test_missing_and_empty_folder(tmp_path):
             r"training\[0\]: 2 image files for 3 channels .red, green, blue.",
         ),
         (
-            {"training": [{"image": "a", "label": ["x", "y"]}]},
-            r"training\[0\]: 2 mask files do not match the class list .* .1: lesion.; give 1",
+            {"task": "multiclass", "classes": ["a", "b", "c"], "training": [{"image": "a", "label": ["x", "y"]}]},
+            r"training\[0\]: 2 mask files do not match the class list .* .3: a, b, c.; give 1 or 3",
         ),
         ({"training": [case("a", id="../../etc/x")]}, r"training\[0\]: the id names files, it cannot be"),
     ],

@@ -1,10 +1,13 @@
 """Mask pictures: read as class labels on the photograph's own grid, written as PNG.
 
-**Levels.** A binary mask holds background 0 and one other level (1, 255, ...), in any mode: bool, grey,
-colour, palette (by its colours) or alpha. A mask with soft or JPEG-blurred edges is thresholded at half,
-with a warning. Three clear levels are no binary mask and are refused. A multiclass mask holds the class
-numbers themselves (a palette's indices, not its colours). Classes that overlap have a file each, or together one file with
-as many bands as there are classes (RGB for three): two levels in each band.
+**Levels.** A binary mask holds background 0 and one other level (1, 255, ...), in any mode: bool, grey, floating, shades of one
+colour, palette (by its colours) or opaque on transparent (see `mask_pictures`). A mask with soft or JPEG-blurred edges is thresholded
+at half, with a warning. Three clear levels are no binary mask and are refused. A multiclass mask holds the class numbers themselves:
+as grey, as a palette's indices (not its colours), or in one band of a colour picture. Classes that overlap have a file each, or
+together one file with as many bands as there are classes (RGB for three): two levels in each band. If the data set has
+``label_values``, these numbers or colours are the classes instead. Several files of a binary mask are united.
+
+**Ignored pixels** (the data set's ``ignore``) become `IGNORED` in the label.
 
 **Orientation.** A mask with an EXIF orientation of its own is turned upright by it. A mask without one that
 has the size of the photograph's *stored* pixels was drawn on them, and turns with the photograph. A mask
@@ -17,7 +20,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,24 +29,22 @@ from PIL import Image
 
 from medseg_monai.cases import MASK_BANDS
 from medseg_monai.files import write_whole
-from medseg_monai.images.photos import Array, PathLike, PhotoHeader, opened, orientation_of, read_header, upright
+from medseg_monai.images.label_codes import ignored_colours, ignored_numbers, labels_by_value
+from medseg_monai.images.mask_pictures import LOSSY_FORMATS, listed_levels, oriented, read_mask_picture, two_levels
+from medseg_monai.images.photos import Array, PathLike, PhotoHeader, opened, read_header
+from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec, file_part
-
-SOFT_SHARE = 0.25
-"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no mask."""
-FLAT_PIXELS = 16
-"""So many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
-LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
 
 
 def read_mask(
     path: PathLike | Sequence[PathLike], spec: DatasetSpec, *, image: PathLike | PhotoHeader | None = None
 ) -> Array:
-    """A case's mask, upright, at its own size: (1, W, H), or (classes, W, H) for multilabel; uint8.
+    """A case's mask, upright, at its own size: (1, W, H), or (classes, W, H) for multilabel; uint8, with `IGNORED` where nothing counts.
 
     Args:
         path: one file; for multilabel one per class in the order of ``spec.classes``, or one with a band per class. A
-            multiclass mask may also come as one binary file per class if those do not overlap.
+            multiclass mask may also come as one binary file per class if those do not overlap, a binary one as several
+            files, which are united.
         spec: the data set.
         image: the photograph it belongs to; orientation and size are then checked against it.
 
@@ -54,48 +54,88 @@ def read_mask(
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     header = image if isinstance(image, PhotoHeader) or image is None else read_header(image)
-    if len(paths) == 1 and spec.task == "multiclass":
-        planes = [_class_numbers(paths[0], len(spec.classes), header)]
-    elif len(paths) == 1 and spec.label_channels > 1:
-        planes = _bands(paths[0], len(spec.classes), header)
-    else:
-        planes = [_foreground(file, header) for file in paths]
-    wanted = (1, len(spec.classes)) if spec.task == "multiclass" else (spec.label_channels,)
-    if len(planes) not in wanted:
-        count = f"{len(planes)} mask files for {len(spec.classes)} classes"
-        bands = ", or one file with a band per class" if spec.label_channels > 1 else ""
-        raise ValueError(f"{paths[0]}: {count} in a {spec.task} data set; give one per class{bands}")
+    alone = len(paths) == 1
+    planes = [plane for file in paths for plane in _planes(file, spec, header, alone=alone)]
+    _check_count(planes, paths, spec)
     if len({plane.shape for plane in planes}) > 1:
         sizes = ", ".join(f"{p} {a.shape[1]}x{a.shape[0]}" for p, a in zip(paths, planes, strict=True))
         raise ValueError(f"the masks of one case differ in size: {sizes}")
     label: Array = planes[0].T[None] if len(planes) == 1 else np.stack([plane.T for plane in planes])
-    return _merge_classes(label, paths) if spec.task == "multiclass" and len(planes) > 1 else label
+    if spec.task == "multilabel" or len(label) == 1:
+        return label
+    return _merge_classes(label, paths[0]) if spec.task == "multiclass" else _united(label)
 
 
-def _merge_classes(label: Array, paths: Sequence[PathLike]) -> Array:
-    """(n, W, H) of {0,1} without overlap as (1, W, H) of class numbers."""
-    if int(label.sum(axis=0).max()) > 1:
-        raise ValueError(f"{paths[0]}: the classes' masks overlap; make the data set's task multilabel")
-    numbers = np.arange(1, len(label) + 1, dtype=np.uint8)[:, None, None]
-    merged: Array = (label * numbers).max(axis=0, keepdims=True)
-    return merged
+def _planes(file: PathLike, spec: DatasetSpec, photo: PhotoHeader | None, *, alone: bool) -> Sequence[Array]:
+    """The (H, W) labels in a file: class numbers, or {0, 1} of one class or of each; `IGNORED` where nothing counts."""
+    if spec.label_values is not None:
+        if not alone and spec.task != "binary":
+            raise ValueError(f"{file}: {SEPARATE_FILES}")
+        picture = read_mask_picture(file, photo, by_index=not spec.label_values.are_colours)
+        codes = picture.colours() if spec.label_values.are_colours else picture.numbers()
+        return list(labels_by_value(codes, spec.label_values, spec, file))
+    if alone and spec.task == "multiclass":
+        return [_class_numbers(file, spec, photo)]
+    if alone and spec.label_channels > 1:
+        return _bands(file, spec, photo)
+    return [_foreground(file, spec, photo)]
 
 
-def _class_numbers(path: PathLike, classes: int, photo: PhotoHeader | None) -> Array:
-    """(H, W) uint8 of 0 to `classes`."""
-    with opened(path) as image:
-        if image.format in LOSSY_FORMATS:
-            raise ValueError(f"{path}: a {image.format} file cannot hold class numbers; save masks as PNG")
-        stored = np.asarray(image if image.mode == "P" or _is_grey(image) else image.convert("L"))
-        array = _orient(stored, image, path, photo)
-    if int(array.max()) > classes:
-        levels = _listed(np.unique(array))
-        raise ValueError(f"{path}: holds the levels {levels}; {classes} classes need levels 0 to {classes}")
-    return array.astype(np.uint8)
+SEPARATE_FILES = "label_values are for one file that holds all classes; this case has a file for each"
 
 
-def _bands(path: PathLike, classes: int, photo: PhotoHeader | None) -> list[Array]:
+def _check_count(planes: Sequence[Array], paths: Sequence[PathLike], spec: DatasetSpec) -> None:
+    """Refuse a number of masks that does not fit the classes."""
+    wanted = (1, len(spec.classes)) if spec.task == "multiclass" else (spec.label_channels,)
+    if len(planes) not in wanted and spec.task != "binary":
+        count = f"{len(planes)} mask files for {len(spec.classes)} classes"
+        bands = ", or one file with a band per class" if spec.label_channels > 1 else ""
+        raise ValueError(f"{paths[0]}: {count} in a {spec.task} data set; give one per class{bands}")
+
+
+def _merge_classes(label: Array, path: PathLike) -> Array:
+    """(n, *S) of {0, 1} without overlap as (1, *S) of class numbers.
+
+    Raises:
+        ValueError: two classes share a pixel.
+    """
+    merged = np.zeros(label.shape[1:], np.uint8)
+    ignored = np.zeros(label.shape[1:], bool)
+    for number, plane in enumerate(label, 1):
+        there = plane == 1
+        if (there & (merged > 0)).any():
+            raise ValueError(f"{path}: the classes' masks overlap; make the data set's task multilabel")
+        merged[there] = number
+        ignored |= plane == IGNORED
+    merged[ignored & (merged == 0)] = IGNORED
+    return merged[None]
+
+
+def _united(label: Array) -> Array:
+    """(n, *S) of {0, 1} as (1, *S): 1 where any is; `IGNORED` where none is and any is ignored."""
+    there: Array = (label == 1).any(axis=0)
+    ignored = (label == IGNORED).any(axis=0)
+    return np.where(there, 1, np.where(ignored, IGNORED, 0)).astype(np.uint8)[None]
+
+
+def _class_numbers(path: PathLike, spec: DatasetSpec, photo: PhotoHeader | None) -> Array:
+    """(H, W) uint8 of 0 to the number of classes."""
+    picture = read_mask_picture(path, photo, by_index=not ignored_colours(spec))
+    ignored = picture.where(ignored_numbers(spec), ignored_colours(spec))
+    numbers = (picture if ignored is None else picture.without(ignored)).numbers()
+    classes = len(spec.classes)
+    if int(numbers.max()) > classes or int(numbers.min()) < 0:
+        levels = np.unique(numbers)
+        raise ValueError(
+            f"{path}: holds the levels {listed_levels(levels)}; {classes} classes need levels 0 to {classes}; "
+            f"name other values: --class NAME={levels[-1]} …, or --ignore VALUE"
+        )
+    return _with_ignored(numbers.astype(np.uint8), ignored)
+
+
+def _bands(path: PathLike, spec: DatasetSpec, photo: PhotoHeader | None) -> list[Array]:
     """(H, W) uint8 in {0, 1} for each band of a picture."""
+    classes = len(spec.classes)
     with opened(path) as image:
         if image.format in LOSSY_FORMATS:
             raise ValueError(f"{path}: a {image.format} file mixes its bands; save masks of several classes as PNG")
@@ -105,92 +145,25 @@ def _bands(path: PathLike, classes: int, photo: PhotoHeader | None) -> list[Arra
                 f"{path}: has {len(names)} bands ({image.mode}) for {classes} classes; "
                 "give one file per class, or one with a band per class (RGB for three)"
             )
-        array = _orient(np.asarray(image), image, path, photo)
-    return [
-        _two_levels(array[..., number], f"{path} band {name}", lossy=False).astype(np.uint8)
-        for number, name in enumerate(names)
-    ]
+        array = oriented(np.asarray(image), image, path, photo)
+    planes = []
+    for number, name in enumerate(names):
+        band = array[..., number]
+        ignored = np.isin(band, ignored_numbers(spec))
+        found = two_levels(np.where(ignored, 0, band), Path(f"{path} band {name}"), lossy=False)
+        planes.append(_with_ignored(found.astype(np.uint8), ignored))
+    return planes
 
 
-def _is_grey(image: Image.Image) -> bool:
-    return image.mode in ("1", "L", "I") or image.mode.startswith("I;16")
-
-
-def _foreground(path: PathLike, photo: PhotoHeader | None) -> Array:
+def _foreground(path: PathLike, spec: DatasetSpec, photo: PhotoHeader | None) -> Array:
     """(H, W) uint8 in {0, 1} from a picture of two levels, or nearly so."""
-    with opened(path) as image:
-        lossy = image.format in LOSSY_FORMATS
-        if image.mode == "1" or (_is_grey(image) and image.mode != "L"):
-            stored = np.asarray(image)
-        else:
-            stored = _grey_or_alpha(image)
-        array = _orient(stored, image, path, photo)
-    return _two_levels(array, path, lossy).astype(np.uint8)
+    picture = read_mask_picture(path, photo, by_index=bool(ignored_numbers(spec)))
+    ignored = picture.where(ignored_numbers(spec), ignored_colours(spec))
+    return _with_ignored(picture.foreground(ignored).astype(np.uint8), ignored)
 
 
-def _grey_or_alpha(image: Image.Image) -> Array:
-    """The luminance, or the alpha channel where the colour says nothing."""
-    has_alpha = "A" in image.getbands() or "transparency" in image.info
-    colour = np.asarray((image.convert("RGBA") if has_alpha else image).convert("L"))
-    if has_alpha and colour.min() == colour.max():
-        return np.asarray(image.convert("RGBA").getchannel("A"))
-    return colour
-
-
-def _two_levels(array: Array, path: PathLike, lossy: bool) -> Array:
-    """Which pixels are foreground, as bool; the rules stand at the top of this file."""
-    if array.dtype == bool:
-        return array
-    foreground: Array = array > 0
-    if np.count_nonzero(foreground) == np.count_nonzero(array == max(1, array.max())):
-        return foreground  # 0 and one other level, or one level alone
-    levels = np.unique(array)
-    few = len(levels) <= 3 and not lossy
-    if few or levels[-1] < 128 or not _is_blurred(array):
-        raise ValueError(
-            f"{path}: a binary mask has background 0 and one other level, "
-            f"this has {len(levels)} grey levels ({_listed(levels)}); threshold it first"
-        )
-    warnings.warn(f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half", stacklevel=4)
-    foreground = array > levels[-1] / 2
-    return foreground
-
-
-def _is_blurred(array: Array) -> bool:
-    """Whether (H, W) values between background 0 and the highest level occur at edges only."""
-    top = int(array.max())
-    soft = (array > top // 4) & (array < top - top // 4)
-    centre = array[1:-1, 1:-1]
-    flat = soft[1:-1, 1:-1] & (centre == array[:-2, 1:-1]) & (centre == array[2:, 1:-1])
-    flat &= (centre == array[1:-1, :-2]) & (centre == array[1:-1, 2:])
-    dark = int(array.min()) <= top // 4
-    return dark and soft.mean() <= SOFT_SHARE and int(flat.sum()) <= FLAT_PIXELS
-
-
-def _listed(levels: Array) -> str:
-    names = [str(int(level)) for level in levels]
-    return ", ".join(names if len(names) <= 6 else [*names[:3], "...", *names[-2:]])
-
-
-def _orient(stored: Array, image: Image.Image, path: PathLike, photo: PhotoHeader | None) -> Array:
-    """Turn (H, W) or (H, W, bands) stored mask pixels upright and hold them against the photograph's size."""
-    own = PhotoHeader(Path(path), image.size, orientation_of(image))
-    orientation = own.orientation
-    if photo is not None and orientation == 1 and photo.orientation != 1 and own.size == photo.stored_size:
-        orientation = photo.orientation
-        if own.size == photo.size:
-            warnings.warn(
-                f"{path}: has no orientation of its own; turned as the photograph's tag ({orientation}) says",
-                stacklevel=5,
-            )
-    array = upright(stored, orientation)
-    height, width = array.shape[:2]
-    if photo is not None and (width, height) != photo.size:
-        raise ValueError(
-            f"mask {path} is {width}x{height} but image {photo.path} is {photo.size[0]}x{photo.size[1]}; "
-            "they must have the same size"
-        )
-    return array
+def _with_ignored(label: Array, ignored: Array | None) -> Array:
+    return label if ignored is None else np.where(ignored, np.uint8(IGNORED), label)
 
 
 def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ MAX_PIXELS = 89_000_000
 """Larger pictures are refused: room for 50-megapixel cameras, and a bound on what a hostile file can make us allocate."""
 MIN_SIDE = 4
 """Pictures with a shorter side (a 1x1 placeholder, a stray line) are refused."""
+MAX_12_BIT, MAX_16_BIT = 4095, 65535
+NEW_SUBFILE_TYPE = 254
+"""TIFF tag whose lowest bit marks a smaller copy of another page."""
 DRAFT_FACTOR = 2
 """A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the wanted size."""
 
@@ -71,6 +75,7 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
             raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
         with Image.open(file) as image:
             _check_size(file, image.size)
+            _check_single(file, image)
             yield image
     except UnidentifiedImageError:
         raise ValueError(f"{file}: is no picture of a known format, whatever its name says") from None
@@ -89,6 +94,33 @@ def _check_size(file: Path, size: tuple[int, int]) -> None:
         raise ValueError(f"{file}: is {size[0]}x{size[1]}, more than {MAX_PIXELS // 10**6} megapixels; reduce it first")
     if min(size) < MIN_SIDE:
         raise ValueError(f"{file}: is {size[0]}x{size[1]}; at least {MIN_SIDE} pixels a side are needed")
+
+
+def _check_single(file: Path, image: Image.Image) -> None:
+    """Refuse a file of several pages or frames: which one is meant, nobody knows."""
+    count = getattr(image, "n_frames", 1)
+    if count == 1 or image.format == "MPO":  # a camera's JPEG: behind the photograph come its previews and depth maps
+        return
+    if image.format == "TIFF":
+        count = _full_pages(image, count)
+    if count > 1:
+        raise ValueError(f"{file}: holds {count} pictures (pages or frames); save each as a file of its own")
+
+
+def _full_pages(image: Image.Image, count: int) -> int:
+    """How many pages of a TIFF file are not a smaller copy of another; the first page stays the current one."""
+    full = 0
+    for page in range(count):
+        image.seek(page)
+        full += not image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 1  # type: ignore[attr-defined]  # TIFF pictures have tags
+    image.seek(0)
+    return full
+
+
+def has_16_bit_colours(image: Image.Image) -> bool:
+    """Whether the file stores 16 bits for each of several bands, of which Pillow keeps the upper 8; to be asked before it is decoded."""
+    tiles = getattr(image, "tile", [])
+    return any(";16" in str(tile[3]) for tile in tiles) and not image.mode.startswith("I")
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -132,8 +164,35 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _decode(path: PathLike, size: tuple[int, int] | None) -> Array:
-    """Upright (H, W) or (H, W, 3), uint8 or uint16, resized to `size` (width, height) if given."""
+def _in_8_bits(plain: Image.Image, path: PathLike) -> Image.Image:
+    """Whole numbers of 0 to 65535 on the scale of 0 to 255 (mode F).
+
+    A file whose values end at or below 4095 is taken for 12 bits in a 16-bit file, as many cameras and scanners write them: as
+    16 bits it would be all but black. Fewer bits are not told apart: a dark picture of a 12-bit series must not be made brighter
+    than the others.
+    """
+    values = np.asarray(plain)
+    lowest, highest = int(values.min()), int(values.max())
+    top = MAX_12_BIT if highest <= MAX_12_BIT else MAX_16_BIT
+    if 0 < highest <= MAX_16_BIT // 4:
+        read_as = "12-bit values (0 to 4095)" if top == MAX_12_BIT else "16-bit values (0 to 65535)"
+        warnings.warn(
+            f"{path}: 16-bit file with values of {lowest} to {highest}, read as {read_as} for a network that takes 8 bits; "
+            "if that is wrong, save it as 8-bit, or train with the intensity 'percentile'",
+            stacklevel=5,
+        )
+    return Image.fromarray(values * np.float32(255 / top))
+
+
+def _refuse_dark_16_bit_colours(array: Array, path: PathLike) -> None:
+    if 0 < array.max() <= MAX_12_BIT >> 8:
+        raise ValueError(
+            f"{path}: holds 16-bit colours that end below {MAX_12_BIT + 1}: save it as 8-bit, scaled to 0 to 255"
+        )
+
+
+def _decode(path: PathLike, size: tuple[int, int] | None, *, deep: bool = True) -> Array:
+    """Upright (H, W) or (H, W, 3), uint8 or (if `deep`) uint16, resized to `size` (width, height) if given."""
     with opened(path) as image:
         orientation = orientation_of(image)
         box: tuple[float, float, float, float] = (0, 0, *image.size)
@@ -141,15 +200,20 @@ def _decode(path: PathLike, size: tuple[int, int] | None) -> Array:
         if target is not None:
             drafted = image.draft(None, (DRAFT_FACTOR * target[0], DRAFT_FACTOR * target[1]))
             box = drafted[1] if drafted else box
+        deep_colours = has_16_bit_colours(image)
         try:
             plain = _plain(image)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        if deep_colours:
+            _refuse_dark_16_bit_colours(np.asarray(plain), path)
+        if plain.mode == "F" and not deep:
+            plain = _in_8_bits(plain, path)
         if target is not None and (target != plain.size or box != (0, 0, *plain.size)):
             plain = plain.resize(target, Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
         array = np.asarray(plain)
     if array.dtype == np.float32:
-        array = np.rint(array).astype(np.uint16)
+        array = np.rint(array).astype(np.uint16 if deep else np.uint8)
     return upright(array, orientation)
 
 
@@ -163,7 +227,9 @@ def _to_channels(array: Array, channels: int) -> Array | None:
     return planes
 
 
-def read_image(path: PathLike | Sequence[PathLike], channels: int, *, size: tuple[int, int] | None = None) -> Array:
+def read_image(
+    path: PathLike | Sequence[PathLike], channels: int, *, size: tuple[int, int] | None = None, deep: bool = True
+) -> Array:
     """A photograph, upright, as (channels, W, H), uint8 or (16-bit grey files) uint16.
 
     A grey picture is repeated for three channels, a colour picture becomes its luminance for one.
@@ -176,6 +242,8 @@ def read_image(path: PathLike | Sequence[PathLike], channels: int, *, size: tupl
             (triangle filter, half-pixel centres). A JPEG at least four times as large is then decoded at a
             half, quarter or eighth of its size, which is faster and changes the result by less than half a
             grey level on average.
+        deep: keep 16 bits; else 16-bit values are scaled to 8. Values that end at 4095 are then taken for 12 bits, with a
+            warning that names their range.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing or unusable, or has other channels than wanted.
@@ -188,7 +256,7 @@ def read_image(path: PathLike | Sequence[PathLike], channels: int, *, size: tupl
     each = channels // len(paths)
     stack = []
     for file in paths:
-        planes = _to_channels(_decode(file, size), each)
+        planes = _to_channels(_decode(file, size, deep=deep), each)
         if planes is None:
             raise ValueError(f"{file}: one picture cannot make {each} channels; list one file per channel")
         stack.append(planes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from medseg_monai.images import dicom, dicom_files, itk_files, nifti
 from medseg_monai.images.grid import Geometry, Header, check_same_grid, shape_text
+from medseg_monai.images.label_codes import ignored_numbers, labels_by_value
 from medseg_monai.images.photos import Array, PathLike
+from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -117,10 +119,11 @@ def read_volume_header(path: PathLike) -> Header:
 def read_label_volume(
     path: PathLike | Sequence[PathLike], spec: DatasetSpec, geometry: Geometry | None = None
 ) -> NDArray[np.uint8]:
-    """A case's label: (1, I, J, K) of class numbers, or (K, I, J, K) of {0, 1} for multilabel; uint8.
+    """A case's label: (1, I, J, K) of class numbers, or (K, I, J, K) of {0, 1} for multilabel; uint8, `IGNORED` where nothing counts.
 
     Args:
-        path: one file of class numbers; or one per class; for multilabel also one 4D file with the classes along its last axis.
+        path: one file of class numbers (or of what ``spec.label_values`` says); or one per class; for multilabel also one 4D file
+            with the classes along its last axis; for binary also several, which are united.
         spec: the data set.
         geometry: the image's grid; the label must lie on it.
 
@@ -131,6 +134,9 @@ def read_label_volume(
     planes: list[Array] = []
     for file in paths:
         stored = read_label_numbers(file, geometry)
+        if spec.label_values is not None:
+            planes += _planes_by_value(stored, file, spec, alone=len(paths) == 1)
+            continue
         parts = [stored] if stored.ndim == 3 else list(np.moveaxis(stored, -1, 0))
         numbers = 1 if len(paths) > 1 or spec.task != "multiclass" else len(spec.classes)
         planes += [_class_numbers(part, file, numbers, spec) for part in parts]
@@ -138,9 +144,20 @@ def read_label_volume(
         raise ValueError(f"{paths[0]}: the labels of one case differ in shape")
     if spec.task == "multiclass" and len(planes) == len(spec.classes) > 1:
         return _merge_classes(planes, paths[0])
+    if spec.task == "binary" and len(paths) == len(planes) > 1:
+        return _united(planes)
     if len(planes) != spec.label_channels:
         raise ValueError(f"{paths[0]}: {len(planes)} label volumes for {len(spec.classes)} classes ({spec.task})")
     return np.stack(planes)
+
+
+def _planes_by_value(stored: Array, file: PathLike, spec: DatasetSpec, *, alone: bool) -> list[Array]:
+    """The labels in a file whose numbers ``spec.label_values`` explains."""
+    if spec.label_values is None or stored.ndim != 3 or not (alone or spec.task == "binary"):
+        raise ValueError(
+            f"{file}: label_values are for one 3D file that holds all classes; this case has a part for each"
+        )
+    return list(labels_by_value(stored, spec.label_values, spec, file))
 
 
 def read_label_numbers(path: PathLike, geometry: Geometry | None = None) -> NDArray[np.int32]:
@@ -164,7 +181,12 @@ def read_label_numbers(path: PathLike, geometry: Geometry | None = None) -> NDAr
 
 
 def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec) -> NDArray[np.uint8]:
-    """uint8 of 0 to `highest`; with one class, 255 counts as 1."""
+    """uint8 of 0 to `highest`, and `IGNORED`; with one class, 255 counts as 1 unless it is ignored."""
+    if spec.ignore:
+        ignored = np.isin(array, ignored_numbers(spec))
+        label = _class_numbers(np.where(ignored, 0, array), file, highest, replace(spec, ignore=()))
+        label[ignored] = IGNORED
+        return label
     lowest_found, highest_found = int(array.min()), int(array.max())
     if highest == 1 and lowest_found == 0 and highest_found == 255 and not ((array > 0) & (array < 255)).any():
         return (array > 0).astype(np.uint8)
@@ -179,9 +201,20 @@ def _merge_classes(planes: Sequence[Array], file: PathLike) -> NDArray[np.uint8]
     """Files of {0, 1} without overlap as (1, I, J, K) of class numbers."""
     merged = np.zeros(planes[0].shape, np.uint8)
     for number, plane in enumerate(planes, 1):
-        if np.any((merged > 0) & (plane > 0)):
+        there = plane == 1
+        if np.any((merged > 0) & (merged < IGNORED) & there):
             raise ValueError(f"{file}: the classes' labels overlap; make the data set's task multilabel")
-        merged[plane > 0] = number
+        merged[(plane == IGNORED) & (merged == 0)] = IGNORED
+        merged[there] = number
+    return merged[None]
+
+
+def _united(planes: Sequence[Array]) -> NDArray[np.uint8]:
+    """Files of {0, 1} as (1, I, J, K): 1 where any is; `IGNORED` where none is and any is ignored."""
+    merged = np.zeros(planes[0].shape, np.uint8)
+    for plane in planes:
+        merged[(plane == IGNORED) & (merged == 0)] = IGNORED
+        merged[plane == 1] = 1
     return merged[None]
 
 

@@ -230,3 +230,18 @@ def test_reader_suffixes():
     assert PhotoReader().verify_suffix(["a.png", "b.tif"])
     assert not PhotoReader().verify_suffix(["a.png", "b.nii.gz"])
     assert all(suffix == suffix.lower() for suffix in readers.SUFFIXES)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "webp", "gif"])
+@pytest.mark.parametrize("read", [read_header, lambda path: read_image(path, 3)], ids=["header", "picture"])
+def test_several_pages_or_frames_are_refused(tmp_path, suffix, read):
+    pages = [Image.fromarray(np.full((8, 8), 50 * n, np.uint8)) for n in range(5)]
+    pages[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=rf"a\.{suffix}: holds 5 pictures \(pages or frames\)"):
+        read(tmp_path / f"a.{suffix}")
+
+
+def test_a_camera_s_preview_is_no_second_photograph(tmp_path, colours):
+    photo, preview = Image.fromarray(colours), Image.fromarray(colours[::2, ::2].copy())
+    photo.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[preview])
+    assert read_image(tmp_path / "a.jpg", 3).shape == (3, colours.shape[1], colours.shape[0])

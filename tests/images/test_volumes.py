@@ -4,6 +4,7 @@ import gzip
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -407,3 +408,35 @@ def test_a_copy_of_real_scans_has_their_grid(shared_data: Path, tmp_path: Path, 
         for name in ("GetSpacing", "GetOrigin", "GetDirection"):
             np.testing.assert_allclose(getattr(written, name)(), getattr(original, name)(), atol=1e-5)
         assert np.array_equal(sitk.GetArrayFromImage(written).T, label)
+
+
+def test_labels_with_gaps_by_their_values(tmp_path: Path) -> None:
+    values = np.array([0, 1, 2, 4, 9], np.int16)[ramp() % 5]
+    file = save(tmp_path / "x.nii.gz", values)
+    table = {"label_values": {"a": 1, "b": 2, "c": 4}, "ignore": 9}
+    spec = replace(ORGANS, classes=("a", "b", "c"), **table)
+    assert np.array_equal(read_label_volume(file, spec)[0], np.array([0, 1, 2, 3, 255])[ramp() % 5])
+    with pytest.raises(
+        ValueError, match=r"x.nii.gz: holds values that stand for nothing: 9 \(known: 0 background, 1 a"
+    ):
+        read_label_volume(file, replace(spec, ignore=()))
+
+
+def test_regions_that_share_values(tmp_path: Path) -> None:
+    """BraTS: the whole tumour is 1, 2 and 4, its core 1 and 4."""
+    values = np.array([0, 1, 2, 4], np.int16)[ramp() % 4]
+    spec = replace(BOWEL, classes=("whole", "core"), label_values={"whole": [1, 2, 4], "core": [1, 4]})
+    expected = [values > 0, (values == 1) | (values == 4)]
+    assert np.array_equal(read_label_volume(save(tmp_path / "x.nii.gz", values), spec), expected)
+
+
+@pytest.mark.parametrize("top", [1, 255])
+def test_ignored_voxels(tmp_path: Path, top: int) -> None:
+    values = np.array([0, top, 7], np.int16)[ramp() % 3]
+    label = read_label_volume(save(tmp_path / "x.nii.gz", values), replace(LESION, ignore=7))
+    assert np.array_equal(label[0], np.array([0, 1, 255])[ramp() % 3])
+
+
+def test_several_files_of_one_class_are_united(tmp_path: Path) -> None:
+    files = [save(tmp_path / f"{n}.nii.gz", (ramp() % 3 == n).astype(np.int16)) for n in (1, 2)]
+    assert np.array_equal(read_label_volume(files, LESION)[0], ramp() % 3 > 0)
