@@ -16,7 +16,17 @@ from typing import Any
 
 import yaml
 
-from medseg_monai.cases import Case, absolute_path, as_list, case_names, check_case, main_file, map_paths, rebased
+from medseg_monai.cases import (
+    Case,
+    absolute_path,
+    as_list,
+    case_names,
+    check_case,
+    label_coding,
+    main_file,
+    map_paths,
+    rebased,
+)
 from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content, shared_keys
 from medseg_monai.spec import (
@@ -78,7 +88,8 @@ class Dataset:
         """The cases of ``training``, ``validation`` or ``test``, with absolute paths, ``id`` and ``group``.
 
         The id is the image's file name without suffix, or its path below the images' common folder where
-        names repeat. A case without a group is a group of its own.
+        names repeat. A case without a group is a group of its own. ``coding`` says how the data set's labels are to be read, if
+        they do not hold class numbers: see `medseg_monai.cases.label_spec`.
         """
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}{did_you_mean(split, SPLITS)}")
@@ -97,7 +108,7 @@ class Dataset:
 
     def _resolved(self, case: Case, case_id: str) -> Case:
         paths = {key: map_paths(case[key], lambda p: str(absolute_path(self.root / p))) for key in ("image", "label")}
-        return {**case, **paths, "id": case_id, "group": str(case.get("group", case_id))}
+        return {**case, **paths, **label_coding(self.spec), "id": case_id, "group": str(case.get("group", case_id))}
 
 
 def read_dataset(path: str | Path) -> Dataset:

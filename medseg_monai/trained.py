@@ -55,6 +55,10 @@ class Trained:
     review: Review | None = None
     weights_sha256: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        # masks are written as class numbers, whatever the files of the data set hold
+        object.__setattr__(self, "dataset", self.dataset.in_class_numbers())
+
     def build_network(self, **overrides: Any) -> nn.Module:
         """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
         arguments = {**self.architecture, **overrides}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medseg_monai.evaluation.surfaces import Mask, check_spacing, surface_distances
+from medseg_monai.label_values import IGNORED
 
 Outcome = Literal["ok", "missed", "spurious", "absent"]
 
@@ -70,6 +71,7 @@ def score_case(
     case: str,
     classes: Sequence[str],
     spacing: Sequence[float] | None = None,
+    ignored: Mask | None = None,
 ) -> list[CaseScores]:
     """Score every class of a case.
 
@@ -79,6 +81,8 @@ def score_case(
         case: the case's id.
         classes: names of the K classes.
         spacing: distance between pixel centres along each spatial axis; None for 1: distances in pixels.
+        ignored: pixels that count for nothing, bool (1 or K, ...): they are taken out of both masks and out of the background.
+            Distances are those between the outlines that are left.
 
     Returns:
         One entry per class, in the order of ``classes``.
@@ -95,10 +99,25 @@ def score_case(
     pred_masks, true_masks = np.asarray(pred), np.asarray(truth)
     _check_masks(pred_masks, true_masks, case, classes)
     steps = check_spacing(spacing, pred_masks.ndim - 1)
+    left_out = [0] * len(classes)
+    if ignored is not None:
+        pred_masks, true_masks = pred_masks & ~ignored, true_masks & ~ignored
+        left_out = [int(np.count_nonzero(plane)) for plane in np.broadcast_to(ignored, true_masks.shape)]
     return [
-        _score_class(pred_mask, true_mask, case=case, class_name=name, spacing=steps)
-        for pred_mask, true_mask, name in zip(pred_masks, true_masks, classes, strict=True)
+        _score_class(pred_mask, true_mask, case=case, class_name=name, spacing=steps, ignored=count)
+        for pred_mask, true_mask, name, count in zip(pred_masks, true_masks, classes, left_out, strict=True)
     ]
+
+
+def split_ignored(label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Mask | None]:
+    """A label as it was read, without its ignored pixels, and where these are: bool, None if there is none.
+
+    >>> label, ignored = split_ignored(np.array([[[0, 1, 255]]], np.uint8))
+    >>> label.tolist(), ignored.tolist()
+    ([[[0, 1, 0]]], [[[False, False, True]]])
+    """
+    ignored: Mask = label == IGNORED
+    return (np.where(ignored, np.uint8(0), label), ignored) if ignored.any() else (label, None)
 
 
 def class_masks(label: ArrayLike, n_classes: int) -> Mask:
@@ -110,7 +129,7 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
         n_classes: K.
 
     Raises:
-        ValueError: another number of channels, or values that are no class.
+        ValueError: another number of channels, or values that are no class (`split_ignored` first, where pixels may be ignored).
 
     >>> class_masks([[[0, 1, 2]]], 2).astype(int).tolist()
     [[[0, 1, 0]], [[0, 0, 1]]]
@@ -127,11 +146,13 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
     return np.stack([values[0] == index for index in range(1, n_classes + 1)])
 
 
-def _score_class(pred: Mask, truth: Mask, *, case: str, class_name: str, spacing: tuple[float, ...]) -> CaseScores:
+def _score_class(
+    pred: Mask, truth: Mask, *, case: str, class_name: str, spacing: tuple[float, ...], ignored: int = 0
+) -> CaseScores:
     """Every overlap score from three counts, every distance from one pair of surfaces."""
     overlap = int(np.count_nonzero(pred & truth))
     predicted, true = int(np.count_nonzero(pred)), int(np.count_nonzero(truth))
-    union, background = predicted + true - overlap, truth.size - true
+    union, background = predicted + true - overlap, truth.size - true - ignored
     outcome = outcome_of(predicted, true)
     hd95, mean_distance = _distances(pred, truth, outcome, spacing)
     return CaseScores(

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 import medseg_monai
-from medseg_monai.cases import main_file
+from medseg_monai.cases import label_spec, main_file
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
-from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case
+from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
 from medseg_monai.evaluation.overlap import OVERLAP_FILE, Overlap, count_label_overlap, count_overlap, write_overlap
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
 from medseg_monai.evaluation.scores import write_evaluation
@@ -130,30 +130,35 @@ class ScoreCases:
                 self._score_volume(case["id"], answer["pred"].cpu().numpy(), truth, item["image_meta_dict"])
                 continue
             count = len(self.spec.classes)
+            truth, ignored = split_ignored(truth)
             pred, true = class_masks(answer["pred"].cpu().numpy(), count), class_masks(truth, count)
             if self._slices is None:
-                self._score_case(case["id"], pred, true)
-            else:
-                self._slices.add(case["id"], pred, true)
+                self._score_case(case["id"], pred, true, ignored)
+            else:  # distances of the whole scan follow: nothing is there where nothing counts
+                self._slices.add(case["id"], pred if ignored is None else pred & ~ignored, true)
 
     def _truth(self, case: Mapping[str, Any], meta: Mapping[str, Any]) -> NDArray[np.uint8]:
+        spec = label_spec(case, self.spec)
         if self.spec.spatial_dims == 3:
-            return read_truth(case, meta, self.spec)
-        return read_mask(case["label"], self.spec, image=meta["filename_or_obj"])
+            return read_truth(case, meta, spec)
+        return read_mask(case["label"], spec, image=meta["filename_or_obj"])
 
     def _score_volume(
         self, case_id: str, pred: NDArray[np.uint8], truth: NDArray[np.uint8], meta: Mapping[str, Any]
     ) -> None:
-        self.scores += score_volume(pred, truth, case=case_id, classes=self.spec.classes, meta=meta)
+        truth, ignored = split_ignored(truth)
+        self.scores += score_volume(pred, truth, case=case_id, classes=self.spec.classes, meta=meta, ignored=ignored)
         if len(self.spec.classes) > 1:
-            self._add_overlap(count_label_overlap(pred, truth, self.spec.classes))
+            counted = pred if ignored is None else np.where(ignored, np.uint8(0), pred)
+            self._add_overlap(count_label_overlap(counted, truth, self.spec.classes))
         if self.pictures or self.report:
             self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
 
-    def _score_case(self, case_id: str, pred: Mask, truth: Mask) -> None:
-        self.scores += score_case(pred, truth, case=case_id, classes=self.spec.classes)
+    def _score_case(self, case_id: str, pred: Mask, truth: Mask, ignored: Mask | None = None) -> None:
+        self.scores += score_case(pred, truth, case=case_id, classes=self.spec.classes, ignored=ignored)
         if len(self.spec.classes) > 1:
-            self._add_overlap(count_overlap(pred, truth, self.spec.classes))
+            counted = pred if ignored is None else pred & ~ignored
+            self._add_overlap(count_overlap(counted, truth, self.spec.classes))
         if self.pictures or self.report:
             self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
 
@@ -219,7 +224,7 @@ class ScoreCases:
             shape = (self.spec.label_channels, *read_geometry(case["image"]).shape)
             label = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(shape)
             return volume_view(case, label, self.spec, title)
-        truth = read_mask(case["label"], self.spec, image=main_file(case["image"]))
+        truth, _ = split_ignored(read_mask(case["label"], label_spec(case, self.spec), image=main_file(case["image"])))
         masks = np.frombuffer(zlib.decompress(self._masks[case_id]), np.bool_).reshape(count, *truth.shape[1:])
         if self.spec.slice_stride:  # the slice itself: three neighbours are no colours
             image = read_image(main_file(case["image"]), 1)

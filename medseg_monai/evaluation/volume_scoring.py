@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case
+from medseg_monai.cases import label_spec
+from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.images.grid import Geometry
@@ -34,7 +35,13 @@ def read_truth(case: Mapping[str, Any], meta: Mapping[str, Any], spec: DatasetSp
 
 
 def score_volume(
-    pred: Label, truth: Label, *, case: str, classes: Sequence[str], meta: Mapping[str, Any]
+    pred: Label,
+    truth: Label,
+    *,
+    case: str,
+    classes: Sequence[str],
+    meta: Mapping[str, Any],
+    ignored: Mask | None = None,
 ) -> list[CaseScores]:
     """Score every class of a volume; distances in millimetres.
 
@@ -44,16 +51,23 @@ def score_volume(
         case: the case's id.
         classes: their names.
         meta: the ``image_meta_dict`` that ``load`` added.
+        ignored: voxels that count for nothing, (1 or classes, I, J, K).
     """
     spacing = _geometry(meta).spacing_mm
-    masks = zip(_one_by_one(pred, len(classes)), _one_by_one(truth, len(classes)), classes, strict=True)
-    return [score for p, t, name in masks for score in score_case(p, t, case=case, classes=[name], spacing=spacing)]
+    count = len(classes)
+    lost = [None] * count if ignored is None else [ignored[n % len(ignored)][None] for n in range(count)]
+    masks = zip(_one_by_one(pred, count), _one_by_one(truth, count), lost, classes, strict=True)
+    return [
+        score
+        for p, t, out, name in masks
+        for score in score_case(p, t, case=case, classes=[name], spacing=spacing, ignored=out)
+    ]
 
 
 def volume_view(case: Mapping[str, Any], pred: Label, spec: DatasetSpec, title: str) -> CaseView:
     """The axial slice of a case that holds most of the prediction and the truth."""
     volume = read_image_volume(case["image"], spec.in_channels)
-    truth = read_label_volume(case["label"], spec, volume.geometry)
+    truth, _ = split_ignored(read_label_volume(case["label"], label_spec(case, spec), volume.geometry))
     turn = Turn.to_ras(volume.affine)
     image, pred, truth = (turn.apply(array) for array in (volume.array, pred, truth))
     fullest = int(((pred > 0).sum(axis=(0, 1, 2)) + (truth > 0).sum(axis=(0, 1, 2))).argmax())

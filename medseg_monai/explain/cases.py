@@ -14,8 +14,8 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medseg_monai.cases import main_file
-from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.cases import label_spec, main_file
+from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.explain.checks import Checks, CheckSettings, remove_checks
 from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
 from medseg_monai.explain.files import Explanation, map_file, write_explanations, write_map
@@ -185,10 +185,13 @@ class ExplainScans:
     def _truth(self, case: Mapping[str, Any], meta: Mapping[str, Any]) -> NDArray[np.uint8] | None:
         if not case.get("label"):
             return None
+        spec = label_spec(case, self.spec)
         if self.spec.spatial_dims == 2:
-            return read_mask(case["label"], self.spec, image=main_file(case["image"]))
-        i, j, k = (int(n) for n in meta["spatial_shape"])
-        return read_label_volume(case["label"], self.spec, Geometry((i, j, k), np.asarray(meta["affine"])))
+            label = read_mask(case["label"], spec, image=main_file(case["image"]))
+        else:
+            i, j, k = (int(n) for n in meta["spatial_shape"])
+            label = read_label_volume(case["label"], spec, Geometry((i, j, k), np.asarray(meta["affine"])))
+        return split_ignored(label)[0]
 
     def explain_class(self, scan: ScanInHand, name: str) -> ClassView:
         """Maps of one class, written and noted in the table; and how to draw them."""

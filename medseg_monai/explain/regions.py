@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.cases import main_file
+from medseg_monai.cases import label_coding, main_file
 from medseg_monai.dataset import FILE_NAMES, SPLITS, read_dataset
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import SUFFIXES
@@ -157,7 +157,10 @@ def _from_dataset(cases: Sequence[Mapping[str, Any]], path: Path, spec: DatasetS
         raise ValueError(f"{path}: holds {', '.join(dataset.spec.classes)}, the weights know {', '.join(spec.classes)}")
     known = {_resolved(case): case["label"] for split in SPLITS for case in dataset.cases(split)}
     labels = [known.get(_resolved(case)) for case in cases]
-    return [{**case, "label": label} if label else dict(case) for case, label in zip(cases, labels, strict=True)]
+    coding = label_coding(dataset.spec)
+    return [
+        {**case, "label": label, **coding} if label else dict(case) for case, label in zip(cases, labels, strict=True)
+    ]
 
 
 def _resolved(case: Mapping[str, Any]) -> Path:

@@ -3,12 +3,14 @@
 A loss is the sum of a pixel term (cross entropy or focal) and a region term (Dice, generalised Dice, Tversky or Lovász):
 ``(1 - dice_weight) * pixel + dice_weight * region``. Networks with several heads (deep supervision, auxiliary heads) give a list of
 logits; each head is compared with the same label and the results are summed with weights.
+
+Pixels whose label is `IGNORED` teach nothing: they are left out of every sum and of every number of pixels that a sum is divided by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss, TverskyLoss
 from monai.networks import one_hot
 from torch import Tensor, nn
 
+from medseg_monai.label_values import IGNORED
 from medseg_monai.networks.blocks import resize_linear
 from medseg_monai.spec import Task, did_you_mean
 
@@ -44,7 +47,7 @@ def segmentation_loss(
     multiclass (B, n + 1, *S)       (B, 1, *S) in 0..n    softmax; region terms leave out the background, channel 0
     ========== ==================== ===================== ====================================================
 
-    (Generalised Dice alone keeps the background, as published.)
+    (Generalised Dice alone keeps the background, as published.) A label may also hold `IGNORED`.
 
     Args:
         task: ``binary``, ``multilabel`` or ``multiclass``.
@@ -126,6 +129,8 @@ class OverHeads(nn.Module):
             raise ValueError(
                 f"loss: the network has {len(heads)} heads, head_weights has {len(weights)}: give one weight per head"
             )
+        if not isinstance(self.loss, PixelAndRegionLoss) and bool((label == IGNORED).any()):
+            raise ValueError(f"loss: {type(self.loss).__name__} knows no ignored pixels; take segmentation_loss")
         with torch.autocast(label.device.type, enabled=False):
             total = torch.zeros((), device=label.device)
             for weight, head in zip(weights, heads, strict=True):
@@ -147,9 +152,74 @@ class CrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """Mean over batch and pixels (and channels, for a sigmoid)."""
+        counted, clean = _split_ignored(label)
         if self.softmax:
-            return F.cross_entropy(logits, label[:, 0].long())
-        return F.binary_cross_entropy_with_logits(logits, label.to(logits.dtype))
+            losses = F.cross_entropy(logits, clean[:, 0].long(), reduction="none")[:, None]
+        else:
+            losses = F.binary_cross_entropy_with_logits(logits, clean.to(logits.dtype), reduction="none")
+        return _mean(losses, counted)
+
+
+class Focal(nn.Module):
+    """MONAI's focal loss with gamma 2, mean over what is not ignored."""
+
+    def __init__(self, *, softmax: bool) -> None:
+        super().__init__()
+        self.loss = FocalLoss(gamma=2.0, use_softmax=softmax, to_onehot_y=softmax, reduction="none")
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Mean over batch, pixels and channels."""
+        counted, clean = _split_ignored(label)
+        losses: Tensor = self.loss(logits, clean)
+        return _mean(losses, counted)
+
+
+class Region(nn.Module):
+    """A loss of MONAI's on probabilities and one-hot labels, in both of which ignored pixels are 0: no Dice-like sum sees them.
+
+    Args:
+        loss: takes (probabilities, one-hot label), both (B, C, *S).
+        softmax: the activation; else a sigmoid per channel.
+        background: keep channel 0 of a softmax.
+    """
+
+    def __init__(self, loss: nn.Module, *, softmax: bool, background: bool = False) -> None:
+        super().__init__()
+        self.loss = loss
+        self.softmax = softmax
+        self.first = 1 if softmax and not background else 0
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The loss: a scalar."""
+        probs, truth = _probs_and_truth(logits, label, softmax=self.softmax)
+        loss: Tensor = self.loss(probs[:, self.first :], truth[:, self.first :])
+        return loss
+
+
+def _split_ignored(label: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Which pixels count, (B, 1 or C, *S) bool, None for all; and the label with 0 at the others."""
+    ignored = label == IGNORED
+    if not bool(ignored.any()):
+        return None, label
+    return ~ignored, label.masked_fill(ignored, 0)
+
+
+def _mean(losses: Tensor, counted: Tensor | None) -> Tensor:
+    """Mean over the pixels that count, 0 if there is none."""
+    if counted is None:
+        return losses.mean()
+    counted = counted.expand_as(losses)
+    return (losses * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _probs_and_truth(logits: Tensor, label: Tensor, *, softmax: bool) -> tuple[Tensor, Tensor]:
+    """Probabilities and one-hot label, (B, C, *S) each, 0 at ignored pixels."""
+    counted, clean = _split_ignored(label)
+    if softmax:
+        probs, truth = logits.softmax(1), one_hot(clean, logits.shape[1], dtype=logits.dtype)
+    else:
+        probs, truth = logits.sigmoid(), clean.to(logits.dtype)
+    return (probs, truth) if counted is None else (probs * counted, truth * counted)
 
 
 class LovaszLoss(nn.Module):
@@ -168,12 +238,9 @@ class LovaszLoss(nn.Module):
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """The mean Lovász Jaccard loss: a scalar."""
-        if self.softmax:
-            probs = logits.softmax(1)[:, 1:]
-            truth = one_hot(label, logits.shape[1], dtype=probs.dtype)[:, 1:]
-        else:
-            probs, truth = logits.sigmoid(), label.to(logits.dtype)
-        probs, truth = probs.flatten(2), truth.flatten(2)
+        probs, truth = _probs_and_truth(logits, label, softmax=self.softmax)
+        first = 1 if self.softmax else 0
+        probs, truth = probs[:, first:].flatten(2), truth[:, first:].flatten(2)
         errors, order = (truth - probs).abs().sort(dim=-1, descending=True)
         losses = (errors * _jaccard_steps(truth.gather(-1, order))).sum(-1)
         if not self.softmax:
@@ -196,22 +263,19 @@ def _pixel_term(name: PixelTerm, task: Task) -> nn.Module:
     if name == "cross_entropy":
         return CrossEntropy(softmax=softmax)
     if name == "focal":
-        return FocalLoss(gamma=2.0, use_softmax=softmax, to_onehot_y=softmax)
+        return Focal(softmax=softmax)
     raise ValueError(f"loss: unknown pixel term {name!r}{did_you_mean(name, get_args(PixelTerm))}")
 
 
 def _region_term(name: RegionTerm, task: Task) -> nn.Module:
     softmax = task == "multiclass"
-    activation: dict[str, Any] = {"softmax": softmax, "sigmoid": not softmax, "to_onehot_y": softmax}
     if name == "dice":
-        return DiceLoss(**activation, include_background=not softmax, smooth_nr=SMOOTH, smooth_dr=SMOOTH)
+        return Region(DiceLoss(smooth_nr=SMOOTH, smooth_dr=SMOOTH), softmax=softmax)
     if name == "tversky":
-        return TverskyLoss(
-            **activation, include_background=not softmax, alpha=0.3, beta=0.7, smooth_nr=SMOOTH, smooth_dr=SMOOTH
-        )
+        return Region(TverskyLoss(alpha=0.3, beta=0.7, smooth_nr=SMOOTH, smooth_dr=SMOOTH), softmax=softmax)
     if name == "generalised_dice":
         # weights of 1 / volume² bring both sides far below 1, and bound the gradient without help
-        return GeneralizedDiceLoss(**activation, smooth_nr=1e-8, smooth_dr=1e-8)
+        return Region(GeneralizedDiceLoss(smooth_nr=1e-8, smooth_dr=1e-8), softmax=softmax, background=True)
     if name == "lovasz":
         return LovaszLoss(softmax=softmax)
     raise ValueError(f"loss: unknown region term {name!r}{did_you_mean(name, get_args(RegionTerm))}")

@@ -16,6 +16,7 @@ from medseg_monai.cases import main_file
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, read_header, read_image
 from medseg_monai.images.slices import check_size, slice_file
+from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.geometry import Box, content_box
 from medseg_monai.transforms.intensity import normalised, value_window
@@ -52,9 +53,8 @@ class LoadPhotod(MapTransform):
         if not isinstance(source, str | Path | list | tuple):
             raise TypeError(f"{image_key!r} holds a {type(source).__name__}; a path or a list of paths is loaded")
         header, box = self._place_of(main_file(source))
-        image = read_image(source, self.spec.in_channels, size=(box.width, box.height))
-        if self.spec.intensity.kind == "uint8" and image.dtype == np.uint16:
-            image = np.rint(image / 257).astype(np.uint8)
+        deep = self.spec.intensity.kind != "uint8"
+        image = read_image(source, self.spec.in_channels, size=(box.width, box.height), deep=deep)
         case[f"{image_key}_meta_dict"] = {
             "filename_or_obj": str(header.path),
             "spatial_shape": torch.tensor(header.size),
@@ -111,7 +111,14 @@ def _settings(spec: DatasetSpec, keys: Sequence[Hashable], label_size: LabelSize
         "aspect": spec.aspect,
         "intensity": [intensity.kind, intensity.lower, intensity.upper],
         "label_size": label_size,
+        **label_settings(spec),
     }
+
+
+def label_settings(spec: DatasetSpec) -> dict[str, Any]:
+    """What decides how label files are read, beyond task and classes; nothing for class numbers without ignored values."""
+    values = {"label_values": spec.label_values.to_dict()} if spec.label_values else {}
+    return {**values, "ignore": list(spec.ignore)} if spec.ignore else values
 
 
 def _place(array: Array, box: Box, spec: DatasetSpec) -> Array:
@@ -124,14 +131,22 @@ def _place(array: Array, box: Box, spec: DatasetSpec) -> Array:
 
 
 def _resize_label(label: Array, size: tuple[int, int], spec: DatasetSpec) -> Array:
-    """(K, W, H) labels on a grid of `size`: each pixel takes the class that covers most of it."""
+    """(K, W, H) labels on a grid of `size`: each pixel takes the class that covers most of it, or is ignored if that covers more."""
     if label.shape[1:] == size:
         return label
-    if spec.task == "multiclass":
-        planes = [_coverage(label[0] == number, size) for number in range(len(spec.classes) + 1)]
-        numbers: Array = np.argmax(planes, axis=0).astype(np.uint8)
-        return numbers[None]
-    return np.stack([_coverage(plane > 0, size) >= 128 for plane in label]).astype(np.uint8)
+    numbers = [0, *range(1, len(spec.classes) + 1)] if spec.task == "multiclass" else [0, 1]
+    if (label == IGNORED).any():
+        numbers.append(IGNORED)
+    elif spec.task != "multiclass":
+        return np.stack([_coverage(plane > 0, size) >= 128 for plane in label]).astype(np.uint8)
+    return np.stack([_most_covering(plane, numbers, size) for plane in label])
+
+
+def _most_covering(plane: Array, numbers: Sequence[int], size: tuple[int, int]) -> Array:
+    """Which of the numbers covers most of each pixel of the new grid, (w, h) uint8; the first of equals."""
+    covered = np.stack([_coverage(plane == number, size) for number in numbers])
+    chosen: Array = np.asarray(numbers, np.uint8)[covered.argmax(axis=0)]
+    return chosen
 
 
 def _coverage(plane: Array, size: tuple[int, int]) -> Array:

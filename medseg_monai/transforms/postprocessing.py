@@ -12,6 +12,7 @@ from monai.transforms.transform import MapTransform
 from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
 
+from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning, clean
 from medseg_monai.transforms.decision import as_mask, probabilities
@@ -128,7 +129,19 @@ class CleanMaskd(_PerMap):
 
 
 class ClassMasksd(_PerMap):
-    """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take."""
+    """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take.
+
+    Pixels that one of them ignores are 0 in all of them, so that they count in no score.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply to each key."""
+        case = dict(data)
+        ignored = [case[key] == IGNORED for key in self.keys]
+        for key in self.keys:
+            for where in ignored:
+                case[key] = case[key].masked_fill(where, 0)
+        return super().__call__(case)
 
     def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
         """(1, *S) of class numbers to (classes, *S); other tasks have that form already."""

@@ -17,8 +17,10 @@ from torch import Tensor
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.photos import Array
 from medseg_monai.images.volumes import read_image_volume, read_label_volume
+from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.intensity import mean_and_std
+from medseg_monai.transforms.photos import label_settings
 from medseg_monai.transforms.volume_geometry import Box, NetworkGrid, Turn, resample
 
 STEPS = 65535
@@ -62,6 +64,7 @@ class LoadVolumed(MapTransform):
             "spacing_mm": spec.spacing_mm,
             "intensity": [intensity.kind, intensity.lower, intensity.upper],
             "label_size": label_size,
+            **label_settings(spec),
         }
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -163,27 +166,33 @@ def label_on_network_grid(label: NDArray[np.uint8], grid: NetworkGrid, spec: Dat
     weights = [grid.weights(axis) for axis in range(3)]
     if all(matrix is None for matrix in weights):
         return turned
-    if spec.task != "multiclass":
+    if spec.task != "multiclass" and not (turned == IGNORED).any():
         covered = [resample(torch.from_numpy(plane > 0).float(), weights) for plane in turned]
         return np.stack([(plane >= 0.5).numpy().astype(np.uint8) for plane in covered])
-    numbers = np.unique(turned)
+    return np.stack([_most_covering(plane, grid, weights) for plane in turned])
+
+
+def _most_covering(plane: NDArray[np.uint8], grid: NetworkGrid, weights: Sequence[Tensor | None]) -> NDArray[np.uint8]:
+    """Which of the numbers in (i, j, k) covers most of each voxel of the network's grid."""
     best = torch.full(grid.shape, -1.0)
     found = torch.zeros(grid.shape, dtype=torch.uint8)
-    for number in numbers.tolist():
-        coverage = resample(torch.from_numpy(turned[0] == number).float(), weights)
+    for number in np.unique(plane).tolist():
+        coverage = resample(torch.from_numpy(plane == number).float(), weights)
         found[coverage > best] = number
         best = torch.maximum(best, coverage)
-    return found.numpy()[None]
+    return found.numpy()
 
 
 def class_positions(label: NDArray[np.uint8], *, most: int = POSITIONS) -> NDArray[np.int16]:
-    """(n, 4): class number and (i, j, k) of up to `most` voxels of each class, evenly spaced among all of it.
+    """(n, 4): class number and (i, j, k) of up to `most` voxels of each class, evenly spaced among all of it; none that is ignored.
 
     >>> class_positions(np.array([[[[0, 2], [1, 2]]]], np.uint8)).tolist()
     [[1, 0, 1, 0], [2, 0, 0, 1], [2, 0, 1, 1]]
     """
     found = []
-    planes = enumerate(label, 1) if len(label) > 1 else ((n, label[0] == n) for n in np.unique(label) if n)
+    several = len(label) > 1
+    numbers = range(1, len(label) + 1) if several else [n for n in np.unique(label).tolist() if n not in (0, IGNORED)]
+    planes = ((n, label[n - 1] == 1 if several else label[0] == n) for n in numbers)
     for number, plane in planes:
         flat = np.flatnonzero(plane)
         chosen = flat[np.linspace(0, len(flat) - 1, min(most, len(flat))).round().astype(np.int64)]

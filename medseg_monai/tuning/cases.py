@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.evaluation.scan_scores import DICE_WEIGHT, HAUSDORFF_WEIGHT, score_scan, slice_of
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.spec import DatasetSpec, did_you_mean
@@ -65,7 +65,7 @@ class TuningCases:
             case_id: the case's id.
             group: what it must not be parted from: patient or lesion.
             probabilities: (C, *spatial), the network's channels, on the image's own grid.
-            truth: the label there, (1 or classes, *spatial).
+            truth: the label there, (1 or classes, *spatial); its ignored pixels count for nothing.
             voxel_volume: mm³ of a voxel, 1 for pictures.
 
         Raises:
@@ -77,8 +77,12 @@ class TuningCases:
             values: NDArray[Any] = probabilities.astype(np.float16)
         else:
             values = np.ceil(probabilities.astype(np.float64) * LEVELS).astype(np.uint8)
+        truth, ignored = split_ignored(truth)
         masks = class_masks(truth, len(self.spec.classes))
-        self._cases.append(_Case(case_id, group, _pack(values), _pack(np.packbits(masks)), masks.shape, voxel_volume))
+        lost = None if ignored is None else _pack(np.packbits(np.broadcast_to(ignored, masks.shape)))
+        self._cases.append(
+            _Case(case_id, group, _pack(values), _pack(np.packbits(masks)), masks.shape, voxel_volume, lost)
+        )
 
     def measure(self, cleaning: Cleaning) -> Terms:
         """What the cleaning scores, class by class and group by group."""
@@ -106,7 +110,11 @@ class TuningCases:
         return [float(np.percentile(column[column > 0], 5)) if column.any() else 0.0 for column in sizes.T]
 
     def _mask(self, case: _Case, cleaning: Cleaning) -> Mask:
-        """The case's cleaned mask, a channel per class."""
+        """The case's cleaned mask, a channel per class, empty where nothing counts."""
+        mask = self._cleaned(case, cleaning)
+        return mask if case.packed_ignored is None else mask & ~case.bits(case.packed_ignored)
+
+    def _cleaned(self, case: _Case, cleaning: Cleaning) -> Mask:
         values = case.values()
         if values.dtype == np.uint8:
             values = values.astype(np.float32) / LEVELS
@@ -153,6 +161,7 @@ class _Case(NamedTuple):
     packed_truth: tuple[bytes, str, tuple[int, ...]]
     shape: tuple[int, ...]
     voxel_volume: float
+    packed_ignored: tuple[bytes, str, tuple[int, ...]] | None
 
     def values(self) -> NDArray[Any]:
         """What was kept of the probabilities."""
@@ -160,7 +169,11 @@ class _Case(NamedTuple):
 
     def truth(self) -> Mask:
         """Bool, (classes, *spatial)."""
-        bits = np.unpackbits(_unpack(self.packed_truth), count=int(np.prod(self.shape)))
+        return self.bits(self.packed_truth)
+
+    def bits(self, packed: tuple[bytes, str, tuple[int, ...]]) -> Mask:
+        """A mask of the case's shape, unpacked."""
+        bits = np.unpackbits(_unpack(packed), count=int(np.prod(self.shape)))
         return bits.reshape(self.shape).astype(bool)
 
 

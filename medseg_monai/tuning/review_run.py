@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from medseg_monai.bundle import find_weights, split_cases
-from medseg_monai.cases import main_file
+from medseg_monai.cases import label_spec, main_file
 from medseg_monai.dataset import Dataset
-from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import Array
@@ -63,21 +63,25 @@ def review_bundle(
     for case in progress(cases) if progress else cases:
         prediction = predict(main_file(case["image"]))
         numbers.append(prediction.uncertainty)
-        dices.append(lowest_dice(prediction, _truth(case, predict.spec, prediction.geometry)))
+        truth, ignored = _truth(case, predict.spec, prediction.geometry)
+        dices.append(lowest_dice(prediction, truth, ignored))
     review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
     replace(Trained.read(file.parent), review=review).write(file.parent)
     return review
 
 
-def lowest_dice(prediction: Prediction, truth: Array) -> float:
+def lowest_dice(prediction: Prediction, truth: Array, ignored: Array | None = None) -> float:
     """Dice of the class where it is lowest; a class that neither has counts 1.
 
     Args:
         prediction: of a case.
         truth: bool (classes, *S), in the mask's own axis order.
+        ignored: bool (1 or classes, *S), likewise: what counts for nothing.
     """
     mask = prediction.mask if len(prediction.mask.shape) == truth.ndim else prediction.mask[None]
     found = class_masks(mask, len(truth))
+    if ignored is not None:
+        found, truth = found & ~ignored, truth & ~ignored
     overlap, sizes = [], []
     for ours, theirs in zip(found, truth, strict=True):
         overlap.append(int(np.count_nonzero(ours & theirs)))
@@ -85,12 +89,14 @@ def lowest_dice(prediction: Prediction, truth: Array) -> float:
     return min(2 * both / size if size else 1.0 for both, size in zip(overlap, sizes, strict=True))
 
 
-def _truth(case: Mapping[str, Any], spec: DatasetSpec, geometry: Geometry | None = None) -> Array:
-    """A case's label as (classes, H, W), or (classes, I, J, K), which must lie on the volume's grid."""
+def _truth(case: Mapping[str, Any], spec: DatasetSpec, geometry: Geometry | None = None) -> tuple[Array, Array | None]:
+    """A case's label as (classes, H, W), or (classes, I, J, K), which must lie on the volume's grid; and what of it is ignored."""
+    count, reading = len(spec.classes), label_spec(case, spec)
     if spec.spatial_dims == 3:
         from medseg_monai.images.volumes import read_label_volume
 
-        return class_masks(read_label_volume(case["label"], spec, geometry), len(spec.classes))
-    label = read_mask(case["label"], spec, image=main_file(case["image"]))
-    planes: Array = class_masks(label, len(spec.classes)).swapaxes(1, 2)
-    return planes
+        label, ignored = split_ignored(read_label_volume(case["label"], reading, geometry))
+        return class_masks(label, count), ignored
+    label, ignored = split_ignored(read_mask(case["label"], reading, image=main_file(case["image"])))
+    planes: Array = class_masks(label, count).swapaxes(1, 2)
+    return planes, None if ignored is None else ignored.swapaxes(1, 2)

@@ -14,6 +14,7 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 
+from medseg_monai.cases import label_spec
 from medseg_monai.files import write_whole
 from medseg_monai.images.masks import read_mask
 from medseg_monai.inference.scans import UNUSABLE, Scans
@@ -71,7 +72,7 @@ class TuneCleaning:
         for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
             case, meta = self._cases[item["id"]], item["image_meta_dict"]
             try:
-                truth = _truth(case["label"], self.trained.dataset, meta)
+                truth = _truth(case["label"], label_spec(case, self.trained.dataset), meta)
             except UNUSABLE as error:
                 self.scans.set_aside(case, error)
                 continue

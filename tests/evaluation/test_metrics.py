@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from monai.metrics import DiceMetric, MeanIoU
 
-from medseg_monai.evaluation.metrics import METRICS, CaseScores, class_masks, score_case
+from medseg_monai.evaluation.metrics import METRICS, CaseScores, class_masks, score_case, split_ignored
 
 masks_6x6 = arrays(np.bool_, (6, 6))
 
@@ -157,3 +157,28 @@ def test_photograph_of_24_megapixels_takes_seconds():
     assert time.perf_counter() - began < 10  # measured: 0.4 s on one core
     # Centres lie 141.4 apart and radii differ by 100: no surface point is farther than 241.4 from the other.
     assert 220 < scores.hd95 < 242
+
+
+@given(masks_6x6, masks_6x6, arrays(np.bool_, (6, 2)))
+def test_ignored_pixels_change_no_score(pred, truth, noise):
+    """Columns that are ignored may hold anything; overlap scores are those of the grids without them."""
+    ignored = np.zeros((1, 6, 6), bool)
+    ignored[..., 4:] = True
+    other = pred.copy()
+    other[:, 4:] = noise
+    (one,) = score_case(pred[None], truth[None], case="a", classes=["lesion"], ignored=ignored)
+    (two,) = score_case(other[None], truth[None], case="a", classes=["lesion"], ignored=ignored)
+    (cut,) = score_case(pred[None, :, :4], truth[None, :, :4], case="a", classes=["lesion"])
+    assert one == two
+    for name in ("dice", "jaccard", "sensitivity", "specificity", "truth_pixels", "predicted_pixels", "outcome"):
+        assert getattr(one, name) == getattr(cut, name)
+
+
+def test_ignored_pixels_of_a_label_are_told_apart():
+    label = np.array([[[0, 1, 2, 255]]], np.uint8)
+    with pytest.raises(ValueError, match="label values are 0 to 2, not 0 to 255"):
+        class_masks(label, 2)
+    clean, ignored = split_ignored(label)
+    assert class_masks(clean, 2).astype(int).tolist() == [[[0, 1, 0, 0]], [[0, 0, 1, 0]]]
+    assert ignored.tolist() == [[[False, False, False, True]]]
+    assert split_ignored(clean)[1] is None

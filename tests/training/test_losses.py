@@ -219,3 +219,58 @@ def test_wrong_number_of_heads_is_named():
     head, label = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
     with pytest.raises(ValueError, match="3 heads, head_weights has 2"):
         segmentation_loss("binary", head_weights=(1, 0.4))([head] * 3, label)
+
+
+def ignorable(task: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and label of 2 pictures of 5 x 4 with the last two columns ignored."""
+    torch.manual_seed(1)
+    channels, rows = (3, 1) if task == "multiclass" else (2, 2) if task == "multilabel" else (1, 1)
+    top = 3 if task == "multiclass" else 2
+    label = torch.randint(0, top, (2, rows, 5, 4), dtype=torch.uint8)
+    label[..., 2:] = 255
+    return torch.randn(2, channels, 5, 4), label
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("pixel", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("region", ["dice", "generalised_dice", "tversky", "lovasz"])
+def test_ignored_pixels_are_as_if_they_were_not_there(task, pixel, region):
+    """The loss is that of the pictures without those columns, and no gradient reaches them."""
+    loss = segmentation_loss(task, pixel=pixel, region=region)
+    logits, label = ignorable(task)
+    logits.requires_grad_()
+
+    value = loss(logits, label)
+    value.backward()
+
+    assert value.item() == pytest.approx(loss(logits[..., :2], label[..., :2]).item(), rel=1e-5)
+    assert logits.grad is not None
+    assert not logits.grad[..., 2:].any()
+    assert logits.grad[..., :2].abs().min() > 0
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_a_picture_that_is_ignored_as_a_whole_teaches_nothing(task):
+    logits, label = ignorable(task)
+    logits.requires_grad_()
+    value = segmentation_loss(task)(logits, torch.full_like(label, 255))
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-6)
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_a_class_ignored_in_one_channel_still_counts_in_the_other():
+    logits, label = torch.zeros(1, 2, 1, 2), uint8([[[[1, 255]], [[0, 1]]]])
+    value = segmentation_loss("multilabel", dice_weight=0)(logits, label)
+    logits[0, 0, 0, 1] = 9.0
+    assert value.item() == pytest.approx(math.log(2))
+    assert segmentation_loss("multilabel", dice_weight=0)(logits, label).item() == pytest.approx(math.log(2))
+
+
+def test_a_loss_that_knows_no_ignored_pixels_says_so():
+    logits, label = ignorable("binary")
+    loss = OverHeads(DiceCELoss(sigmoid=True))
+    assert loss(logits, label.clamp(max=1)).item() > 0
+    with pytest.raises(ValueError, match="DiceCELoss knows no ignored pixels; take segmentation_loss"):
+        loss(logits, label)

@@ -15,7 +15,7 @@ from medseg_monai.transforms import load
 from medseg_monai.transforms.cleaning import Cleaning, clean
 from medseg_monai.transforms.decision import as_mask, probabilities, thresholded
 from medseg_monai.transforms.geometry import content_box
-from medseg_monai.transforms.postprocessing import AsMaskd, Restored, postprocess, restore
+from medseg_monai.transforms.postprocessing import AsMaskd, ClassMasksd, Restored, postprocess, restore
 
 
 def spec(size=(16, 12), task="binary", classes=("lesion",), aspect="stretch"):
@@ -211,3 +211,20 @@ def test_whole_way_from_file_to_file(tmp_path):
 def test_restored_takes_the_size_from_the_image():
     case = {"pred": torch.zeros(1, 16, 12), "image_meta_dict": {"spatial_shape": torch.tensor([50, 20])}}
     assert Restored(spec=spec())(case)["pred"].shape == (1, 50, 20)
+
+
+@pytest.mark.parametrize(
+    ("task", "classes"), [("binary", ("a",)), ("multiclass", ("a", "b")), ("multilabel", ("a", "b"))]
+)
+def test_what_the_label_ignores_is_empty_in_both(task, classes):
+    """Validation's metrics then see neither a hit nor a miss there."""
+    rows = 2 if task == "multilabel" else 1
+    pred = torch.ones(rows, 2, 2, dtype=torch.uint8)
+    label = torch.ones(rows, 2, 2, dtype=torch.uint8)
+    label[:, 0, 0] = 255
+    case = ClassMasksd(("pred", "label"), spec=spec(task=task, classes=classes))({"pred": pred, "label": label})
+    for key in ("pred", "label"):
+        assert case[key].shape == (len(classes), 2, 2)
+        assert case[key][0].tolist() == [[0, 1], [1, 1]]
+    assert pred.all()
+    assert (label == 255).any()

@@ -130,7 +130,9 @@ def test_each_slice_is_kept_once_whichever_stacks_it_is_in(scan, tmp_path):
 def test_neighbours_are_decoded_once_without_a_cache_too(scan, monkeypatch):
     decoded = []
     decode = readers._decode
-    monkeypatch.setattr(readers, "_decode", lambda path, size: decoded.append(path) or decode(path, size))
+    monkeypatch.setattr(
+        readers, "_decode", lambda path, size, **more: decoded.append(path) or decode(path, size, **more)
+    )
     _recent_slice.cache_clear()
     data = CachedDataset(scan, load(SPEC), augment(SPEC))
     for _ in data:

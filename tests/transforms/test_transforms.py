@@ -1,5 +1,7 @@
 """The sure half: what reaches the network, and that it comes from the right place of the photograph."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -266,3 +268,39 @@ def test_without_strength_augmenting_is_normalising(case):
     still = load_and_augment(spec(), strength=Augmentation.of("off"))(case)
     assert torch.equal(plain["image"], still["image"])
     assert torch.equal(plain["label"], still["label"])
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", ("a",)), ("multiclass", ("a", "b"))])
+def test_a_pixel_is_ignored_if_that_covers_most_of_it(tmp_path, task, classes):
+    """Columns of 0, 1 and 9 (ignored) at half the size: 8 | 8 | 8 of 24 become 4 | 4 | 4."""
+    label = np.repeat([0, 1, 9], 8)[None].repeat(8, axis=0).astype(np.uint8)
+    made = DatasetSpec("d", task, classes=classes, channels=("grey",), size=(12, 4), ignore=9)
+    image = save(tmp_path / "i.png", np.zeros((8, 24), np.uint8))
+    loaded = load(made)({"image": image, "label": save(tmp_path / "l.png", label)})
+    assert loaded["label"][0, :, 1].tolist() == [0] * 4 + [1] * 4 + [255] * 4
+
+
+def test_how_labels_are_written_is_a_setting_of_the_cache():
+    settings = [
+        load(DatasetSpec("d", "binary", classes=("a",), channels=("grey",), size=(8, 8), **more)).transforms[0].settings
+        for more in ({}, {"ignore": 9}, {"label_values": {"a": 2}}, {"label_values": {"a": 3}})
+    ]
+    assert all(settings.count(one) == 1 for one in settings)
+
+
+@pytest.mark.parametrize("shift", [0, 4, 8])
+def test_the_same_picture_in_8_12_and_16_bits(tmp_path, shift):
+    values = np.arange(20, 148, dtype=np.uint16).reshape(8, 16)
+    path = save(
+        tmp_path / "a.png", values.astype(np.uint8) if shift == 0 else values << shift if shift == 4 else values * 257
+    )
+    context = pytest.warns(UserWarning, match=r"values of 320 to 2352, read as 12-bit") if shift == 4 else nullcontext()
+    with context:
+        loaded = load(spec((16, 8), channels=("grey",)))({"image": path})
+    assert np.abs(loaded["image"][0].numpy().T.astype(int) - values).max() <= 1
+
+
+def test_sixteen_bits_that_fill_a_quarter_are_named(tmp_path):
+    path = save(tmp_path / "a.png", np.resize(np.array([0, 16000], np.uint16), (8, 16)))
+    with pytest.warns(UserWarning, match=r"a\.png: 16-bit file with values of 0 to 16000, read as 16-bit"):
+        load(spec((16, 8), channels=("grey",)))({"image": path})

@@ -151,3 +151,15 @@ def test_a_label_of_another_grid_is_named(tmp_path: Path) -> None:
     }
     with pytest.raises(ValueError, match=r"l\.nii: lies up to 6 mm away from its image"):
         load(spec_of())(paths)
+
+
+def test_ignored_voxels_are_no_patch_centres_and_survive_resampling(tmp_path: Path) -> None:
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[:4], label[4:6] = 1, 9
+    image = write(tmp_path / "i.nii.gz", np.full(label.shape, 300, np.int16))
+    for task, classes in (("binary", ("a",)), ("multiclass", ("a", "b"))):
+        spec = spec_of(task=task, classes=classes, ignore=9, spacing_mm=(2, 2, 2), size=(4, 4, 4))
+        case = load(spec)({"image": image, "label": write(tmp_path / "l.nii.gz", label)})
+        assert case["label"].shape == (1, 4, 4, 4)
+        assert case["label"][0, :, 0, 0].tolist() == [1, 1, 255, 0]
+        assert case["image_meta_dict"]["positions"][:, 0].unique().tolist() == [1]

@@ -236,3 +236,20 @@ def test_evaluation_and_prediction_use_what_was_tuned(medseg, demo_data: Path, t
     summary = json.loads((tmp_path / "e" / "summary.json").read_text())
     assert summary["run"]["cleaning"]["min_size"] == [10**6]
     assert summary["overall"]["outcomes"]["ok"] == 0
+
+
+@pytest.mark.parametrize("spec", [ONE, TWO, EXCLUSIVE], ids=["binary", "multilabel", "multiclass"])
+def test_ignored_pixels_tune_nothing(spec):
+    """Wrong answers at ignored pixels cost nothing; the same ones where pixels count cost Dice."""
+    truth = np.zeros((spec.label_channels, 4, 4), np.uint8)
+    truth[:, :2] = 1
+    sure = np.zeros((spec.out_channels, 4, 4), np.float32)
+    sure[-1 if spec.task != "multiclass" else 1] = 1  # everywhere, although half is background
+    sure[:1] = 1 if spec.task != "multiclass" else 0
+    scores = []
+    for value in (0, 255):
+        cases = TuningCases(spec, "dice")
+        truth[:, 2:] = value
+        cases.add("a", "a", sure, truth)
+        scores.append(score_of(cases.measure(PLAIN), "dice")[0])
+    assert scores == [pytest.approx(2 / 3), 1]
