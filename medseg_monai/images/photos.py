@@ -1,4 +1,4 @@
-"""Photographs as arrays: JPEG, PNG, BMP, TIFF and WebP in the forms met in the field.
+"""Photographs as arrays, in the formats of `medseg_monai.images.formats` and the forms met in the field.
 
 Arrays are in MONAI's axis order, (C, W, H), and *upright*: an EXIF orientation tag is applied, as every
 viewer does. Transparency is ignored: the colour of a transparent pixel is used as it is stored.
@@ -21,11 +21,12 @@ from monai.data.image_reader import ImageReader
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from medseg_monai.images.formats import FORMATS, open_picture
+from medseg_monai.images.formats import SUFFIXES as SUFFIXES  # what reads photographs is asked for it here
+
 PathLike: TypeAlias = "str | os.PathLike[Any]"
 Array: TypeAlias = NDArray[Any]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-"""File name endings, in lower case, that are taken for photographs."""
 MAX_PIXELS = 89_000_000
 """Larger pictures are refused: room for 50-megapixel cameras, and a bound on what a hostile file can make us allocate."""
 MIN_SIDE = 4
@@ -73,12 +74,14 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
             raise ValueError(f"{file}: is not a file; a photograph is wanted")
         if state.st_size == 0:
             raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
-        with Image.open(file) as image:
+        with open_picture(file) as image:
             _check_size(file, image.size)
             _check_single(file, image)
             yield image
     except UnidentifiedImageError:
-        raise ValueError(f"{file}: is no picture of a known format, whatever its name says") from None
+        raise ValueError(
+            f"{file}: is no picture of a known format ({', '.join(FORMATS)}), whatever its name says"
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"{file}: has more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from None
     except FileNotFoundError:

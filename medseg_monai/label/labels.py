@@ -23,7 +23,7 @@ from medseg_monai.spec import DatasetSpec, file_part
 
 logger = logging.getLogger(__name__)
 
-LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSY = tuple(suffix for suffix in SUFFIXES if suffix not in (".png", ".bmp", ".tif", ".tiff"))
 
 
 def training_cases(saved: Iterable[Mapping[str, Any]], spec: DatasetSpec, folder: Path) -> list[dict[str, Any]]:

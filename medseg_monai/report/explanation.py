@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from medseg_monai.csv_files import read_records
 from medseg_monai.explain.cases import PANEL
 from medseg_monai.explain.checks import CHECKS_FILE, PLOT_FILE
 from medseg_monai.explain.files import TABLE_FILE
+from medseg_monai.images.formats import open_picture
 from medseg_monai.report.evaluation import REPORT_FILE, left_out
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
 from medseg_monai.trained import Trained
@@ -106,7 +106,7 @@ def _panels(place: Path, rows: Sequence[Mapping[str, str]]) -> tuple[list[dict[s
 def _as_jpeg(file: Path) -> bytes:
     """A panel as a JPEG no wider than a page shows it."""
     content = io.BytesIO()
-    with Image.open(file) as panel:
+    with open_picture(file) as panel:
         narrow = panel.convert("RGB")
         narrow.thumbnail((WIDEST_PANEL, WIDEST_PANEL * 4))
         narrow.save(content, format="JPEG", quality=82)
