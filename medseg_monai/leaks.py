@@ -8,6 +8,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from medseg_monai.images.paired import all_files
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -49,10 +51,13 @@ def same_content(images: Mapping[str, Sequence[Sequence[Path]]]) -> list[dict[st
     Returns:
         For each such content, the first file of every image that has it, by split.
     """
-    sizes = {s: [tuple(file.stat().st_size for file in files) for files in images[s]] for s in images}
+    whole = {
+        split: [[part for file in files for part in all_files(file)] for files in images[split]] for split in images
+    }
+    sizes = {split: [tuple(file.stat().st_size for file in files) for files in whole[split]] for split in whole}
     suspicious = shared_keys(sizes)
     found: dict[tuple[str, ...], dict[str, list[Path]]] = defaultdict(dict)
-    for split, cases in images.items():
+    for split, cases in whole.items():
         for files, size in zip(cases, sizes[split], strict=True):
             if size in suspicious:
                 digest = tuple(content_hash(file) for file in files)

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage (.mha, .mhd) files, by SimpleITK, which is imported only when such a file is met."""
+"""NRRD (.nrrd, .nhdr) and MetaImage (.mha, .mhd) files, by SimpleITK, which is imported only when such a file is met."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from medseg_monai.images.grid import LPS, Geometry, Header, numbers_text
 from medseg_monai.images.label_names import segment_keys, segment_names
+from medseg_monai.images.paired import missing_voxels
 from medseg_monai.images.photos import Array
 
-SUFFIXES = (".nrrd", ".mha", ".mhd")
+SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def simpleitk() -> Any:
@@ -51,6 +52,8 @@ def _named_errors(file: Path) -> Iterator[None]:
         raise FileNotFoundError(f"{file}: no such file")
     if file.is_file() and file.stat().st_size == 0:
         raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
+    if missing := missing_voxels(file):
+        raise ValueError(f"{file}: is the header of a pair; {missing}, which holds its voxels, is missing")
     try:
         yield
     except RuntimeError as error:
@@ -111,7 +114,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
 def _check_spacing(file: Path, spacing: Sequence[float]) -> None:
     """Voxel sides; MetaImage's as stored, because ITK turns a negative one into a turned axis in silence."""
     sides = list(spacing)
-    if file.suffix.lower() != ".nrrd":
+    if file.suffix.lower() in (".mha", ".mhd"):
         with file.open("rb") as stream:
             found = re.search(rb"^ElementSpacing *= *([^\r\n]+)", stream.read(8192), re.MULTILINE)
         sides = [float(number) for number in found[1].split()] if found else sides

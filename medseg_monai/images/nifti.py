@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from medseg_monai.files import write_whole
 from medseg_monai.images.grid import Geometry, Header, numbers_text, shape_text
 from medseg_monai.images.label_names import label_names, label_table
+from medseg_monai.images.paired import all_files, header_suffix
 from medseg_monai.images.photos import Array
 
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
@@ -116,10 +117,14 @@ def _voxels(stored: Any) -> Array:
 
 def _opened(file: Path) -> Any:
     """A nibabel image; its types are not told by nibabel."""
+    if header_suffix(file) and len(all_files(file)) < 2:
+        raise ValueError("is the header of a pair; the .img file that holds its voxels is missing beside it")
     return nibabel.load(file)
 
 
 def _header(file: Path, image: Any) -> Header:
+    if header_suffix(file) and isinstance(image, nibabel.AnalyzeImage) and not isinstance(image, nibabel.Nifti1Pair):
+        raise ValueError("is an Analyze volume, which does not say where left and right are; convert it to NIfTI first")
     if not issubclass(type(image), nibabel.Nifti1Pair):
         raise ValueError(f"is a {type(image).__name__}, a NIfTI is wanted")
     stored = image.get_data_dtype()

@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 from medseg_monai.images import dicom, dicom_files, itk_files, nifti
 from medseg_monai.images.grid import Geometry, Header, check_same_grid, shape_text
 from medseg_monai.images.label_codes import ignored_numbers, labels_by_value
+from medseg_monai.images.paired import header_of
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *itk_files.SUFFIXES)
+READ_BY_NIBABEL = (*NIFTI_SUFFIXES, ".hdr", ".hdr.gz")
+"""NIfTI in one file, and by the header of two."""
+VOLUME_SUFFIXES = (*READ_BY_NIBABEL, *itk_files.SUFFIXES)
 """File name endings, in lower case, that are taken for volumes."""
 WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
 """Of these, what label volumes are written as: one file each."""
@@ -108,7 +111,7 @@ def read_geometry(path: PathLike | Sequence[PathLike]) -> Geometry:
 def read_volume_header(path: PathLike) -> Header:
     """Grid, number of channels and stored type, without the voxels. Raises as `read_volume`."""
     file = Path(path)
-    if volume_suffix(file) in NIFTI_SUFFIXES:
+    if volume_suffix(file) in READ_BY_NIBABEL:
         return nifti.read_header(file)
     if volume_suffix(file):
         return itk_files.read_header(file)
@@ -247,7 +250,7 @@ def write_label_volume(
 
 def nifti_on_grid(scan: PathLike | None, geometry: Geometry) -> Path | None:
     """The scan's file, if it is a NIfTI file of this grid; else None."""
-    if scan is None or volume_suffix(scan) not in NIFTI_SUFFIXES or not Path(scan).is_file():
+    if scan is None or volume_suffix(scan) not in READ_BY_NIBABEL or not Path(scan).is_file():
         return None
     own = read_geometry(scan)
     same = own.shape == geometry.shape and np.allclose(own.affine, geometry.affine, rtol=0, atol=1e-5)
@@ -257,14 +260,14 @@ def nifti_on_grid(scan: PathLike | None, geometry: Geometry) -> Path | None:
 def read_label_names(path: PathLike) -> dict[int, str]:
     """{class number: name} as far as the file's header holds them."""
     file = Path(path)
-    if volume_suffix(file) in NIFTI_SUFFIXES:
+    if volume_suffix(file) in READ_BY_NIBABEL:
         return nifti.read_label_names(file)
     return itk_files.read_label_names(file)
 
 
 def _read(path: PathLike) -> Volume:
     file = Path(path)
-    if volume_suffix(file) in NIFTI_SUFFIXES:
+    if volume_suffix(file) in READ_BY_NIBABEL:
         array, affine, stored = nifti.read(file)
     elif volume_suffix(file):
         array, affine, stored = itk_files.read(file)
@@ -284,8 +287,10 @@ def _check_known(file: Path) -> None:
         raise FileNotFoundError(f"{file}: no such file or folder")
     if folder.is_file() and dicom_files.is_dicom_file(folder):
         raise ValueError(f"{file}: is one DICOM file; name its folder, which holds the series")
+    if folder.is_file() and (header := header_of(folder)):
+        raise ValueError(f"{file}: holds the voxels of {header.name}; name that file")
     if folder.is_file():
-        raise ValueError(f"{file}: is no volume; known are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files")
+        raise ValueError(f"{file}: is not a volume; known are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files")
 
 
 def _grid_of(volume: Volume) -> Geometry:

@@ -32,7 +32,7 @@ TABLE_FILE = "volumes.csv"
 OVERLAY_PIXELS = 768
 """Smaller slices are enlarged by a whole factor up to this, so that outlines are fine."""
 COLUMNS = ("case", "class", "ml", "voxels")
-FORMATS = {".nrrd": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
+FORMATS = {".nrrd": ".seg.nrrd", ".nhdr": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
 """What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
 ending ``.seg.nrrd``."""
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from medseg_monai.cases import as_list, main_file
+from medseg_monai.images.paired import all_files
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache
 from medseg_monai.training.sampling import SeededSampler, case_id, sample_seed
@@ -131,7 +132,7 @@ class CachedDataset(Dataset[Case]):
         images, labels = as_list(case.get("image")), as_list(case.get("label"))
         files = (*map(str, images), "|", *map(str, labels))
         if files not in self._keys:  # asked once: files are taken not to change under a running training
-            contents = [cache.hashes.of(file) for file in images + labels]
+            contents = [cache.hashes.of(part) for file in images + labels for part in all_files(file)]
             text = json.dumps([self._settings, len(images), contents])
             self._keys[files] = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
         return self._keys[files]

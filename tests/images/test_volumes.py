@@ -318,7 +318,8 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("hello")
     assert not is_volume(tmp_path / "x.txt")
     with pytest.raises(
-        ValueError, match=r"x.txt: is no volume; known are .nii, .nii.gz, .nrrd, .mha, .mhd and folders"
+        ValueError,
+        match=r"x.txt: is not a volume; known are .nii, .nii.gz, .hdr, .hdr.gz, .nrrd, .nhdr, .mha, .mhd and folders",
     ):
         read_volume(tmp_path / "x.txt")
 

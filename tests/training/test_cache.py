@@ -124,6 +124,31 @@ def test_changed_files_are_loaded_again(cases, tmp_path, changed):
     assert not after[changed].any()
 
 
+def test_two_volumes_with_one_header_are_two_entries(tmp_path):
+    """MetaImage in two files: the header says nothing of the voxels."""
+    sitk = pytest.importorskip("SimpleITK")
+    spec = DatasetSpec(
+        "v",
+        "binary",
+        classes=("a",),
+        channels=("ct",),
+        spatial_dims=3,
+        size=(8, 8, 8),
+        spacing_mm=(1, 1, 1),
+        intensity=Intensity("window", lower=0, upper=100),
+    )
+    cases = []
+    for name, level in (("a", 10), ("b", 90)):
+        (tmp_path / name).mkdir()
+        ramp = (level + np.arange(512) % 7).reshape(8, 8, 8).astype(np.int16)
+        sitk.WriteImage(sitk.GetImageFromArray(ramp), str(tmp_path / name / "ct.mhd"))
+        cases.append({"image": str(tmp_path / name / "ct.mhd"), "id": name})
+    fresh, cached = dataset(cases, spec, augment=None), dataset(cases, spec, augment=None, cache_dir=tmp_path / "cache")
+    cached.fill()
+    assert all(torch.equal(fresh[number]["image"], cached[number]["image"]) for number in range(2))
+    assert not torch.equal(cached[0]["image"], cached[1]["image"])
+
+
 def test_other_settings_make_other_entries(cases, tmp_path):
     dataset(cases, cache_dir=tmp_path / "cache").fill()
     small = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(16, 12))
