@@ -23,6 +23,7 @@ from monai.bundle import ConfigParser
 
 from medseg_monai.bundle import find_bundle
 from medseg_monai.export.metadata import metadata_mistakes, read_metadata
+from medseg_monai.export.unpack import unpack
 from medseg_monai.literals import literal
 from medseg_monai.trained import WEIGHTS_FILE, load_weights
 
@@ -78,7 +79,7 @@ def opened(bundle_or_zip: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: a file that is no zip, or a zip without a bundle.
+        ValueError: a file that is no zip, a zip that is refused (`medseg_monai.export.unpack`), or one without a bundle.
     """
     path = Path(bundle_or_zip)
     if not path.is_file():
@@ -87,8 +88,7 @@ def opened(bundle_or_zip: str | Path) -> Iterator[Path]:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no zip file")
     with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
+        unpack(path, Path(folder))
         roots = [file.parent.parent for file in Path(folder).rglob("configs/metadata.json")]
         if not roots:
             raise ValueError(f"{path} holds no bundle: no configs/metadata.json in it")
