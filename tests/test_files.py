@@ -38,7 +38,9 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(
         raise OSError(number, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(DiskFullError, match=r"a\.txt could not be written: No space left on device\. Make room") as raised:
+    with pytest.raises(
+        DiskFullError, match=r"a\.txt could not be written: No space left on device\. Make room"
+    ) as raised:
         write_whole(tmp_path / "a.txt", b"new")
     assert raised.value.errno == number
     assert (tmp_path / "a.txt").read_text() == "old"

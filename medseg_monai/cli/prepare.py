@@ -11,6 +11,19 @@ from medseg_monai.cli.options import Out, Seed, Size, given, square
 
 prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
 
+ClassOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        help="A class's name; repeat it, label 1 first. NAME=2, NAME=1+4 or NAME=255,0,0 says its numbers or colour in the masks.",
+    ),
+]
+IgnoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore", help="A number or colour of mask pixels that count for nothing, e.g. 255; repeat it for several."
+    ),
+]
 Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id,split that decides the splits.")]
 
 
@@ -70,7 +83,8 @@ def prepare_folder(
         str, typer.Option(help="Name of the masks' folder; one folder below it per class if classes overlap.")
     ] = "masks",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
-    classes: Annotated[list[str] | None, typer.Option("--class", help="A class's name; repeat it for several.")] = None,
+    classes: ClassOption = None,
+    ignore: IgnoreOption = None,
     task: Annotated[
         Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the masks look like.")
     ] = None,
@@ -93,14 +107,15 @@ def prepare_folder(
 
     options = given(
         name=name,
-        classes=classes,
+        **_labels(classes, ignore),
         size=square(size),
         task=task,
         aspect=aspect,
         groups=groups,
         group_pattern=group_pattern,
     )
-    _report(prepare(raw, out, images=images, masks=masks, splits=splits, seed=seed, **options), out)
+    prepared = prepare(raw, out, images=images, masks=masks, splits=splits, seed=seed, progress=_shown(), **options)
+    _report(prepared, out)
 
 
 Spacing = Annotated[
@@ -169,10 +184,8 @@ def prepare_nifti(
         str, typer.Option(help="Name of the labels' folder; one folder below it per class if classes overlap.")
     ] = "labels",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
-    classes: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="A class's name; repeat it, label 1 first. Default: the headers'."),
-    ] = None,
+    classes: ClassOption = None,
+    ignore: IgnoreOption = None,
     task: Annotated[
         Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the labels look like.")
     ] = None,
@@ -190,12 +203,21 @@ def prepare_nifti(
     """Any folder of volumes (NIfTI, NRRD, MHA) with a folder of label volumes; names match as for `folder`."""
     from medseg_monai.prepare.nifti import prepare_nifti as prepare
 
-    options = given(name=name, classes=classes, task=task, groups=groups, group_pattern=group_pattern)
+    options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
     wish = _wish(spacing, size, modality, window)
     prepared = prepare(
         raw, out, images=images, labels=labels, splits=splits, seed=seed, wish=wish, progress=_shown(), **options
     )
     _report(prepared, out)
+
+
+def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
+    """Classes, their values in the masks, and the ignored values, as far as they were named."""
+    from medseg_monai.label_values import parse_classes, read_values
+
+    names, values = parse_classes(classes or [])
+    ignored = read_values(ignore, "--ignore") if ignore else None
+    return {"classes": names or None, "label_values": values or None, "ignore": ignored}
 
 
 def _wish(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
@@ -240,6 +262,8 @@ def _report(prepared: Any, out: Path) -> None:
         typer.echo(f"left out: {path}: {reason}", err=True)
     if len(prepared.left_out) > shown:
         typer.echo(f"left out: {len(prepared.left_out) - shown} more, see {out / 'left_out.csv'}", err=True)
+    for note in prepared.notes:
+        typer.echo(f"note: {note}", err=True)
     counts = ", ".join(
         f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
     )

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from medseg_monai.cases import absolute_path, case_names, stem
 from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
+from medseg_monai.label_values import LabelValues, Value
 from medseg_monai.leaks import listed
+from medseg_monai.prepare.mask_contents import look_into_masks
 from medseg_monai.prepare.pairs import (
     PICTURES,
     FileKind,
@@ -43,6 +45,8 @@ def prepare_folder(
     name: str = "",
     task: Task | None = None,
     classes: Sequence[str] = (),
+    label_values: Mapping[str, Sequence[Value]] | None = None,
+    ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     group_pattern: str = "",
@@ -52,7 +56,7 @@ def prepare_folder(
     aspect: Aspect = "stretch",
     progress: Progress = iter,
 ) -> Prepared:
-    """Pair images with masks by name, in place: no pixel is copied.
+    """Pair images with masks by name, in place: no pixel is copied. Every mask is read: what cannot be used is left out and named.
 
     Args:
         raw: the folder that holds both.
@@ -63,6 +67,9 @@ def prepare_folder(
         task: default: binary for one class; for several, multilabel if `masks` has a folder for each, else multiclass.
         classes: foreground classes; default: the names of the folders below `masks` (unless `images` has folders of
             the same names), else "foreground".
+        label_values: each class's numbers or colours in the masks, see `medseg_monai.label_values`; default: 1, 2, … in the
+            order of the classes, or two levels for one class.
+        ignore: values of pixels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds patient or lesion in an image's path
@@ -87,18 +94,34 @@ def prepare_folder(
         raise ValueError(f"{raw}: no image with a usable mask: {listed(f'{path}: {why}' for path, why in gone)}")
     names = tuple(by_class) or tuple(classes) or ("foreground",)
     channels, intensity = _channels(list(good.values()))
+    values = LabelValues.from_dict(label_values) if label_values else None
+    overlap = bool(by_class) or (values is not None and values.overlap)
     spec = DatasetSpec(
         name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "folder",
-        task or ("binary" if len(names) == 1 else "multilabel" if by_class else "multiclass"),
+        task or ("binary" if len(names) == 1 else "multilabel" if overlap else "multiclass"),
         classes=names,
         channels=channels,
         size=size,
         aspect=aspect,
         intensity=intensity,
+        label_values=values,
+        ignore=tuple(ignore),
     )
+    contents = look_into_masks(list(good), spec, progress=progress)
+    gone += contents.left_out
     own = raw / "splits.csv"
     table = splits or (own if own.is_file() else None)
-    return finish(list(good), spec, out, left_out=gone, splits=table, groups=groups, seed=seed, fractions=fractions)
+    return finish(
+        contents.pairs,
+        spec,
+        out,
+        left_out=gone,
+        notes=contents.notes,
+        splits=table,
+        groups=groups,
+        seed=seed,
+        fractions=fractions,
+    )
 
 
 def images_below(

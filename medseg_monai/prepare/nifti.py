@@ -11,8 +11,10 @@ from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec, Task
 from medseg_monai.images.volumes import read_label_names
+from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value
 from medseg_monai.leaks import listed
 from medseg_monai.prepare.folder import class_folders, images_below, pairs_of, with_facts
+from medseg_monai.prepare.mask_contents import refuse_if_most
 from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.volume_pairs import (
@@ -28,9 +30,6 @@ from medseg_monai.prepare.volume_pairs import (
     with_present,
 )
 
-MOST_CLASSES = 254
-"""More do not fit into 8 bits."""
-
 
 def prepare_nifti(
     raw: Path,
@@ -41,6 +40,8 @@ def prepare_nifti(
     name: str = "",
     task: Task | None = None,
     classes: Sequence[str] = (),
+    label_values: Mapping[str, Sequence[Value]] | None = None,
+    ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     group_pattern: str = "",
@@ -59,7 +60,10 @@ def prepare_nifti(
         name: the data set's name; default: the raw folder's.
         task: default: multilabel if `labels` has a folder for each class; else binary for one class, multiclass for several.
         classes: foreground classes, label 1 first; default: the folders below `labels`, else the names in the labels' headers,
-            else ``class 1``, ``class 2`` … up to the highest label.
+            else ``class 1``, ``class 2`` … for each label that occurs.
+        label_values: each class's numbers in the labels, see `medseg_monai.label_values`; default: 1, 2, … in the order of the
+            classes, or, without `classes`, what occurs.
+        ignore: values of voxels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds the patient in an image's path.
@@ -80,10 +84,15 @@ def prepare_nifti(
     gone += [*unpaired, *bad]
     channels = max((look.channels for look in looks.values()), default=1)
     looks, wrong = of_channels(looks, channels)
-    names = tuple(by_class) or tuple(classes) or _names(looks)
+    numbers = {} if by_class or classes else _numbered(looks, ignore)
+    names = tuple(by_class) or tuple(classes) or tuple(numbers)
+    gaps = list(numbers.values()) != list(range(1, len(numbers) + 1))
+    values = LabelValues.from_dict(label_values or numbers) if label_values or gaps else None
     gone += wrong
     if not by_class:
-        looks, wrong = of_classes(looks, names)
+        count = len(looks)
+        looks, wrong = of_classes(looks, names, values, ignore)
+        refuse_if_most(wrong, count=count)
         gone += wrong
     if not looks:
         reasons = listed(f"{path}: {why}" for path, why in gone)
@@ -91,13 +100,16 @@ def prepare_nifti(
     modality = wish.modality or guessed_modality(looks.values())
     draft = DatasetSpec(
         name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "volumes",
-        task or ("binary" if len(names) == 1 else "multilabel" if by_class else "multiclass"),
+        task
+        or ("binary" if len(names) == 1 else "multilabel" if by_class or (values and values.overlap) else "multiclass"),
         classes=names,
         channels=(modality,) if channels == 1 else tuple(f"channel {n}" for n in range(1, channels + 1)),
         spatial_dims=3,
         spacing_mm=(1, 1, 1),
         intensity=intensity_of(modality, wish.window),
         modality=modality.upper(),
+        label_values=values,
+        ignore=tuple(ignore),
     )
     own = raw / "splits.csv"
     return finish(
@@ -112,19 +124,22 @@ def prepare_nifti(
     )
 
 
-def _names(looks: Mapping[Pair, VolumeLooks]) -> tuple[str, ...]:
-    """Names for the labels 1 to the highest: those in the headers, as far as there are any."""
-    top = max((max(look.levels) for look in looks.values()), default=1)
-    if top == 255 and all(set(look.levels) <= {0, 255} for look in looks.values()):
-        top = 1
+def _numbered(looks: Mapping[Pair, VolumeLooks], ignore: Sequence[Value]) -> dict[str, int]:
+    """The label of each class: those that occur, and those that the headers name; names are the headers', as far as there are any."""
+    found = {level for look in looks.values() for level in look.levels} - {
+        0,
+        *(n for n in ignore if isinstance(n, int)),
+    }
     known: dict[int, str] = {}
     for pair in looks:
         known = read_label_names(pair.masks[0]) | known
-    top = max([top, *known])
-    if top > MOST_CLASSES:
+    if found == {255} and not known:
+        found = {1}  # a mask of 0 and 255
+    numbers = sorted(found | known.keys()) or [1]
+    if len(numbers) > MOST_CLASSES:
         raise ValueError(
-            f"the labels reach up to {top}, at most {MOST_CLASSES} are classes; name the classes with --class"
+            f"the labels have {len(numbers)} values up to {numbers[-1]}, at most {MOST_CLASSES} are classes; "
+            "name the classes with --class"
         )
-    return tuple(
-        known.get(number, "foreground" if top == 1 else f"class {number}") for number in range(1, max(1, top) + 1)
-    )
+    only = len(numbers) == 1 and numbers[0] == 1
+    return {known.get(number, "foreground" if only else f"class {number}"): number for number in numbers}

@@ -11,7 +11,9 @@ import numpy as np
 
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
+from medseg_monai.label_values import LabelValues, Value
 from medseg_monai.leaks import listed
+from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.volume_geometry import Turn
@@ -83,29 +85,54 @@ def usable_volumes(
     """The pairs that can be read whole, with what they look like; and the others with the reason."""
     good: dict[Pair, VolumeLooks] = {}
     gone: list[LeftOut] = []
-    for pair in progress(list(pairs)):
-        try:
-            good[pair] = look_at_volume(pair)
-        except (ValueError, OSError) as error:
-            gone.append((pair.image, str(error).removeprefix(f"{pair.image}: ")))
+    everything = list(pairs)
+    for pair, look in zip(everything, side_by_side(_look_or_reason, everything, progress=progress), strict=True):
+        if isinstance(look, str):
+            gone.append((pair.image, look))
+        else:
+            good[pair] = look
     return good, gone
 
 
+def _look_or_reason(pair: Pair) -> VolumeLooks | str:
+    try:
+        return look_at_volume(pair)
+    except (ValueError, OSError) as error:
+        return str(error).removeprefix(f"{pair.image}: ")
+
+
 def of_classes(
-    looks: Mapping[Pair, VolumeLooks], classes: Sequence[str]
+    looks: Mapping[Pair, VolumeLooks],
+    classes: Sequence[str],
+    values: LabelValues | None = None,
+    ignore: Sequence[Value] = (),
 ) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
-    """The pairs whose labels are all in the class list, and the others."""
-    top = len(classes)
+    """The pairs whose labels all stand for something, and the others.
+
+    Args:
+        looks: what reading showed.
+        classes: their names.
+        values: their numbers; default: 1, 2, …, and for one class 255 too.
+        ignore: the numbers that count for nothing.
+    """
+    numbers = {name: values.codes(name) if values else (number,) for number, name in enumerate(classes, 1)}
+    known = {
+        *(values.background(ignore) if values else (0,)),
+        *ignore,
+        *(n for of_one in numbers.values() for n in of_one),
+    }
     good = {
         pair: look
         for pair, look in looks.items()
-        if max(look.levels) <= top or (top == 1 and set(look.levels) <= {0, 255})
+        if known.issuperset(look.levels)
+        or (len(classes) == 1 and values is None and known.issuperset({*look.levels} - {255}) and 1 not in look.levels)
     }
-    known = "0 background, " + ", ".join(f"{number} {name}" for number, name in enumerate(classes, 1))
+    table = "0 background, " + ", ".join(f"{listed(of_one)} {name}" for name, of_one in numbers.items())
     gone = [
         (
             pair.masks[0],
-            f"holds the labels {listed(n for n in look.levels if n > top)}, which are no class; known: {known}",
+            f"holds the labels {listed(sorted({*look.levels} - known))}, which are no class; known: {table}; "
+            "name numbers with --class NAME=NUMBER or --ignore NUMBER",
         )
         for pair, look in looks.items()
         if pair not in good
@@ -178,11 +205,15 @@ def with_present(looks: Mapping[Pair, VolumeLooks], spec: DatasetSpec) -> list[P
     """The pairs, each with the names of the classes that its label holds; without where classes are files or channels of their own."""
     pairs, classes = [], spec.classes
     for pair, look in looks.items():
-        if spec.task == "multilabel" or len(pair.masks) == len(classes) > 1:
+        if (spec.task == "multilabel" and not spec.label_values) or len(pair.masks) == len(classes) > 1:
             pairs.append(pair)
             continue
-        numbers = {min(number, len(classes)) for number in look.levels} - {0}
-        pairs.append(replace(pair, present=tuple(classes[number - 1] for number in sorted(numbers))))
+        levels = {*look.levels} - {*spec.ignore}
+        if spec.label_values is not None:
+            present = [name for name in classes if levels.intersection(spec.label_values.codes(name))]
+        else:
+            present = [classes[number - 1] for number in sorted({min(number, len(classes)) for number in levels} - {0})]
+        pairs.append(replace(pair, present=tuple(present)))
     return pairs
 
 
