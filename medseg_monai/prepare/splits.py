@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
+import io
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -17,7 +20,13 @@ from medseg_monai.spec import did_you_mean
 
 FRACTIONS = (0.7, 0.15, 0.15)
 """Shares of training, validation and test in a drawn split."""
-_OTHER_NAMES = {"train": "training", "val": "validation", "valid": "validation"}
+_OTHER_NAMES = {
+    "train": "training",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
 
 
 def split_named(name: str) -> str:
@@ -45,26 +54,76 @@ def read_splits(file: Path) -> dict[str, str]:
 
 
 def read_table(file: Path, column: str) -> list[tuple[int, str, str]]:
-    """(line, image id, value) of a CSV file with the columns ``image_id`` and `column`."""
+    """(line, image id, value) of a CSV file with the columns ``image_id`` and `column`.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, it is not text that can be read, lacks a column or names an id twice.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; a CSV with the columns image_id,{column} is wanted")
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        fields = reader.fieldnames or []
-        for name in ("image_id", column):
-            if name not in fields:
-                raise ValueError(f"{file}: no column {name!r}; its first line has: {', '.join(fields) or 'nothing'}")
-        rows = [(reader.line_num, _id(row["image_id"]), (row[column] or "").strip()) for row in reader]
+    fields, lines = read_rows(file)
+    for name in ("image_id", column):
+        if name not in fields:
+            raise ValueError(f"{file}: no column {name!r}; its first line has: {', '.join(fields) or 'nothing'}")
+    rows = [(line, _id(row["image_id"]), row[column].strip()) for line, row in lines]
     if twice := [name for name, count in Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{file}: {len(twice)} ids are named more than once: {listed(twice)}")
     return rows
 
 
+def read_rows(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The columns of a CSV file, and each row with its line number; separated by commas, semicolons or tabs.
+
+    Raises:
+        ValueError: the file is neither UTF-8 nor UTF-16 text.
+    """
+    text = _text(file)
+    first = text.split("\n", 1)[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), restval="")
+    try:
+        rows = [(reader.line_num, {name: row[name] for name in reader.fieldnames or []}) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{file}: line {reader.line_num}: {error}") from None
+    return list(reader.fieldnames or []), rows
+
+
+def _text(file: Path) -> str:
+    """UTF-8, or UTF-16 as Excel's "Unicode text" and Windows tools write it, with its mark or without."""
+    content = file.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif b"\0" in content[:2]:  # the first character is a column's, and no such has a number above 255
+        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{file}: line {line} is not {'UTF-8' if encoding == 'utf-8-sig' else 'UTF-16'} text (Latin-1, perhaps); "
+            "save the table as CSV in UTF-8"
+        ) from None
+
+
 def _id(text: str | None) -> str:
-    name = (text or "").strip()
+    name = unicodedata.normalize("NFC", (text or "").strip())
     suffix = Path(name).suffix
     suffix = suffix if suffix.lower() in SUFFIXES else volume_suffix(name)
     return name[: len(name) - len(suffix)]
+
+
+def fractions_for(groups: int, fractions: Sequence[float]) -> tuple[float, ...]:
+    """The shares that so few groups can be drawn in: without a test split, then without validation.
+
+    >>> fractions_for(2, (0.5, 0.25, 0.25)), fractions_for(9, (0.5, 0.25, 0.25))
+    ((0.6666666666666666, 0.3333333333333333, 0.0), (0.5, 0.25, 0.25))
+    """
+    kept = list(fractions)
+    for place in (2, 1):
+        if len(kept) == 3 and sum(share > 0 for share in kept) > max(1, groups):
+            kept[place] = 0.0
+    return tuple(fractions) if kept == list(fractions) else tuple(share / sum(kept) for share in kept)
 
 
 def draw_splits(groups: Mapping[str, str], *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, str]:

@@ -1,11 +1,12 @@
 import hashlib
+import unicodedata
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.prepare.splits import draw_splits, read_splits, read_table, split_named
+from medseg_monai.prepare.splits import draw_splits, fractions_for, read_splits, read_table, split_named
 
 
 def alone(n: int) -> dict[str, str]:
@@ -105,3 +106,31 @@ def test_words_for_splits():
         "test",
         "",
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_as_spreadsheets_write_them(tmp_path, encoding, separator):
+    rows = ["image_id,split", "Röntgen,train", "b,test"]
+    (tmp_path / "s.csv").write_bytes("\r\n".join(row.replace(",", separator) for row in rows).encode(encoding))
+    assert read_splits(tmp_path / "s.csv") == {"Röntgen": "training", "b": "test"}
+
+
+def test_ids_are_compared_with_composed_accents(tmp_path):
+    (tmp_path / "s.csv").write_text("image_id,split\n" + unicodedata.normalize("NFD", "Ä.png") + ",test\n", "utf-8")
+    assert read_splits(tmp_path / "s.csv") == {unicodedata.normalize("NFC", "Ä"): "test"}
+
+
+def test_latin_1_is_named_with_its_line(tmp_path):
+    (tmp_path / "s.csv").write_bytes("image_id,split\na,test\nÄ,train\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"s.csv: line 3 is not UTF-8 text .Latin-1, perhaps.; save the table as CSV"):
+        read_splits(tmp_path / "s.csv")
+
+
+@pytest.mark.parametrize(
+    ("groups", "shares"),
+    [(1, (1, 0, 0)), (2, (0.75, 0.25, 0)), (3, (0.6, 0.2, 0.2)), (0, (1, 0, 0))],
+)
+def test_few_groups_make_fewer_splits(groups, shares):
+    assert fractions_for(groups, (0.6, 0.2, 0.2)) == pytest.approx(shares)
+    assert fractions_for(2, (0.7, 0.3)) == (0.7, 0.3)  # wrong shares are named where splits are drawn
