@@ -11,17 +11,13 @@ from medseg_monai.cli.options import Out, Seed, Size, given, square
 
 prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
 
-ClassOption = Annotated[
-    list[str] | None,
+LAYOUT_HELP = (
+    "How the folder is laid out (docs/datasets.md); auto: images/ and masks/ if they are there, else what fits."
+)
+PatternOption = Annotated[
+    str,
     typer.Option(
-        "--class",
-        help="A class's name; repeat it, label 1 first. NAME=2, NAME=1+4 or NAME=255,0,0 says its numbers or colour in the masks.",
-    ),
-]
-IgnoreOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ignore", help="A number or colour of mask pixels that count for nothing, e.g. 255; repeat it for several."
+        help="Where things lie: '{case}/{channel}.png -> {case}/mask.png'; also {class}, {split}, {group}, *."
     ),
 ]
 Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id,split that decides the splits.")]
@@ -78,13 +74,16 @@ def prepare_uwmadison(
 def prepare_folder(
     raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the masks' folders.")],
     out: Out,
-    images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "images",
+    images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "",
     masks: Annotated[
         str, typer.Option(help="Name of the masks' folder; one folder below it per class if classes overlap.")
-    ] = "masks",
+    ] = "",
+    layout: Annotated[
+        Literal["auto", "nnunet", "voc", "vessels", "glas", "coco", "labelme", "names"], typer.Option(help=LAYOUT_HELP)
+    ] = "auto",
+    pattern: PatternOption = "",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
-    classes: ClassOption = None,
-    ignore: IgnoreOption = None,
+    classes: Annotated[list[str] | None, typer.Option("--class", help="A class's name; repeat it for several.")] = None,
     task: Annotated[
         Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the masks look like.")
     ] = None,
@@ -102,20 +101,24 @@ def prepare_folder(
     size: Size = None,
     seed: Seed = 0,
 ) -> None:
-    """Any folder of images with a folder of masks; names match but for common suffixes (_mask, _segmentation …)."""
+    """Any folder of images and masks: images/ with masks/, train/val/test, nnU-Net, VOC, COCO, LabelMe, DRIVE … (docs/datasets.md)."""
     from medseg_monai.prepare.folder import prepare_folder as prepare
 
     options = given(
         name=name,
-        **_labels(classes, ignore),
+        classes=classes,
         size=square(size),
         task=task,
         aspect=aspect,
         groups=groups,
         group_pattern=group_pattern,
     )
-    prepared = prepare(raw, out, images=images, masks=masks, splits=splits, seed=seed, progress=_shown(), **options)
-    _report(prepared, out)
+    _report(
+        prepare(
+            raw, out, images=images, masks=masks, layout=layout, pattern=pattern, splits=splits, seed=seed, **options
+        ),
+        out,
+    )
 
 
 Spacing = Annotated[
@@ -179,13 +182,19 @@ def prepare_amos(
 def prepare_nifti(
     raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the labels' folders.")],
     out: Out,
-    images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "images",
+    images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "",
     labels: Annotated[
         str, typer.Option(help="Name of the labels' folder; one folder below it per class if classes overlap.")
-    ] = "labels",
+    ] = "",
+    layout: Annotated[
+        Literal["auto", "nnunet", "totalsegmentator", "brats", "names"], typer.Option(help=LAYOUT_HELP)
+    ] = "auto",
+    pattern: PatternOption = "",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
-    classes: ClassOption = None,
-    ignore: IgnoreOption = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="A class's name; repeat it, label 1 first. Default: the headers'."),
+    ] = None,
     task: Annotated[
         Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the labels look like.")
     ] = None,
@@ -200,24 +209,25 @@ def prepare_nifti(
     window: Window = None,
     seed: Seed = 0,
 ) -> None:
-    """Any folder of volumes (NIfTI, NRRD, MHA) with a folder of label volumes; names match as for `folder`."""
+    """Any folder of volumes (NIfTI, NRRD, MHA) with labels: images/ with labels/, nnU-Net, TotalSegmentator, BraTS …"""
     from medseg_monai.prepare.nifti import prepare_nifti as prepare
 
-    options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
+    options = given(name=name, classes=classes, task=task, groups=groups, group_pattern=group_pattern)
     wish = _wish(spacing, size, modality, window)
     prepared = prepare(
-        raw, out, images=images, labels=labels, splits=splits, seed=seed, wish=wish, progress=_shown(), **options
+        raw,
+        out,
+        images=images,
+        labels=labels,
+        layout=layout,
+        pattern=pattern,
+        splits=splits,
+        seed=seed,
+        wish=wish,
+        progress=_shown(),
+        **options,
     )
     _report(prepared, out)
-
-
-def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
-    """Classes, their values in the masks, and the ignored values, as far as they were named."""
-    from medseg_monai.label_values import parse_classes, read_values
-
-    names, values = parse_classes(classes or [])
-    ignored = read_values(ignore, "--ignore") if ignore else None
-    return {"classes": names or None, "label_values": values or None, "ignore": ignored}
 
 
 def _wish(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
@@ -262,12 +272,13 @@ def _report(prepared: Any, out: Path) -> None:
         typer.echo(f"left out: {path}: {reason}", err=True)
     if len(prepared.left_out) > shown:
         typer.echo(f"left out: {len(prepared.left_out) - shown} more, see {out / 'left_out.csv'}", err=True)
-    for note in prepared.notes:
-        typer.echo(f"note: {note}", err=True)
     counts = ", ".join(
         f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
     )
     spec = prepared.dataset.spec
+    if prepared.layout:
+        cases = sum(len(getattr(prepared.dataset, split)) for split in ("training", "validation", "test"))
+        typer.echo(f"read as {prepared.layout!r}: {cases} cases, classes {', '.join(spec.classes)}")
     typer.echo(f"{out / 'dataset.json'}: {spec.name}, {counts} cases")
     if spec.spatial_dims == 3:
         spacing = " x ".join(f"{side:g}" for side in spec.spacing_mm or ())

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg_monai.cases import absolute_path, case_names, stem
 from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
-from medseg_monai.label_values import LabelValues, Value
+from medseg_monai.label_values import LabelValues
 from medseg_monai.leaks import listed
-from medseg_monai.prepare.mask_contents import look_into_masks
+from medseg_monai.prepare.layouts.choose import AUTO, read_layout
+from medseg_monai.prepare.layouts.found import Drawing, Found, chosen, facts_of, innermost, task_of
 from medseg_monai.prepare.pairs import (
     PICTURES,
     FileKind,
@@ -27,6 +28,7 @@ from medseg_monai.prepare.pairs import (
     core,
     find_files,
     match_masks,
+    nearest_names,
     usable,
 )
 from medseg_monai.prepare.prepared import Prepared, finish
@@ -40,13 +42,13 @@ def prepare_folder(
     raw: Path,
     out: Path,
     *,
-    images: str = "images",
-    masks: str = "masks",
+    images: str = "",
+    masks: str = "",
+    layout: str = AUTO,
+    pattern: str = "",
     name: str = "",
     task: Task | None = None,
     classes: Sequence[str] = (),
-    label_values: Mapping[str, Sequence[Value]] | None = None,
-    ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     group_pattern: str = "",
@@ -56,20 +58,18 @@ def prepare_folder(
     aspect: Aspect = "stretch",
     progress: Progress = iter,
 ) -> Prepared:
-    """Pair images with masks by name, in place: no pixel is copied. Every mask is read: what cannot be used is left out and named.
+    """Pair images with masks by name, in place: no pixel is copied.
 
     Args:
         raw: the folder that holds both.
         out: where dataset.json goes.
         images, masks: their folders below `raw`; the same name if both lie in one folder (masks then carry a suffix
-            such as ``_mask``).
+            such as ``_mask``). Default: ``images`` and ``masks`` if these are there, else what `layout` finds.
+        layout, pattern: how the folder is read, see `medseg_monai.prepare.layouts`.
         name: the data set's name; default: the raw folder's.
         task: default: binary for one class; for several, multilabel if `masks` has a folder for each, else multiclass.
         classes: foreground classes; default: the names of the folders below `masks` (unless `images` has folders of
             the same names), else "foreground".
-        label_values: each class's numbers or colours in the masks, see `medseg_monai.label_values`; default: 1, 2, … in the
-            order of the classes, or two levels for one class.
-        ignore: values of pixels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds patient or lesion in an image's path
@@ -84,44 +84,79 @@ def prepare_folder(
         ValueError: names match in more than one way, class folders do not fit the classes, or nothing usable is left.
     """
     raw, out = Path(raw), Path(out)
-    image_root, mask_root = raw / images, raw / masks
-    files, gone = images_below(raw, image_root, mask_root)
-    by_class = {} if image_root == mask_root else class_folders(mask_root, image_root, classes, task)
-    pairs, unpaired = pairs_of(files, image_root, by_class or {"": mask_root})
-    good, bad = usable(with_facts(pairs, image_root, group_pattern), progress=progress)
-    gone += unpaired + bad
+    source = Source(raw, PICTURES, images or "images", masks or "masks", named=bool(images or masks))
+    way, root, found = read_source(source, classes, Drawing(out, task, progress), layout=layout, pattern=pattern)
+    found = chosen(found, classes)
+    good, bad = usable(with_facts(found.pairs, root, group_pattern), progress=progress)
+    gone = [*found.left_out, *bad]
     if not good:
-        raise ValueError(f"{raw}: no image with a usable mask: {listed(f'{path}: {why}' for path, why in gone)}")
-    names = tuple(by_class) or tuple(classes) or ("foreground",)
-    channels, intensity = _channels(list(good.values()))
-    values = LabelValues.from_dict(label_values) if label_values else None
-    overlap = bool(by_class) or (values is not None and values.overlap)
+        raise ValueError(f"{raw}: no image with a usable mask: {reasons(gone)}")
+    names = found.classes or ("foreground",)
+    channels, intensity = _channels(good, found.channels)
     spec = DatasetSpec(
         name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "folder",
-        task or ("binary" if len(names) == 1 else "multilabel" if overlap else "multiclass"),
+        task or task_of(found),
         classes=names,
         channels=channels,
         size=size,
         aspect=aspect,
         intensity=intensity,
-        label_values=values,
-        ignore=tuple(ignore),
+        label_values=LabelValues.from_dict(found.values) if found.values else None,
+        ignore=found.ignore,
+        **facts_of(found),
     )
-    contents = look_into_masks(list(good), spec, progress=progress)
-    gone += contents.left_out
     own = raw / "splits.csv"
     table = splits or (own if own.is_file() else None)
-    return finish(
-        contents.pairs,
-        spec,
-        out,
-        left_out=gone,
-        notes=contents.notes,
-        splits=table,
-        groups=groups,
-        seed=seed,
-        fractions=fractions,
-    )
+    prepared = finish(list(good), spec, out, left_out=gone, splits=table, groups=groups, seed=seed, fractions=fractions)
+    return replace(prepared, layout=way)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw folder, and where in it the images and the masks should lie.
+
+    Args:
+        named: the user named these folders: then they, and no others, are meant.
+    """
+
+    raw: Path
+    kind: FileKind
+    images: str
+    masks: str
+    named: bool
+
+
+def read_source(
+    source: Source, classes: Sequence[str], drawing: Drawing, *, layout: str, pattern: str
+) -> tuple[str, Path, Found]:
+    """How the folder was read, where the images lie, and what was found.
+
+    The user's folders, or ``images`` and ``masks`` if these are there, come before the layouts. Raises as `prepare_folder` does.
+    """
+    raw, kind = source.raw, source.kind
+    image_root, mask_root = raw / source.images, raw / source.masks
+    there = image_root.is_dir() and mask_root.is_dir() and layout == AUTO and not pattern
+    if source.named or there:
+        if layout != AUTO or pattern:
+            raise ValueError("folders named by hand, a layout and a pattern exclude each other; give one")
+        files, gone = images_below(raw, image_root, mask_root, kind)
+        by_class = {} if image_root == mask_root else class_folders(mask_root, image_root, classes, drawing.task)
+        pairs, unpaired = pairs_of(files, image_root, by_class or {"": mask_root}, kind)
+        if not pairs and len(by_class) < 2:
+            nearest = nearest_names(files, [path for path, _ in unpaired if path not in files])
+            raise ValueError(f"{raw}: none of {len(files)} {kind.noun}s has a mask of its name; {nearest}")
+        return (
+            "folders",
+            image_root,
+            Found(tuple(pairs), (*gone, *unpaired), tuple(by_class), class_files=bool(by_class)),
+        )
+    way, found = read_layout(raw, kind, drawing, layout=layout, pattern=pattern)
+    return way, innermost(raw), found
+
+
+def reasons(gone: Sequence[LeftOut]) -> str:
+    """The first few reasons for which something was left out."""
+    return listed((f"{path}: {why}" for path, why in gone), limit=3)
 
 
 def images_below(
@@ -170,7 +205,7 @@ def pairs_of(
 ) -> tuple[list[Pair], list[LeftOut]]:
     """Images with a mask in every folder (one per class, or one for all), and what has no partner."""
     gone: list[LeftOut] = []
-    mask_of: dict[str, dict[Path, Path]] = {}
+    mask_of: dict[str, dict[Path, tuple[Path, ...]]] = {}
     ids = dict(zip(files, case_names([absolute_path(image) for image in files]), strict=True))
     for name, folder in folders.items():
         masks, others = find_files(folder, kind)
@@ -180,12 +215,15 @@ def pairs_of(
         gone += [(path, f"not a {kind.noun}") for path in others]
     pairs = []
     for image in files:
+        several = [found[image] for found in mask_of.values() if len(found.get(image, ())) > 1]
         lacking = [str(folders[name]) for name in folders if image not in mask_of[name]]
         if lacking:
             hint = "; an empty mask says that a class is absent" if len(folders) > 1 else ""
             gone.append((image, f"no mask in {listed(lacking)}{hint}"))
+        elif several and len(folders) > 1:
+            gone.append((image, f"several masks of one class: {listed(path.name for path in several[0])}; unite them"))
         else:
-            pairs.append(Pair(image, tuple(mask_of[name][image] for name in folders), id=ids[image]))
+            pairs.append(Pair(image, tuple(mask for name in folders for mask in mask_of[name][image]), id=ids[image]))
     return pairs, gone
 
 
@@ -194,7 +232,10 @@ def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pa
     if pattern and re.compile(pattern).groups != 1:
         raise ValueError(f"group_pattern: one part in parentheses is wanted, as in '^([^_]+)_'; got {pattern!r}")
     paths = [pair.image.relative_to(image_root) for pair in pairs]
-    splits = [split_named(path.parts[0]) if len(path.parts) > 1 else "" for path in paths]
+    splits = [
+        pair.split or (split_named(path.parts[0]) if len(path.parts) > 1 else "")
+        for pair, path in zip(pairs, paths, strict=True)
+    ]
     if not all(splits) or len(set(splits)) < 2:
         splits = [""] * len(pairs)
     groups = [re.search(pattern, path.as_posix()) if pattern else None for path in paths]
@@ -206,7 +247,10 @@ def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pa
     ]
 
 
-def _channels(looks: Sequence[Looks]) -> tuple[tuple[str, ...], Intensity]:
-    """Grey if all images are; 16-bit values are scaled by each image's own percentiles."""
-    channels = ("grey",) if all(look.grey for look in looks) else ("red", "green", "blue")
-    return channels, Intensity("percentile" if any(look.deep for look in looks) else "uint8")
+def _channels(good: Mapping[Pair, Looks], names: Sequence[str]) -> tuple[tuple[str, ...], Intensity]:
+    """Grey if all images are; 16-bit values are scaled by each image's own percentiles. `names` are used if there are as many."""
+    colours = ("grey",) if all(look.grey for look in good.values()) else ("red", "green", "blue")
+    files = max(1, len(next(iter(good)).stack))
+    channels = colours if files == 1 else tuple(f"{colour} {n}" for n in range(1, files + 1) for colour in colours)
+    intensity = Intensity("percentile" if any(look.deep for look in good.values()) else "uint8")
+    return tuple(names) if len(set(names)) == len(channels) else channels, intensity

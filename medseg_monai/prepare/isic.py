@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec
+from medseg_monai.prepare.layouts.found import innermost
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress, find_files, match_masks, usable
 from medseg_monai.prepare.prepared import Prepared, finish
 
@@ -117,7 +118,7 @@ def prepare_isic(
         FileNotFoundError: `raw` or its folders are missing or empty.
         ValueError: names match in more than one way, or nothing usable is left.
     """
-    raw, out = Path(raw), Path(out)
+    raw, out = _holder(Path(raw), layout), Path(out)
     pairs: list[Pair] = []
     gone: list[LeftOut] = []
     present = _present(raw, layout)
@@ -148,6 +149,12 @@ def isic_spec(layout: Layout, size: tuple[int, int] = SIZE) -> DatasetSpec:
     )
 
 
+def _holder(raw: Path, layout: Layout) -> Path:
+    """The folder itself, or the only one in it, if the challenge's folders lie there: an archive unpacked into its own name."""
+    inner = innermost(raw)
+    return inner if any((inner / images).is_dir() for images, _ in layout.folders.values()) else raw
+
+
 def _present(raw: Path, layout: Layout) -> list[str]:
     """The splits whose folder of images is there."""
     if not raw.is_dir():
@@ -174,7 +181,7 @@ def _absent(raw: Path, layout: Layout, present: list[str]) -> list[LeftOut]:
 
 def _pairs(raw: Path, folders: tuple[str, str], split: str) -> tuple[list[Pair], list[LeftOut]]:
     """The pairs of one split, and what has no partner."""
-    image_root, mask_root = raw / folders[0], raw / folders[1]
+    image_root, mask_root = (innermost(raw / folder) for folder in folders)
     images = [path for path in find_files(image_root)[0] if not path.stem.endswith("_superpixels")]
     if not mask_root.is_dir():
         return [], [(image, f"no mask: {mask_root} is missing") for image in images]
@@ -182,4 +189,4 @@ def _pairs(raw: Path, folders: tuple[str, str], split: str) -> tuple[list[Pair],
     mask_of, orphans = match_masks(images, masks, image_root=image_root, mask_root=mask_root)
     gone = [(image, f"no mask in {mask_root}") for image in images if image not in mask_of]
     gone += [(mask, f"no image in {image_root}") for mask in orphans]
-    return [Pair(image, (mask,), split=split) for image, mask in sorted(mask_of.items())], gone
+    return [Pair(image, masks, split=split) for image, masks in sorted(mask_of.items())], gone

@@ -23,10 +23,10 @@ from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.volume_pairs import (
     VOLUME_FRACTIONS,
-    Modality,
     Wish,
     guessed_modality,
     intensity_of,
+    named_modality,
     of_channels,
     of_classes,
     spec_of,
@@ -111,7 +111,7 @@ def prepare_msd(
     gone += [*unpaired, *bad, *wrong_channels, *wrong_labels]
     if not looks:
         raise ValueError(f"{raw}: no usable volume: {listed(f'{path}: {why}' for path, why in gone)}")
-    modality = wish.modality or _modality(task.channels) or guessed_modality(looks.values())
+    modality = wish.modality or named_modality(task.channels) or guessed_modality(looks.values())
     draft = DatasetSpec(
         re.sub(r"[^a-z0-9_.-]+", "_", task.name.lower()).strip("._-") or "msd",
         "binary" if len(task.classes) == 1 else "multiclass",
@@ -183,11 +183,3 @@ def _differences(raw: Path, named: Sequence[str], files: Sequence[Path]) -> list
     """Images that dataset.json lists and that are not there."""
     there = {file.name for file in files}
     return [(raw / name, "named in dataset.json, but not there") for name in named if Path(name).name not in there]
-
-
-def _modality(channels: Sequence[str]) -> Modality | None:
-    """CT by the name of the one channel; MR by anything else that is no number."""
-    names = {name.upper() for name in channels}
-    return (
-        "ct" if names == {"CT"} else "mr" if names & {"MRI", "MR", "T1W", "T1GD", "T2W", "FLAIR", "T2", "ADC"} else None
-    )

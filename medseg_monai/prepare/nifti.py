@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec, Task
 from medseg_monai.images.volumes import read_label_names
-from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value
-from medseg_monai.leaks import listed
-from medseg_monai.prepare.folder import class_folders, images_below, pairs_of, with_facts
-from medseg_monai.prepare.mask_contents import refuse_if_most
+from medseg_monai.label_values import LabelValues
+from medseg_monai.prepare.folder import Source, read_source, reasons, with_facts
+from medseg_monai.prepare.layouts.choose import AUTO
+from medseg_monai.prepare.layouts.found import Drawing, chosen, facts_of, named_by, task_of
 from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.volume_pairs import (
     VOLUME_FRACTIONS,
+    Modality,
     VolumeLooks,
     Wish,
     guessed_modality,
     intensity_of,
+    named_modality,
     of_channels,
     of_classes,
     spec_of,
@@ -30,18 +33,21 @@ from medseg_monai.prepare.volume_pairs import (
     with_present,
 )
 
+MOST_CLASSES = 254
+"""More do not fit into 8 bits."""
+
 
 def prepare_nifti(
     raw: Path,
     out: Path,
     *,
-    images: str = "images",
-    labels: str = "labels",
+    images: str = "",
+    labels: str = "",
+    layout: str = AUTO,
+    pattern: str = "",
     name: str = "",
     task: Task | None = None,
     classes: Sequence[str] = (),
-    label_values: Mapping[str, Sequence[Value]] | None = None,
-    ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     group_pattern: str = "",
@@ -56,14 +62,12 @@ def prepare_nifti(
         raw: the folder that holds both.
         out: where dataset.json goes.
         images, labels: their folders below `raw`; the same name if both lie in one folder (labels then carry a suffix such as
-            ``_label``).
+            ``_label``). Default: ``images`` and ``labels`` if these are there, else what `layout` finds.
+        layout, pattern: how the folder is read, see `medseg_monai.prepare.layouts`.
         name: the data set's name; default: the raw folder's.
         task: default: multilabel if `labels` has a folder for each class; else binary for one class, multiclass for several.
         classes: foreground classes, label 1 first; default: the folders below `labels`, else the names in the labels' headers,
-            else ``class 1``, ``class 2`` … for each label that occurs.
-        label_values: each class's numbers in the labels, see `medseg_monai.label_values`; default: 1, 2, … in the order of the
-            classes, or, without `classes`, what occurs.
-        ignore: values of voxels that count for nothing.
+            else ``class 1``, ``class 2`` … up to the highest label.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds the patient in an image's path.
@@ -76,43 +80,39 @@ def prepare_nifti(
         ValueError: names match in more than one way, class folders do not fit the classes, or nothing usable is left.
     """
     raw, out, wish = Path(raw), Path(out), wish or Wish()
-    image_root, label_root = raw / images, raw / labels
-    files, gone = images_below(raw, image_root, label_root, VOLUMES)
-    by_class = {} if image_root == label_root else class_folders(label_root, image_root, classes, task)
-    pairs, unpaired = pairs_of(files, image_root, by_class or {"": label_root}, VOLUMES)
-    looks, bad = usable_volumes(with_facts(pairs, image_root, group_pattern), progress=progress)
-    gone += [*unpaired, *bad]
+    source = Source(raw, VOLUMES, images or "images", labels or "labels", named=bool(images or labels))
+    way, root, found = read_source(source, classes, Drawing(out, task, progress), layout=layout, pattern=pattern)
+    found = found if found.classes_of else chosen(found, classes)
+    looks, bad = usable_volumes(with_facts(found.pairs, root, group_pattern), progress=progress)
+    gone = [*found.left_out, *bad]
     channels = max((look.channels for look in looks.values()), default=1)
     looks, wrong = of_channels(looks, channels)
-    numbers = {} if by_class or classes else _numbered(looks, ignore)
-    names = tuple(by_class) or tuple(classes) or tuple(numbers)
-    gaps = list(numbers.values()) != list(range(1, len(numbers) + 1))
-    values = LabelValues.from_dict(label_values or numbers) if label_values or gaps else None
     gone += wrong
-    if not by_class:
-        count = len(looks)
-        looks, wrong = of_classes(looks, names, values, ignore)
-        refuse_if_most(wrong, count=count)
+    if found.classes_of:
+        found = chosen(named_by(found, {level for look in looks.values() for level in look.levels}), classes)
+    names = found.classes or _names(looks)
+    values = LabelValues.from_dict(found.values) if found.values else None
+    if not found.class_files:
+        looks, wrong = of_classes(looks, names, values, found.ignore)
         gone += wrong
     if not looks:
-        reasons = listed(f"{path}: {why}" for path, why in gone)
-        raise ValueError(f"{raw}: no volume with a usable label: {reasons}")
-    modality = wish.modality or guessed_modality(looks.values())
+        raise ValueError(f"{raw}: no volume with a usable label: {reasons(gone)}")
+    modality = wish.modality or named_modality(found.channels) or guessed_modality(looks.values())
     draft = DatasetSpec(
         name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "volumes",
-        task
-        or ("binary" if len(names) == 1 else "multilabel" if by_class or (values and values.overlap) else "multiclass"),
+        task or task_of(replace(found, classes=names), overlap=any(look.overlap for look in looks.values())),
         classes=names,
-        channels=(modality,) if channels == 1 else tuple(f"channel {n}" for n in range(1, channels + 1)),
+        channels=_channels(channels, found.channels, modality),
         spatial_dims=3,
         spacing_mm=(1, 1, 1),
         intensity=intensity_of(modality, wish.window),
         modality=modality.upper(),
         label_values=values,
-        ignore=tuple(ignore),
+        ignore=found.ignore,
+        **facts_of(found),
     )
     own = raw / "splits.csv"
-    return finish(
+    prepared = finish(
         with_present(looks, draft),
         spec_of(draft, looks, wish),
         out,
@@ -122,24 +122,29 @@ def prepare_nifti(
         seed=seed,
         fractions=fractions,
     )
+    return replace(prepared, layout=way)
 
 
-def _numbered(looks: Mapping[Pair, VolumeLooks], ignore: Sequence[Value]) -> dict[str, int]:
-    """The label of each class: those that occur, and those that the headers name; names are the headers', as far as there are any."""
-    found = {level for look in looks.values() for level in look.levels} - {
-        0,
-        *(n for n in ignore if isinstance(n, int)),
-    }
+def _channels(count: int, names: Sequence[str], modality: Modality) -> tuple[str, ...]:
+    """The names that the layout states, in small letters, if there are as many; else the modality, or numbers."""
+    if len({name.lower() for name in names}) == count:
+        return tuple(name.lower() for name in names)
+    return (modality,) if count == 1 else tuple(f"channel {n}" for n in range(1, count + 1))
+
+
+def _names(looks: Mapping[Pair, VolumeLooks]) -> tuple[str, ...]:
+    """Names for the labels 1 to the highest: those in the headers, as far as there are any."""
+    top = max((max(look.levels) for look in looks.values()), default=1)
+    if top == 255 and all(set(look.levels) <= {0, 255} for look in looks.values()):
+        top = 1
     known: dict[int, str] = {}
     for pair in looks:
         known = read_label_names(pair.masks[0]) | known
-    if found == {255} and not known:
-        found = {1}  # a mask of 0 and 255
-    numbers = sorted(found | known.keys()) or [1]
-    if len(numbers) > MOST_CLASSES:
+    top = max([top, *known])
+    if top > MOST_CLASSES:
         raise ValueError(
-            f"the labels have {len(numbers)} values up to {numbers[-1]}, at most {MOST_CLASSES} are classes; "
-            "name the classes with --class"
+            f"the labels reach up to {top}, at most {MOST_CLASSES} are classes; name the classes with --class"
         )
-    only = len(numbers) == 1 and numbers[0] == 1
-    return {known.get(number, "foreground" if only else f"class {number}"): number for number in numbers}
+    return tuple(
+        known.get(number, "foreground" if top == 1 else f"class {number}") for number in range(1, max(1, top) + 1)
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ LeftOut = tuple[Path, str]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 """Wraps an iterable to show how far it is, as ``tqdm.tqdm`` does."""
 
-_MASK_WORDS = "masks?|segmentations?|segm?|labels?|gt|ground[_ -]?truth|annotations?|lesion|contour"
-_IMAGE_WORDS = "images?|img|original|photo"
+_MASK_WORDS = "masks?|segmentations?|segm?|segs|labels?|gt|ground[_ -]?truth|annotations?|annot?|lesion|contours?|manual|matte|target"
+_IMAGE_WORDS = "images?|imaging|img|original|photo|sat|input"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class FileKind:
         return path.name.lower().endswith(self.suffixes)
 
 
-PICTURES = FileKind("picture", SUFFIXES)
+PICTURES = FileKind("picture", tuple(dict.fromkeys((*SUFFIXES, ".gif", ".pbm", ".pgm", ".ppm", ".pnm"))))
+"""Photographs, and what masks (Carvana, DRIVE) and older sets (STARE, MIAS) come as."""
 VOLUMES = FileKind("volume", VOLUME_SUFFIXES)
 
 
@@ -44,10 +47,12 @@ class Pair:
     """An image with its mask, or its masks in the order of the classes.
 
     Args:
+        image: the file, or the one that stands for several (`stack`).
+        masks: one for each class, or one for all; several for a data set of one class are its parts.
         id: the case's name; "" for the image's file name without suffix.
         split: the official one, or "" where there is none.
         group: what must not be divided between splits; "" for the case alone.
-        stack: all files of the case's image, where `image` is but the slice in the middle (2.5D).
+        stack: all files of the case's image, if it has several: one for each channel, or neighbouring slices (2.5D).
         present: the classes that the masks have pixels of; None where nobody looked.
         fold: for cross-validation.
     """
@@ -62,13 +67,22 @@ class Pair:
     fold: int | None = None
 
 
+def name_key(name: str) -> str:
+    """A name as names are compared: in small letters, and accents composed, which macOS writes in two pieces.
+
+    >>> name_key("Röntgen") == name_key("ro\u0308ntgen")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def core(stem: str, words: str = _MASK_WORDS) -> str:
     """A file's stem without the word that says what it is, in small letters.
 
     >>> core("ISIC_0000001_segmentation"), core("scan-07 GT"), core("mask_12"), core("demask")
     ('isic_0000001', 'scan-07', '12', 'demask')
     """
-    name = stem.casefold()
+    name = name_key(stem)
     shorter = re.sub(rf"[\s_.-]+(?:{words})$", "", name)
     return shorter if shorter != name else re.sub(rf"^(?:{words})[\s_.-]+", "", name)
 
@@ -96,43 +110,93 @@ def find_files(folder: Path, kind: FileKind = PICTURES) -> tuple[list[Path], lis
     return sorted(found), sorted(others)
 
 
+def unnumbered(stem: str) -> str:
+    """A mask's stem without the number that tells the masks of one image apart; "" if that leaves no mask's name.
+
+    >>> unnumbered("benign (1)_mask_2"), unnumbered("scan_12"), unnumbered("mask_12")
+    ('benign (1)_mask', '', '')
+    """
+    name = name_key(stem)
+    shorter = re.sub(r"[\s_.-]*\(?\d+\)?$", "", name)
+    return shorter if shorter != name and core(shorter) != shorter else ""
+
+
 def match_masks(
     images: Sequence[Path], masks: Sequence[Path], *, image_root: Path, mask_root: Path
-) -> tuple[dict[Path, Path], list[Path]]:
-    """Each image's mask, and the masks that belong to no image.
+) -> tuple[dict[Path, tuple[Path, ...]], list[Path]]:
+    """`match_places` for images and masks below two folders: subfolders must agree, unless one side has none at all."""
+
+    def places(paths: Sequence[Path], root: Path) -> dict[Path, str]:
+        return {path: path.parent.relative_to(root).as_posix() for path in paths}
+
+    return match_places(places(images, image_root), places(masks, mask_root), flat=".")
+
+
+def match_places(
+    images: Mapping[Path, str], masks: Mapping[Path, str], *, flat: str = ""
+) -> tuple[dict[Path, tuple[Path, ...]], list[Path]]:
+    """Each image's masks, and the masks that belong to no image.
 
     A mask belongs to the image of the same name, or else to the one whose name differs by a word such as ``_mask`` or
-    ``_segmentation`` (``image_`` in the image's name). Subfolders must agree too, unless one side has none at all.
+    ``_segmentation`` (``image_`` in the image's name). Several masks belong to one image only if a number tells them apart:
+    ``_mask``, ``_mask_1``, ``_mask_2``. Places must agree too, unless one side has none.
+
+    Args:
+        images, masks: each file with its place, e.g. the patient's folder.
+        flat: the place of files that have none.
 
     Raises:
         ValueError: a mask fits two images, or an image two masks.
     """
-    flat = all(p.parent == image_root for p in images) or all(p.parent == mask_root for p in masks)
+    anywhere = set(images.values()) <= {flat} or set(masks.values()) <= {flat}
     by_stem, by_core = defaultdict(list), defaultdict(list)
-    for image in images:
-        folder = "" if flat else image.parent.relative_to(image_root).as_posix()
-        by_stem[folder, stem(image).casefold()].append(image)
-        by_core[folder, core(stem(image), _IMAGE_WORDS)].append(image)
+    for image, place in images.items():
+        where = "" if anywhere else name_key(place)
+        by_stem[where, name_key(stem(image))].append(image)
+        by_core[where, core(stem(image), _IMAGE_WORDS)].append(image)
     owners: dict[Path, list[Path]] = defaultdict(list)
     orphans, doubts = [], []
-    for mask in masks:
-        folder = "" if flat else mask.parent.relative_to(mask_root).as_posix()
-        whole, short = (folder, stem(mask).casefold()), (folder, core(stem(mask)))
-        fitting = by_stem.get(whole) or by_stem.get(short) or by_core.get(short) or []
+    for mask, place in masks.items():
+        where, name = "" if anywhere else name_key(place), stem(mask)
+        whole, short, numbered = name_key(name), core(name), core(unnumbered(name))
+        places = [by_stem[where, whole], by_stem[where, short], by_core[where, short], by_stem[where, numbered]]
+        fitting = next((found for found in places if found), [])
         if not fitting:
             orphans.append(mask)
         elif len(fitting) > 1:
-            doubts.append(f"{mask} fits {' and '.join(path.name for path in fitting)}")
+            doubts.append(f"{mask} fits {_names(fitting)}")
         else:
             owners[fitting[0]].append(mask)
-    doubts += [f"{image} has {_names(found)}" for image, found in owners.items() if len(found) > 1]
+    doubts += [f"{image} has {_names(found)}" for image, found in owners.items() if not _are_parts(found)]
     if doubts:
         raise ValueError(f"{len(doubts)} names match in more than one way; rename or move: {listed(doubts)}")
-    return {image: found[0] for image, found in owners.items()}, orphans
+    return {image: tuple(found) for image, found in owners.items()}, orphans
+
+
+def _are_parts(masks: Sequence[Path]) -> bool:
+    """Whether the masks of one image are one, or differ by a number only."""
+    return len(masks) == 1 or len({unnumbered(stem(mask)) or name_key(stem(mask)) for mask in masks}) == 1
 
 
 def _names(paths: Iterable[Path]) -> str:
     return " and ".join(path.name for path in paths)
+
+
+MOST_COMPARED = 200
+"""So many names of each side are compared to find the two nearest: enough to see a rule, and quick."""
+
+
+def nearest_names(images: Iterable[Path], masks: Iterable[Path]) -> str:
+    """Of an image and a mask that do not match, the two whose names are most alike, as a sentence's end; "" without any.
+
+    >>> nearest_names([Path("i/a1.png"), Path("i/b7.png")], [Path("m/q.png"), Path("m/truth-b7.png")])
+    "the nearest two names are 'i/b7.png' and 'm/truth-b7.png'"
+    """
+    pairs = [(image, mask) for image in list(images)[:MOST_COMPARED] for mask in list(masks)[:MOST_COMPARED]]
+    if not pairs:
+        return ""
+    image, mask = max(pairs, key=lambda pair: difflib.SequenceMatcher(None, stem(pair[0]), stem(pair[1])).ratio())
+    return f"the nearest two names are '{image}' and '{mask}'"
 
 
 @dataclass(frozen=True)
@@ -149,18 +213,36 @@ def look_at(pair: Pair) -> Looks:
     Raises:
         ValueError: a file is no usable picture, or the sizes differ.
     """
-    with opened(pair.image) as image:
-        photo = PhotoHeader(pair.image, image.size, orientation_of(image))
-        deep = image.mode == "I" or image.mode.startswith("I;16")
-        looks = Looks(grey=deep or image.mode in ("1", "L", "LA", "La", "F"), deep=deep)
+    photo, looks = _look_at_image(pair.image)
+    for file in pair.stack:
+        other, look = _look_at_image(file)
+        if other.size != photo.size:
+            raise ValueError(
+                f"channel {file} is {_size(other)} but {photo.path} is {_size(photo)}; they must be the same"
+            )
+        if look.grey != looks.grey:
+            raise ValueError(f"channel {file} is {'grey' if look.grey else 'in colour'}, unlike {photo.path}")
+        looks = Looks(looks.grey, looks.deep or look.deep)
     for file in pair.masks:
         with opened(file) as mask:
             own = PhotoHeader(file, mask.size, orientation_of(mask))
         drawn_on_stored = own.orientation == 1 and own.size == photo.stored_size
         if own.size != photo.size and not drawn_on_stored:
-            sizes = [f"{width}x{height}" for width, height in (own.size, photo.size)]
-            raise ValueError(f"mask {file} is {sizes[0]} but image {photo.path} is {sizes[1]}; they must be the same")
+            raise ValueError(
+                f"mask {file} is {_size(own)} but image {photo.path} is {_size(photo)}; they must be the same"
+            )
     return looks
+
+
+def _look_at_image(path: Path) -> tuple[PhotoHeader, Looks]:
+    with opened(path) as image:
+        photo = PhotoHeader(path, image.size, orientation_of(image))
+        deep = image.mode == "I" or image.mode.startswith("I;16")
+        return photo, Looks(grey=deep or image.mode in ("1", "L", "LA", "La", "F"), deep=deep)
+
+
+def _size(photo: PhotoHeader) -> str:
+    return f"{photo.size[0]}x{photo.size[1]}"
 
 
 def usable(pairs: Iterable[Pair], *, progress: Progress = iter) -> tuple[dict[Pair, Looks], list[LeftOut]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, re
 from medseg_monai.files import write_whole
 from medseg_monai.leaks import listed, same_content
 from medseg_monai.prepare.pairs import LeftOut, Pair
-from medseg_monai.prepare.splits import FRACTIONS, draw_splits, read_splits, read_table
+from medseg_monai.prepare.splits import FRACTIONS, draw_splits, fractions_for, read_splits, read_table
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,12 @@ class Prepared:
     """A data set, and what of the raw folder is not in it: (file, reason) each, also in left_out.csv.
 
     Args:
-        notes: what else a person should know.
+        layout: how the raw folder was read, if there were several ways.
     """
 
     dataset: Dataset
     left_out: tuple[LeftOut, ...] = ()
-    notes: tuple[str, ...] = ()
+    layout: str = ""
 
 
 def finish(
@@ -35,7 +36,6 @@ def finish(
     out: Path,
     *,
     left_out: Sequence[LeftOut] = (),
-    notes: Sequence[str] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     seed: int = 0,
@@ -48,7 +48,7 @@ def finish(
     function that makes it from the training pairs, where it depends on them (a median spacing).
 
     Raises:
-        ValueError: nothing is left, all masks are empty, two images have one id, a group stands in two splits, or these cannot be drawn.
+        ValueError: nothing is left, two images have one id, a group stands in two splits, or these cannot be drawn.
     """
     names = _by_id(pairs)
     gone = list(left_out)
@@ -59,7 +59,14 @@ def finish(
         names, missing = _by_table(names, splits)
         gone += missing
     elif names and not any(pair.split for pair in names.values()):
-        drawn = draw_splits({n: p.group or n for n, p in names.items()}, seed=seed, fractions=fractions)
+        group_of = {n: p.group or n for n, p in names.items()}
+        count = len(set(group_of.values()))
+        shares = fractions_for(count, fractions)
+        if shares != tuple(fractions):
+            gone.append(
+                (out, f"{count} cases or groups are too few for three splits; add some, or name the splits in a CSV")
+            )
+        drawn = draw_splits(group_of, seed=seed, fractions=shares)
         names = {name: replace(pair, split=drawn[name]) for name, pair in names.items()}
     names, copies = _without_copies(names)
     gone += copies
@@ -68,40 +75,17 @@ def finish(
         raise ValueError(f"{out}: no image with a usable mask; left out: {reasons}")
     if callable(spec):
         spec = spec([pair for pair in names.values() if pair.split == "training"])
-    notes = [*notes, *class_notes(list(names.values()), spec, out)]
     dataset = _dataset(names, spec, out)
     check_dataset(dataset, contents=False)
     _write_left_out(gone, out)
-    return Prepared(read_dataset(write_dataset(dataset, out)), tuple(gone), tuple(notes))
-
-
-def class_notes(pairs: Sequence[Pair], spec: DatasetSpec, out: Path) -> list[str]:
-    """Which classes no mask has pixels of, or none of the training split; nothing if not every pair says what is present.
-
-    Raises:
-        ValueError: no class has any: nothing can be learnt, or measured, from that.
-    """
-    if any(pair.present is None for pair in pairs):
-        return []
-    splits = {name: {pair.split for pair in pairs if name in (pair.present or ())} for name in spec.classes}
-    if not any(splits.values()):
-        counted = " that is not ignored" if spec.ignore else ""
-        raise ValueError(
-            f"{out}: all {len(pairs)} masks are empty: none has a pixel of {', '.join(spec.classes)}{counted}; "
-            "are these the masks, and the values of the classes?"
-        )
-    nowhere = [name for name, found in splits.items() if not found]
-    untrained = [name for name, found in splits.items() if found and "training" not in found]
-    notes = [f"no mask has a pixel of {', '.join(nowhere)}"] if nowhere else []
-    if untrained and any(pair.split == "training" for pair in pairs):
-        notes.append(f"no mask of the training split has a pixel of {', '.join(untrained)}; others have")
-    return notes
+    return Prepared(read_dataset(write_dataset(dataset, out)), tuple(gone))
 
 
 def _by_id(pairs: Sequence[Pair]) -> dict[str, Pair]:
     names: dict[str, Pair] = {}
     for pair in pairs:
-        other = names.setdefault(pair.id or stem(pair.image), pair)
+        # composed accents, in ids as in tables: macOS writes file names in pieces
+        other = names.setdefault(unicodedata.normalize("NFC", pair.id or stem(pair.image)), pair)
         if other is not pair:
             raise ValueError(f"{pair.image} and {other.image} have one name; rename or remove one of them")
     return names

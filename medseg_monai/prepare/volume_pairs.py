@@ -13,7 +13,6 @@ from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
 from medseg_monai.label_values import LabelValues, Value
 from medseg_monai.leaks import listed
-from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.volume_geometry import Turn
@@ -42,12 +41,14 @@ class VolumeLooks:
         channels: 1, or more for a 4D file.
         lowest: value in the image.
         levels: the whole numbers in the label; of several label files {0, 1} each.
+        overlap: several label files share voxels.
     """
 
     geometry: Geometry
     channels: int
     lowest: float
     levels: tuple[int, ...]
+    overlap: bool = False
 
     @property
     def ras_shape(self) -> tuple[int, int, int]:
@@ -68,15 +69,22 @@ def look_at_volume(pair: Pair) -> VolumeLooks:
     Raises:
         FileNotFoundError, ValueError: a file is unusable, the label holds fractions or negative numbers, or lies on another grid.
     """
-    channels = read_volume_header(pair.image).channels
-    volume = read_image_volume(pair.image, channels)
+    files = pair.stack or (pair.image,)
+    channels = sum(read_volume_header(file).channels for file in files)
+    volume = read_image_volume(files, channels)
     levels: set[int] = set()
+    covered = np.zeros(volume.geometry.shape if len(pair.masks) > 1 else (), bool)
+    overlap = False
     for file in pair.masks:
-        found = np.unique(read_label_numbers(file, volume.geometry)).tolist()
+        label = read_label_numbers(file, volume.geometry)
+        found = np.unique(label).tolist()
+        if len(pair.masks) > 1 and label.ndim == 3:
+            overlap = overlap or bool((covered & (label > 0)).any())
+            covered |= label > 0
         if found[0] < 0:
             raise ValueError(f"{file}: holds the label {found[0]}; labels are 0 for background, 1, 2, …")
         levels |= {0, *(int(number > 0) for number in found)} if len(pair.masks) > 1 else set(found)
-    return VolumeLooks(volume.geometry, channels, float(volume.array.min()), tuple(sorted(levels)))
+    return VolumeLooks(volume.geometry, channels, float(volume.array.min()), tuple(sorted(levels)), overlap)
 
 
 def usable_volumes(
@@ -85,20 +93,12 @@ def usable_volumes(
     """The pairs that can be read whole, with what they look like; and the others with the reason."""
     good: dict[Pair, VolumeLooks] = {}
     gone: list[LeftOut] = []
-    everything = list(pairs)
-    for pair, look in zip(everything, side_by_side(_look_or_reason, everything, progress=progress), strict=True):
-        if isinstance(look, str):
-            gone.append((pair.image, look))
-        else:
-            good[pair] = look
+    for pair in progress(list(pairs)):
+        try:
+            good[pair] = look_at_volume(pair)
+        except (ValueError, OSError) as error:
+            gone.append((pair.image, str(error).removeprefix(f"{pair.image}: ")))
     return good, gone
-
-
-def _look_or_reason(pair: Pair) -> VolumeLooks | str:
-    try:
-        return look_at_volume(pair)
-    except (ValueError, OSError) as error:
-        return str(error).removeprefix(f"{pair.image}: ")
 
 
 def of_classes(
@@ -155,6 +155,13 @@ def unlabelled(folder: Path) -> list[LeftOut]:
     """What to say of a folder of volumes that have no labels; nothing if it is not there."""
     count = sum(1 for path in folder.iterdir() if VOLUMES.fits(path) and path.name[0] != ".") if folder.is_dir() else 0
     return [(folder, f"{count} volumes without labels: for prediction only")] if count else []
+
+
+def named_modality(channels: Sequence[str]) -> Modality | None:
+    """CT by the name of the one channel; MR by anything else that is no number."""
+    names = {name.upper() for name in channels}
+    mr = {"MRI", "MR", "T1", "T1N", "T1W", "T1C", "T1CE", "T1GD", "T2", "T2W", "T2F", "FLAIR", "ADC"}
+    return "ct" if names == {"CT"} else "mr" if names & mr else None
 
 
 def guessed_modality(looks: Iterable[VolumeLooks]) -> Modality:

@@ -1,9 +1,10 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from medseg_monai.prepare.pairs import Pair, core, find_files, look_at, match_masks, usable
+from medseg_monai.prepare.pairs import Pair, core, find_files, look_at, match_masks, nearest_names, usable
 
 IMAGES, MASKS = Path("/d/images"), Path("/d/masks")
 
@@ -17,7 +18,10 @@ def match(images: str, masks: str) -> tuple[dict[str, str], list[str]]:
         mask_root=MASKS,
     )
     return (
-        {i.relative_to(IMAGES).as_posix(): m.relative_to(MASKS).as_posix() for i, m in found.items()},
+        {
+            image.relative_to(IMAGES).as_posix(): " ".join(mask.relative_to(MASKS).as_posix() for mask in own)
+            for image, own in found.items()
+        },
         [m.relative_to(MASKS).as_posix() for m in orphans],
     )
 
@@ -76,6 +80,33 @@ def test_ambiguous_names_are_errors(images, masks, message):
         match(images, masks)
 
 
+def test_a_number_tells_the_masks_of_one_image_apart():
+    assert match("b(1).png b(10).png", "b(1)_mask.png b(1)_mask_1.png b(1)_mask_2.png b(10)_mask.png")[0] == {
+        "b(1).png": "b(1)_mask.png b(1)_mask_1.png b(1)_mask_2.png",
+        "b(10).png": "b(10)_mask.png",
+    }
+
+
+def test_a_number_that_is_part_of_the_image_name_stays():
+    assert match("a.png a_1.png", "a_mask.png a_1_mask.png")[0] == {"a.png": "a_mask.png", "a_1.png": "a_1_mask.png"}
+    assert match("1.png 2.png", "mask_1.png mask_2.png")[0] == {"1.png": "mask_1.png", "2.png": "mask_2.png"}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_match_however_they_are_composed(forms):
+    image, mask = (unicodedata.normalize(form, "Röntgen Ä") for form in forms)
+    found, orphans = match_masks(
+        [IMAGES / f"{image}.png"], [MASKS / f"{mask}_mask.png"], image_root=IMAGES, mask_root=MASKS
+    )
+    assert (len(found), orphans) == (1, [])
+
+
+def test_the_two_nearest_names_are_named():
+    images, masks = [Path("i/scan_001.png"), Path("i/xyz.png")], [Path("m/q.png"), Path("m/truth_001.png")]
+    assert nearest_names(images, masks) == "the nearest two names are 'i/scan_001.png' and 'm/truth_001.png'"
+    assert nearest_names(images, []) == ""
+
+
 def test_find_files_sorts_and_passes_hidden_ones_over(tmp_path):
     for name in ("b/2.PNG", "a.jpeg", "notes.txt", ".DS_Store", "__MACOSX/x.png", ".git/y.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -110,6 +141,16 @@ def test_a_mask_may_lie_on_the_stored_or_on_the_rotated_picture(tmp_path):
     image = picture(tmp_path / "a.jpg", "RGB", exif=exif)
     stored, shown = picture(tmp_path / "s.png"), picture(tmp_path / "t.png", size=(8, 12))
     assert look_at(Pair(image, (stored,))) == look_at(Pair(image, (shown,)))
+
+
+def test_channels_of_one_case_must_fit_together(tmp_path):
+    grey, also = picture(tmp_path / "g.png"), picture(tmp_path / "h.png")
+    colour, small = picture(tmp_path / "c.png", "RGB"), picture(tmp_path / "s.png", size=(6, 8))
+    assert look_at(Pair(also, (grey,), stack=(grey, also))).grey
+    with pytest.raises(ValueError, match=r"channel .*c.png is in colour, unlike .*g.png"):
+        look_at(Pair(grey, (grey,), stack=(grey, colour)))
+    with pytest.raises(ValueError, match=r"channel .*s.png is 6x8 but .*g.png is 12x8"):
+        look_at(Pair(grey, (grey,), stack=(grey, small)))
 
 
 def test_unusable_pairs_are_named_and_the_rest_kept(tmp_path):

@@ -1,0 +1,85 @@
+"""Choosing some of a layout's classes, and the values that follow."""
+
+from pathlib import Path
+
+import pytest
+
+from medseg_monai.prepare.layouts.found import Found, chosen, innermost, named_by, stated, task_of
+from medseg_monai.prepare.pairs import Pair
+
+PAIR = Pair(Path("i.png"), (Path("a.png"), Path("b.png"), Path("c.png")))
+
+
+def test_files_follow_the_classes() -> None:
+    found = Found((PAIR,), classes=("a", "b", "c"), class_files=True)
+    some = chosen(found, ["c", "a"])
+    assert (some.classes, some.class_files, some.pairs[0].masks) == (("c", "a"), True, (Path("c.png"), Path("a.png")))
+    one = chosen(found, ["b"])
+    assert (one.class_files, one.pairs[0].masks) == (False, (Path("b.png"),))
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "expected"),
+    [
+        ({}, ["a", "b", "c"], {}),
+        ({}, ["c", "b", "a"], {"c": (3,), "b": (2,), "a": (1,)}),
+        ({}, ["b"], {"b": (2,), "background": (0, 1, 3)}),
+        ({"a": (1,), "b": (4,), "c": (9,)}, ["c", "a"], {"c": (9,), "a": (1,), "background": (0, 4)}),
+        ({"a": (1, 2, 3), "b": (2, 3), "c": (3,)}, ["b"], {"b": (2, 3), "background": (0, 1)}),
+        (
+            {"a": ("#ff0000",), "b": ("#00ff00",), "c": ("#0000ff",)},
+            ["a", "b"],
+            {"a": ("#ff0000",), "b": ("#00ff00",), "background": ("#000000", "#0000ff")},
+        ),
+    ],
+)
+def test_numbers_follow_the_classes(values: dict, classes: list[str], expected: dict) -> None:
+    assert chosen(Found((PAIR,), classes=("a", "b", "c"), values=values), classes).values == expected
+
+
+def test_names_of_ones_own_and_names_that_are_none() -> None:
+    assert chosen(Found((PAIR,)), ["x"]).classes == ("x",)
+    with pytest.raises(ValueError, match=r"class 'liwer': is none of those in this folder .did you mean 'liver'"):
+        chosen(Found((PAIR,), classes=("liver", "spleen")), ["liwer"])
+
+
+def test_classes_that_the_numbers_show() -> None:
+    found = Found((PAIR,), classes_of=lambda levels: {f"n{level}": (level,) for level in sorted(levels)})
+    assert named_by(found, {2, 7}).values == {"n2": (2,), "n7": (7,)}
+    assert named_by(found, {1, 2}).values == {}
+    assert named_by(Found((PAIR,), classes=("a",)), {5}).classes == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("found", "overlap", "task"),
+    [
+        (Found((PAIR,)), True, "binary"),
+        (Found((PAIR,), classes=("a", "b")), True, "multiclass"),
+        (Found((PAIR,), classes=("a", "b"), values={"a": (1, 2), "b": (3,)}), True, "multiclass"),
+        (Found((PAIR,), classes=("whole", "core"), values={"whole": (1, 2), "core": (2,)}), True, "multilabel"),
+        (Found((PAIR,), classes=("a", "b"), class_files=True), False, "multilabel"),
+        (Found((PAIR,), classes=("a", "b"), class_files=True, exclusive=True), True, "multilabel"),
+        (Found((PAIR,), classes=("a", "b"), class_files=True, exclusive=True), False, "multiclass"),
+    ],
+)
+def test_tasks(found: Found, overlap: bool, task: str) -> None:
+    assert task_of(found, overlap=overlap) == task
+
+
+def test_splits_count_if_every_pair_has_one_and_they_differ() -> None:
+    def splits(*names: str) -> list[str]:
+        return [pair.split for pair in stated([Pair(Path(f"{n}.png"), (), split=name) for n, name in enumerate(names)])]
+
+    assert splits("training", "test") == ["training", "test"]
+    assert splits("training", "training") == ["", ""]
+    assert splits("training", "test", "") == ["", "", ""]
+
+
+def test_folders_that_hold_one_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "a/a/x").mkdir(parents=True)
+    (tmp_path / "a/a/y").mkdir()
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / ".DS_Store").touch()
+    assert innermost(tmp_path) == tmp_path / "a/a"
+    assert innermost(tmp_path / "a/a/x") == tmp_path / "a/a/x"
+    assert innermost(tmp_path / "none") == tmp_path / "none"

@@ -1,0 +1,69 @@
+"""Patterns of the user's own."""
+
+from pathlib import Path
+
+import pytest
+from raw_folders import in_splits, labels, masks, paired, pictures, read, reasons, volumes
+
+
+def test_channels_of_a_case(tmp_path: Path) -> None:
+    for case in ("7", "8"):
+        volumes(tmp_path, f"{case}/pre/FLAIR.nii.gz", f"{case}/pre/T1.nii.gz")
+        labels(tmp_path, f"{case}/wmh.nii.gz")
+    (tmp_path / "8/pre/T1.nii.gz").unlink()
+    name, found = read(tmp_path, kind="volumes", pattern="{case}/pre/{channel}.nii.gz -> {case}/wmh.nii.gz")
+    assert (name, found.channels) == ("pattern", ("FLAIR", "T1"))
+    assert paired(tmp_path, found) == {"7": (["7/pre/FLAIR.nii.gz", "7/pre/T1.nii.gz"], ["7/wmh.nii.gz"])}
+    assert reasons(found) == {"FLAIR.nii.gz": "has no channel 'T1'"}
+
+
+def test_masks_that_would_fit_the_images_side_are_masks(tmp_path: Path) -> None:
+    volumes(tmp_path, "a/t1.nii.gz", "b/t1.nii.gz")
+    labels(tmp_path, "a/seg.nii.gz", "b/seg.nii.gz")
+    found = read(tmp_path, kind="volumes", pattern="{case}/{channel}.nii.gz -> {case}/seg.nii.gz")[1]
+    assert (len(found.pairs), found.channels) == (2, ())
+
+
+def test_classes_splits_and_groups(tmp_path: Path) -> None:
+    for split, case in (("train", "p1-a"), ("train", "p1-b"), ("test", "p2-a")):
+        pictures(tmp_path, f"pics/{split}/{case}.jpg")
+        masks(
+            tmp_path,
+            *(f"truth/{split}/{number}. {kind}/{case}_{kind[:2]}.tif" for number, kind in ((1, "HAEM"), (2, "EXUD"))),
+        )
+    text = "pics/{split}/{group}-{case}.jpg -> truth/{split}/*. {class}/{group}-{case}_*.tif"
+    found = read(tmp_path, pattern=text)[1]
+    assert (found.classes, found.class_files) == (("EXUD", "HAEM"), True)
+    assert {pair.group for pair in found.pairs} == {"p1", "p2"}
+    # "a" alone would be two cases
+    assert in_splits(found) == {"training": ["training/p1/a", "training/p1/b"], "test": ["test/p2/a"]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{case}.png", "images -> masks, each with {case}, is expected"),
+        ("a.png -> {case}.png", "images -> masks, each with {case}, is expected"),
+        ("{case}.png -> {case}_{what}.png", "no field {what}; known are {case}, {channel}"),
+        ("{case}.png -> {case}_{channel}.png", "{channel} belongs on the other side"),
+        ("{case}.jpg -> {case}_m.png", "no image fits '{case}.jpg'; files here are named a.png, a_m.png …"),
+        ("{case}.png -> {case}_x.png", "no mask fits '{case}_x.png'"),
+        ("b{case}.png -> {case}_m.png", "no image fits"),
+    ],
+)
+def test_patterns_that_cannot_be(tmp_path: Path, pattern: str, message: str) -> None:
+    pictures(tmp_path, "a.png")
+    masks(tmp_path, "a_m.png")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the message is compared below, braces and all
+        read(tmp_path, pattern=pattern)
+    assert message in str(caught.value)
+
+
+def test_no_case_has_both(tmp_path: Path) -> None:
+    pictures(tmp_path, "im/scan1.png")
+    masks(tmp_path, "m/scan2.png")
+    with pytest.raises(
+        ValueError,
+        match=r"no image and mask share their case; the nearest two names are '.*scan1.png' and '.*scan2.png'",
+    ):
+        read(tmp_path, pattern="im/{case}.png -> m/{case}.png")
