@@ -145,7 +145,8 @@ def write_dataset(dataset: Dataset, path: str | Path) -> Path:
         cases = [rebased(case, dataset.root, absolute_path(file.parent)) for case in getattr(dataset, split)]
         if cases or split == "training":
             content[split] = cases
-    write_whole(file, _json_lines(content).encode())
+    # bytes of a file's name that are not UTF-8 become what JSON knows too: \udc80 …
+    write_whole(file, _json_lines(content).encode("utf-8", "backslashreplace"))
     return file
 
 

@@ -1,11 +1,13 @@
 """Hostile names through the command line: every one is a name, kept as it is, and nothing that stands in one is executed."""
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY, Outcome
@@ -14,6 +16,7 @@ from PIL import Image
 from medseg_monai import Predictor
 from medseg_monai.csv_files import read_records
 from medseg_monai.dataset import read_dataset
+from medseg_monai.evaluation.scores import read_evaluation
 from medseg_monai.trained import Trained
 from medseg_monai.workflow import run_bundle
 
@@ -260,3 +263,71 @@ def test_options_are_text_too(
     if option != "--series":
         assert (ended.code, ended.out) == (1, "")
         assert ended.err.splitlines()[-1].startswith("medseg: error: ")
+
+
+def hostile_dataset(folder: Path) -> Path:
+    """A data set whose ids, groups, paths, classes, channels and texts are hostile names."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    cases: dict[str, list[dict[str, str]]] = {"training": [], "validation": [], "test": []}
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(names()):
+        image, label = folder / "images" / f"{name}.png", folder / "masks" / f"{name}.png"
+        Image.fromarray(generator.integers(0, 255, (24, 32, 3), np.uint8)).save(image)
+        mask = np.zeros((24, 32), np.uint8)
+        mask[6:18, 8 : 12 + number % 12] = 255
+        Image.fromarray(mask).save(label)
+        split = "validation" if number % 6 == 0 else "test" if number % 7 == 0 else "training"
+        files = {"image": f"images/{name}.png", "label": [f"masks/{name}.png"] * 2}
+        cases[split].append({**files, "id": f"id {name}" if name == "..a" else name, "group": name})
+    content = {
+        "name": "hostile",
+        "task": "multilabel",
+        "classes": [f"${TOUCH}", "<b>@##x|y</b>"],
+        "channels": ["$import antigravity", "@device", "%x.json#y"],
+        "size": [32, 32],
+        **dict.fromkeys(("description", "licence", "citation"), f"${TOUCH} <script>alert(1)</script>"),
+        **cases,
+    }
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+@POSIX
+def test_a_hostile_dataset_is_trained_evaluated_tuned_reviewed_and_explained(
+    call: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    data = hostile_dataset(tmp_path / f"${TOUCH}" / "@##d")
+    trained = tmp_path / "$import os #1"
+    small = ("--set", "architecture#features=[4, 8]", "--max-epochs", 1, "--size", 32)
+    ended = call("train", "unet", "-d", data, "--output-dir", trained, *small)
+    assert ended.code == 0, ended.err
+    for command in (
+        ("evaluate", "unet", "-d", data, "-w", trained, "--report"),
+        ("tune", "unet", "-d", data, "-w", trained),
+        ("review", "unet", "-d", data, "-w", trained),
+        ("explain", "unet", *(data / "images").glob("[#@]*.png"), "-w", trained, "--out", tmp_path / "%ex", "--report"),
+    ):
+        ended = call(*command)
+        assert ended.code == 0, (command, ended.err)
+    evaluated = trained / "evaluation_test"
+    ids = {case["id"] for case in read_dataset(data).cases("test")}
+    assert {score.case for score in read_evaluation(evaluated).scores} == ids
+    shown = (evaluated / "summary.md").read_text() + ended.out
+    assert "<script" not in shown
+    assert "<b>" not in shown
+    assert len({row.count("|") - row.count("\\|") for row in shown.splitlines() if row.startswith("| ")}) <= 3
+
+
+@POSIX
+def test_prepare_keeps_every_name(call: Callable[..., Outcome], tmp_path: Path) -> None:
+    raw = tmp_path / f"${TOUCH}"
+    hostile_dataset(raw)
+    (raw / "dataset.json").unlink()
+    out = tmp_path / "@##out #1"
+    ended = call("prepare", "folder", raw, "--out", out, "--name", "x", "--class", "$import os")
+    assert ended.code == 0, ended.err
+    dataset = read_dataset(out)
+    found = {case["id"] for split in ("training", "validation", "test") for case in dataset.cases(split)}
+    assert found == {name for name in names() if not name.startswith(".")}
+    assert dataset.spec.classes == ("$import os",)

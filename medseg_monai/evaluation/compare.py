@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from medseg_monai.csv_files import csv_text
 from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS
-from medseg_monai.evaluation.scores import Evaluation, markdown_table, metric_label, read_evaluation
+from medseg_monai.evaluation.scores import Evaluation, metric_label, read_evaluation
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
 from medseg_monai.evaluation.summary import Estimate, bootstrap_interval, score_table
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.plots import compare_scores
 from medseg_monai.files import write_whole
+from medseg_monai.markdown import markdown_table
 
 TABLE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
 COSTS = ("parameters", "train_seconds", "inference_ms_per_image")
@@ -111,7 +112,7 @@ def write_comparison(out: str | Path, comparison: Comparison) -> list[Path]:
         "comparison_pairs.csv": _tests_csv(comparison),
     }
     for name, text in texts.items():
-        write_whole(folder / name, text.encode())
+        write_whole(folder / name, text)
     entries, unit = comparison.entries, comparison.entries[0].evaluation.summary.distance_unit
     figure = compare_scores(
         [entry.name for entry in entries],

@@ -17,6 +17,7 @@ from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.scan_scores import ScanScores, summarise_scans
 from medseg_monai.evaluation.summary import Summary
 from medseg_monai.files import write_whole
+from medseg_monai.markdown import Markdown, markdown_table
 
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"
@@ -30,6 +31,7 @@ SCAN_LABELS = {
     "scans": "scans that count",
 }
 LONG_FACTS = ("data", "training", "model_card")  # of a run; in the JSON and the report alone
+ALL: str = Markdown("**all**")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def write_evaluation(
     if scans:
         write_whole(folder / SCANS_FILE, _table(ScanScores, scans).encode())
     text = summary_markdown(summary, scores, run=run, scans=by_scan.get("scans"))
-    write_whole(folder / TABLE_FILE, text.encode())
+    write_whole(folder / TABLE_FILE, text)
     content = {**asdict(summary), **by_scan, "run": dict(run)}
     write_whole(folder / SUMMARY_FILE, (json.dumps(content, indent=2, default=str) + "\n").encode())
     return folder
@@ -107,7 +109,7 @@ def summary_markdown(
     summary: Summary, scores: Sequence[CaseScores], *, run: Mapping[str, Any], scans: Mapping[str, Any] | None = None
 ) -> str:
     """The summary as Markdown: scores with intervals, counts, the worst cases, scans if any, the facts of the run."""
-    overall = {"**all**": summary.overall} if len(summary.per_class) > 1 else {}
+    overall = {ALL: summary.overall} if len(summary.per_class) > 1 else {}
     parts = {**overall, **summary.per_class}
     lines = [f"# Evaluation of {summary.n_cases} cases", ""]
     unit, columns = summary.distance_unit, parts.values()
@@ -127,22 +129,12 @@ def summary_markdown(
 
 def _scan_lines(scans: Mapping[str, Any]) -> list[str]:
     """The section on whole scans."""
-    parts = {"**all**": scans["overall"], **scans["per_class"]} if len(scans["per_class"]) > 1 else scans["per_class"]
+    parts = {ALL: scans["overall"], **scans["per_class"]} if len(scans["per_class"]) > 1 else scans["per_class"]
     rows = [
         [label, *(f"{part[key]:.4f}" if isinstance(part[key], float) else part[key] for part in parts.values())]
         for key, label in SCAN_LABELS.items()
     ]
     return ["", f"## {scans['n_scans']} scans", "", *markdown_table(["", *parts], rows)]
-
-
-def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:
-    """The lines of a Markdown table; cells are shown by ``str``.
-
-    >>> markdown_table(["a", "b"], [[1, "x"]])
-    ['| a | b |', '| --- | --- |', '| 1 | x |']
-    """
-    cells = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in cells]
 
 
 def _score_from_row(row: Mapping[str, str]) -> CaseScores:

@@ -176,7 +176,7 @@ class Checks:
         remove_checks(folder)
         write_whole(folder / CHECKS_FILE, _as_csv(self.rows).encode())
         text = summary(self.rows)
-        write_whole(folder / SUMMARY_FILE, text.encode())
+        write_whole(folder / SUMMARY_FILE, text)
         if self.rows:
             save_figure(check_curves(self.curves, likenesses(self.rows)), folder / PLOT_FILE)
         return text

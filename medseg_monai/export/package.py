@@ -23,6 +23,7 @@ from medseg_monai.export.check import Rule, check_bundle
 from medseg_monai.export.export import export, parity_file, trained_network
 from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.files import write_whole
+from medseg_monai.markdown import escaped
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained, write_weights
 
@@ -131,7 +132,10 @@ def _write_texts(root: Path, bundle: Path, trained: Trained, evaluations: Mappin
     spec = trained.dataset
     measured = evaluations.get("test") or next(iter(evaluations.values()), None)
     metadata = metadata_for(bundle, trained, measured)
-    (root / METADATA).write_text(json.dumps(metadata, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+    # texts of the data set may hold what is not UTF-8, which JSON writes as \udc80 …
+    (root / METADATA).write_bytes(
+        (json.dumps(metadata, indent=4, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    )
     docs = root / "docs"
     docs.mkdir(exist_ok=True)
     card = docs / "README.md"
@@ -139,8 +143,8 @@ def _write_texts(root: Path, bundle: Path, trained: Trained, evaluations: Mappin
     general = re.sub(
         r"^## Training data\n.*?(?=^## |\Z)", "", general, flags=re.MULTILINE | re.DOTALL
     )  # that of a bundle without weights
-    card.write_text(general.rstrip() + "\n\n" + weights_card(trained, evaluations, root.name), encoding="utf-8")
-    (docs / "data_license.txt").write_text(data_licence(spec), encoding="utf-8")
+    write_whole(card, general.rstrip() + "\n\n" + weights_card(trained, evaluations, root.name))
+    write_whole(docs / "data_license.txt", data_licence(spec))
     (root / "requirements.txt").write_text(
         f"# pip install --find-links {WHEELS} -r requirements.txt\nmedseg-monai=={medseg_monai.__version__}\n",
         encoding="utf-8",
@@ -151,14 +155,15 @@ def weights_card(trained: Trained, evaluations: Mapping[str, Evaluation], name: 
     """The model card's part on these weights: what they are for, how they were trained and measured, how to run them."""
     spec, training = trained.dataset, trained.training
     size = " x ".join(map(str, spec.size)) if spec.size else f"{spec.spacing_mm} mm voxels"
+    licence = escaped(spec.licence or "not stated")
     epochs = f"{training['epochs']} epochs" if "epochs" in training else "epochs unknown"
     lines = [
         "## These weights",
-        f"{name}, trained on **{spec.name}** ({spec.description or 'no description'}) for {epochs}.",
+        f"{escaped(name)}, trained on **{spec.name}** ({escaped(spec.description or 'no description')}) for {epochs}.",
         "",
-        f"- Classes ({spec.task}): {', '.join(spec.classes)}",
-        f"- Channels: {', '.join(spec.channels)}; the network saw {size}",
-        f"- Made with medseg-monai {medseg_monai.__version__}; licence of the data: {spec.licence or 'not stated'} (data_license.txt)",
+        f"- Classes ({spec.task}): {escaped(', '.join(spec.classes))}",
+        f"- Channels: {escaped(', '.join(spec.channels))}; the network saw {size}",
+        f"- Made with medseg-monai {medseg_monai.__version__}; licence of the data: {licence} (data_license.txt)",
         "",
         "From this folder, in an environment of its own:",
         "",

@@ -39,7 +39,7 @@ def deal(groups: Mapping[str, Sequence[int]], shares: Sequence[float], *, seed: 
     """
     if len(groups) < len(shares):
         raise ValueError(f"{len(groups)} groups cannot make {len(shares)} parts")
-    names = sorted(groups, key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).digest())
+    names = sorted(groups, key=lambda name: hashlib.blake2b(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest())
     counts = np.array([groups[name] for name in names], float)
     totals = counts.sum(axis=0)
     counts = counts[:, totals > 0] / totals[totals > 0]

@@ -144,7 +144,9 @@ def draw_splits(groups: Mapping[str, str], *, seed: int = 0, fractions: Sequence
         raise ValueError(f"fractions: three numbers that sum to 1 are expected, got {list(fractions)}")
     wanted = [(split, share) for split, share in zip(SPLITS, fractions, strict=True) if share > 0]
     sizes = Counter(groups.values())
-    order = sorted(sizes, key=lambda group: hashlib.blake2b(f"{seed}:{group}".encode()).digest())
+    order = sorted(
+        sizes, key=lambda group: hashlib.blake2b(f"{seed}:{group}".encode("utf-8", "surrogatepass")).digest()
+    )
     if len(order) < len(wanted):
         raise ValueError(
             f"{len(order)} groups of images cannot make {len(wanted)} splits; add images, or name the splits in a CSV"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import medseg_monai
-from medseg_monai.files import write_whole
+from medseg_monai.files import readable, write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,7 +42,8 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    page = _environment().get_template(template).render(style=style, script=script, policy=policy, **content).encode()
+    text = _environment().get_template(template).render(style=style, script=script, policy=policy, **content)
+    page = readable(text).encode()
     if len(page) > MOST_BYTES:
         raise ValueError(
             f"{path} would have {len(page) / 1e6:.1f} MB; {MOST_BYTES / 1e6:.0f} MB is the most a browser takes well"

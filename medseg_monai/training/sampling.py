@@ -27,7 +27,7 @@ def case_id(case: Mapping[Hashable, Any]) -> str:
 
 def sample_seed(seed: int, epoch: int, case: str) -> int:
     """63 bits that depend on nothing else: not on order, worker, process, Python's own hash or the other cases."""
-    digest = hashlib.blake2b(f"{seed}\n{epoch}\n{case}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}\n{epoch}\n{case}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -85,7 +85,7 @@ class TuneCleaning:
         self.tuning = tune(self.cases)
         cleaning = None if self.tuning.cleaning == PLAIN else self.tuning.cleaning
         replace(self.trained, cleaning=cleaning).write(self.weights)
-        write_whole(self.folder / REPORT_FILE, tuning_markdown(self.tuning, on=self.on).encode())
+        write_whole(self.folder / REPORT_FILE, tuning_markdown(self.tuning, on=self.on))
         write_whole(self.folder / RESULT_FILE, (json.dumps(self.tuning.to_dict(), indent=2) + "\n").encode())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.evaluation.scores import markdown_table
+from medseg_monai.markdown import Markdown, escaped, markdown_table
 from medseg_monai.transforms.cleaning import PLAIN, SIGMOID_THRESHOLD, Cleaning
 from medseg_monai.tuning.cases import Terms, TuningCases, TuningMetric, score_of
 
@@ -124,11 +124,11 @@ def tune(cases: TuningCases, *, seed: int = 0) -> Tuning:
 def tuning_markdown(tuning: Tuning, *, on: str) -> str:
     """The report: scores before and after, then what was tried. `on` says which cases."""
     what = "Competition score" if tuning.metric == "competition" else tuning.metric.capitalize()
-    lines = [f"# {what} on {tuning.cases} cases of {tuning.groups} groups: {on}", ""]
+    lines = [f"# {what} on {tuning.cases} cases of {tuning.groups} groups: {escaped(on)}", ""]
     means = [float(np.mean(list(scores.values()))) for scores in (tuning.before, tuning.after)]
     rows: list[tuple[str, float, float]] = [(name, tuning.before[name], tuning.after[name]) for name in tuning.before]
     if len(rows) > 1:
-        rows.append(("**mean**", means[0], means[1]))
+        rows.append((Markdown("**mean**"), means[0], means[1]))
     lines += markdown_table(
         ["class", "before", "after", "gain"],
         [[name, f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}"] for name, a, b in rows],

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from medseg_monai.evaluation.metrics import CaseScores
-from medseg_monai.evaluation.scores import markdown_table, read_evaluation, summary_markdown, write_evaluation
+from medseg_monai.evaluation.scores import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.markdown import markdown_table
 
 RUN = {"bundle": "unetpp", "parameters": 9_160_000, "train_seconds": 61.5}
 SCORES = [
