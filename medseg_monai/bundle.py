@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
 from medseg_monai.spec import did_you_mean
 from medseg_monai.trained import WEIGHTS_FILE, Trained, describe
+from medseg_monai.training.folder import recover
 
 if TYPE_CHECKING:
     from medseg_monai.prepare.demo import Kind
@@ -65,12 +66,16 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
     models = Path(bundle_root) / "models"
     if weights:
         candidates = [Path(weights), Path(weights) / WEIGHTS_FILE, models / weights / WEIGHTS_FILE]
+        for path in candidates:
+            recover(path.parent)
         found = [path for path in candidates if path.is_file()]
         if not found:
             raise FileNotFoundError(
                 f"no weights '{weights}': neither a file, nor a folder with {WEIGHTS_FILE}, nor in {models}"
             )
         return found[0]
+    for folder in models.glob("*/"):
+        recover(folder)
     preferred = [models / dataset / WEIGHTS_FILE] if dataset else []
     for path in (*preferred, models / WEIGHTS_FILE):
         if path.is_file():

@@ -116,6 +116,12 @@ class LabelValues:
         """Whether the values are colours, not numbers."""
         return is_colour(self.by_name[0][1][0])
 
+    @property
+    def overlap(self) -> bool:
+        """Whether a value belongs to several classes."""
+        values = [value for name, of_one in self.by_name if name != BACKGROUND for value in of_one]
+        return len(set(values)) < len(values)
+
     def codes(self, name: str) -> tuple[int, ...]:
         """The values of a class, or of the background, as `code_of` gives them."""
         return tuple(code_of(value) for value in dict(self.by_name).get(name, ()))

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -75,12 +75,20 @@ class StoppedBySignal(KeyboardInterrupt):
         self.signal = number
 
 
-def stop_like_ctrl_c() -> None:
+def stop_like_ctrl_c() -> Callable[[], None]:
     """Let the signals of `STOPPING` end this process as Ctrl-C does; its child processes still end at once.
 
     A signal that is ignored (`nohup`) or has a handler already stays as it is.
+
+    Returns:
+        What takes it back.
     """
     process = os.getpid()
+    changed: list[int] = []
+
+    def take_back() -> None:
+        while changed:
+            signal.signal(changed.pop(), signal.SIG_DFL)
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:  # a worker that was forked off
@@ -91,7 +99,32 @@ def stop_like_ctrl_c() -> None:
         raise StoppedBySignal(number)
 
     if threading.current_thread() is not threading.main_thread():  # no other can have handlers
-        return
+        return take_back
     for number in STOPPING:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, stop)
+            changed.append(number)
+    return take_back
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C and the signals of `STOPPING` wait until the block ends: files that belong together are written together.
+
+    In another thread than the main one, which signals never reach, nothing is to be done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *STOPPING)}
+    handled = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in handled:
+        signal.signal(number, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from medseg_monai.startup import without_unused
+from medseg_monai.startup import stop_like_ctrl_c, undisturbed, without_unused
 
 WAIT = r"""
 import os, sys, time
@@ -60,3 +60,28 @@ def test_what_nohup_ignores_stays_ignored() -> None:
         "stop_like_ctrl_c(); print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_signals_wait_until_what_belongs_together_is_written() -> None:
+    steps: list[str] = []
+
+    def write() -> None:
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("written")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert steps == ["written"]
+
+
+def test_how_the_process_stops_can_be_taken_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        take_back = stop_like_ctrl_c()
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        take_back()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

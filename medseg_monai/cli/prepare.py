@@ -11,6 +11,19 @@ from medseg_monai.cli.options import Out, Seed, Size, given, square
 
 prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
 
+ClassOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        help="A class's name; repeat it, label 1 first. NAME=2, NAME=1+4 or NAME=255,0,0 says its numbers or colour in the masks.",
+    ),
+]
+IgnoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore", help="A number or colour of mask pixels that count for nothing, e.g. 255; repeat it for several."
+    ),
+]
 LAYOUT_HELP = (
     "How the folder is laid out (docs/datasets.md); auto: images/ and masks/ if they are there, else what fits."
 )
@@ -83,7 +96,8 @@ def prepare_folder(
     ] = "auto",
     pattern: PatternOption = "",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
-    classes: Annotated[list[str] | None, typer.Option("--class", help="A class's name; repeat it for several.")] = None,
+    classes: ClassOption = None,
+    ignore: IgnoreOption = None,
     task: Annotated[
         Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the masks look like.")
     ] = None,
@@ -106,19 +120,26 @@ def prepare_folder(
 
     options = given(
         name=name,
-        classes=classes,
+        **_labels(classes, ignore),
         size=square(size),
         task=task,
         aspect=aspect,
         groups=groups,
         group_pattern=group_pattern,
     )
-    _report(
-        prepare(
-            raw, out, images=images, masks=masks, layout=layout, pattern=pattern, splits=splits, seed=seed, **options
-        ),
+    prepared = prepare(
+        raw,
         out,
+        images=images,
+        masks=masks,
+        layout=layout,
+        pattern=pattern,
+        splits=splits,
+        seed=seed,
+        progress=_shown(),
+        **options,
     )
+    _report(prepared, out)
 
 
 Spacing = Annotated[
@@ -191,10 +212,8 @@ def prepare_nifti(
     ] = "auto",
     pattern: PatternOption = "",
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
-    classes: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="A class's name; repeat it, label 1 first. Default: the headers'."),
-    ] = None,
+    classes: ClassOption = None,
+    ignore: IgnoreOption = None,
     task: Annotated[
         Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the labels look like.")
     ] = None,
@@ -212,7 +231,7 @@ def prepare_nifti(
     """Any folder of volumes (NIfTI, NRRD, MHA) with labels: images/ with labels/, nnU-Net, TotalSegmentator, BraTS …"""
     from medseg_monai.prepare.nifti import prepare_nifti as prepare
 
-    options = given(name=name, classes=classes, task=task, groups=groups, group_pattern=group_pattern)
+    options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
     wish = _wish(spacing, size, modality, window)
     prepared = prepare(
         raw,
@@ -228,6 +247,15 @@ def prepare_nifti(
         **options,
     )
     _report(prepared, out)
+
+
+def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
+    """Classes, their values in the masks, and the ignored values, as far as they were named."""
+    from medseg_monai.label_values import parse_classes, read_values
+
+    names, values = parse_classes(classes or [])
+    ignored = read_values(ignore, "--ignore") if ignore else None
+    return {"classes": names or None, "label_values": values or None, "ignore": ignored}
 
 
 def _wish(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
@@ -272,6 +300,8 @@ def _report(prepared: Any, out: Path) -> None:
         typer.echo(f"left out: {path}: {reason}", err=True)
     if len(prepared.left_out) > shown:
         typer.echo(f"left out: {len(prepared.left_out) - shown} more, see {out / 'left_out.csv'}", err=True)
+    for note in prepared.notes:
+        typer.echo(f"note: {note}", err=True)
     counts = ", ".join(
         f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
     )

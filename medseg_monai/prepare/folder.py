@@ -14,10 +14,11 @@ from pathlib import Path
 
 from medseg_monai.cases import absolute_path, case_names, stem
 from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
-from medseg_monai.label_values import LabelValues
+from medseg_monai.label_values import LabelValues, Value
 from medseg_monai.leaks import listed
 from medseg_monai.prepare.layouts.choose import AUTO, read_layout
 from medseg_monai.prepare.layouts.found import Drawing, Found, chosen, facts_of, innermost, task_of
+from medseg_monai.prepare.mask_contents import look_into_masks
 from medseg_monai.prepare.pairs import (
     PICTURES,
     FileKind,
@@ -49,6 +50,8 @@ def prepare_folder(
     name: str = "",
     task: Task | None = None,
     classes: Sequence[str] = (),
+    label_values: Mapping[str, Sequence[Value]] | None = None,
+    ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     group_pattern: str = "",
@@ -58,7 +61,7 @@ def prepare_folder(
     aspect: Aspect = "stretch",
     progress: Progress = iter,
 ) -> Prepared:
-    """Pair images with masks by name, in place: no pixel is copied.
+    """Pair images with masks by name, in place: no pixel is copied. Every mask is read: what cannot be used is left out and named.
 
     Args:
         raw: the folder that holds both.
@@ -70,6 +73,9 @@ def prepare_folder(
         task: default: binary for one class; for several, multilabel if `masks` has a folder for each, else multiclass.
         classes: foreground classes; default: the names of the folders below `masks` (unless `images` has folders of
             the same names), else "foreground".
+        label_values: each class's numbers or colours in the masks, see `medseg_monai.label_values`; default: 1, 2, … in the
+            order of the classes, or two levels for one class.
+        ignore: values of pixels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds patient or lesion in an image's path
@@ -86,7 +92,7 @@ def prepare_folder(
     raw, out = Path(raw), Path(out)
     source = Source(raw, PICTURES, images or "images", masks or "masks", named=bool(images or masks))
     way, root, found = read_source(source, classes, Drawing(out, task, progress), layout=layout, pattern=pattern)
-    found = chosen(found, classes)
+    found = chosen(found, classes, label_values, ignore)
     good, bad = usable(with_facts(found.pairs, root, group_pattern), progress=progress)
     gone = [*found.left_out, *bad]
     if not good:
@@ -105,9 +111,21 @@ def prepare_folder(
         ignore=found.ignore,
         **facts_of(found),
     )
+    contents = look_into_masks(list(good), spec, progress=progress)
+    gone += contents.left_out
     own = raw / "splits.csv"
     table = splits or (own if own.is_file() else None)
-    prepared = finish(list(good), spec, out, left_out=gone, splits=table, groups=groups, seed=seed, fractions=fractions)
+    prepared = finish(
+        contents.pairs,
+        spec,
+        out,
+        left_out=gone,
+        notes=contents.notes,
+        splits=table,
+        groups=groups,
+        seed=seed,
+        fractions=fractions,
+    )
     return replace(prepared, layout=way)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec, Task
 from medseg_monai.images.volumes import read_label_names
-from medseg_monai.label_values import LabelValues
+from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value
 from medseg_monai.prepare.folder import Source, read_source, reasons, with_facts
 from medseg_monai.prepare.layouts.choose import AUTO
-from medseg_monai.prepare.layouts.found import Drawing, chosen, facts_of, named_by, task_of
+from medseg_monai.prepare.layouts.found import Drawing, chosen, facts_of, named_by, plain_values, task_of
+from medseg_monai.prepare.mask_contents import refuse_if_most
 from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.volume_pairs import (
@@ -33,9 +34,6 @@ from medseg_monai.prepare.volume_pairs import (
     with_present,
 )
 
-MOST_CLASSES = 254
-"""More do not fit into 8 bits."""
-
 
 def prepare_nifti(
     raw: Path,
@@ -48,6 +46,8 @@ def prepare_nifti(
     name: str = "",
     task: Task | None = None,
     classes: Sequence[str] = (),
+    label_values: Mapping[str, Sequence[Value]] | None = None,
+    ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     group_pattern: str = "",
@@ -67,7 +67,10 @@ def prepare_nifti(
         name: the data set's name; default: the raw folder's.
         task: default: multilabel if `labels` has a folder for each class; else binary for one class, multiclass for several.
         classes: foreground classes, label 1 first; default: the folders below `labels`, else the names in the labels' headers,
-            else ``class 1``, ``class 2`` … up to the highest label.
+            else ``class 1``, ``class 2`` … for each label that occurs.
+        label_values: each class's numbers in the labels, see `medseg_monai.label_values`; default: 1, 2, … in the order of the
+            classes, or, without `classes`, what occurs.
+        ignore: values of voxels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds the patient in an image's path.
@@ -82,26 +85,31 @@ def prepare_nifti(
     raw, out, wish = Path(raw), Path(out), wish or Wish()
     source = Source(raw, VOLUMES, images or "images", labels or "labels", named=bool(images or labels))
     way, root, found = read_source(source, classes, Drawing(out, task, progress), layout=layout, pattern=pattern)
-    found = found if found.classes_of else chosen(found, classes)
+    found = found if found.classes_of else chosen(found, classes, label_values, ignore)
     looks, bad = usable_volumes(with_facts(found.pairs, root, group_pattern), progress=progress)
     gone = [*found.left_out, *bad]
     channels = max((look.channels for look in looks.values()), default=1)
     looks, wrong = of_channels(looks, channels)
     gone += wrong
     if found.classes_of:
-        found = chosen(named_by(found, {level for look in looks.values() for level in look.levels}), classes)
-    names = found.classes or _names(looks)
+        levels = {level for look in looks.values() for level in look.levels}
+        found = chosen(named_by(found, levels), classes, label_values, ignore)
+    if not found.classes:
+        numbered = {name: (number,) for name, number in _numbered(looks, found.ignore).items()}
+        found = replace(found, classes=tuple(numbered), values=plain_values(numbered))
     values = LabelValues.from_dict(found.values) if found.values else None
     if not found.class_files:
-        looks, wrong = of_classes(looks, names, values, found.ignore)
+        count = len(looks)
+        looks, wrong = of_classes(looks, found.classes, values, found.ignore)
+        refuse_if_most(wrong, count=count)
         gone += wrong
     if not looks:
         raise ValueError(f"{raw}: no volume with a usable label: {reasons(gone)}")
     modality = wish.modality or named_modality(found.channels) or guessed_modality(looks.values())
     draft = DatasetSpec(
         name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "volumes",
-        task or task_of(replace(found, classes=names), overlap=any(look.overlap for look in looks.values())),
-        classes=names,
+        task or task_of(found, overlap=any(look.overlap for look in looks.values())),
+        classes=found.classes,
         channels=_channels(channels, found.channels, modality),
         spatial_dims=3,
         spacing_mm=(1, 1, 1),
@@ -132,19 +140,22 @@ def _channels(count: int, names: Sequence[str], modality: Modality) -> tuple[str
     return (modality,) if count == 1 else tuple(f"channel {n}" for n in range(1, count + 1))
 
 
-def _names(looks: Mapping[Pair, VolumeLooks]) -> tuple[str, ...]:
-    """Names for the labels 1 to the highest: those in the headers, as far as there are any."""
-    top = max((max(look.levels) for look in looks.values()), default=1)
-    if top == 255 and all(set(look.levels) <= {0, 255} for look in looks.values()):
-        top = 1
+def _numbered(looks: Mapping[Pair, VolumeLooks], ignore: Sequence[Value]) -> dict[str, int]:
+    """The label of each class: those that occur, and those that the headers name; names are the headers', as far as there are any."""
+    found = {level for look in looks.values() for level in look.levels} - {
+        0,
+        *(n for n in ignore if isinstance(n, int)),
+    }
     known: dict[int, str] = {}
     for pair in looks:
         known = read_label_names(pair.masks[0]) | known
-    top = max([top, *known])
-    if top > MOST_CLASSES:
+    if found == {255} and not known:
+        found = {1}  # a mask of 0 and 255
+    numbers = sorted(found | known.keys()) or [1]
+    if len(numbers) > MOST_CLASSES:
         raise ValueError(
-            f"the labels reach up to {top}, at most {MOST_CLASSES} are classes; name the classes with --class"
+            f"the labels have {len(numbers)} values up to {numbers[-1]}, at most {MOST_CLASSES} are classes; "
+            "name the classes with --class"
         )
-    return tuple(
-        known.get(number, "foreground" if top == 1 else f"class {number}") for number in range(1, max(1, top) + 1)
-    )
+    only = len(numbers) == 1 and numbers[0] == 1
+    return {known.get(number, "foreground" if only else f"class {number}"): number for number in numbers}

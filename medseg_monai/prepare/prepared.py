@@ -22,11 +22,13 @@ class Prepared:
     """A data set, and what of the raw folder is not in it: (file, reason) each, also in left_out.csv.
 
     Args:
+        notes: what else a person should know.
         layout: how the raw folder was read, if there were several ways.
     """
 
     dataset: Dataset
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
     layout: str = ""
 
 
@@ -36,6 +38,7 @@ def finish(
     out: Path,
     *,
     left_out: Sequence[LeftOut] = (),
+    notes: Sequence[str] = (),
     splits: Path | None = None,
     groups: Path | None = None,
     seed: int = 0,
@@ -48,7 +51,7 @@ def finish(
     function that makes it from the training pairs, where it depends on them (a median spacing).
 
     Raises:
-        ValueError: nothing is left, two images have one id, a group stands in two splits, or these cannot be drawn.
+        ValueError: nothing is left, all masks are empty, two images have one id, a group stands in two splits, or these cannot be drawn.
     """
     names = _by_id(pairs)
     gone = list(left_out)
@@ -75,10 +78,34 @@ def finish(
         raise ValueError(f"{out}: no image with a usable mask; left out: {reasons}")
     if callable(spec):
         spec = spec([pair for pair in names.values() if pair.split == "training"])
+    notes = [*notes, *class_notes(list(names.values()), spec, out)]
     dataset = _dataset(names, spec, out)
     check_dataset(dataset, contents=False)
     _write_left_out(gone, out)
-    return Prepared(read_dataset(write_dataset(dataset, out)), tuple(gone))
+    return Prepared(read_dataset(write_dataset(dataset, out)), tuple(gone), tuple(notes))
+
+
+def class_notes(pairs: Sequence[Pair], spec: DatasetSpec, out: Path) -> list[str]:
+    """Which classes no mask has pixels of, or none of the training split; nothing if not every pair says what is present.
+
+    Raises:
+        ValueError: no class has any: nothing can be learnt, or measured, from that.
+    """
+    if any(pair.present is None for pair in pairs):
+        return []
+    splits = {name: {pair.split for pair in pairs if name in (pair.present or ())} for name in spec.classes}
+    if not any(splits.values()):
+        counted = " that is not ignored" if spec.ignore else ""
+        raise ValueError(
+            f"{out}: all {len(pairs)} masks are empty: none has a pixel of {', '.join(spec.classes)}{counted}; "
+            "are these the masks, and the values of the classes?"
+        )
+    nowhere = [name for name, found in splits.items() if not found]
+    untrained = [name for name, found in splits.items() if found and "training" not in found]
+    notes = [f"no mask has a pixel of {', '.join(nowhere)}"] if nowhere else []
+    if untrained and any(pair.split == "training" for pair in pairs):
+        notes.append(f"no mask of the training split has a pixel of {', '.join(untrained)}; others have")
+    return notes
 
 
 def _by_id(pairs: Sequence[Pair]) -> dict[str, Pair]:

@@ -13,6 +13,7 @@ from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
 from medseg_monai.label_values import LabelValues, Value
 from medseg_monai.leaks import listed
+from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.volume_geometry import Turn
@@ -93,12 +94,20 @@ def usable_volumes(
     """The pairs that can be read whole, with what they look like; and the others with the reason."""
     good: dict[Pair, VolumeLooks] = {}
     gone: list[LeftOut] = []
-    for pair in progress(list(pairs)):
-        try:
-            good[pair] = look_at_volume(pair)
-        except (ValueError, OSError) as error:
-            gone.append((pair.image, str(error).removeprefix(f"{pair.image}: ")))
+    everything = list(pairs)
+    for pair, look in zip(everything, side_by_side(_look_or_reason, everything, progress=progress), strict=True):
+        if isinstance(look, str):
+            gone.append((pair.image, look))
+        else:
+            good[pair] = look
     return good, gone
+
+
+def _look_or_reason(pair: Pair) -> VolumeLooks | str:
+    try:
+        return look_at_volume(pair)
+    except (ValueError, OSError) as error:
+        return str(error).removeprefix(f"{pair.image}: ")
 
 
 def of_classes(

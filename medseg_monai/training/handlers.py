@@ -8,7 +8,7 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from ignite.engine import Events
 from ignite.handlers import EarlyStopping, ProgressBar
 from monai.engines import Evaluator, SupervisedTrainer
@@ -26,29 +27,29 @@ from torch import nn
 
 import medseg_monai
 from medseg_monai.dataset import DatasetSpec
-from medseg_monai.files import write_whole
-from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE, Trained, describe, write_weights
+from medseg_monai.files import lock_folder, write_whole
+from medseg_monai.startup import stop_like_ctrl_c, undisturbed
+from medseg_monai.trained import LAST_FILE, WEIGHTS_FILE, Trained, describe, write_weights
+from medseg_monai.training.folder import (
+    CURVES_FILE,
+    HISTORY_FILE,
+    begin,
+    discard,
+    files_of,
+    finish_publishing,
+    publish,
+)
 
 logger = logging.getLogger(__name__)
-
-# What a training leaves in its folder; the next one moves it out of the way.
-TRAINING_FILES = (
-    WEIGHTS_FILE,
-    LAST_FILE,
-    SPEC_FILE,
-    "history.csv",
-    "training.png",
-    "tensorboard",
-    "tuning",
-    "evaluation_*",
-)
 
 
 class SaveTrained:
     """Keep the best weights (``model.pt``) and the latest state (``last.pt``), with ``spec.json`` beside them.
 
     Attach to the trainer after the ``ValidationHandler``: the best weights are those of the epoch that the evaluator's key metric
-    names. Files appear whole or not at all. Ctrl-C keeps the state it met. Only the process of rank 0 writes.
+    names. Files appear whole or not at all, and none in the place of an earlier training's before an epoch has been validated
+    (`medseg_monai.training.folder`). Ctrl-C and SIGTERM keep the state they met. Only the process of rank 0 writes; no other training
+    can write to the folder meanwhile.
 
     Args:
         network: what is saved; the bare network, not its wrapper for several processes.
@@ -78,58 +79,67 @@ class SaveTrained:
         self.facts = dict(facts or {})
         self._began = 0.0
         self._facts: dict[str, Any] = {}
+        self._lock: FileLock | None = None
+        self._stop_as_before: Callable[[], None] = lambda: None
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer."""
-        if engine.state.rank != 0:
-            return
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
-        engine.add_event_handler(Events.COMPLETED, self._completed)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
+        if engine.state.rank == 0:
+            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
 
     def _start(self, engine: Workflow) -> None:
+        self._lock, self._stop_as_before = lock_folder(self.folder), stop_like_ctrl_c()
         if engine.state.epoch > 0:  # the next round of federated learning: the same training goes on
             return
+        # after the handlers of any other kind, so that what they record of an epoch is published with its weights
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        engine.add_event_handler(Events.COMPLETED, self._completed)
+        begin(self.folder)
         self._began = time.monotonic()
         self._facts = {}
         self.trained = replace(self.trained, weights_sha256=())
-        self._set_earlier_weights_aside()
-        self._write_spec(engine)
-
-    def _set_earlier_weights_aside(self) -> None:
-        """Move an earlier training's files to ``previous/N``: weights must never stand beside another training's spec."""
-        if not (self.folder / WEIGHTS_FILE).is_file():
-            return
-        taken = [int(path.name) for path in self.folder.glob("previous/*") if path.name.isdigit()]
-        previous = self.folder / "previous" / str(max(taken, default=0) + 1)
-        previous.mkdir(parents=True)
-        for pattern in TRAINING_FILES:
-            for path in self.folder.glob(pattern):
-                path.replace(previous / path.name)
-        logger.info("Weights of an earlier training were moved to %s", previous)
 
     def _epoch_completed(self, engine: Workflow) -> None:
-        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            self._facts["best_epoch"] = engine.state.epoch
-            self._facts["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
-            self._write_weights(engine)
-        self._write_last(engine)
+        with undisturbed():
+            self._write_last(engine)
+            if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+                metrics = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+                self._facts |= {"best_epoch": engine.state.epoch, "validation": metrics}
+                self._write_weights(engine)
 
     def _completed(self, engine: Workflow) -> None:
-        if not (self.folder / WEIGHTS_FILE).is_file():
-            self._write_weights(engine)
-            logger.warning("No epoch was validated: %s holds the last one", self.folder / WEIGHTS_FILE)
-        self._write_spec(engine)
+        with undisturbed():
+            if not (self.folder / WEIGHTS_FILE).is_file() or files_of(self.folder) != self.folder:
+                self._write_weights(engine)
+                logger.warning("No epoch was validated: %s holds the last one", self.folder / WEIGHTS_FILE)
+            self._described(engine).write(self.folder)
+            self._release()
 
     def _exception_raised(self, engine: Workflow, error: BaseException) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            self._write_last(engine)
-            if not (self.folder / WEIGHTS_FILE).is_file():
-                self._write_weights(engine)
-            self._write_spec(engine)
-            logger.warning("Stopped by the user in epoch %d; weights kept in %s", engine.state.epoch, self.folder)
+        if self._lock is not None:  # else the folder is another's
+            with undisturbed():
+                self._end_early(engine, error)
+                self._release()
         raise error
+
+    def _end_early(self, engine: Workflow, error: BaseException) -> None:
+        """Keep what an interrupted training has learnt, or else what was there before it."""
+        finish_publishing(self.folder)
+        if files_of(self.folder) != self.folder:
+            discard(self.folder)
+            logger.warning("Ended before an epoch was validated: nothing is kept, %s stays as it was", self.folder)
+        elif isinstance(error, KeyboardInterrupt):
+            self._write_last(engine)
+            self._described(engine).write(self.folder)
+            reason = str(error) or "the user"
+            logger.warning("Stopped by %s in epoch %d; weights kept in %s", reason, engine.state.epoch, self.folder)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._stop_as_before()
+            self._lock = None
 
     def _write_last(self, engine: Workflow) -> None:
         self._write_tensors(LAST_FILE, {"network": self.network.state_dict(), "epoch": engine.state.epoch})
@@ -137,14 +147,12 @@ class SaveTrained:
     def _write_tensors(self, name: str, content: object) -> None:
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        write_whole(self.folder / name, buffer.getvalue())
+        write_whole(files_of(self.folder) / name, buffer.getvalue())
 
     def _write_weights(self, engine: Workflow) -> None:
-        write_weights(self.folder, self.network.state_dict(), self._described(engine))
+        write_weights(files_of(self.folder), self.network.state_dict(), self._described(engine))
+        publish(self.folder)
         self.trained = Trained.read(self.folder)  # with the checksum
-
-    def _write_spec(self, engine: Workflow) -> None:
-        self._described(engine).write(self.folder)
 
     def _described(self, engine: Workflow) -> Trained:
         facts: dict[str, Any] = {
@@ -287,7 +295,7 @@ class RecordEpochs:
         writer = csv.DictWriter(table, columns)
         writer.writeheader()
         writer.writerows(self.epochs)
-        write_whole(self.folder / "history.csv", table.getvalue().encode())
+        write_whole(files_of(self.folder) / HISTORY_FILE, table.getvalue().encode())
 
     def _draw(self, engine: Workflow) -> None:
         from medseg_monai.figures.cases import save_figure
@@ -298,7 +306,10 @@ class RecordEpochs:
             {name: [(epoch["epoch"], epoch[name]) for epoch in self.epochs if name in epoch] for name in names}
             for names in (["loss"], metrics)
         )
-        save_figure(training_curves(losses, scores), self.folder / "training.png")
+        try:
+            save_figure(training_curves(losses, scores), files_of(self.folder) / CURVES_FILE)
+        except OSError as error:  # the weights are there, and that is what counts
+            logger.warning("no picture of the training's curves: %s", error)
 
 
 class StopEarly:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ from medseg_monai.figures.cases import CaseView
 from medseg_monai.figures.drawing import Picture
 from medseg_monai.report.case_pictures import case_tiles
 from medseg_monai.spec import DatasetSpec
+from medseg_monai.training.folder import files_of
 from medseg_monai.transforms.intensity import mean_and_std
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+logger = logging.getLogger(__name__)
 
 TAG = "validation/cases"
 TILE_SIDE = 224  # pixels of a picture in the panel
@@ -29,37 +33,55 @@ GAP = 4
 
 
 class EventLog:
-    """A TensorBoard log whose file is opened with the first thing written.
+    """A TensorBoard log whose file is opened with the first thing written, where the training's files lie at that moment.
 
-    A training first moves the log of an earlier one out of the way: a file opened before would be moved along, and the new curves
-    would end in the old log. MONAI's handlers take it as their ``summary_writer``.
+    Until an epoch has been validated that is a hidden folder (`medseg_monai.training.folder`); when the log has moved from there, a
+    second file is begun beside the first, which TensorBoard reads as one. A log that cannot be written is given up with a warning:
+    it is not worth a training. MONAI's handlers take it as their ``summary_writer``.
 
     Args:
-        folder: of the log.
+        folder: of the log, in the training's own.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-
-    @cached_property
-    def writer(self) -> SummaryWriter:
-        """Writes the file."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(str(self.folder))
+        self._writer: SummaryWriter | None = None
+        self._written_to: Path | None = None
+        self._given_up = False
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
         """A point of a curve."""
-        self.writer.add_scalar(tag, value, step)
+        self._write(lambda writer: writer.add_scalar(tag, value, step))
 
     def add_picture(self, tag: str, picture: Picture, step: int) -> None:
         """A picture (H, W, 3)."""
-        self.writer.add_image(tag, picture, step, dataformats="HWC")
+        self._write(lambda writer: writer.add_image(tag, picture, step, dataformats="HWC"))
 
     def flush(self) -> None:
         """Let a reader see what was written so far."""
-        if "writer" in self.__dict__:
-            self.writer.flush()
+        if self._writer is not None:
+            self._write(lambda writer: writer.flush())
+
+    def _write(self, what: Callable[[SummaryWriter], object]) -> None:
+        if self._given_up:
+            return
+        try:
+            what(self._opened())
+        except OSError as error:  # the writer's own thread met it, and says so with the next call
+            self._given_up = True
+            logger.warning("no TensorBoard log from here on: %s", error)
+
+    def _opened(self) -> SummaryWriter:
+        """The writer to where the log belongs now."""
+        place = files_of(self.folder.parent) / self.folder.name
+        if self._writer is None or self._written_to != place:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with suppress(OSError):  # whatever was flushed has moved along
+                if self._writer is not None:
+                    self._writer.close()
+            self._writer, self._written_to = SummaryWriter(str(place)), place
+        return self._writer
 
 
 class ValidationPanel:

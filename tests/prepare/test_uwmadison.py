@@ -265,7 +265,7 @@ def test_the_command(raw, tmp_path, medseg):
     outcome = medseg(
         "prepare", "uwmadison", raw, "--out", tmp_path / "out", "--channels", 5, "--stride", 1, "--size", 64
     )
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "note: no mask has a pixel of stomach\n")
     assert "uwmadison, 8 training, 4 validation, 4 test cases" in outcome.out
     assert read_dataset(tmp_path / "out").spec == uwmadison_spec(channels=5, stride=1, size=(64, 64))
     assert "case7_day0 and case81_day30" in " ".join(

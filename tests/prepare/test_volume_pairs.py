@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from medseg_monai.dataset import Dataset, check_dataset, read_dataset
 from medseg_monai.images.grid import Geometry
-from medseg_monai.images.volumes import write_label_volume
+from medseg_monai.images.volumes import read_label_volume, write_label_volume
+from medseg_monai.label_values import LabelValues
 from medseg_monai.prepare.amos import ORGANS, case_number, prepare_amos
 from medseg_monai.prepare.msd import prepare_msd
 from medseg_monai.prepare.nifti import prepare_nifti
@@ -314,7 +316,8 @@ def test_classes_without_names_are_numbered(tmp_path: Path) -> None:
         save(tmp_path / "images" / f"{name}.nii", np.full((6, 5, 4), -1000 - ord(name), np.int16))
         save(tmp_path / "labels" / f"{name}.nii", np.full((6, 5, 4), 1 if name < "e" else 3, np.uint8))
     spec = prepare_nifti(tmp_path, tmp_path / "out").dataset.spec
-    assert (spec.classes, spec.modality) == (("class 1", "class 2", "class 3"), "CT")
+    assert (spec.classes, spec.modality) == (("class 1", "class 3"), "CT")
+    assert spec.label_values == LabelValues.from_dict({"class 1": 1, "class 3": 3})
     spec = prepare_nifti(tmp_path, tmp_path / "out", classes=("liver",)).dataset.spec
     assert (spec.task, spec.classes) == ("binary", ("liver",))  # e, which holds 3, is left out
 
@@ -341,10 +344,60 @@ def test_which_of_the_classes_along_a_fourth_axis_are_present_is_not_guessed(tmp
 
 def test_labels_too_high_for_classes_are_named(tmp_path: Path) -> None:
     for name in "abcde":
-        save(tmp_path / "images" / f"{name}.nii.gz", np.zeros((6, 5, 4), np.int16))
-        save(tmp_path / "labels" / f"{name}.nii.gz", np.full((6, 5, 4), 4000, np.int16))
-    with pytest.raises(ValueError, match="the labels reach up to 4000, at most 254 are classes"):
+        save(tmp_path / "images" / f"{name}.nii.gz", np.zeros((6, 10, 7), np.int16))
+        save(tmp_path / "labels" / f"{name}.nii.gz", np.arange(420, dtype=np.int16).reshape(6, 10, 7))
+    with pytest.raises(ValueError, match="the labels have 419 values up to 419, at most 254 are classes"):
         prepare_nifti(tmp_path, tmp_path / "out")
+
+
+def gappy(tmp_path: Path, *values: int) -> Path:
+    """Five scans whose labels hold these values, and 0."""
+    stored = np.resize(np.array([0, *values], np.int16), (6, 5, 4))
+    for name in "abcde":
+        save(tmp_path / "images" / f"{name}.nii.gz", np.full((6, 5, 4), ord(name), np.int16))
+        save(tmp_path / "labels" / f"{name}.nii.gz", stored)
+    return tmp_path
+
+
+def test_labels_with_gaps_become_classes_without_a_hole(tmp_path: Path, medseg: Callable[..., Any]) -> None:
+    raw = gappy(tmp_path, 1, 2, 4)
+    prepared = prepare_nifti(raw, tmp_path / "out")
+    spec = prepared.dataset.spec
+    assert (spec.classes, prepared.notes) == (("class 1", "class 2", "class 4"), ())
+    case = prepared.dataset.cases("training")[0]
+    assert case["present"] == list(spec.classes)
+    assert np.unique(read_label_volume(case["label"], spec)).tolist() == [0, 1, 2, 3]
+    named = ("--class", "edema=2", "--class", "core=1+4")
+    assert medseg("prepare", "nifti", raw, "--out", tmp_path / "named", *named).code == 0
+    spec = read_dataset(tmp_path / "named").spec
+    assert (spec.task, spec.classes) == ("multiclass", ("edema", "core"))
+    assert np.array_equal(read_label_volume(case["label"], spec)[0], np.resize([0, 2, 1, 2], (6, 5, 4)))
+
+
+def test_values_of_several_classes_make_them_overlap(tmp_path: Path) -> None:
+    regions = {"whole": (1, 2, 4), "core": (1, 4)}
+    spec = prepare_nifti(
+        gappy(tmp_path, 1, 2, 4), tmp_path / "out", classes=tuple(regions), label_values=regions
+    ).dataset.spec
+    assert spec.task == "multilabel"
+
+
+def test_a_value_without_a_class_is_refused_with_what_to_say(tmp_path: Path, medseg: Callable[..., Any]) -> None:
+    raw = gappy(tmp_path, 1, 2, 4)
+    outcome = medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b")
+    assert outcome.code == 1
+    assert "a.nii.gz and 4 others: holds the labels 4, which are no class; known: 0 background, 1 a, 2 b" in outcome.err
+    assert "name numbers with --class NAME=NUMBER or --ignore NUMBER" in outcome.err
+    assert (
+        medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b", "--ignore", 4).code
+        == 0
+    )
+    assert read_dataset(tmp_path / "out").spec.ignore == (4,)
+
+
+def test_labels_that_are_all_ignored_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="all 5 masks are empty: none has a pixel of a that is not ignored"):
+        prepare_nifti(gappy(tmp_path, 7), tmp_path / "out", classes=("a",), ignore=(7,))
 
 
 def looks(shape: tuple[int, int, int], affine: np.ndarray, lowest: float = 0) -> VolumeLooks:

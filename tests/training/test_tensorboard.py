@@ -1,6 +1,7 @@
 """What TensorBoard shows: curves and the panel of validation cases, in the log of the training they belong to."""
 
 import io
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from medseg_monai.figures import drawing
 from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.training.folder import begin, publish
 from medseg_monai.training.tensorboard import TAG, EventLog, ValidationPanel, as_view, stacked
 
 SPEC = DatasetSpec("demo", "binary", classes=("lesion",), channels=("red", "green", "blue"), size=(32, 24))
@@ -121,3 +123,37 @@ def test_training_logs_curves_and_panels_and_a_second_one_starts_a_log_of_its_ow
     assert [event.step for event in latest.Images(TAG)] == [1]
     assert [event.step for event in latest.Scalars("mean_dice")] == [1]
     assert "loss" in latest.Tags()["scalars"]
+
+
+def test_the_log_moves_with_the_first_validated_epoch(tmp_path):
+    log = EventLog(tmp_path / "tensorboard")
+    begin(tmp_path)
+    log.add_scalar("loss", 3.0, 1)
+    log.flush()
+    assert not (tmp_path / "tensorboard").exists()
+    publish(tmp_path)
+    log.add_scalar("loss", 2.0, 2)
+    log.flush()
+    points = read_log(tmp_path / "tensorboard").Scalars("loss")
+    assert [(point.step, point.value) for point in points] == [(1, 3.0), (2, 2.0)]
+
+
+def test_a_log_that_cannot_be_written_only_warns(tmp_path, caplog):
+    (tmp_path / "tensorboard").write_text("a file where the log's folder should be")
+    log = EventLog(tmp_path / "tensorboard")
+    for step in range(3):
+        log.add_scalar("loss", 1.0, step)
+        log.flush()
+    assert len([record for record in caplog.records if "no TensorBoard log" in record.message]) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of the writer's own thread
+def test_a_log_whose_folder_is_removed_only_warns(tmp_path, caplog):
+    log = EventLog(tmp_path / "tensorboard")
+    log.add_scalar("loss", 1.0, 0)
+    log.flush()
+    shutil.rmtree(tmp_path / "tensorboard")
+    for step in range(1, 4):
+        log.add_scalar("loss", 1.0, step)
+        log.flush()
+    assert "no TensorBoard log" in caplog.text

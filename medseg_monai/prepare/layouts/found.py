@@ -181,15 +181,27 @@ def named_by(found: Found, levels: Collection[int]) -> Found:
     return replace(found, classes=tuple(values), values=plain_values(values), classes_of=None)
 
 
-def chosen(found: Found, classes: Sequence[str]) -> Found:
-    """The same with some of its classes only, in the order given; what is not chosen becomes background.
+def chosen(
+    found: Found,
+    classes: Sequence[str],
+    values: Mapping[str, Sequence[int | str]] | None = None,
+    ignore: Sequence[int | str] = (),
+) -> Found:
+    """The same with the classes that the user names, in that order; what is not chosen becomes background.
 
     Args:
+        found: what the layout says.
         classes: names of the layout's own; if it has none, any names, for the numbers 1, 2, …; none for all.
+        values: what the user says of the masks' values; it comes before what the layout says, names included.
+        ignore: values that count for nothing, beside the layout's.
 
     Raises:
         ValueError: a name is none of the layout's.
     """
+    found = replace(found, ignore=tuple(dict.fromkeys((*found.ignore, *ignore))))
+    if values and not found.class_files:
+        of_each = {name: tuple(of_one) for name, of_one in values.items()}
+        return replace(found, classes=tuple(classes), values=of_each, classes_of=None)
     if not classes or tuple(classes) == found.classes:
         return found
     if not found.classes:
