@@ -51,6 +51,15 @@ def find_bundle(name: str | Path) -> Path:
     raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, names)}")
 
 
+def default_root(name: str) -> str:
+    """A bundle's folder as its own configs see it: a config does not know where it lies, only where it is run.
+
+    Returns:
+        ``.`` if this is run inside the bundle, else its place below the repository's root.
+    """
+    return "." if Path("configs/metadata.json").is_file() else f"bundles/{name}"
+
+
 def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Path:
     """The weights file to use.
 

@@ -1,69 +1,99 @@
-"""Keep the bundles equal in all they do not own.
+"""Write every bundle's complete configs from the template that bundles share and from the bundle's own keys.
 
-    python scripts/sync_bundles.py          write every bundle's shared parts anew from the reference bundle
+    python scripts/sync_bundles.py          write what differs
     python scripts/sync_bundles.py --check  say what differs, exit 1 if anything does
 
-A bundle owns its architecture, loss, learning rate, batch size, augmentation, demo data and name, its metadata and its model card. All else
-is the reference bundle's.
+``scripts/template`` holds what all bundles share. ``bundles/<name>/own.json`` holds, by config, the keys that replace the template's: the
+architecture in any case, and whatever else this network wants (a loss, a learning rate, demo data of another kind).
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
-REFERENCE = "unetpp"
-# keys of a config that belong to the bundle
-OWNED = {"bundle", "architecture", "loss", "lr", "batch_size", "weight_decay", "augmentation", "demo"}
-CONFIGS = ("train", "evaluate", "tune", "inference", "explain", "multi_gpu_train")
-# metadata keys that are equal in every bundle
-SHARED_METADATA = (
-    "schema",
-    "version",
-    "changelog",
-    "monai_version",
-    "pytorch_version",
-    "numpy_version",
-    "required_packages_version",
-)
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "scripts" / "template"
+BUNDLES = ROOT / "bundles"
+OWN_FILE = "own.json"
 COPIED = ("configs/logging.conf", "docs/data_license.txt", "LICENSE")
+REQUIRED = {"train": ("architecture",), "metadata": ("name", "description", "references")}
+WIDTH = 120
+INDENT = 4
+SMALL = 3  # entries of a dictionary that may stand on one line
 
 
 def expected_files(bundle: Path) -> dict[Path, str]:
-    """What the bundle's shared files should hold, by path."""
-    reference = BUNDLES / REFERENCE
-    files = {bundle / name: (reference / name).read_text(encoding="utf-8") for name in COPIED}
-    for name in CONFIGS:
-        path = Path("configs") / f"{name}.json"
-        theirs = json.loads((reference / path).read_text(encoding="utf-8"))
-        own = json.loads((bundle / path).read_text(encoding="utf-8")) if (bundle / path).is_file() else {}
-        merged = {key: own.get(key, value) if key in OWNED else value for key, value in theirs.items()}
-        if "bundle" in merged:
-            merged["bundle"] = bundle.name
-        files[bundle / path] = dump(merged)
-    metadata_path = bundle / "configs" / "metadata.json"
-    shared = json.loads((reference / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    own = json.loads(metadata_path.read_text(encoding="utf-8"))
-    files[metadata_path] = dump({**own, **{key: shared[key] for key in SHARED_METADATA}})
+    """What the bundle's files should hold, by path.
+
+    Raises:
+        ValueError: own.json names a config or a key that the template does not have, or lacks one that each bundle must have.
+    """
+    own = json.loads((bundle / OWN_FILE).read_text(encoding="utf-8"))
+    configs = {path.stem: path for path in sorted(TEMPLATE.glob("configs/*.json"))}
+    _refuse_unknown(own, configs, bundle)
+    files = {bundle / name: (TEMPLATE / name).read_text(encoding="utf-8") for name in COPIED}
+    for name, path in configs.items():
+        shared, theirs = json.loads(path.read_text(encoding="utf-8")), own.get(name, {})
+        _refuse_unknown(theirs, shared, bundle, f" in '{name}'")
+        if lacking := [key for key in REQUIRED.get(name, ()) if not theirs.get(key)]:
+            raise ValueError(f"{bundle / OWN_FILE}: '{name}' lacks {', '.join(lacking)}")
+        named = {"bundle": bundle.name} if "bundle" in shared else {}
+        files[bundle / "configs" / path.name] = dump({**shared, **named, **theirs})
     return files
 
 
-def dump(content: dict[str, object]) -> str:
-    """JSON as the bundles are written: four spaces, one newline at the end."""
-    return json.dumps(content, indent=4, ensure_ascii=False) + "\n"
+def _refuse_unknown(own: Mapping[str, Any], known: Mapping[str, Any], bundle: Path, where: str = "") -> None:
+    if unknown := sorted(own.keys() - known.keys()):
+        raise ValueError(f"{bundle / OWN_FILE}: the template has no '{unknown[0]}'{where}")
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """JSON as the bundles are written: a key a line, but a list or a small dictionary on one line if it fits.
+
+    >>> print(dump({"features": [32, 64], "network": {"depth": 2}, "wide": {"a": 1, "b": 2, "c": 3, "d": 4}}), end="")
+    {
+        "features": [32, 64],
+        "network": {"depth": 2},
+        "wide": {
+            "a": 1,
+            "b": 2,
+            "c": 3,
+            "d": 4
+        }
+    }
+    """
+    return "\n".join(_lines("", content, 0)) + "\n"
+
+
+def _lines(prefix: str, value: Any, depth: int, *, more: bool = False) -> Iterator[str]:
+    """The lines of a value after its indentation and ``prefix`` (its key); ``more`` says that another value follows."""
+    indent, comma = " " * INDENT * depth, "," if more else ""
+    whole = f"{indent}{prefix}{json.dumps(value, ensure_ascii=False)}{comma}"
+    is_list, is_dict = isinstance(value, list), isinstance(value, dict)
+    small = depth > 0 and len(whole) <= WIDTH and (is_list or len(value) <= SMALL) if is_list or is_dict else True
+    if small:
+        yield whole
+        return
+    entries = [("", entry) for entry in value] if is_list else [(f'"{key}": ', entry) for key, entry in value.items()]
+    yield f"{indent}{prefix}{'[' if is_list else '{'}"
+    for number, (key, entry) in enumerate(entries, start=1):
+        yield from _lines(key, entry, depth + 1, more=number < len(entries))
+    yield f"{indent}{']' if is_list else '}'}{comma}"
 
 
 def main(arguments: list[str]) -> int:
     """Write or check every bundle; returns the exit code."""
     check = "--check" in arguments
     differing = []
-    for bundle in sorted(path.parent.parent for path in BUNDLES.glob("*/configs/metadata.json")):
+    for bundle in sorted(path.parent for path in BUNDLES.glob(f"*/{OWN_FILE}")):
         for path, text in expected_files(bundle).items():
             if path.is_file() and path.read_text(encoding="utf-8") == text:
                 continue
-            differing.append(path.relative_to(BUNDLES.parent))
+            differing.append(path.relative_to(ROOT))
             if not check:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")

@@ -1,25 +1,32 @@
 """Every bundle's configs, with MONAI's own tools: properties, metadata, network, export; and both faces give one result."""
 
+import ast
 import contextlib
+import doctest
+import importlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
-from monai.bundle import ConfigWorkflow, ckpt_export, run, verify_net_in_out
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, run, verify_net_in_out
 from PIL import Image
 
 from medseg_monai.bundle import untrained
+from medseg_monai.dataset import read_dataset
 from medseg_monai.evaluation.scores import read_evaluation
 from medseg_monai.trained import Trained, load_weights
-from medseg_monai.workflow import run_bundle
+from medseg_monai.workflow import TRACKING_KEYS, check_overrides, run_bundle
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 SMALL = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [64, 64]}
@@ -75,6 +82,126 @@ def test_drift_between_bundles_is_seen(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout.splitlines()[0]) == (1, "differs: bundles/unet/configs/train.json")
     subprocess.run(command, capture_output=True, check=True)
     assert '"val_interval": 1' in config.read_text()
+
+
+@pytest.fixture
+def sync(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(REPOSITORY / "scripts")
+    return importlib.import_module("sync_bundles")
+
+
+NETWORK = {"architecture": {"_target_": "medseg_monai.networks.UNet"}}
+ABOUT = {"name": "A", "description": "a network", "references": ["a paper"]}
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"train": NETWORK, "metadata": ABOUT, "trian": {}}, "the template has no 'trian'"),
+        ({"train": {**NETWORK, "learning_rate": 1}, "metadata": ABOUT}, "no 'learning_rate' in 'train'"),
+        ({"train": {"lr": 1}, "metadata": ABOUT}, "'train' lacks architecture"),
+        ({"train": NETWORK}, "'metadata' lacks name, description, references"),
+    ],
+)
+def test_a_bundles_own_keys_are_checked(sync: ModuleType, tmp_path: Path, own: dict[str, object], message: str) -> None:
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    with pytest.raises(ValueError, match=message):
+        sync.expected_files(tmp_path)
+
+
+def test_written_json_is_what_was_given(sync: ModuleType, bundle: Path) -> None:
+    for path in (bundle / "configs").glob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert json.loads(sync.dump(content)) == content
+    assert doctest.testmod(sync).attempted > 0
+    assert doctest.testmod(sync).failed == 0
+
+
+def test_the_template_is_no_bundle(medseg) -> None:
+    assert [line.split()[0] for line in medseg("list").out.splitlines()] == [bundle.name for bundle in BUNDLES]
+
+
+def expressions(node: object) -> Iterator[str]:
+    """Every expression in a config that is no import, at any depth."""
+    if isinstance(node, str) and node.startswith("$") and not node.startswith(("$import ", "$from ")):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from expressions(child)
+
+
+STEPS = (
+    ast.Call,
+    ast.BinOp,
+    ast.BoolOp,
+    ast.UnaryOp,
+    ast.Compare,
+    ast.IfExp,
+    ast.comprehension,
+    ast.Lambda,
+    ast.Subscript,
+)
+
+
+def test_no_expression_is_longer_than_one_call() -> None:
+    for path in (REPOSITORY / "scripts" / "template" / "configs").glob("*.json"):
+        for expression in expressions(json.loads(path.read_text(encoding="utf-8"))):
+            code = re.sub(r"@(\w+(?:#\w+)*)", lambda found: found[1].replace("#", "_"), expression[1:])
+            steps = [node for node in ast.walk(ast.parse(code, mode="eval")) if isinstance(node, STEPS)]
+            assert len(steps) <= 1, f"{path.name}: {expression}: more belongs into a recipe module, with a test"
+
+
+def test_overrides_that_the_documents_name_exist(bundle: Path) -> None:
+    cards = [bundle / "docs" / "README.md", REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    lines = [line for card in cards for line in card.read_text(encoding="utf-8").splitlines()]
+    named = {
+        key
+        for line in lines
+        if not re.search(r"medseg (export|package)", line)  # there a network's own arguments
+        for key in re.findall(r"--set \"?([\w#]+)=|`(?=\w+#)([a-z_#]+)[`=]", line)
+        for key in filter(None, key)
+    }
+    assert len(named) > 15
+    configs = {path.stem: json.loads(path.read_text()) for path in (bundle / "configs").glob("*.json")}
+    configs["tune"] = {**configs["evaluate"], **configs["tune"]}
+    known = {**TRACKING_KEYS}
+    for key in sorted(named - known.keys()):
+        assert any(knows(config, key) for config in configs.values()), key
+
+
+def knows(config: dict[str, object], key: str) -> bool:
+    try:
+        check_overrides(config, {key: None})
+    except ValueError:
+        return False
+    return True
+
+
+def test_training_as_monai_label_calls_it(demo_data: Path, trained: Path, tmp_path: Path) -> None:
+    """Cases from outside and no folder of a data set; a handler in front of the config's own."""
+    root = tmp_path / "unetpp"
+    shutil.copytree(REPOSITORY / "bundles" / "unetpp" / "configs", root / "configs")
+    shutil.copytree(trained, root / "models")
+    config = ConfigParser.load_config_file(root / "configs" / "train.json")
+    dataset = read_dataset(demo_data)
+    run(
+        run_id="run",
+        config_file=str(root / "configs" / "train.json"),
+        bundle_root=str(root),
+        device="cpu",
+        imports=[*config["imports"], "$from medseg_monai.bundle import find_trained"],
+        spec="$find_trained(@bundle_root).dataset",
+        architecture={**Trained.read(trained).architecture, "_mode_": "callable"},
+        output_dir=str(root / "models" / "training"),
+        batch_size=2,
+        **{
+            "train#trainer#max_epochs": 1,
+            "train#dataset#data": dataset.cases("training")[:4],
+            "validate#dataset#data": dataset.cases("validation")[:1],
+            "train#handlers": [{"_target_": "GarbageCollector"}, *config["train"]["handlers"]],
+        },
+    )
+    facts = Trained.read(root / "models" / "training").training
+    assert (facts["epochs"], facts["best_epoch"]) == (1, 1)
 
 
 def test_each_bundle_trains_evaluates_and_predicts(bundle: Path, own_data: Path, tmp_path: Path) -> None:

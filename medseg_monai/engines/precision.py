@@ -42,6 +42,11 @@ def _cpu_has_bf16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
+def default_device() -> torch.device:
+    """The first GPU if there is one, else the CPU."""
+    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
 def placed(network: nn.Module, device: str | torch.device) -> nn.Module:
     """The network on its device, its weights in the memory layout that convolutions are fastest in (channels last)."""
     axes = max((parameter.ndim for parameter in network.parameters()), default=0)

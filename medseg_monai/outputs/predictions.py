@@ -229,6 +229,19 @@ class WritePredictions:
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[Future[list[Path]]] = deque()
 
+    def unfinished(self, cases: Iterable[Mapping[str, Any]], *, overwrite: bool) -> list[Mapping[str, Any]]:
+        """The cases that still lack something that this would write; all of them if `overwrite`."""
+        return unfinished(
+            cases,
+            self.spec,
+            self.folder,
+            overwrite=overwrite,
+            formats=self.formats,
+            probabilities=self.probabilities,
+            uncertainty=self.uncertainty,
+            overlays=self.overlays,
+        )
+
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)

@@ -8,6 +8,8 @@ from typing import Any
 import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
+from monai.handlers import IgniteMetricHandler, from_engine
+from monai.metrics import CumulativeIterationMetric
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.evaluation.scan_scores import ScanMasks, competition_score
@@ -17,17 +19,28 @@ from medseg_monai.spec import did_you_mean
 def chosen_metric(metrics: Mapping[str, Any], selection: str) -> dict[str, Any]:
     """The metric that weights are selected by, as MONAI's ``key_val_metric`` takes it.
 
+    Args:
+        metrics: MONAI's metrics of masks (``DiceMetric``, ``MeanIoU`` …), or whatever attaches to an evaluator itself, by name.
+        selection: the name of one.
+
     Raises:
         ValueError: no such metric; names the nearest one.
     """
     if selection not in metrics:
         raise ValueError(f"selection: no validation metric {selection!r}{did_you_mean(selection, metrics)}")
-    return {selection: metrics[selection]}
+    return {selection: _attachable(metrics[selection])}
 
 
 def other_metrics(metrics: Mapping[str, Any], selection: str) -> dict[str, Any]:
     """All others: they are recorded beside it."""
-    return {name: metric for name, metric in metrics.items() if name != selection}
+    return {name: _attachable(metric) for name, metric in metrics.items() if name != selection}
+
+
+def _attachable(metric: Any) -> Any:
+    """What an evaluator takes: a metric of MONAI needs to be told what to compare."""
+    if isinstance(metric, CumulativeIterationMetric):
+        return IgniteMetricHandler(metric_fn=metric, output_transform=from_engine(["pred", "label"]))
+    return metric
 
 
 class ScanMetric:

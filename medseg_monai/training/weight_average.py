@@ -24,8 +24,12 @@ def weight_average(network: nn.Module, decay: float) -> nn.Module | None:
         raise ValueError(f"weight_average is {decay}; it is a share, 0 (none) to below 1")
     if decay == 0:
         return None
-    bare = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
-    return copy.deepcopy(bare).requires_grad_(False)
+    return copy.deepcopy(bare(network)).requires_grad_(False)
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The network without its wrapper for several processes, if it has one."""
+    return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
 
 
 class AverageWeights:
@@ -42,7 +46,7 @@ class AverageWeights:
     """
 
     def __init__(self, network: nn.Module, average: nn.Module, decay: float) -> None:
-        self.network = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
+        self.network = bare(network)
         self.average = average
         self.decay = decay
         self.steps = 0

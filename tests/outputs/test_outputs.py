@@ -68,6 +68,10 @@ def test_a_case_is_unfinished_until_every_file_is_there(tmp_path: Path) -> None:
     assert unfinished([case], ORGANS, tmp_path, overwrite=False) == []
     assert unfinished([case], ORGANS, tmp_path, overwrite=False, overlays=True) == [case]
     assert unfinished([case], ORGANS, tmp_path, overwrite=True) == [case]
+    plain, drawing = (WritePredictions(tmp_path, spec=ORGANS, overlays=wanted) for wanted in (False, True))
+    assert plain.unfinished([case], overwrite=False) == []
+    assert plain.unfinished([case], overwrite=True) == [case]
+    assert drawing.unfinished([case], overwrite=False) == [case]
 
 
 def test_a_full_disk_leaves_no_half_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,115 @@
+"""What ``inference.json``, ``evaluate.json``, ``tune.json`` and ``explain.json`` call: the one import of their expressions.
+
+A component that a reader looks for or exchanges stands in the JSON by its ``_target_``. Here is what ties the components together:
+weights, cases and folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from medseg_monai.bundle import default_root, evaluation_folder, find_trained, find_weights
+from medseg_monai.config_keys import check_keys
+from medseg_monai.dataset import Dataset
+from medseg_monai.engines.precision import default_device, placed
+from medseg_monai.inference.averaging import with_members
+from medseg_monai.inference.inferer import scans_at_once
+from medseg_monai.inference.scans import find_scans
+from medseg_monai.outputs.predictions import WritePredictions
+from medseg_monai.outputs.slices import write_scans
+from medseg_monai.trained import Trained, load_weights
+from medseg_monai.training.cache import collate
+from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
+
+__all__ = [
+    "check_keys",
+    "choose_cleaning",
+    "collate",
+    "default_device",
+    "default_root",
+    "evaluation_folder",
+    "find_scans",
+    "find_trained",
+    "find_weights",
+    "folder_beside",
+    "model_card",
+    "progress",
+    "scans_at_once",
+    "split_name",
+    "trained_network",
+    "weights_folder",
+    "write_stacks",
+]
+
+
+def trained_network(
+    network: nn.Module,
+    weights: str | Path,
+    trained: Trained,
+    *,
+    device: str | torch.device,
+    ensemble: Sequence[str | Path] = (),
+    bundle_root: str | Path = "",
+) -> nn.Module:
+    """The network with its weights, on its device; with the other members of an ensemble, if there are any.
+
+    Args:
+        network: with fresh weights.
+        weights: the file to load.
+        trained: what the weights are for.
+        device: where the network runs.
+        ensemble, bundle_root: further members, see `medseg_monai.inference.averaging.with_members`.
+    """
+    members = with_members(load_weights(network, weights), trained, ensemble, bundle_root=bundle_root)
+    return placed(members, device)
+
+
+def progress(what: str) -> Callable[..., Iterable[Any]]:
+    """A progress bar over images, on a terminal only.
+
+    Args:
+        what: is done to them, as a word: ``segmenting``.
+    """
+    return partial(tqdm, desc=what, unit="image", disable=None)
+
+
+def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:
+    """Volumes and the submission table of scans that come as slices, see `medseg_monai.outputs.slices.write_scans`.
+
+    Args:
+        scans: all cases, those of an earlier run too.
+        writer: wrote the masks.
+        cleaning: what the masks were cleaned with.
+    """
+    return write_scans(scans, writer.spec, writer.folder, cleaning=cleaning, formats=writer.formats)
+
+
+def weights_folder(weights_file: str | Path) -> str:
+    """The folder of a weights file, which holds its ``spec.json`` too."""
+    return str(Path(weights_file).parent)
+
+
+def folder_beside(weights_file: str | Path, name: str) -> str:
+    """A folder beside the weights.
+
+    >>> folder_beside("models/isic/model.pt", "tuning")
+    'models/isic/tuning'
+    """
+    return str(Path(weights_file).parent / name)
+
+
+def split_name(dataset: Dataset, split: str) -> str:
+    """A data set and its split in words, for a report."""
+    return f"{dataset.spec.name}, {split}"
+
+
+def model_card(bundle_root: str | Path) -> str:
+    """The bundle's model card."""
+    return str(Path(bundle_root) / "docs" / "README.md")

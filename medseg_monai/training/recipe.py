@@ -1,0 +1,251 @@
+"""What ``train.json`` calls: the one import of its expressions.
+
+A component that a reader looks for or exchanges stands in the JSON by its ``_target_``. Here is what ties the components together: the
+cases, the devices and processes, and the order of the handlers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence, Sized
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.distributed as dist
+from monai.engines import Evaluator
+from monai.engines.workflow import Workflow
+from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler, ValidationHandler, from_engine
+from monai.utils import set_determinism
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from medseg_monai.bundle import default_root, open_dataset, repeated, share, split_cases, training_spec
+from medseg_monai.config_keys import check_keys
+from medseg_monai.dataset import Dataset, DatasetSpec
+from medseg_monai.engines.precision import default_device, placed, precision_of
+from medseg_monai.inference.inferer import scans_at_once
+from medseg_monai.training.cache import collate
+from medseg_monai.training.handlers import (
+    ClipGradients,
+    Progress,
+    RecordEpochs,
+    SaveTrained,
+    StopEarly,
+    StopOnNonFiniteLoss,
+    ValidateLastEpoch,
+)
+from medseg_monai.training.memory import TrainingPlan
+from medseg_monai.training.selection import chosen_metric, other_metrics
+from medseg_monai.training.tensorboard import EventLog, ValidationPanel
+from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
+
+if TYPE_CHECKING:
+    from medseg_monai.prepare.demo import Kind
+
+__all__ = [
+    "HandlerChain",
+    "cache_dir",
+    "check_keys",
+    "chosen_metric",
+    "collate",
+    "default_device",
+    "default_root",
+    "device_ids",
+    "join_processes",
+    "leaves_a_rest",
+    "local_device",
+    "open_dataset",
+    "other_metrics",
+    "output_dir",
+    "placed",
+    "scales_loss",
+    "scans_at_once",
+    "set_determinism",
+    "tensorboard",
+    "total_steps",
+    "training_cases",
+    "training_handlers",
+    "training_spec",
+    "validated",
+    "validation_cases",
+    "validation_handlers",
+    "weight_average",
+]
+
+
+class Handler(Protocol):
+    """What MONAI's engines take as a handler."""
+
+    def attach(self, engine: Any) -> None:
+        """Register with the engine, a trainer or an evaluator."""
+
+
+class HandlerChain:
+    """Several handlers as one entry of a config's list of handlers: attached in this order, and so called in this order.
+
+    Args:
+        handlers: the first one first.
+    """
+
+    def __init__(self, handlers: Sequence[Handler]) -> None:
+        self.handlers = tuple(handlers)
+
+    def attach(self, engine: Workflow) -> None:
+        """Register each with the engine."""
+        for handler in self.handlers:
+            handler.attach(engine)
+
+
+def training_handlers(
+    *,
+    network: nn.Module,
+    average: nn.Module | None,
+    decay: float,
+    evaluator: Evaluator,
+    lr_scheduler: LRScheduler,
+    clip_norm: float,
+    val_interval: int,
+    patience: int,
+    folder: str | Path,
+    spec: DatasetSpec,
+    architecture: partial[nn.Module] | type[nn.Module],
+    bundle: str,
+    facts: Mapping[str, Any],
+    log: EventLog,
+    rank: int,
+) -> HandlerChain:
+    """All handlers of the trainer, in the order that they need.
+
+    What an epoch ends with depends on it: validation first, then what reads its scores (the best weights, early stopping, the
+    history).
+
+    Args:
+        network: the one that is trained.
+        average: the running average of its weights, if one is kept; then it is what is saved.
+        decay: of the average.
+        evaluator: runs validation; its key metric says which epoch is best.
+        lr_scheduler: makes one step per iteration.
+        clip_norm: gradients are scaled down to this norm; 0 for never.
+        val_interval: epochs between two validations; the last epoch is always validated.
+        patience: validations without a better score before training ends; 0 for never.
+        folder: where weights, ``spec.json`` and the history go.
+        spec, architecture, bundle, facts: what ``spec.json`` says, see `SaveTrained`.
+        log: where the loss curve goes.
+        rank: of this process; only the first one draws.
+    """
+    kept = bare(network) if average is None else average
+    averaging: list[Handler] = [] if average is None else [AverageWeights(network, average, decay)]
+    saving = SaveTrained(
+        kept, folder, spec=spec, architecture=architecture, bundle=bundle, evaluator=evaluator, facts=facts
+    )
+    return HandlerChain(
+        [
+            StopOnNonFiniteLoss(),
+            ClipGradients(network, clip_norm),
+            *averaging,
+            LrScheduleHandler(lr_scheduler, print_lr=False, epoch_level=False),  # type: ignore[arg-type]  # torch's new base
+            ValidationHandler(val_interval, evaluator, epoch_level=True),
+            ValidateLastEpoch(evaluator),
+            saving,
+            StopEarly(evaluator, patience),
+            Progress(),
+            RecordEpochs(evaluator, folder),
+            *_on_first(rank, _loss_curve(log)),
+        ]
+    )
+
+
+def validation_handlers(*, log: EventLog, spec: DatasetSpec, count: int, interval: int, rank: int) -> HandlerChain:
+    """All handlers of the evaluator that validates: curves of its scores and a panel of cases, from the first process.
+
+    Args:
+        log: where they go.
+        spec: the data set.
+        count: number of validation cases.
+        interval: epochs between two panels, 0 for none.
+        rank: of this process.
+    """
+    curves = TensorBoardStatsHandler(summary_writer=log, iteration_log=False)
+    return HandlerChain(_on_first(rank, curves, ValidationPanel(log, spec=spec, count=count, interval=interval)))
+
+
+def _on_first(rank: int, *handlers: Handler) -> list[Handler]:
+    """The handlers in the process of rank 0, none in the others."""
+    return list(handlers) if rank == 0 else []
+
+
+def _loss_curve(log: EventLog) -> TensorBoardStatsHandler:
+    return TensorBoardStatsHandler(
+        summary_writer=log, tag_name="loss", output_transform=from_engine(["loss"], first=True)
+    )
+
+
+def output_dir(bundle_root: str, spec: DatasetSpec) -> str:
+    """Where a bundle keeps the weights that it trains on a data set."""
+    return str(Path(bundle_root) / "models" / spec.name)
+
+
+def cache_dir() -> str:
+    """The folder of decoded images that all trainings share: ``MEDSEG_CACHE``, or one in the user's own cache."""
+    return os.environ.get("MEDSEG_CACHE", str(Path("~/.cache/medseg_monai").expanduser()))
+
+
+def tensorboard(folder: str | Path) -> EventLog:
+    """The TensorBoard log beside the weights in `folder`."""
+    return EventLog(Path(folder) / "tensorboard")
+
+
+def training_cases(dataset: Dataset, patches_per_case: int) -> list[dict[str, Any]]:
+    """The training cases, each as often as patches are drawn from it in an epoch; see `split_cases`."""
+    return repeated(split_cases(dataset, "training"), patches_per_case)
+
+
+def validation_cases(dataset: Dataset, rank: int, world_size: int) -> list[dict[str, Any]]:
+    """The validation cases of one of `world_size` processes; see `split_cases`."""
+    return share(split_cases(dataset, "validation"), rank, world_size)
+
+
+def leaves_a_rest(cases: Sized, plan: TrainingPlan) -> bool:
+    """Whether the last, smaller batch is left out: unless it is the only one, for batch norm learns nothing good from a single case."""
+    return len(cases) > plan.batch_size
+
+
+def total_steps(max_epochs: int, batches: Sized) -> int:
+    """Iterations of the whole training."""
+    return max_epochs * len(batches)
+
+
+def scales_loss(precision: str, device: str | torch.device) -> bool:
+    """Whether the loss must be scaled: in float16 small gradients would vanish."""
+    return precision_of(precision, device) == torch.float16
+
+
+def validated(network: nn.Module, average: nn.Module | None) -> nn.Module:
+    """What is validated: the average of the weights if one is kept, else the network itself."""
+    return network if average is None else average
+
+
+def local_device() -> torch.device:
+    """The device of one of several processes, as ``torchrun`` numbers them: a GPU each, or all on the CPU."""
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def device_ids(device: torch.device) -> list[torch.device] | None:
+    """As ``DistributedDataParallel`` takes them: None on the CPU."""
+    return [device] if device.type == "cuda" else None
+
+
+def join_processes(device: torch.device, dataset_dir: str | Path | None, *, demo: Kind) -> None:
+    """Let the processes that ``torchrun`` started find each other, and wait until the data set is there.
+
+    Only the first process makes the demo data, if no data set is named.
+    """
+    on_gpu = device.type == "cuda"
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    if on_gpu:
+        torch.cuda.set_device(device)
+    if dist.get_rank() == 0:
+        open_dataset(dataset_dir, demo=demo)
+    dist.barrier()
