@@ -23,7 +23,7 @@ SOFT_SHARE = 0.25
 """A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no mask."""
 FLAT_PIXELS = 16
 """So many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
-LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
+LOSSY_FORMATS = ("JPEG", "JPEG2000", "MPO", "WEBP")
 COLOUR_TOLERANCE = 4
 """So far a pixel may be from a lighter or darker shade of one colour and still be one: smoothed edges are rounded."""
 LOSSY_COLOUR_TOLERANCE = 64

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.prepare.layouts.found import innermost
+from medseg_monai.prepare.mask_contents import look_into_masks
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress, find_files, match_masks, usable
 from medseg_monai.prepare.prepared import Prepared, finish
 
@@ -131,7 +132,11 @@ def prepare_isic(
     own = raw / "splits.csv"
     table = splits or (own if own.is_file() else None)
     spec = isic_spec(layout, size)
-    return finish(list(good), spec, out, left_out=gone + bad, splits=table, groups=groups, seed=seed)
+    contents = look_into_masks(list(good), spec, progress=progress)
+    gone += [*bad, *contents.left_out]
+    return finish(
+        contents.pairs, spec, out, left_out=gone, notes=contents.notes, splits=table, groups=groups, seed=seed
+    )
 
 
 def isic_spec(layout: Layout, size: tuple[int, int] = SIZE) -> DatasetSpec:

@@ -43,6 +43,7 @@ class VolumeLooks:
         lowest: value in the image.
         levels: the whole numbers in the label; of several label files {0, 1} each.
         overlap: several label files share voxels.
+        filled: of each label file whether it holds anything.
     """
 
     geometry: Geometry
@@ -50,6 +51,7 @@ class VolumeLooks:
     lowest: float
     levels: tuple[int, ...]
     overlap: bool = False
+    filled: tuple[bool, ...] = ()
 
     @property
     def ras_shape(self) -> tuple[int, int, int]:
@@ -76,6 +78,7 @@ def look_at_volume(pair: Pair) -> VolumeLooks:
     levels: set[int] = set()
     covered = np.zeros(volume.geometry.shape if len(pair.masks) > 1 else (), bool)
     overlap = False
+    filled = []
     for file in pair.masks:
         label = read_label_numbers(file, volume.geometry)
         found = np.unique(label).tolist()
@@ -84,8 +87,11 @@ def look_at_volume(pair: Pair) -> VolumeLooks:
             covered |= label > 0
         if found[0] < 0:
             raise ValueError(f"{file}: holds the label {found[0]}; labels are 0 for background, 1, 2, …")
+        filled.append(found[-1] > 0)
         levels |= {0, *(int(number > 0) for number in found)} if len(pair.masks) > 1 else set(found)
-    return VolumeLooks(volume.geometry, channels, float(volume.array.min()), tuple(sorted(levels)), overlap)
+    return VolumeLooks(
+        volume.geometry, channels, float(volume.array.min()), tuple(sorted(levels)), overlap, tuple(filled)
+    )
 
 
 def usable_volumes(
@@ -218,9 +224,13 @@ def spec_of(
 
 
 def with_present(looks: Mapping[Pair, VolumeLooks], spec: DatasetSpec) -> list[Pair]:
-    """The pairs, each with the names of the classes that its label holds; without where classes are files or channels of their own."""
+    """The pairs, each with the names of the classes that its label holds; without where classes are channels of one file."""
     pairs, classes = [], spec.classes
     for pair, look in looks.items():
+        if len(pair.masks) == len(classes) > 1 and not spec.ignore:
+            filled = zip(classes, look.filled, strict=True)
+            pairs.append(replace(pair, present=tuple(name for name, holds in filled if holds)))
+            continue
         if (spec.task == "multilabel" and not spec.label_values) or len(pair.masks) == len(classes) > 1:
             pairs.append(pair)
             continue

@@ -19,7 +19,7 @@ REAL = Path(os.environ.get("MEDSEG_DATA", Path(__file__).parents[3] / "shared" /
 def save(path: Path, number: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(number).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(pixels).convert("1" if "GroundTruth" in path.parent.name else "RGB").save(path)
 
 
 def official(raw: Path, folders: tuple[str, str], numbers: range) -> None:
@@ -49,6 +49,7 @@ def test_official_splits(tmp_path):
     assert dataset.test[0] == {
         "image": "../raw/ISIC-2017_Test_v2_Data/ISIC_0000007.jpg",
         "label": "../raw/ISIC-2017_Test_v2_Part1_GroundTruth/ISIC_0000007_segmentation.png",
+        "present": ["lesion"],
     }
     assert dataset == read_dataset(tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dataset.json"]
