@@ -17,8 +17,10 @@ explain/                       CAM and Grad-CAM of a segmentation, and whether t
 figures/, report/              what is drawn; evaluations and explanations as one HTML file
 export/                        files for other runtimes; a bundle as a zip
 label/                         bundles in a MONAI Label server
-bundle.py, trained.py          find bundles; weights that describe themselves
+bundle_files.py, bundle.py     where bundles and weights lie; the data they work on
+trained.py                     weights that describe themselves
 workflow.py, cli/              run a config, checked; the `medseg` command
+assignments.py                 what `--set KEY=VALUE` says
 files.py                       write whole or not at all
 startup.py, doctor.py          quick to the first mask; what is installed
 ============================== ==================================================================================

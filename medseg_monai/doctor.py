@@ -1,19 +1,21 @@
-"""What is installed, what hardware is seen, what is missing: the facts that most questions about a failing run begin with."""
+"""What is installed, what hardware is seen, what is missing: the facts that most questions about a failing run begin with.
+
+Found out without importing torch or MONAI: it is quick, and works on an installation that is broken.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
-from medseg_monai.bundle import list_bundles
-from medseg_monai.engines.precision import precision_of
-from medseg_monai.trained import WEIGHTS_FILE
+from medseg_monai.bundle_files import list_bundles, trained_on
 
 REQUIRED = (
     "torch",
@@ -71,16 +73,59 @@ def _version(package: str) -> str | None:
 
 
 def _hardware() -> list[Finding]:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    name = torch.cuda.get_device_name() if device == "cuda" else "none seen: computing on the CPU"
-    dtype = precision_of("auto", device)
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     return [
-        Finding("GPU", device == "cuda", name),
-        Finding("CPU", True, f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"),
-        Finding("precision", True, f"auto means {str(dtype or torch.float32).removeprefix('torch.')} on {device}"),
+        _gpu(_gpu_names(), _cuda_of_torch()),
+        Finding("CPU", True, f"{os.cpu_count()} cores, {_bfloat16(_cpu_flags())}"),
         Finding("disk", free > 5, f"{free:.0f} GB free here"),
     ]
+
+
+def _gpu(names: str, cuda: str) -> Finding:
+    """What the driver's GPUs are worth to a torch of that CUDA version, "" for none."""
+    if not names:
+        return Finding("GPU", False, "none seen: computing on the CPU")
+    if not cuda:
+        return Finding(
+            "GPU", False, f"{names}, but this torch has no CUDA: install one of https://pytorch.org that has"
+        )
+    return Finding("GPU", True, f"{names}, torch's CUDA {cuda}")
+
+
+def _gpu_names() -> str:
+    """Names of the GPUs as NVIDIA's driver gives them, or ""."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ", ".join(line.strip() for line in answer.splitlines() if line.strip())
+
+
+def _cuda_of_torch() -> str:
+    """The version of CUDA that torch was built with, or ""; read from its file, for importing torch takes seconds."""
+    torch = find_spec("torch")
+    file = Path(torch.origin or "").with_name("version.py") if torch else Path()
+    found = re.search(r"^cuda\b[^=]*= *['\"]([\d.]+)", file.read_text(), re.MULTILINE) if file.is_file() else None
+    return found[1] if found else ""
+
+
+def _cpu_flags() -> set[str]:
+    """What this CPU can do, as Linux lists it; empty on other systems."""
+    try:
+        found = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return set()
+    return set(found[1].split()) if found else set()
+
+
+def _bfloat16(flags: set[str]) -> str:
+    if not flags:
+        return "whether it computes in bfloat16 is not known here"
+    return "computes in bfloat16" if flags & {"avx512_bf16", "amx_tile"} else "float32 only: no bfloat16 in hardware"
 
 
 def _cache() -> Finding:
@@ -97,8 +142,7 @@ def _bundles() -> list[Finding]:
         bundles = list_bundles()
     except FileNotFoundError as error:
         return [Finding("bundles", False, str(error))]
-    findings = []
-    for bundle in bundles:
-        trained = sorted(path.parent.name for path in (bundle / "models").glob(f"*/{WEIGHTS_FILE}"))
-        findings.append(Finding(f"bundle {bundle.name}", True, f"trained on: {', '.join(trained) or 'nothing yet'}"))
-    return findings
+    return [
+        Finding(f"bundle {bundle.name}", True, f"trained on: {', '.join(trained_on(bundle)) or 'nothing yet'}")
+        for bundle in bundles
+    ]

@@ -22,12 +22,12 @@ from torch import nn
 
 from medseg_monai.files import sha256_of, write_whole
 from medseg_monai.spec import DatasetSpec
+from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # what reads weights asks for their files' names here
+from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE
+from medseg_monai.training.folder import WEIGHTS_FILE as WEIGHTS_FILE
 from medseg_monai.transforms.cleaning import Cleaning
 from medseg_monai.tuning.review import Review
 
-WEIGHTS_FILE = "model.pt"
-LAST_FILE = "last.pt"
-SPEC_FILE = "spec.json"
 # A spec.json may come from somebody else: it may name a network, never any other callable.
 TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from medseg_monai.literals import literals
@@ -20,35 +19,6 @@ from medseg_monai.spec import did_you_mean
 
 # what MONAI adds to a config for MLflow, and what stands there if nothing is said
 TRACKING_KEYS = {"tracking_uri": "", "experiment_name": "monai_experiment", "run_name": None}
-
-
-def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """``["lr=0.01", "train#dataloader#num_workers=2"]`` as a dictionary; values are read as YAML.
-
-    Raises:
-        ValueError: an assignment without ``=``, or a value that is no YAML.
-
-    >>> parse_assignments(["size=[128, 128]", "precision=bf16"])
-    {'size': [128, 128], 'precision': 'bf16'}
-    """
-    overrides = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise ValueError(f"--set takes KEY=VALUE, not {assignment!r}")
-        overrides[key.strip()] = _value(value, assignment)
-    return overrides
-
-
-def _value(text: str, assignment: str) -> Any:
-    """A number, list, text … as YAML reads it; but 1e-3 is a number, which YAML takes for text."""
-    try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError:
-        pass
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {assignment}: the value is no YAML") from error
-    return yaml.safe_load(text)
 
 
 def check_device(name: str) -> None:
@@ -127,7 +97,7 @@ def run_bundle(
         bundle: the bundle's folder.
         config: ``train``, ``evaluate`` or ``inference``.
         values: by config key, whatever text they hold: they are never read as config.
-        assignments: pieces of config by key, as `parse_assignments` reads them from ``--set``: these may be expressions.
+        assignments: pieces of config by key, as `medseg_monai.assignments` reads them from ``--set``: these may be expressions.
         overlays: further config files, merged over the first.
         tracking: ``mlflow``, or a file of MONAI's tracking settings; adds the keys of `TRACKING_KEYS`.
 

@@ -85,3 +85,54 @@ def test_how_the_process_stops_can_be_taken_back() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+HEAVY = ("torch", "monai", "ignite", "matplotlib", "scipy.ndimage", "scipy.stats", "tensorboard")
+"""What takes seconds to import together."""
+LIST_MODULES = f"""
+import sys
+from medseg_monai.cli import main
+sys.argv[0] = "medseg"
+try:
+    main()
+finally:
+    print("imported:", *(name for name in {HEAVY} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("--help", 0),
+        ("-h", 0),
+        ("--version", 0),
+        ("list", 0),
+        ("doctor", 0),
+        ("predict -h", 0),
+        ("predict unet", 2),
+        ("nosuch", 2),
+        ("predict nosuch x --out out", 1),
+        ("predict unet nowhere --out out", 1),
+        ("explain unet nowhere --out out", 1),
+        ("train unet -d nowhere", 1),
+        ("train unet --set lr", 1),
+        ("evaluate unet -w nowhere", 1),
+        ("tune unet -w nowhere", 1),
+        ("review unet -d nowhere", 1),
+        ("compare nowhere --out out", 1),
+        ("export unet -w nowhere --out out.onnx", 1),
+        ("package unet -w nowhere --out out.zip", 1),
+        ("prepare folder nowhere --out out", 1),
+        ("prepare nifti nowhere --out out", 1),
+        ("prepare msd nowhere --out out", 1),
+        ("prepare uwmadison nowhere --out out", 1),
+    ],
+)
+def test_a_quick_answer_imports_nothing_heavy(arguments: str, code: int) -> None:
+    command = [sys.executable, "-c", LIST_MODULES, *arguments.split()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == code
+    assert "imported:\n" in ended.stdout
+    if code == 1:
+        assert ended.stderr.startswith("medseg: error: ")
+        assert ended.stderr.count("\n") == 1

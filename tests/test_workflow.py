@@ -5,24 +5,13 @@ from contextlib import nullcontext
 import pytest
 from monai.bundle import ConfigParser
 
-from medseg_monai.workflow import check_device, check_overrides, overridden, parse_assignments
+from medseg_monai.workflow import check_device, check_overrides, overridden
 
 CONFIG = {
     "lr": 0.1,
     "optimizer": {"_target_": "torch.optim.AdamW", "lr": "@lr"},
     "train": {"handlers": [{"_target_": "StatsHandler"}], "dataset": {"data": []}},
 }
-
-
-def test_assignments_are_read_as_yaml() -> None:
-    given = parse_assignments(["lr=1e-3", "size=[128, 96]", "name=isic", "resume=true", "x=", "path=a=b"])
-    assert given == {"lr": 0.001, "size": [128, 96], "name": "isic", "resume": True, "x": None, "path": "a=b"}
-
-
-@pytest.mark.parametrize("wrong", ["lr", "=3", ""])
-def test_an_assignment_needs_key_and_value(wrong: str) -> None:
-    with pytest.raises(ValueError, match="KEY=VALUE"):
-        parse_assignments([wrong])
 
 
 @pytest.mark.parametrize(
@@ -57,11 +46,6 @@ def test_unknown_keys_name_the_nearest(key: str, message: str) -> None:
 
 def test_an_empty_dictionary_is_there_to_be_filled() -> None:
     check_overrides({"network_options": {}}, {"network_options#inference_depth": 2})
-
-
-def test_a_value_that_is_no_yaml() -> None:
-    with pytest.raises(ValueError, match=r"--set size=\[1, 2: the value is no YAML"):
-        parse_assignments(["size=[1, 2"])
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99"])

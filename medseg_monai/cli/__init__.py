@@ -9,9 +9,11 @@ import errno
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from medseg_monai import __version__
 from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
@@ -34,9 +36,27 @@ app = typer.Typer(
     name="medseg",
     help="Segment medical images with MONAI bundles: prepare data, train, evaluate, predict.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"medseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
 # in the order that the work is done in
 app.add_typer(prepare_app, name="prepare")
 app.command()(train)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Out, Weights, given, text
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Out, Weights, check_there, given, text
 
 
 def evaluate(
@@ -23,13 +23,19 @@ def evaluate(
     assignments: Assignments = None,
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
-    from medseg_monai.bundle import find_bundle
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
+
+    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
+    check_there(dataset_dir)
+    if weights:
+        find_weights(folder, weights)
     from medseg_monai.report.evaluation import REPORT_FILE
-    from medseg_monai.workflow import parse_assignments, run_bundle
+    from medseg_monai.workflow import run_bundle
 
     values = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
     values |= {"report": True} if report else {}
-    workflow = run_bundle(find_bundle(bundle), "evaluate", values, assignments=parse_assignments(assignments or []))
+    workflow = run_bundle(folder, "evaluate", values, assignments=overrides)
     folder = Path(workflow.parser.get_parsed_content("output_dir"))
     typer.echo((folder / "summary.md").read_text(encoding="utf-8"))
     typer.echo(f"tables: {folder}")
@@ -43,6 +49,7 @@ def compare(
     metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
 ) -> None:
     """One table of several evaluations, with intervals and a paired significance test: Markdown, CSV, a plot."""
+    check_there(*evaluations)
     from medseg_monai.evaluation.compare import compare as compare_evaluations
     from medseg_monai.evaluation.compare import write_comparison
 

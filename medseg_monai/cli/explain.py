@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, Device, Weights, given, text
+from medseg_monai.cli.options import Assignments, BundleName, Device, Weights, check_there, given, text
 
 NOTES_SHOWN = 20
 
@@ -48,13 +48,18 @@ def explain(
     assignments: Assignments = None,
 ) -> None:
     """Show where a network looks for a class: CAM and Grad-CAM maps and a panel for each image."""
-    from medseg_monai.bundle import find_bundle
-    from medseg_monai.workflow import parse_assignments, run_bundle
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
 
-    folder = find_bundle(bundle)
+    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
+    check_there(*(scans or []), truth)
+    if weights:
+        find_weights(folder, weights)
     if list_layers:
         _list_layers(folder, weights)
         return
+    from medseg_monai.workflow import run_bundle
+
     values = given(
         dataset_dir=[str(scan) for scan in scans or []],
         output_dir=str(out),
@@ -69,7 +74,7 @@ def explain(
         device=device,
     )
     try:
-        run_bundle(folder, "explain", values, assignments=parse_assignments(assignments or []))
+        run_bundle(folder, "explain", values, assignments=overrides)
     except SystemExit:  # some images could not be used: say what was done with the others
         _report(out, check)
         raise

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import BundleName, Weights
+from medseg_monai.cli.options import BundleName, Weights, check_there
 
 
 def export(
@@ -27,19 +27,21 @@ def export(
     ] = None,
 ) -> None:
     """Write trained weights as a file for another runtime, with their spec inside; refused if the answers differ."""
-    from medseg_monai.bundle import find_bundle, find_weights
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
+
+    file, overrides = find_weights(find_bundle(bundle), weights), parse_assignments(assignments or [])
+    check_there(*(samples or []))
     from medseg_monai.engines.convert import FORMATS
     from medseg_monai.export.export import export as export_network
     from medseg_monai.export.export import parity_file, sample_images, trained_network
     from medseg_monai.export.exported import format_of
     from medseg_monai.spec import did_you_mean
-    from medseg_monai.workflow import parse_assignments
 
     chosen = next((known for known in FORMATS if known == fmt), None) if fmt else format_of(out)
     if chosen is None:
         raise ValueError(f"no format {fmt!r}{did_you_mean(fmt, FORMATS)}")
-    file = find_weights(find_bundle(bundle), weights)
-    trained, network = trained_network(file, parse_assignments(assignments or []))
+    trained, network = trained_network(file, overrides)
     images = sample_images(trained.dataset, samples) if samples else None
     parity = export_network(trained, network, out, chosen, images=images)
     typer.echo(f"{out}: {parity}\nreport: {parity_file(out)}")

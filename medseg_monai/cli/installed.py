@@ -7,13 +7,11 @@ import typer
 
 def list_bundles() -> None:
     """The bundles, and what each has been trained on."""
-    from medseg_monai.bundle import list_bundles as found
-    from medseg_monai.trained import WEIGHTS_FILE
+    from medseg_monai.bundle_files import list_bundles as found
+    from medseg_monai.bundle_files import trained_on
 
     for bundle in found():
-        trained = sorted(path.parent.name for path in (bundle / "models").glob(f"*/{WEIGHTS_FILE}"))
-        shipped = ["shipped weights"] if (bundle / "models" / WEIGHTS_FILE).is_file() else []
-        typer.echo(f"{bundle.name:<16} {', '.join(shipped + trained) or 'not trained yet'}")
+        typer.echo(f"{bundle.name:<16} {', '.join(trained_on(bundle)) or 'not trained yet'}")
 
 
 def doctor() -> None:

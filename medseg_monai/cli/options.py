@@ -36,3 +36,13 @@ def text(path: Path | None) -> str | None:
 def square(size: int | None) -> tuple[int, int] | None:
     """(size, size), if there is one."""
     return None if size is None else (size, size)
+
+
+def check_there(*paths: Path | None) -> None:
+    """Raise a FileNotFoundError for a path that is not there, before anything slow is imported to find that out.
+
+    ``FOLDER#SERIES_UID`` is there if the folder is.
+    """
+    for path in paths:
+        if path is not None and not path.exists() and not Path(str(path).rpartition("#")[0] or path).exists():
+            raise FileNotFoundError(f"no such file or folder: {path}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import BundleName, Weights
+from medseg_monai.cli.options import BundleName, Weights, check_there
 
 
 def package(
@@ -23,13 +23,15 @@ def package(
     ] = None,
 ) -> None:
     """Write a bundle with its weights, model card, licences and this package's wheel as one zip that runs anywhere."""
-    from medseg_monai.bundle import find_bundle, find_weights
-    from medseg_monai.export.package import package as write_package
-    from medseg_monai.workflow import parse_assignments
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
 
-    root = find_bundle(bundle)
-    options = parse_assignments(assignments or [])
-    rules = write_package(root, find_weights(root, weights), out, options=options, wheel=wheel)
+    root, options = find_bundle(bundle), parse_assignments(assignments or [])
+    file = find_weights(root, weights)
+    check_there(wheel)
+    from medseg_monai.export.package import package as write_package
+
+    rules = write_package(root, file, out, options=options, wheel=wheel)
     for rule in rules:
         typer.echo(rule)
     typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MB")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, Device, Out, given
+from medseg_monai.cli.options import Assignments, BundleName, Device, Out, check_there, given
 
 
 def predict(
@@ -65,11 +65,17 @@ def predict(
     assignments: Assignments = None,
 ) -> None:
     """Segment images: a mask each, in the image's own size, and a row in predictions.csv; failures are listed in failures.csv."""
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
     from medseg_monai.startup import without_unused
 
+    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
+    check_there(*scans)
+    if weights or "weights" not in overrides:
+        for name in weights or [""]:
+            find_weights(folder, name)
     with without_unused():
-        from medseg_monai.bundle import find_bundle
-        from medseg_monai.workflow import parse_assignments, run_bundle
+        from medseg_monai.workflow import run_bundle
 
     cleaning = {
         f"cleaning#{name}": value
@@ -92,4 +98,4 @@ def predict(
         overwrite=overwrite,
         device=device,
     )
-    run_bundle(find_bundle(bundle), "inference", values, assignments=parse_assignments(assignments or []))
+    run_bundle(folder, "inference", values, assignments=overrides)

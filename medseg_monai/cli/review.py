@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Weights
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Weights, check_there
 
 
 def review(
@@ -19,20 +19,26 @@ def review(
     assignments: Assignments = None,
 ) -> None:
     """Learn from validation which predictions a person should look at; `medseg predict` then flags them in predictions.csv."""
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
+
+    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
+    check_there(dataset_dir)
+    if weights:
+        find_weights(folder, weights)
     from tqdm import tqdm
 
-    from medseg_monai.bundle import find_bundle, open_dataset
+    from medseg_monai.bundle import open_dataset
     from medseg_monai.tuning.review_run import review_bundle
-    from medseg_monai.workflow import parse_assignments
 
     found = review_bundle(
-        find_bundle(bundle),
+        folder,
         open_dataset(dataset_dir),
         weights=weights,
         split=split,
         failure_dice=failure_dice,
         catch=catch,
         progress=lambda cases: tqdm(cases, desc="predicting", unit="case", disable=None),
-        assignments=parse_assignments(assignments or []),
+        assignments=overrides,
     )
     typer.echo(f"flagged {found}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Size, given, text
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Size, check_there, given, text
 
 
 def train(
@@ -31,8 +31,12 @@ def train(
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
 ) -> None:
     """Train a bundle on a data set; weights and spec.json go to BUNDLE/models/DATA SET."""
-    from medseg_monai.bundle import find_bundle
-    from medseg_monai.workflow import parse_assignments, run_bundle
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle
+
+    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
+    check_there(dataset_dir, *(overlay or []))
+    from medseg_monai.workflow import run_bundle
 
     values = given(
         dataset_dir=text(dataset_dir),
@@ -44,10 +48,10 @@ def train(
         output_dir=text(output_dir),
     )
     workflow = run_bundle(
-        find_bundle(bundle),
+        folder,
         "train",
         values,
-        assignments=parse_assignments(assignments or []),
+        assignments=overrides,
         overlays=overlay or [],
         tracking=tracking,
     )

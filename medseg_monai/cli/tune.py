@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Weights, given, text
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Weights, check_there, given, text
 
 
 def tune(
@@ -23,17 +23,22 @@ def tune(
     assignments: Assignments = None,
 ) -> None:
     """Choose thresholds and mask cleaning for trained weights; what holds on held-out cases goes into their spec.json."""
-    from medseg_monai.bundle import find_bundle
+    from medseg_monai.assignments import parse_assignments
+    from medseg_monai.bundle_files import find_bundle, find_weights
+
+    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
+    check_there(dataset_dir)
+    if weights:
+        find_weights(folder, weights)
     from medseg_monai.tuning.run import REPORT_FILE
-    from medseg_monai.workflow import parse_assignments, run_bundle
+    from medseg_monai.workflow import run_bundle
 
     values = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)
-    folder = find_bundle(bundle)
     workflow = run_bundle(
         folder,
         "evaluate",
         values,
-        assignments=parse_assignments(assignments or []),
+        assignments=overrides,
         overlays=[folder / "configs" / "tune.json"],
     )
     out = Path(workflow.parser.get_parsed_content("output_dir"))

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from monai.data.image_reader import ImageReader
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -266,24 +265,6 @@ def read_image(
     return np.ascontiguousarray(np.concatenate(stack) if len(stack) > 1 else stack[0])
 
 
-class PhotoReader(ImageReader):
-    """`read_image` for MONAI's ``LoadImaged``: the picture as stored in colour or grey, upright, (W, H) or (W, H, 3)."""
-
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Whether all names end in one of `SUFFIXES`."""
-        names = [filename] if isinstance(filename, str | os.PathLike) else filename
-        return all(Path(name).suffix.lower() in SUFFIXES for name in names)
-
-    def read(self, data: Sequence[PathLike] | PathLike, **_: Any) -> list[Array]:
-        """Decoded (H, W[, 3]) pictures, one per file."""
-        return [_decode(path, None) for path in ([data] if isinstance(data, str | os.PathLike) else data)]
-
-    def get_data(self, img: list[Array]) -> tuple[Array, dict[str, Any]]:
-        """(W, H) or (W, H, C), and metadata as MONAI's ``PILReader`` gives it. Several files stack as channels."""
-        planes = [picture.swapaxes(0, 1) for picture in img]
-        array = planes[0] if len(planes) == 1 else np.dstack(planes)
-        meta = {
-            "spatial_shape": np.asarray(array.shape[:2]),
-            "original_channel_dim": float("nan") if array.ndim == 2 else -1,
-        }
-        return array, meta
+def read_stored(path: PathLike) -> Array:
+    """A photograph as it is stored in colour or grey: upright, (H, W) or (H, W, 3). Raises as `read_image` does."""
+    return _decode(path, None)

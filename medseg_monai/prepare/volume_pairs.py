@@ -16,7 +16,6 @@ from medseg_monai.leaks import listed
 from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.spec import DatasetSpec, Intensity
-from medseg_monai.transforms.volume_geometry import Turn
 
 Modality = Literal["ct", "mr"]
 Triple = tuple[float, float, float]
@@ -56,14 +55,19 @@ class VolumeLooks:
     @property
     def ras_shape(self) -> tuple[int, int, int]:
         """Voxels along right, anterior, superior."""
-        i, j, k = (self.geometry.shape[axis] for axis in Turn.to_ras(self.geometry.affine).axes)
+        i, j, k = (self.geometry.shape[axis] for axis in self._ras_axes())
         return i, j, k
 
     @property
     def ras_spacing_mm(self) -> Triple:
         """Voxel sides along right, anterior, superior."""
-        i, j, k = (self.geometry.spacing_mm[axis] for axis in Turn.to_ras(self.geometry.affine).axes)
+        i, j, k = (self.geometry.spacing_mm[axis] for axis in self._ras_axes())
         return i, j, k
+
+    def _ras_axes(self) -> Sequence[int]:
+        from medseg_monai.transforms.volume_geometry import Turn  # takes MONAI along: not before a volume was read
+
+        return Turn.to_ras(self.geometry.affine).axes
 
 
 def look_at_volume(pair: Pair) -> VolumeLooks:

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from medseg_monai.files import HIDDEN_FOLDER, lock_folder, remove_parts
-from medseg_monai.trained import LAST_FILE, SPEC_FILE, WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
 
+WEIGHTS_FILE, SPEC_FILE, LAST_FILE = "model.pt", "spec.json", "last.pt"
 HISTORY_FILE, CURVES_FILE = "history.csv", "training.png"
 TRAINING_FILES = (
     WEIGHTS_FILE,

@@ -6,7 +6,8 @@ from monai.transforms import LoadImage
 from PIL import Image, ImageOps
 
 from medseg_monai.images import photos as readers
-from medseg_monai.images.photos import PhotoReader, read_header, read_image, upright
+from medseg_monai.images.monai_reader import PhotoReader
+from medseg_monai.images.photos import read_header, read_image, upright
 
 WIDTH, HEIGHT = 7, 5
 

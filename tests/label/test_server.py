@@ -22,10 +22,11 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
+from medseg_monai.assignments import parse_assignments
 from medseg_monai.bundle import find_bundle
 from medseg_monai.dataset import read_dataset
 from medseg_monai.prepare.demo import prepare_demo
-from medseg_monai.workflow import parse_assignments, run_bundle
+from medseg_monai.workflow import run_bundle
 
 pytest.importorskip("monailabel")
 requests = pytest.importorskip("requests")
