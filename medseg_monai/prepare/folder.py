@@ -154,9 +154,9 @@ def read_source(
     raw, kind = source.raw, source.kind
     image_root, mask_root = raw / source.images, raw / source.masks
     there = image_root.is_dir() and mask_root.is_dir() and layout == AUTO and not pattern
+    if source.named + (layout != AUTO) + bool(pattern) > 1:
+        raise ValueError("folders named by hand, a layout and a pattern exclude each other; give one")
     if source.named or there:
-        if layout != AUTO or pattern:
-            raise ValueError("folders named by hand, a layout and a pattern exclude each other; give one")
         files, gone = images_below(raw, image_root, mask_root, kind)
         by_class = {} if image_root == mask_root else class_folders(mask_root, image_root, classes, drawing.task)
         pairs, unpaired = pairs_of(files, image_root, by_class or {"": mask_root}, kind)

@@ -214,12 +214,12 @@ def chosen(
         pairs = tuple(replace(pair, masks=tuple(pair.masks[place] for place in places)) for pair in found.pairs)
         return replace(found, pairs=pairs, classes=tuple(classes), class_files=len(classes) > 1)
     known = found.values or {name: (number,) for number, name in enumerate(found.classes, 1)}
-    values = {name: known[name] for name in classes}
-    taken = {value for of_one in values.values() for value in of_one}
+    kept = {name: known[name] for name in classes}
+    taken = {value for of_one in kept.values() for value in of_one}
     rest = tuple(value for of_one in known.values() for value in of_one if value not in taken)
     if rest:
-        values["background"] = ("#000000" if isinstance(rest[0], str) else 0, *dict.fromkeys(rest))
-    return replace(found, classes=tuple(classes), values=values if rest else plain_values(values))
+        kept["background"] = ("#000000" if isinstance(rest[0], str) else 0, *dict.fromkeys(rest))
+    return replace(found, classes=tuple(classes), values=kept if rest else plain_values(kept))
 
 
 def task_of(found: Found, *, overlap: bool = True) -> Task:
