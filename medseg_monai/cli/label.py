@@ -32,10 +32,13 @@ def serve(
         typer.Option(help="Address to listen on. Others than this machine can reach 0.0.0.0: there is no password."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    max_upload_mb: Annotated[
+        int, typer.Option(min=1, help="Largest request that is taken, in MB: an image, a label or weights.")
+    ] = 1024,
 ) -> None:
     """Serve bundles with their weights to annotation tools; needs the environment of `make label-env`."""
     from medseg_monai.label.serve import APP_NAME, is_address, parse_bundles
     from medseg_monai.label.serve import serve as run_server
 
     folder = app or (Path() if is_address(studies) else Path(studies)) / APP_NAME
-    run_server(parse_bundles(bundles), studies, folder, host=host, port=port)
+    run_server(parse_bundles(bundles), studies, folder, host=host, port=port, max_upload_mb=max_upload_mb)

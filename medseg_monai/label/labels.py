@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from medseg_monai.formats.polygons import polygons
 from medseg_monai.images.itk_files import simpleitk
 from medseg_monai.images.masks import read_mask, write_png
 from medseg_monai.images.photos import SUFFIXES, Array, read_header
 from medseg_monai.images.volumes import (
-    VOLUME_SUFFIXES,
+    WRITTEN_SUFFIXES,
     read_geometry,
     read_label_numbers,
     read_label_volume,
@@ -23,7 +24,13 @@ from medseg_monai.spec import DatasetSpec, file_part
 
 logger = logging.getLogger(__name__)
 
-LOSSY = tuple(suffix for suffix in SUFFIXES if suffix not in (".png", ".bmp", ".tif", ".tiff"))
+PICTURES = {
+    ".png": ("uint8", "uint16"),
+    ".bmp": ("uint8",),
+    ".tif": ("uint8", "uint16", "int16", "uint32", "int32", "float32"),
+    ".tiff": ("uint8", "uint16", "int16", "uint32", "int32", "float32"),
+}
+"""What masks of photographs are written as, and with which types: formats that keep numbers and that MONAI Label's writer knows."""
 
 
 def training_cases(saved: Iterable[Mapping[str, Any]], spec: DatasetSpec, folder: Path) -> list[dict[str, Any]]:
@@ -127,16 +134,26 @@ def _planes(numbers: Array, spec: DatasetSpec) -> dict[str, Array]:
 
 
 def mask_extension(wanted: str, spec: DatasetSpec) -> str:
-    """The ending of a mask's file: as asked for, or as the image's, unless that cannot hold class numbers.
+    """The ending of a mask's file: as asked for, or as the image's, unless that cannot hold class numbers in one file.
 
     >>> spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(32, 32))
     >>> [mask_extension(ending, spec) for ending in (".JPG", ".nii.gz", ".1.png", "")]
     ['.png', '.nii.gz', '.png', '.png']
     """
-    own, known = (".png", SUFFIXES) if spec.spatial_dims == 2 else (".nii.gz", ())
-    endings = (".seg.nrrd", *sorted(VOLUME_SUFFIXES, key=len, reverse=True), *known)
-    found = next((ending for ending in endings if wanted.lower().endswith(ending)), own)
-    return own if found in LOSSY else found
+    own, known = (".png", PICTURES) if spec.spatial_dims == 2 else (".nii.gz", ())
+    endings = (".seg.nrrd", *sorted(WRITTEN_SUFFIXES, key=len, reverse=True), *known)
+    return next((ending for ending in endings if wanted.lower().endswith(ending)), own)
+
+
+def check_number_type(ending: str, number_type: str) -> None:
+    """Refuse a type of numbers that files of this kind do not have; volumes have all.
+
+    Raises:
+        ValueError: names those that they have.
+    """
+    known = PICTURES.get(ending.lower(), (number_type,))
+    if number_type not in known:
+        raise ValueError(f"params: result_dtype {number_type} cannot be written as {ending}; {', '.join(known)} can")
 
 
 def label_map(masks: Array, spec: DatasetSpec) -> Array:
@@ -153,3 +170,27 @@ def label_map(masks: Array, spec: DatasetSpec) -> Array:
     for number, mask in enumerate(masks, start=1):
         merged[mask > 0] = number
     return merged
+
+
+def outlines(numbers: Array, spec: DatasetSpec) -> dict[str, Any]:
+    """What tools that take polygons (CVAT) look for in an answer: the outlines of each class, in pixels. Nothing for volumes.
+
+    Holes have no place in these formats and are left out.
+
+    Args:
+        numbers: (W, H) class numbers.
+        spec: the data set.
+
+    >>> spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(32, 32))
+    >>> outlines(np.ones((2, 1), np.uint8), spec)["annotations"][0]["annotation"]["elements"]
+    [{'label': 'a', 'contours': [[[0, 0], [2, 0], [2, 1], [0, 1]]]}]
+    """
+    if spec.spatial_dims != 2:
+        return {}
+    elements = []
+    for number, name in enumerate(spec.classes, start=1):
+        contours = [[list(corner) for corner in part.outline] for part in polygons(numbers == number)]
+        if contours:
+            elements.append({"label": name, "contours": contours})
+    size = [int(side) for side in numbers.shape]
+    return {"annotations": [{"annotation": {"location": [0, 0], "size": size, "elements": elements}}]}

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,6 +33,10 @@ MAIN = '''"""Written by `medseg label serve`: MONAI Label looks for the app in t
 from medseg_monai.label.server.app import MedsegApp  # noqa: F401
 '''
 COPIED = ("configs", "docs", "LICENSE")
+MAX_UPLOAD_MB = "max_upload_mb"
+"""How the app is told of the bound on uploads."""
+DEFAULT_MAX_UPLOAD_MB = 1024
+"""A whole-body CT as uncompressed NIfTI has about 800 MB."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ def build_app(folder: Path, models: Sequence[Served]) -> list[DatasetSpec]:
     specs = []
     for model in models:
         root = folder / "model" / model.name
+        _bring_back(root)
         for name in COPIED:
             source = model.bundle / name
             if source.is_dir():
@@ -113,10 +119,27 @@ def _remove_others(models: Path, names: set[str]) -> None:
     """Put models that are not asked for out of the server's sight, with what they learnt."""
     for root in models.iterdir():
         if root.is_dir() and root.name not in names and not root.name.startswith("."):
-            hidden = root.with_name(f".{root.name}")
+            hidden = _hidden(root)
             logger.info("%s is not served now; what it learnt is kept in %s", root.name, hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
+            if hidden.exists():  # of a time when it was served anew beside it
+                hidden.replace(_free(hidden))
             root.replace(hidden)
+
+
+def _bring_back(root: Path) -> None:
+    """Let a model that was out of the server's sight go on with what it had learnt."""
+    if _hidden(root).is_dir() and not root.exists():
+        logger.info("%s goes on with what it had learnt", root.name)
+        _hidden(root).replace(root)
+
+
+def _hidden(root: Path) -> Path:
+    return root.with_name(f".{root.name}")
+
+
+def _free(folder: Path) -> Path:
+    """``folder.1``, or the next number that is not taken."""
+    return next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.{n}")).exists())
 
 
 def server_environment(specs: Sequence[DatasetSpec], given: Mapping[str, str]) -> dict[str, str]:
@@ -180,7 +203,15 @@ def is_address(studies: str) -> bool:
     return studies.startswith(("http://", "https://"))
 
 
-def serve(models: Sequence[Served], studies: str, app: Path, *, host: str, port: int) -> NoReturn:
+def serve(
+    models: Sequence[Served],
+    studies: str,
+    app: Path,
+    *,
+    host: str,
+    port: int,
+    max_upload_mb: int = DEFAULT_MAX_UPLOAD_MB,
+) -> NoReturn:
     """Become the server: this process is replaced by it, so that signals reach it.
 
     Args:
@@ -189,6 +220,7 @@ def serve(models: Sequence[Served], studies: str, app: Path, *, host: str, port:
         app: folder for the models, with what they learn.
         host: address to listen on.
         port: port to listen on.
+        max_upload_mb: larger requests are refused, in MB (2**20 bytes).
 
     Raises:
         FileNotFoundError: MONAI Label is not installed, or there is no such folder of studies.
@@ -202,6 +234,8 @@ def serve(models: Sequence[Served], studies: str, app: Path, *, host: str, port:
         *(str(python), "-m", "monailabel.main", "start_server"),
         *("--app", str(app.resolve()), "--studies", studies, "--host", host, "--port", str(port)),
     ]
+    if max_upload_mb != DEFAULT_MAX_UPLOAD_MB:
+        command += ["--conf", MAX_UPLOAD_MB, str(max_upload_mb)]
     sys.stdout.flush()
     os.execve(command[0], command, server_environment(specs, os.environ))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,14 @@ from PIL import Image
 from medseg_monai.images.masks import read_mask
 from medseg_monai.label import serve as serving
 from medseg_monai.label.choice import most_uncertain
-from medseg_monai.label.labels import label_map, mask_extension, training_cases, usable_label
+from medseg_monai.label.labels import (
+    check_number_type,
+    label_map,
+    mask_extension,
+    outlines,
+    training_cases,
+    usable_label,
+)
 from medseg_monai.label.serve import Served, build_app, parse_bundles, same_stem, server_environment
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
@@ -73,6 +81,46 @@ def test_a_model_no_longer_asked_for_is_put_aside(tmp_path, model):
     build_app(tmp_path, [model])
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [".old", "unetpp"]
     assert (tmp_path / "model" / ".old" / "models" / "model.pt").read_bytes() == b"learnt"
+
+
+@pytest.fixture
+def other(model: Served, tmp_path: Path) -> Served:
+    """The same weights under another bundle's name."""
+    shutil.copytree(UNETPP, tmp_path / "bundles" / "second", ignore=shutil.ignore_patterns("models"))
+    return Served("second", tmp_path / "bundles" / "second", model.weights)
+
+
+def test_a_model_that_is_served_again_goes_on_with_what_it_learnt(tmp_path, model, other):
+    """A and B, A, A and B, A, A and B: B's weights are those it learnt, each time."""
+    app = tmp_path / "app"
+    build_app(app, [model, other])
+    learnt = app / "model" / "second" / "models" / "model.pt"
+    learnt.write_bytes(b"learnt")
+    for _ in range(2):
+        build_app(app, [model])
+        assert not learnt.exists(), "out of the server's sight"
+        build_app(app, [model, other])
+        assert learnt.read_bytes() == b"learnt"
+
+
+def test_nothing_is_lost_of_two_that_were_put_aside_under_one_name(tmp_path, model):
+    """As earlier versions could leave them: one hidden and one in use."""
+    for name, content in ((".second", b"earlier"), ("second", b"later")):
+        (tmp_path / "model" / name / "models").mkdir(parents=True)
+        (tmp_path / "model" / name / "models" / "model.pt").write_bytes(content)
+    build_app(tmp_path, [model])
+    kept = {file.parent.parent.name: file.read_bytes() for file in tmp_path.glob("model/.second*/models/model.pt")}
+    assert kept == {".second": b"later", ".second.1": b"earlier"}
+
+
+def test_the_bound_on_uploads_is_handed_to_the_server(tmp_path, trained, medseg, monkeypatch):
+    called = []
+    monkeypatch.setattr(serving, "label_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(os, "execve", lambda path, command, environment: called.extend(command))
+    call = ("label", "serve", "--studies", tmp_path, "--bundles", f"unetpp={trained}")
+    assert medseg(*call, "--max-upload-mb", 5).code == 0
+    assert called[-3:] == ["--conf", "max_upload_mb", "5"]
+    assert medseg(*call, "--max-upload-mb", 0).code != 0
 
 
 def test_names_in_any_spelling_are_images_and_what_the_user_set_wins():
@@ -218,6 +266,20 @@ def test_a_label_of_another_size_is_refused(tmp_path):
         usable_label(label, photograph(tmp_path), BINARY, tmp_path / "new")
 
 
+def test_outlines_are_the_corners_of_each_class():
+    numbers = np.zeros((4, 3), np.uint8)  # (W, H)
+    numbers[0, 0], numbers[2:, 1:] = 1, 2
+    exclusive = DatasetSpec("x", "multiclass", classes=("a", "b"), channels=("grey",), size=(32, 32))
+    (answer,) = outlines(numbers, exclusive)["annotations"]
+    assert answer["annotation"]["elements"] == [
+        {"label": "a", "contours": [[[0, 0], [1, 0], [1, 1], [0, 1]]]},
+        {"label": "b", "contours": [[[2, 1], [4, 1], [4, 3], [2, 3]]]},
+    ]
+    assert answer["annotation"]["size"] == [4, 3]
+    assert outlines(np.zeros((4, 3), np.uint8), exclusive)["annotations"][0]["annotation"]["elements"] == []
+    assert outlines(np.zeros((4, 3, 2), np.uint8), VOLUMES) == {}
+
+
 def test_the_map_that_clients_show():
     exclusive = DatasetSpec("x", "multiclass", classes=("a", "b"), channels=("grey",), size=(32, 32))
     assert label_map(np.array([[[0, 2]]]), exclusive).tolist() == [[0, 2]]
@@ -235,10 +297,22 @@ def test_the_map_that_clients_show():
         (VOLUMES, ".seg.nrrd", ".seg.nrrd"),
         (VOLUMES, ".jpg", ".nii.gz"),
         (VOLUMES, ".1.2.NII", ".nii"),
+        (VOLUMES, ".mhd", ".nii.gz"),
+        (VOLUMES, ".hdr", ".nii.gz"),
+        (BINARY, ".gif", ".png"),
+        (BINARY, ".jp2", ".png"),
+        (BINARY, ".exe", ".png"),
     ],
 )
 def test_masks_are_never_written_where_numbers_get_lost(spec, wanted, given):
     assert mask_extension(wanted, spec) == given
+
+
+def test_a_type_of_numbers_that_a_format_lacks_is_refused_before_anything_is_written():
+    check_number_type(".png", "uint16")
+    check_number_type(".nii.gz", "float64")
+    with pytest.raises(ValueError, match="float64 cannot be written as .png; uint8, uint16 can"):
+        check_number_type(".png", "float64")
 
 
 def test_the_least_sure_comes_first_then_the_one_offered_longest_ago():

@@ -3,16 +3,13 @@
 Run by `make test-label` in the environment that MONAI Label is installed in.
 """
 
+import gzip
 import io
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,9 @@ import nibabel
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from label_server import Server, label_server, png
 from PIL import Image
+from scipy.ndimage import binary_fill_holes
 
 from medseg_monai.assignments import parse_assignments
 from medseg_monai.bundle import find_bundle
@@ -32,49 +31,8 @@ pytest.importorskip("monailabel")
 requests = pytest.importorskip("requests")
 pytestmark = pytest.mark.label
 
-START_SECONDS, TASK_SECONDS = 600, 900
 # names as cameras and people write them; `turned` lies on its side and says so
 PHOTOGRAPHS = ("a.jpg", "B.JPG", "c.jpeg", "d.PNG", "turned.jpg")
-
-
-@dataclass
-class Server:
-    """A server that runs, and what it was started with."""
-
-    url: str
-    studies: Path
-    models: Path
-    photo_weights: Path
-    volume_weights: Path
-    log: Path
-
-    def get(self, path: str) -> Any:
-        return requests.get(self.url + path, timeout=60)
-
-    def post(self, path: str, **given: Any) -> Any:
-        return requests.post(self.url + path, timeout=TASK_SECONDS, **given)
-
-    def put(self, path: str, **given: Any) -> Any:
-        return requests.put(self.url + path, timeout=60, **given)
-
-    def infer(self, model: str, image: str, **params: Any) -> bytes:
-        answer = self.post(f"/infer/{model}?image={image}&output=image", data={"params": json.dumps(params)})
-        assert answer.status_code == 200, answer.text
-        return answer.content
-
-    def unsure(self, image: str) -> float:
-        """A number that no two trainings share, while coarse masks of a small network may be alike."""
-        return float(self.post(f"/infer/unetpp?image={image}&output=json").json()["uncertainty"])
-
-    def finished(self, task: str) -> dict[str, Any]:
-        """Wait for a background task; its last state."""
-        end = time.monotonic() + TASK_SECONDS
-        while time.monotonic() < end:
-            state = self.get(task).json()
-            if state["status"] not in ("SUBMITTED", "RUNNING"):
-                return state
-            time.sleep(1)
-        raise TimeoutError(task)
 
 
 @pytest.fixture(scope="module")
@@ -102,32 +60,12 @@ def volume_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(
     photo_weights: Path, demo_data: Path, volume_weights: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """`medseg label serve` with two bundles on a free port, until the tests of this file are done."""
+    """`medseg label serve` with two bundles, until the tests of this file are done."""
     studies = tmp_path_factory.mktemp("studies")
     lay_out(studies, demo_data, volume_weights / "data")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("log") / "server.log"
     bundles = f"unetpp={photo_weights},unet3d={volume_weights / 'weights'}"
-    command = [
-        *(sys.executable, "-m", "medseg_monai", "label", "serve"),
-        *("--studies", str(studies), "--bundles", bundles),
-    ]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT, env={**os.environ}
-        )
-        try:
-            models = studies / "monailabel_app" / "model"
-            running = Server(
-                f"http://127.0.0.1:{port}", studies, models, photo_weights, volume_weights / "weights", log
-            )
-            wait_until_up(running, process)
-            yield running
-        finally:
-            process.terminate()
-            process.wait(60)
+    with label_server(studies, bundles, tmp_path_factory.mktemp("log") / "server.log") as running:
+        yield running
 
 
 def lay_out(studies: Path, photographs: Path, volumes: Path) -> None:
@@ -140,18 +78,6 @@ def lay_out(studies: Path, photographs: Path, volumes: Path) -> None:
         picture.save(studies / name, exif=exif)
     for number, case in enumerate(read_dataset(volumes).cases("training")[:2]):
         shutil.copy(case["image"], studies / f"scan{number}.nii.gz")
-
-
-def wait_until_up(running: Server, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        assert process.poll() is None, running.log.read_text()[-3000:]
-        try:
-            if running.get("/info/").status_code == 200:
-                return
-        except requests.ConnectionError:
-            time.sleep(1)
-    raise TimeoutError(running.log.read_text()[-3000:])
 
 
 def pixels(content: bytes) -> np.ndarray:
@@ -172,17 +98,11 @@ def predicted(bundle: str, weights: Path, image: Path, out: Path) -> Path:
     return mask
 
 
-def png(numbers: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(numbers.astype(np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
-def test_info_names_both_bundles_with_their_labels(server: Server):
+def test_info_names_both_bundles_with_their_labels(server: Server, volume_weights: Path):
     info = server.get("/info/").json()
     assert info["models"]["unetpp"]["labels"] == {"lesion": 1}
     assert (info["models"]["unetpp"]["dimension"], info["models"]["unet3d"]["dimension"]) == (2, 3)
-    classes = json.loads((server.volume_weights / "spec.json").read_text())["dataset"]["classes"]
+    classes = json.loads((volume_weights / "weights" / "spec.json").read_text())["dataset"]["classes"]
     assert info["models"]["unet3d"]["labels"] == {name: number for number, name in enumerate(classes, start=1)}
     assert {"uncertainty", "uncertainty_unetpp", "uncertainty_unet3d", "first", "random"} <= info["strategies"].keys()
     assert info["trainers"].keys() == {"unetpp", "unet3d"}
@@ -194,20 +114,20 @@ def test_names_in_any_spelling_are_found(server: Server):
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_a_photographs_mask_is_that_of_medseg_predict(server: Server, name: str, tmp_path: Path):
+def test_a_photographs_mask_is_that_of_medseg_predict(server: Server, photo_weights: Path, name: str, tmp_path: Path):
     """Same size, upright as the picture is shown, exact class numbers, PNG also for JPEG."""
     mask = pixels(server.infer("unetpp", Path(name).stem))
-    expected = np.asarray(Image.open(predicted("unetpp", server.photo_weights, server.studies / name, tmp_path)))
+    expected = np.asarray(Image.open(predicted("unetpp", photo_weights, server.studies / name, tmp_path)))
     assert mask.shape == expected.shape == (80, 96)
     assert set(np.unique(mask)) <= {0, 1}
     assert np.array_equal(mask > 0, expected > 0)
 
 
-def test_a_scans_mask_is_that_of_medseg_predict(server: Server, tmp_path: Path):
+def test_a_scans_mask_is_that_of_medseg_predict(server: Server, volume_weights: Path, tmp_path: Path):
     answer = voxels(server.infer("unet3d", "scan0"), tmp_path)
     scan = nibabel.load(server.studies / "scan0.nii.gz")
     expected = nibabel.load(
-        predicted("unet3d", server.volume_weights, server.studies / "scan0.nii.gz", tmp_path / "out")
+        predicted("unet3d", volume_weights / "weights", server.studies / "scan0.nii.gz", tmp_path / "out")
     )
     assert np.allclose(answer.affine, scan.affine, atol=1e-4)
     assert np.array_equal(np.asarray(answer.dataobj), np.asarray(expected.dataobj))
@@ -251,10 +171,86 @@ def test_an_image_is_added_and_segmented(server: Server, demo_data: Path):
     assert server.get("/datastore/image?image=added").content == content
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaves sockets open
+def test_a_session_holds_a_volume_that_a_user_loaded(server: Server, volume_weights: Path, tmp_path: Path):
+    """As 3D Slicer does it: the volume goes into a session, is segmented there, and is no image of the studies."""
+    from monailabel.client.client import MONAILabelClient
+
+    case = read_dataset(volume_weights / "data").cases("training")[3]
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="slicer")
+    session = client.create_session(str(case["image"]))["session_id"]
+    assert client.get_session(session)["name"] == session
+    file, params = client.infer("unet3d", "3: T1 axial", {"result_extension": ".nii.gz"}, session_id=session)
+    expected = predicted("unet3d", volume_weights / "weights", Path(case["image"]), tmp_path / "out")
+    assert np.array_equal(np.asarray(nibabel.load(file).dataobj), np.asarray(nibabel.load(expected).dataobj))
+    assert 0 <= params["uncertainty"] <= 1
+    assert "3: T1 axial" not in client.datastore()["objects"]
+    client.remove_session(session)
+    assert server.get(f"/session/{session}").status_code == 404
+    assert server.post(f"/infer/unet3d?image=scan0&session_id={session}").status_code == 404
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_cvats_detector_gets_polygons_of_the_mask(server: Server, tmp_path: Path):
+    """CVAT's function sends a picture and ``output: json``, and draws ``contours``; the area inside them is the mask."""
+    from monailabel.client.client import MONAILabelClient
+    from PIL import ImageDraw
+
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
+    _, answered = client.infer("unetpp", "", {"output": "json"}, file=str(server.studies / "a.jpg"))
+    mask = pixels(server.infer("unetpp", "a"))
+    drawn = Image.new("1", (mask.shape[1] * 4, mask.shape[0] * 4))
+    for answer in json.loads(answered)["annotations"]:
+        for element in answer["annotation"]["elements"]:
+            assert element["label"] == "lesion"
+            for contour in element["contours"]:
+                # pixel (x, y) covers 4x + 0 to 4x + 3: the far edges belong to the next pixel
+                ImageDraw.Draw(drawn).polygon([(4 * x - 0.5, 4 * y - 0.5) for x, y in contour], fill=1)
+    inside = np.asarray(drawn)[2::4, 2::4]
+    filled = binary_fill_holes(mask > 0)
+    assert filled.any()
+    assert np.array_equal(inside, filled)
+
+
+def test_two_requests_at_a_time_get_their_own_answers(server: Server):
+    """Eight at once, of two images and two models; the server still answers `/info/` meanwhile."""
+    asked = [("unetpp", "a"), ("unetpp", "c"), ("unet3d", "scan0"), ("unet3d", "scan1")] * 2
+    alone = {pair: server.infer(*pair, result_extension=".nii.gz") for pair in asked[:4]}
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(server.infer, *pair, result_extension=".nii.gz") for pair in asked]
+        assert server.get("/info/").status_code == 200
+        together = [answer.result() for answer in answers]
+    for pair, content in zip(asked, together, strict=True):
+        assert gzip.decompress(content) == gzip.decompress(alone[pair]), pair
+
+
+def test_of_two_uploads_under_one_name_one_is_kept(server: Server, demo_data: Path):
+    contents = [file.read_bytes() for file in sorted((demo_data / "images").glob("*.jpg"))[8:14]]
+    with ThreadPoolExecutor(6) as threads:
+        sent = [
+            threads.submit(server.put, "/datastore/image?image=raced", files={"file": ("x.jpg", content)})
+            for content in contents
+        ]
+        codes = [answer.result().status_code for answer in sent]
+    assert sorted(codes) == [200] + [409] * 5
+    assert server.get("/datastore/image?image=raced").content == contents[codes.index(200)]
+    assert requests.delete(f"{server.url}/datastore/image?id=raced", timeout=60).status_code == 200
+
+
+def test_weights_go_out_and_come_back(server: Server):
+    weights = server.get("/model/unetpp").content
+    before = server.unsure("a")
+    assert server.put("/model/unetpp", files={"file": ("model.pt", weights)}).status_code == 200
+    assert server.unsure("a") == before
+    kept = server.models / "unetpp" / "models" / "previous" / "1"
+    assert (kept / "model.pt").read_bytes() == weights
+    shutil.rmtree(kept)
+
+
 TEXT = {"file": ("notes.png", b"no picture")}
 BAD: dict[str, tuple[Callable[[Server], Any], int, str]] = {
     "unknown model": (lambda s: s.post("/infer/unetp?image=a"), 404, "did you mean 'unetpp'"),
-    "no image named": (lambda s: s.post("/infer/unetpp"), 500, "Neither Image nor File"),
+    "no image named": (lambda s: s.post("/infer/unetpp"), 422, "Neither Image nor File"),
     "unknown image": (lambda s: s.post("/infer/unetpp?image=nobody"), 404, "no image 'nobody'"),
     "a file of the server": (lambda s: s.post("/infer/unetpp?image=/etc/hostname"), 404, "among the studies"),
     "text as image": (lambda s: s.post("/infer/unetpp", files=TEXT), 422, "no picture"),
@@ -295,7 +291,7 @@ def test_the_image_that_the_model_is_least_sure_of_comes_next(server: Server):
     assert scan["id"] in ("scan0", "scan1")
 
 
-def test_it_learns_from_saved_labels_and_keeps_what_it_knew(server: Server, demo_data: Path):
+def test_it_learns_from_saved_labels_and_keeps_what_it_knew(server: Server, photo_weights: Path, demo_data: Path):
     """Label, train, infer again, all in a batch: the weights change, the earlier ones are kept, labelled images are not offered."""
     masks = sorted((demo_data / "masks").glob("*.png"))
     for image, file in zip(("a", "B", "c"), masks, strict=False):
@@ -311,7 +307,7 @@ def test_it_learns_from_saved_labels_and_keeps_what_it_knew(server: Server, demo
     assert state["status"] == "DONE", state["details"]
     assert (models / "model.pt").read_bytes() != weights
     assert (models / "previous" / "1" / "model.pt").read_bytes() == weights
-    assert (server.photo_weights / "model.pt").read_bytes() == weights, "the bundle's own weights stay as they were"
+    assert (photo_weights / "model.pt").read_bytes() == weights, "the bundle's own weights stay as they were"
     assert server.unsure("d") != before, "the next answer is that of the new weights"
     server.post(
         "/batch/infer/unetpp?images=unlabeled", json={"device": "cpu", "multi_gpu": True, "label_tag": "original"}

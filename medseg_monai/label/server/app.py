@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,21 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
 import medseg_monai
+from medseg_monai.label.names import shortened
+from medseg_monai.label.serve import DEFAULT_MAX_UPLOAD_MB, MAX_UPLOAD_MB
 from medseg_monai.label.server.active import MostUncertain, Uncertainty
+from medseg_monai.label.server.gate import NOT_FOUND, refusal
 from medseg_monai.label.server.learn import Learn
+from medseg_monai.label.server.routes import install
 from medseg_monai.label.server.segment import Segment
-from medseg_monai.label.server.studies import NOT_FOUND, UNUSABLE, Studies
+from medseg_monai.label.server.sessions import OwnSessions
+from medseg_monai.label.server.studies import Studies
 from medseg_monai.spec import did_you_mean
 
 logger = logging.getLogger(__name__)
 
-# what a request can be wrong in: an unreadable image (OSError, ValueError, SyntaxError) or a result_dtype that is none (TypeError)
-MISTAKES = (OSError, ValueError, SyntaxError, TypeError)
+ORIGINAL = "original"
+"""Tag of labels that a model made."""
 
 
 class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no types
@@ -89,49 +93,94 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         return PatientBatch()
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
-        """Segment an image.
+        """Segment an image, named among the studies by its id; only code of ours can hand in a `Path` to an image from elsewhere.
 
         Raises:
             HTTPException: 404 for an unknown model or image; 422 for an image or a wish that cannot be used, which it names.
         """
-        self._check_model(request.get("model"), self._infers)
-        self._check_image(request.get("image"), datastore or self.datastore())
+        store = datastore or self.datastore()
+        task, image = self.model(request.get("model")), request.get("image")
+        source = image if isinstance(image, Path) else self._file_of(image, store)
         try:
-            answer: dict[str, Any] = super().infer(request, datastore)
-        except MISTAKES as error:
-            raise HTTPException(UNUSABLE, one_line(error)) from error
-        except RuntimeError as error:  # MONAI's Compose wraps what a transform raises
-            if not isinstance(error.__cause__, MISTAKES):
+            file, params = task({**request, "image": str(source), "description": task.description})
+        except Exception as error:
+            if (refused := refusal(error)) is None:
                 raise
-            raise HTTPException(UNUSABLE, one_line(error.__cause__)) from error
+            refused.detail = str(refused.detail).replace(str(source), Path(source).name)
+            raise refused from error
+        answer = {"label": file, "tag": ORIGINAL, "file": file, "params": params}
+        if file and request.get("save_label") and isinstance(image, str):
+            kept = {"model": request["model"], "params": params}
+            answer["label"] = store.save_label(image, file, request.get("label_tag") or ORIGINAL, kept)
         return answer
+
+    def on_init_complete(self) -> None:
+        """The server is about to answer: our routes take the place of MONAI Label's."""
+        from monailabel.app import app
+
+        install(app, int(self.conf.get(MAX_UPLOAD_MB, DEFAULT_MAX_UPLOAD_MB)) * 2**20)
+        super().on_init_complete()
 
     def bundle_path(self, model: str | None) -> str | None:
         """MONAI Label asks for it before it starts a task in the background: the place to refuse one for an unknown model."""
         if model is not None:
-            self._check_model(model, self._infers)
+            self.model(model)
         path: str | None = super().bundle_path(model)
         return path
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         """The image to label next."""
         strategy = request.get("strategy") or "random"
-        if strategy not in self._strategies:
-            raise HTTPException(NOT_FOUND, f"no strategy '{strategy}'{did_you_mean(strategy, self._strategies)}")
+        self.check_strategy(strategy)
         sample: dict[str, Any] = super().next_sample({**request, "strategy": strategy})
         return sample
 
-    def _check_model(self, model: Any, known: Mapping[str, Any]) -> None:
-        if model not in known:
-            raise HTTPException(NOT_FOUND, f"no model '{model}'{did_you_mean(model, known)}")
+    def model(self, name: Any) -> Segment:
+        """A model by name."""
+        found: Segment = self._named("model", name, self._infers)
+        return found
 
-    def _check_image(self, image: Any, datastore: Any) -> None:
-        """An image is one of the studies, named by its id, or was sent along and lies in the server's temporary folder."""
-        if not isinstance(image, str) or datastore.get_image_uri(image):
-            return
-        sent = Path(image)
-        if not (image and sent.exists() and sent.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve())):
-            raise HTTPException(NOT_FOUND, f"no image '{image}' among the studies")
+    def trainer(self, name: Any) -> Learn:
+        """A trainer by name."""
+        found: Learn = self._named("model", name, self._trainers)
+        return found
+
+    def check_strategy(self, name: Any) -> None:
+        """Refuse a strategy that is not there."""
+        self._named("strategy", name, self._strategies)
+
+    def check_scoring(self, name: Any) -> None:
+        """Refuse a way of scoring that is not there."""
+        self._named("scoring method", name, self._scoring_methods)
+
+    def check_image(self, name: str) -> None:
+        """Refuse an image that is not there; a DICOMweb server says so itself."""
+        if isinstance(store := self.datastore(), Studies):
+            store.check_image(name)
+
+    def check_label(self, image: str, tag: str) -> None:
+        """Refuse a label that is not there, likewise."""
+        if isinstance(store := self.datastore(), Studies):
+            store.check_label(image, tag)
+
+    def _load_sessions(self, load: bool = False) -> OwnSessions | None:
+        """Sessions lie in the app's folder, unless MONAI_LABEL_SESSION_PATH names another."""
+        if not load:
+            return None
+        folder = settings.MONAI_LABEL_SESSION_PATH or str(Path(self.app_dir) / "sessions")
+        return OwnSessions(folder, settings.MONAI_LABEL_SESSION_EXPIRY)
+
+    def _named(self, what: str, name: Any, known: Mapping[str, Any]) -> Any:
+        if name in known:
+            return known[name]
+        raise HTTPException(NOT_FOUND, f"no {what} '{shortened(str(name))}'{did_you_mean(str(name), known)}")
+
+    def _file_of(self, image: Any, store: Any) -> str:
+        """Where an image of the studies lies; a path is no name of one."""
+        file = store.get_image_uri(image) if isinstance(image, str) and image else ""
+        if not file or not Path(file).exists():
+            raise HTTPException(NOT_FOUND, f"no image '{shortened(str(image))}' among the studies")
+        return str(file)
 
 
 class PatientBatch(BatchInferTask):  # type: ignore[misc]
@@ -151,9 +200,3 @@ class PatientBatch(BatchInferTask):  # type: ignore[misc]
         given = {**request, "multi_gpu": bool(request.get("multi_gpu", True)) and torch.cuda.device_count() > 1}
         done: dict[str, Any] = super().__call__(given, datastore, patient)
         return done
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, without a traceback."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

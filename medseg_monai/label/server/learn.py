@@ -10,7 +10,8 @@ from typing import Any
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from medseg_monai.label.labels import training_cases
-from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained, write_weights
+from medseg_monai.literals import literal
+from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained, load_weights, write_weights
 
 FINAL = "final"
 """Tag of labels that an annotator has finished: what is trained on."""
@@ -24,6 +25,10 @@ PUBLISHED = (
 )  # the weights last: they are what the server watches
 DEFAULTS = {"max_epochs": 20, "lr": 0.0005, "batch_size": 4, "val_split": 0.2}
 """For few labels and a network that knows something already: a tenth to a quarter of a whole training's rate."""
+CONFIGS = ("train#handlers",)
+"""Of what MONAI Label hands to a training, what is a config: the bundle's own."""
+UNFETCHED = {"weights_file": None, "pretrained": False}
+"""Arguments of networks that would fetch weights, which the trained ones then replace."""
 IMPORTS = ("$from medseg_monai.bundle import find_trained", "$from medseg_monai.trained import load_weights")
 
 
@@ -43,7 +48,7 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
 
     def config(self) -> dict[str, Any]:
         """What clients may set."""
-        return {**super().config(), **DEFAULTS}
+        return {**super().config(), **DEFAULTS, "model_filename": [WEIGHTS_FILE]}
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Train, then put the new weights in the place of those in use.
@@ -77,20 +82,35 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
         self.start = model_pytorch if pretrained and Path(model_pytorch).is_file() else ""
 
     def _update_overrides(self, overrides: dict[str, Any]) -> None:
-        """Train the network of the weights in use on their own kind of data, into a folder of its own."""
+        """Train the network of the weights in use on their own kind of data, into a folder of its own.
+
+        What comes from outside (names of images, paths, what a request says) goes in as literals: to MONAI, text that begins with ``$``
+        is code.
+        """
         trained = Trained.read(self.models)
-        unfetched = {key: None for key in ("weights_file",) if key in trained.architecture}
-        if "pretrained" in trained.architecture:
-            unfetched["pretrained"] = False  # type: ignore[assignment]
+        overrides.update({key: literal(value) for key, value in overrides.items() if key not in CONFIGS})
+        network = {key: literal(value) for key, value in trained.architecture.items() if key not in UNFETCHED}
+        unfetched = {key: value for key, value in UNFETCHED.items() if key in trained.architecture}
         overrides.update(
             imports=[*self.bundle_config.get("imports"), *IMPORTS],
             spec="$find_trained(@bundle_root).dataset",
-            architecture={**trained.architecture, **unfetched, "_mode_": "callable"},
-            initial_network=f"$load_weights(@architecture(), {self.start!r})" if self.start else "$@architecture()",
-            output_dir=str(self.models / NEW),
+            architecture={**network, **unfetched, "_target_": trained.architecture["_target_"], "_mode_": "callable"},
+            initial_network=self._network(),
+            output_dir=literal(str(self.models / NEW)),
             lr=float(self.request["lr"]),
             batch_size=int(self.request["batch_size"]),
         )
+
+    def _network(self) -> str:
+        """The expression that makes the network, with the weights to start from."""
+        weights = str(literal(self.start)).removeprefix("$")
+        return f"$load_weights(@architecture(), {weights})" if self.start else "$@architecture()"
+
+    def _load_bundle_config(self, path: str, config: str) -> Any:
+        """The config, with the bundle's folder as it is named."""
+        loaded = super()._load_bundle_config(path, config)
+        loaded.config["bundle_root"] = literal(path)
+        return loaded
 
 
 def saved_labels(datastore: Any) -> list[dict[str, Any]]:
@@ -113,15 +133,37 @@ def publish(models: Path) -> Path:
     """
     if not (models / NEW / WEIGHTS_FILE).is_file():
         raise FileNotFoundError(f"the training left no {models / NEW / WEIGHTS_FILE}: the weights in use stay")
+    previous = put_aside(models)
+    for name in PUBLISHED:
+        if name not in (WEIGHTS_FILE, SPEC_FILE) and (models / NEW / name).is_file():
+            (models / NEW / name).replace(models / name)
+    write_weights(models, (models / NEW / WEIGHTS_FILE).read_bytes(), Trained.read(models / NEW))
+    shutil.rmtree(models / NEW)
+    return previous
+
+
+def put_aside(models: Path) -> Path:
+    """Copy the weights in use, with all that belongs to them, to ``previous/1``, ``2`` …; that folder."""
     taken = [int(path.name) for path in models.glob("previous/*") if path.name.isdigit()]
     previous = models / "previous" / str(max(taken, default=0) + 1)
     previous.mkdir(parents=True)
     for name in PUBLISHED:
         if (models / name).is_file():
             shutil.copy2(models / name, previous / name)  # a copy: a request may come at this moment
-    for name in PUBLISHED:
-        if name not in (WEIGHTS_FILE, SPEC_FILE) and (models / NEW / name).is_file():
-            (models / NEW / name).replace(models / name)
-    write_weights(models, (models / NEW / WEIGHTS_FILE).read_bytes(), Trained.read(models / NEW))
-    shutil.rmtree(models / NEW)
+    return previous
+
+
+def replace_weights(models: Path, weights: Path) -> Path:
+    """Put weights that were sent in the place of those in use, which are kept; the folder that those were moved to.
+
+    Raises:
+        ValueError: they are no weights of this network, or not finite numbers; nothing is changed.
+    """
+    trained = Trained.read(models)
+    try:
+        load_weights(trained.build_network(), weights)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(weights), "the file")) from error
+    previous = put_aside(models)
+    write_weights(models, weights.read_bytes(), trained)
     return previous

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from monai.transforms.transform import Transform
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import Tensor, nn
 
-from medseg_monai.label.labels import label_map, mask_extension
+from medseg_monai.label.labels import check_number_type, label_map, mask_extension, outlines
+from medseg_monai.literals import literal
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.trained import WEIGHTS_FILE, Trained
+from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights
+
+# one image at a time, always in the same thread: MONAI Label's tasks change sys.path and the bundle's config as they run
+_ALONE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segment")
 
 
 class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no types
@@ -31,10 +36,16 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
 
     def __init__(self, bundle: Path, conf: Mapping[str, str]) -> None:
         super().__init__(str(bundle), conf, add_post_restore=False, load_strict=True)
+        self._config["model_filename"] = [WEIGHTS_FILE]  # other files beside it are no weights to infer with
         self.spec = Trained.read(bundle / "models").dataset
+        self.checked = 0
         self.weights = bundle / "models" / WEIGHTS_FILE
         self.inferers: dict[str, Inferer] = {}
         self.labels = {name: number for number, name in enumerate(self.spec.classes, start=1)}
+
+    def __call__(self, request: Mapping[str, Any], callbacks: Mapping[Any, Any] | None = None) -> Any:
+        """Segment an image; of several requests at a time one after the other."""
+        return _ALONE.submit(super().__call__, request, callbacks).result()
 
     def post_transforms(self, data: Mapping[str, Any] | None = None) -> Sequence[Callable[..., Any]]:
         """The bundle's, which also measure how unsure the network is, and the one map that clients show."""
@@ -51,19 +62,35 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         self, data: dict[str, Any], extension: str | None = None, dtype: str | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """The mask's file, and what else is answered."""
+        if data.get(
+            "annotations"
+        ):  # for tools that take polygons, CVAT's detector say, and for those that ask for JSON only
+            return None, {"uncertainty": round(float(data["uncertainty"]), 4), **outlines(data["pred"], self.spec)}
         wanted = data.get("result_extension") or extension or "".join(Path(data["image_path"]).suffixes[-2:])
-        file, result = super().writer(data, mask_extension(wanted, self.spec), dtype)
+        ending = mask_extension(wanted, self.spec)
+        check_number_type(ending, data.get("result_dtype") or "uint8")
+        file, result = super().writer(data, ending, dtype)
         result["uncertainty"] = round(float(data["uncertainty"]), 4)
         return file, result
 
+    def _load_bundle_config(self, path: str, config: str) -> Any:
+        """The config, with the bundle's folder as it is named: a ``$`` in it is no code."""
+        loaded = super()._load_bundle_config(path, config)
+        loaded.config["bundle_root"] = literal(path)
+        return loaded
+
     def _get_network(self, device: str, data: Mapping[str, Any]) -> nn.Module:
-        """The network with the weights that are there now.
+        """The network with the weights that are there now, which are looked at as `medseg predict` does: MONAI Label does not.
 
         Raises:
             FileNotFoundError: there are none: MONAI Label itself would then answer with an untrained network.
+            ValueError: they are damaged or not finite.
         """
         if not self.weights.is_file():
             raise FileNotFoundError(f"{self.weights} is missing: start the server again")
+        if self.checked != (stamp := self.weights.stat().st_mtime_ns):
+            load_weights(Trained.read(self.weights.parent).build_network(), self.weights)
+            self.checked = stamp
         network: nn.Module = super()._get_network(device, data)
         return network
 
