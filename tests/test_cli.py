@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import raw_folders
 import torch
 from conftest import SMALL, Outcome
 from PIL import Image
@@ -27,6 +28,17 @@ def pixels(path: Path) -> np.ndarray:
 
 def masks(folder: Path) -> dict[str, np.ndarray]:
     return {path.relative_to(folder).as_posix(): pixels(path) for path in folder.rglob("*_mask.png")}
+
+
+def test_prepare_says_which_layout_it_read(medseg: Medseg, tmp_path: Path) -> None:
+    raw_folders.pictures(tmp_path, *(f"raw/pics/{n}.png" for n in "abcdef"))
+    raw_folders.masks(tmp_path, *(f"raw/truth/{n}_x.png" for n in "abcdef"))
+    pattern = "pics/{case}.png -> truth/{case}_x.png"
+    outcome = medseg("prepare", "folder", tmp_path / "raw", "--out", tmp_path / "out", "--pattern", pattern)
+    assert outcome.out.startswith("read as 'pattern': 6 cases, classes foreground\n")
+    outcome = medseg("prepare", "folder", tmp_path / "raw", "--out", tmp_path / "out", "--layout", "coco")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "12 pictures, but nothing says which are masks. Looked for: COCO" in outcome.err
 
 
 def test_prepare_demo_says_what_it_wrote(medseg: Medseg, tmp_path: Path) -> None:

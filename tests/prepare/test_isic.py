@@ -35,6 +35,15 @@ def ids(dataset, split: str) -> list[str]:
     return [case["id"][-2:] for case in dataset.cases(split)]
 
 
+@pytest.mark.parametrize("above", ["", "isic-2017-challenge/"])
+def test_folders_that_kaggle_doubles(tmp_path, above):
+    for folders, numbers in zip(FOLDERS_2017.values(), (range(5), range(5, 7), range(7, 10)), strict=True):
+        official(tmp_path / "raw" / above, tuple(f"{name}/{name}" for name in folders), numbers)
+    prepared = prepare_isic2017(tmp_path / "raw", tmp_path / "out")
+    assert prepared.left_out == ()
+    assert [len(ids(prepared.dataset, split)) for split in FOLDERS_2017] == [5, 2, 3]
+
+
 def test_official_splits(tmp_path):
     for (_, folders), numbers in zip(FOLDERS_2017.items(), (range(5), range(5, 7), range(7, 10)), strict=True):
         official(tmp_path / "raw", folders, numbers)

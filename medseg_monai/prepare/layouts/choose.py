@@ -22,6 +22,7 @@ from medseg_monai.spec import did_you_mean
 PICTURE_LAYOUTS = (NNUNET, VOC, VESSELS, GLAS, COCO, LABELME, NAMES)
 VOLUME_LAYOUTS = (NNUNET, TOTALSEGMENTATOR, BRATS, NAMES)
 AUTO = "auto"
+EXAMPLES = {PICTURES: "'images/{case}.jpg -> truth/{case}_*.png'", VOLUMES: EXAMPLE}
 
 
 def read_layout(
@@ -69,5 +70,6 @@ def _unknown(listing: Listing, tried: Sequence[Layout]) -> str:
     nearest = nearest_names([first], other_folder)
     return (
         f"{listing.root}: {len(listing.files)} {listing.kind.noun}s, but nothing says which are masks. Looked for: {looks}. "
-        f"{nearest[:1].upper()}{nearest[1:] or 'There is one file only'}. Say where they lie, e.g. --pattern {EXAMPLE} (docs/datasets.md)"
+        f"{nearest[:1].upper()}{nearest[1:] or 'There is one file only'}. Say where they lie, "
+        f"e.g. --pattern {EXAMPLES[listing.kind]} (docs/datasets.md)"
     )
