@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
         ImportError: highdicom is not installed; names the extra.
     """
     highdicom = needed("highdicom", extra="dicomseg")
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
     if not is_dicom_folder(image):
         raise ValueError(f"{image}: is not a DICOM series, and a DICOM-SEG refers to one: write nifti or nrrd instead")
     slices, geometry = sorted_slices(image)

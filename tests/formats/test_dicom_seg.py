@@ -72,11 +72,13 @@ def across(image: object) -> np.ndarray:
     return np.cross(row, column)
 
 
-def test_an_empty_mask_is_written_too(series: Path, tmp_path: Path) -> None:
+def test_an_empty_mask_is_written_too(series: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     import highdicom
 
+    caplog.set_level("INFO")
     file = write_dicom_seg(np.zeros((1, *read_geometry(series).shape), np.uint8), series, tmp_path / "x.dcm", NUMBERS)
     assert not highdicom.seg.segread(file).pixel_array.any()
+    assert "copy" not in caplog.text
 
 
 def test_what_is_no_series_is_refused(tmp_path: Path) -> None:
