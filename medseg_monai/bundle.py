@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LEAST_SIDE = {2: 8, 3: 4}
+"""Pixels, or voxels, of the shortest side that networks are trained at, by the number of spatial axes."""
+
 
 def default_root(name: str) -> str:
     """A bundle's folder as its own configs see it: a config does not know where it lies, only where it is run.
@@ -129,18 +132,24 @@ def repeated(cases: Sequence[dict[str, Any]], times: int) -> list[dict[str, Any]
 
 
 def share(cases: Sequence[dict[str, Any]], rank: int, world_size: int) -> list[dict[str, Any]]:
-    """The part of the cases that one of several processes takes, at least one: a process without any would keep the others waiting."""
-    return list(cases[rank::world_size]) or list(cases[:1])
+    """The part of the cases that one of several processes takes.
+
+    A process without any would keep the others waiting: if there are fewer cases than processes, each takes all of them, so that every
+    case counts the same in a mean over all processes.
+    """
+    return list(cases[rank::world_size]) if len(cases) >= world_size else list(cases)
 
 
 def training_spec(spec: DatasetSpec, size: Sequence[int] | None) -> DatasetSpec:
     """The data set's spec, with the network's input size replaced when the config or the user names one.
 
     Raises:
-        ValueError: ``size`` is not a list of numbers, one per spatial axis.
+        ValueError: ``size`` is not a list of numbers, one per spatial axis, or leaves a network nothing to see.
     """
-    if size is None:
-        return spec
-    if isinstance(size, str) or not isinstance(size, Sequence):
+    if isinstance(size, str) or not isinstance(size, Sequence | None):
         raise ValueError(f"size is a list, [width, height], not {size!r}")
-    return replace(spec, size=tuple(size))
+    sized = spec if size is None else replace(spec, size=tuple(size))
+    if sized.size is not None and min(sized.size) < LEAST_SIDE[sized.spatial_dims]:
+        least, unit = LEAST_SIDE[sized.spatial_dims], "pixels" if sized.spatial_dims == 2 else "voxels"
+        raise ValueError(f"size: {list(sized.size)} leaves nothing to see; {least} {unit} a side are the least")
+    return sized

@@ -180,6 +180,12 @@ class ScoreCases:
             self._score_slices(self._slices)
         if not self.scores:
             raise ValueError("no case could be scored: the messages above say why")
+        if not any(score.truth_pixels for score in self.scores):
+            cases = len({score.case for score in self.scores})
+            raise ValueError(
+                f"the true masks of all {cases} cases are empty, so there is nothing to score against: "
+                "look at the masks, and at their values if they are class numbers"
+            )
         for name in (REPORT_FILE, OVERLAP_FILE, OVERLAP_PICTURE):  # an earlier evaluation's
             (self.folder / name).unlink(missing_ok=True)
         remove_case_pictures(self.folder)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medseg_monai.dataset import DatasetSpec, Intensity
+from medseg_monai.files import replacing
 from medseg_monai.prepare.abdomen import ORGANS, Patient, draw_abdomen
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.prepare.pairs import Pair, Progress
@@ -126,8 +127,8 @@ def _draw_photograph(out: Path, number: int, size: Size, seed: int) -> Pair:
     pixels, lesion = draw_dermoscopy(np.random.default_rng([seed, number]), size)
     image = out / "images" / f"demo_{number:04d}.jpg"
     mask = out / "masks" / f"demo_{number:04d}_mask.png"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(image, quality=JPEG_QUALITY)
+    with replacing(image, ending=image.suffix, sync=False) as part:
+        Image.fromarray(pixels).save(part, quality=JPEG_QUALITY)
     return Pair(image, (_save_mask(lesion, mask),))
 
 
@@ -137,8 +138,8 @@ def _draw_slice(out: Path, number: int, size: Size, seed: int) -> Pair:
     pixels, organs = draw_abdomen(patient, (which + 0.5) / SLICES_PER_PATIENT, size)
     name = f"patient{who:03d}_slice{which}"
     image = out / "images" / f"{name}.png"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(image)
+    with replacing(image, ending=image.suffix, sync=False) as part:
+        Image.fromarray(pixels).save(part)
     masks = [
         _save_mask(mask, out / "masks" / organ / f"{name}.png") for organ, mask in zip(ORGANS, organs, strict=True)
     ]
@@ -152,13 +153,13 @@ def _draw_volume(out: Path, number: int, spec: DatasetSpec, seed: int) -> Pair:
     name = f"demo_{number:04d}"
     files = [out / "images" / f"{name}.nii.gz", out / "labels" / f"{name}.nii.gz"]
     for file, array in zip(files, (values, label), strict=True):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        nibabel.save(nibabel.Nifti1Image(array, geometry.affine), file)  # type: ignore[no-untyped-call]
+        with replacing(file, ending=".nii.gz", sync=False) as part:
+            nibabel.save(nibabel.Nifti1Image(array, geometry.affine), part)  # type: ignore[no-untyped-call]
     return Pair(files[0], (files[1],), id=name)
 
 
 def _save_mask(mask: NDArray[np.bool_], file: Path) -> Path:
     """{0, 255} in a PNG file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(file)
+    with replacing(file, ending=file.suffix, sync=False) as part:
+        Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(part)
     return file

@@ -43,7 +43,6 @@ class CachedDataset(Dataset[Case]):
         max_bytes: what the folder may hold; the longest unused goes first.
 
     Raises:
-        ValueError: the folder cannot be made.
         TypeError: ``load`` has a transform without ``settings``, whose results could not be told apart.
     """
 

@@ -85,21 +85,20 @@ class DiskCache:
         max_bytes: total size to keep to. Entries not used for longest go first; those that this object has
             read or written stay, and when they alone fill the cache, no more are written.
 
-    Raises:
-        ValueError: `folder` cannot be made or is a file.
+    A folder that cannot be made or written is warned of, once: then nothing is kept.
     """
 
     def __init__(self, folder: PathLike, *, max_bytes: int) -> None:
         self.folder = Path(folder).expanduser()
         self.max_bytes = max_bytes
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"cache folder {self.folder} cannot be made ({error}); name another") from None
         self.hashes = FileHashes(self.folder / "hashes.jsonl")
         self._used: set[str] = set()
         self._writable = True
         self._room = 0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._stop(f"cannot be made ({error})")
         self._remove_leftovers()
 
     def path(self, key: str) -> Path:

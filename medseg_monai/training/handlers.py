@@ -75,6 +75,7 @@ class SaveTrained:
         self.network = network
         self.folder = Path(folder)
         self.trained = Trained(dataset=spec, architecture=describe(architecture), bundle=bundle)
+        self.trained.check_channels()
         self.evaluator = evaluator
         self.facts = dict(facts or {})
         self._began = 0.0

@@ -1,0 +1,96 @@
+"""Before the first step: whether there is anything to learn in the training masks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+from torch import Tensor
+
+from medseg_monai.label_values import IGNORED
+from medseg_monai.leaks import listed
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.training.cache import CachedDataset
+
+logger = logging.getLogger(__name__)
+
+
+class RefuseNothingToLearn:
+    """Ignite handler: end a training before its first step if its masks are all empty, or if a class stands in none of them.
+
+    Masks are looked at as the network sees them, in an order of chance, until every class has been met: of most data sets a few, which
+    stay in the cache. Attach to the trainer before all others.
+
+    Args:
+        spec: the data set.
+        every_class: False where a class may be missing: in a training that goes on from weights that know it.
+    """
+
+    def __init__(self, spec: DatasetSpec, *, every_class: bool = True) -> None:
+        self.spec = spec
+        self.every_class = every_class
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: SupervisedTrainer) -> None:
+        """Look at the masks of the trainer's data.
+
+        Raises:
+            ValueError: says how many masks were looked at, and for what in vain.
+        """
+        dataset = getattr(engine.data_loader, "dataset", None)
+        if engine.state.epoch == 0 and isinstance(dataset, CachedDataset):
+            missing, looked_at = missing_classes(dataset, self.spec, enough=not self.every_class)
+            refuse_missing(missing, looked_at, self.spec)
+
+
+def missing_classes(dataset: CachedDataset, spec: DatasetSpec, *, enough: bool = False) -> tuple[list[str], int]:
+    """The classes that no mask shows, and how many masks were looked at until that was known.
+
+    Args:
+        dataset: cases with labels.
+        spec: whose classes.
+        enough: one class of any is enough.
+    """
+    # a case of which several patches are drawn is there several times
+    cases = {str(case.get("label")): index for index, case in enumerate(dataset.data)}
+    unseen = set(range(len(spec.classes)))
+    looked_at = 0
+    for index in np.random.default_rng(0).permutation(list(cases.values())):
+        label = dataset.loaded(int(index)).get("label")
+        looked_at += 1
+        if isinstance(label, Tensor):
+            unseen -= set(_classes_in(label, spec))
+        if not unseen or (enough and len(unseen) < len(spec.classes)):
+            return [], looked_at
+    return [spec.classes[number] for number in sorted(unseen)], looked_at
+
+
+def _classes_in(label: Tensor, spec: DatasetSpec) -> Iterable[int]:
+    """Numbers of the classes that a label (C, *S) shows, from 0."""
+    if spec.task == "multilabel":
+        shown = ((label != 0) & (label != IGNORED)).flatten(1).any(1)
+        return torch.nonzero(shown).flatten().tolist()
+    return [int(value) - 1 for value in torch.unique(label) if value not in (0, IGNORED)]
+
+
+def refuse_missing(missing: list[str], looked_at: int, spec: DatasetSpec) -> None:
+    """Raise a ValueError if classes are missing; without any class there is nothing to learn at all."""
+    size = "" if spec.size is None else f" at the network's size of {'x'.join(map(str, spec.size))}"
+    if len(missing) == len(spec.classes):
+        raise ValueError(
+            f"data set {spec.name}: all {looked_at} training masks are empty{size}, so there is nothing to learn: "
+            "look at the masks, and at their values if they are class numbers"
+        )
+    if missing:
+        several = "these classes are" if len(missing) > 1 else "this class is"
+        raise ValueError(
+            f"data set {spec.name}: {several} in none of the {looked_at} training masks{size}: {listed(missing)}. Leave it out of "
+            "'classes', add cases that show it, or say every_class=false to train all the same"
+        )

@@ -1,0 +1,144 @@
+"""Kill a tiny training at random moments, again and again, and look at what is left in its folder.
+
+    python scripts/reliability/kill_training.py --trials 40
+
+Each trial starts a training over an earlier, evaluated one and ends it by SIGKILL or SIGTERM, in turn. Then the folder must hold the
+earlier training with its evaluation, or the new one: weights that load and match their checksum, a spec.json and a history.csv that
+tell of the same epoch, no evaluation of other weights. After that the same training and its evaluation are run to the end, which must
+leave no temporary file. Trainings are told apart by their seed. Exit 1 if anything is not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from medseg_monai.bundle import find_weights
+from medseg_monai.cli import main as medseg
+from medseg_monai.files import HIDDEN_FOLDER, LOCK_FILE
+from medseg_monai.prepare.demo import prepare_demo
+from medseg_monai.trained import Trained, load_weights
+from medseg_monai.workflow import run_bundle  # noqa: F401  # imported once here, not in each of the processes forked below
+
+SMALL = ("--size", "64", "--set", "architecture#features=[4, 8, 8]", "--set", "batch_size=4", "--set", "panel_interval=0")
+LONGEST_STOP_SECONDS = 30.0
+
+
+def start(log: Path, *arguments: str) -> int:
+    """`medseg` in a process of its own, forked so that nothing is imported anew; its number."""
+    process = os.fork()
+    if process:
+        return process
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.argv = ["medseg", *arguments]
+    code = 1
+    try:
+        medseg()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        os._exit(code)
+
+
+def ended(process: int) -> int:
+    """Wait for a process; its exit code, negative for the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def train(data: Path, folder: Path, seed: int) -> tuple[str, ...]:
+    """Arguments of the training of a seed."""
+    where = ("--dataset-dir", str(data), "--output-dir", str(folder))
+    return ("train", "unetpp", *where, "--seed", str(seed), "--max-epochs", "3", *SMALL)
+
+
+def held(folder: Path) -> int:
+    """The seed of the training that the folder holds.
+
+    Raises:
+        AssertionError, ValueError, OSError: it does not hold one training, whole.
+    """
+    file = find_weights(folder, folder)  # what every command does first
+    trained = Trained.read(folder)
+    load_weights(trained.build_network(), file)
+    facts = trained.training
+    with (folder / "history.csv").open(newline="") as rows:
+        scores = {int(row["epoch"]): row.get("mean_dice") for row in csv.DictReader(rows)}
+    assert float(scores[facts["best_epoch"]] or "nan") == facts["validation"]["mean_dice"], "history.csv of another"
+    for summary in folder.glob("evaluation_*/summary.json"):
+        evaluated = json.loads(summary.read_text(encoding="utf-8"))["run"]["training"]
+        assert evaluated["seed"] == facts["seed"], f"{summary} of other weights"
+    return int(facts["seed"])
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What only a running training may have in its folder."""
+    hidden = [path for path in folder.rglob(f"{HIDDEN_FOLDER}/*") if path.name != LOCK_FILE]
+    return [str(path.relative_to(folder)) for path in [*hidden, *folder.rglob("*.part")]]
+
+
+def trial(number: int, data: Path, folder: Path, seconds: float, rng: random.Random) -> str:
+    """One kill and what it left: ``earlier``, ``new``, or what is wrong."""
+    log, how = folder.parent / "log.txt", (signal.SIGKILL, signal.SIGTERM)[number % 2]
+    process = start(log, *train(data, folder, number))
+    time.sleep(rng.uniform(0, seconds))
+    os.kill(process, how)
+    asked = time.monotonic()
+    code = ended(process)
+    try:
+        assert time.monotonic() - asked < LONGEST_STOP_SECONDS, "did not stop"
+        assert code in (0, -how, 128 + how), f"exit code {code}"
+        seed = held(folder)
+        assert seed in (number - 1, number), f"holds the training of seed {seed}"
+        for arguments in (train(data, folder, number), evaluate(data, folder)):
+            assert (code := ended(start(log, *arguments))) == 0, f"the next run ended with {code}: {log.read_text()}"
+        assert held(folder) == number, "the next run left another training"
+        assert not leftovers(folder), f"left: {leftovers(folder)}"
+    except (AssertionError, ValueError, OSError, KeyError) as error:
+        return f"WRONG: {how.name} at seed {number}: {error}"
+    return f"{how.name}: {'new' if seed == number else 'earlier'} training, whole"
+
+
+def evaluate(data: Path, folder: Path) -> tuple[str, ...]:
+    """Arguments of the evaluation of what the folder holds."""
+    return ("evaluate", "unetpp", "--dataset-dir", str(data), "--weights", str(folder), "--set", "num_workers=0")
+
+
+def main() -> int:
+    """Run the trials and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0, help="decides the moments")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["MEDSEG_CACHE"] = f"{scratch}/cache"
+        data, folder, log = Path(scratch, "data"), Path(scratch, "trained"), Path(scratch, "log.txt")
+        prepare_demo(data, n=12, size=(96, 80))
+        began = time.monotonic()
+        for arguments in (train(data, folder, 0), evaluate(data, folder)):
+            if (code := ended(start(log, *arguments))) != 0:
+                print(f"medseg {arguments[0]} ended with {code}: {log.read_text()}")
+                return 1
+            seconds = time.monotonic() - began if arguments[0] == "train" else seconds
+        outcomes = Counter(trial(number, data, folder, seconds, rng) for number in range(1, options.trials + 1))
+        earlier = len(list(folder.glob("previous/*")))
+    print(f"{options.trials} kills within the {seconds:.1f} s of a training; {earlier} earlier trainings set aside")
+    for outcome, count in sorted(outcomes.items()):
+        print(f"{count:4}  {outcome}")
+    return int(any(outcome.startswith("WRONG") for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
