@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,10 +72,12 @@ def fit_memory(
         precision, device: as in `medseg_monai.engines.precision.precision_of`.
 
     Raises:
-        ValueError: not even the smallest patch fits, or a budget of 0 or less.
+        ValueError: not even the smallest patch fits, or a budget of 0 or less; without a budget, a size of which the machine could not
+            hold a single sample.
     """
     size = spec.size or (DEFAULT_PATCH,) * spec.spatial_dims
     if memory_gb is None:
+        _refuse_gigantic(spec, size, architecture, precision, device)
         return TrainingPlan(replace(spec, size=size), batch_size, math.nan)
     if not memory_gb > 0:
         raise ValueError(f"memory_gb is {memory_gb}; a budget above 0 is wanted, or null for none")
@@ -90,6 +94,39 @@ def fit_memory(
             return TrainingPlan(replace(spec, size=patch), batch, needed)
     raise ValueError(f"memory_gb is {memory_gb:g}: one patch of {MULTIPLE} voxels a side takes {needed:.1f} GB already; "
                      "give more, or a narrower network")  # fmt: skip
+
+
+def _refuse_gigantic(
+    spec: DatasetSpec,
+    size: Sequence[int],
+    architecture: Callable[..., nn.Module],
+    precision: str,
+    device: str | torch.device,
+) -> None:
+    """Raise a ValueError if one sample of this size is more than the whole machine can hold."""
+    memory = _memory_bytes(device)
+    # of all that a step holds, the sample, its logits and their gradient alone
+    least = 4 * math.prod(size) * (spec.in_channels + 2 * spec.out_channels)
+    if memory is None or least < memory / 1000:
+        return
+    with suppress(RuntimeError, NotImplementedError, TypeError):  # a network that cannot be run without numbers
+        values = activations(_without_numbers(architecture), (spec.in_channels, *size))
+        least = max(least, round(ACTIVATION_BYTES[precision_of(precision, device)] * values))
+    if least > memory:
+        shown = "x".join(map(str, size))
+        raise ValueError(
+            f"size: one sample of {shown} takes about {least / 1e9:,.0f} GB, and there are {memory / 1e9:,.0f} GB here: give a smaller size"
+        )
+
+
+def _memory_bytes(device: str | torch.device) -> int | None:
+    """What the device has in all; None if the system does not say."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _without_numbers(architecture: Callable[..., nn.Module]) -> nn.Module:

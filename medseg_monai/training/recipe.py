@@ -36,6 +36,7 @@ from medseg_monai.training.handlers import (
     StopOnNonFiniteLoss,
     ValidateLastEpoch,
 )
+from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
 from medseg_monai.training.selection import chosen_metric, other_metrics
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
@@ -115,6 +116,7 @@ def training_handlers(
     facts: Mapping[str, Any],
     log: EventLog,
     rank: int,
+    every_class: bool = True,
 ) -> HandlerChain:
     """All handlers of the trainer, in the order that they need.
 
@@ -134,6 +136,7 @@ def training_handlers(
         spec, architecture, bundle, facts: what ``spec.json`` says, see `SaveTrained`.
         log: where the loss curve goes.
         rank: of this process; only the first one draws.
+        every_class: a class that stands in no training mask is refused.
     """
     kept = bare(network) if average is None else average
     averaging: list[Handler] = [] if average is None else [AverageWeights(network, average, decay)]
@@ -142,6 +145,7 @@ def training_handlers(
     )
     return HandlerChain(
         [
+            RefuseNothingToLearn(spec, every_class=every_class),
             StopOnNonFiniteLoss(),
             ClipGradients(network, clip_norm),
             *averaging,

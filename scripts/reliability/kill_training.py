@@ -29,7 +29,16 @@ from medseg_monai.prepare.demo import prepare_demo
 from medseg_monai.trained import Trained, load_weights
 from medseg_monai.workflow import run_bundle  # noqa: F401  # imported once here, not in each of the processes forked below
 
-SMALL = ("--size", "64", "--set", "architecture#features=[4, 8, 8]", "--set", "batch_size=4", "--set", "panel_interval=0")
+SMALL = (
+    "--size",
+    "64",
+    "--set",
+    "architecture#features=[4, 8, 8]",
+    "--set",
+    "batch_size=4",
+    "--set",
+    "panel_interval=0",
+)
 LONGEST_STOP_SECONDS = 30.0
 
 
@@ -126,15 +135,15 @@ def main() -> int:
         os.environ["MEDSEG_CACHE"] = f"{scratch}/cache"
         data, folder, log = Path(scratch, "data"), Path(scratch, "trained"), Path(scratch, "log.txt")
         prepare_demo(data, n=12, size=(96, 80))
-        began = time.monotonic()
+        began, seconds = time.monotonic(), list[float]()
         for arguments in (train(data, folder, 0), evaluate(data, folder)):
             if (code := ended(start(log, *arguments))) != 0:
                 print(f"medseg {arguments[0]} ended with {code}: {log.read_text()}")
                 return 1
-            seconds = time.monotonic() - began if arguments[0] == "train" else seconds
-        outcomes = Counter(trial(number, data, folder, seconds, rng) for number in range(1, options.trials + 1))
+            seconds.append(time.monotonic() - began)
+        outcomes = Counter(trial(number, data, folder, seconds[0], rng) for number in range(1, options.trials + 1))
         earlier = len(list(folder.glob("previous/*")))
-    print(f"{options.trials} kills within the {seconds:.1f} s of a training; {earlier} earlier trainings set aside")
+    print(f"{options.trials} kills within the {seconds[0]:.1f} s of a training; {earlier} earlier trainings set aside")
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:4}  {outcome}")
     return int(any(outcome.startswith("WRONG") for outcome in outcomes))

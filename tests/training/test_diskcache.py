@@ -108,10 +108,13 @@ def test_a_run_does_not_push_out_its_own_entries(tmp_path):
     assert cache.get(key(8)) is None
 
 
-def test_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_made_is_warned_of_and_nothing_is_kept(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"cache folder .*file.cache cannot be made .*; name another"):
-        DiskCache(tmp_path / "file" / "cache", max_bytes=MIB)
+    with pytest.warns(UserWarning, match=r"cache .*file.cache cannot be made .*going on without"):
+        cache = DiskCache(tmp_path / "file" / "cache", max_bytes=MIB)
+    cache.put(KEY, {"a": np.ones(3)})
+    assert cache.get(KEY) is None
+    assert len(cache.hashes.of(tmp_path / "file")) == 40
 
 
 def test_full_disk_ends_caching_not_the_program(cache, monkeypatch):

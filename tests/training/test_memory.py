@@ -100,3 +100,23 @@ def test_an_impossible_budget_is_named() -> None:
         fit_memory(SPEC, NETWORK, batch_size=2, memory_gb=0.5)
     with pytest.raises(ValueError, match="memory_gb is 0; a budget above 0"):
         fit_memory(SPEC, NETWORK, batch_size=2, memory_gb=0)
+
+
+def test_a_size_that_no_machine_can_hold_is_refused_at_once() -> None:
+    spec = DatasetSpec("x", "binary", classes=("a",), channels=("red", "green", "blue"), size=(100_000, 100_000))
+    network = partial(UNet, 3, 1, features=[8, 16])
+    with pytest.raises(
+        ValueError, match=r"size: one sample of 100000x100000 takes about [\d,]+ GB, and there are .* here"
+    ):
+        fit_memory(spec, network, batch_size=1)
+
+
+def test_what_one_sample_takes_decides_not_the_picture_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(512, 512))
+    network = partial(UNet, 1, 1, features=[64, 64])
+    picture = 4 * 512 * 512 * 3  # with its logits and their gradient
+    monkeypatch.setattr("medseg_monai.training.memory._memory_bytes", lambda device: 10 * picture)
+    with pytest.raises(ValueError, match="one sample of 512x512"):
+        fit_memory(spec, network, batch_size=1)
+    monkeypatch.setattr("medseg_monai.training.memory._memory_bytes", lambda device: 1000 * picture)
+    assert fit_memory(spec, network, batch_size=1).spec.size == (512, 512)

@@ -96,6 +96,7 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
             spec="$find_trained(@bundle_root).dataset",
             architecture={**network, **unfetched, "_target_": trained.architecture["_target_"], "_mode_": "callable"},
             initial_network=self._network(),
+            every_class=False,  # of a few labels, by weights that know them all
             output_dir=literal(str(self.models / NEW)),
             lr=float(self.request["lr"]),
             batch_size=int(self.request["batch_size"]),

@@ -1,0 +1,83 @@
+"""Masks that hold nothing to learn end a training before its first step, in one line."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SMALL
+from PIL import Image
+
+from medseg_monai.dataset import Dataset, write_dataset
+from medseg_monai.spec import DatasetSpec, Task
+from medseg_monai.training.cache import CachedDataset
+from medseg_monai.training.labels import missing_classes
+from medseg_monai.transforms import load
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+
+
+def spec_of(task: Task, classes: tuple[str, ...]) -> DatasetSpec:
+    return DatasetSpec("made", task, classes=classes, channels=("red", "green", "blue"), size=(32, 32))
+
+
+def made(folder: Path, spec: DatasetSpec, values: list[list[int]]) -> Dataset:
+    """A data set whose masks hold these class numbers, in squares of 12 pixels; one picture for each list."""
+    cases: list[dict[str, Any]] = []
+    for number, shown in enumerate(values):
+        mask = np.zeros((40, 48), np.uint8)
+        for place, value in enumerate(shown):
+            mask[4:16, 14 * place : 14 * place + 12] = value
+        Image.fromarray(np.roll(IMAGE, number, axis=1)).save(folder / f"{number}.png")
+        Image.fromarray(mask).save(folder / f"{number}_mask.png")
+        cases.append({"image": f"{number}.png", "label": f"{number}_mask.png"})
+    third = len(cases) // 3
+    splits = {"training": cases[: -2 * third], "validation": cases[-2 * third : -third], "test": cases[-third:]}
+    dataset = Dataset(spec, folder, **{name: tuple(part) for name, part in splits.items()})
+    write_dataset(dataset, folder)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"), [([[], [], []], ["a", "b"]), ([[1], [], []], ["b"]), ([[2], [], [1]], []), ([[1, 2]], [])]
+)
+def test_classes_that_no_mask_shows(tmp_path: Path, values: list[list[int]], missing: list[str]) -> None:
+    spec = spec_of("multiclass", ("a", "b"))
+    cases = made(tmp_path, spec, [*values, *[[]] * 6]).cases("training")[: len(values)]
+    found, looked_at = missing_classes(CachedDataset(cases, load(spec)), spec)
+    assert found == missing
+    assert looked_at == len(values) if missing else looked_at <= len(values)
+
+
+def test_no_more_masks_are_read_than_needed(tmp_path: Path) -> None:
+    spec = spec_of("multiclass", ("a", "b"))
+    cases = made(tmp_path, spec, [[1]] * 9).cases("training")
+    assert missing_classes(CachedDataset(cases, load(spec)), spec, enough=True) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "values", "message"),
+    [
+        (
+            "binary",
+            ("lesion",),
+            [],
+            r"all 4 training masks are empty at the network's size of 64x64, so there is nothing",
+        ),
+        ("multiclass", ("a", "b"), [1], r"this class is in none of the 4 training masks at .*64x64: b. Leave it out"),
+    ],
+)
+def test_training_ends_in_one_line(
+    medseg: Callable[..., Any], tmp_path: Path, task: Task, classes: tuple[str, ...], values: list[int], message: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    made(tmp_path / "data", spec_of(task, classes), [values] * 12)
+    out = tmp_path / "out"
+    ended = medseg("train", "unetpp", "-d", tmp_path / "data", *SMALL, "--max-epochs", 1, "--output-dir", out)
+    assert ended.code == 1
+    line = ended.err.splitlines()[-1]
+    assert line.startswith("medseg: error: data set made: ")
+    assert re.search(message, line), line
+    assert not (out / "model.pt").exists()
