@@ -331,3 +331,55 @@ def test_prepare_keeps_every_name(call: Callable[..., Outcome], tmp_path: Path) 
     found = {case["id"] for split in ("training", "validation", "test") for case in dataset.cases(split)}
     assert found == {name for name in names() if not name.startswith(".")}
     assert dataset.spec.classes == ("$import os",)
+
+
+COMMANDS = (
+    ("predict", "X", "a.png", "--out", "out"),
+    ("predict", "unet", "X.png", "--out", "out"),
+    ("predict", "unet", "a.png", "--out", "out", "-w", "X"),
+    ("train", "unet", "-d", "X"),
+    ("train", "unet", "--device", "X"),
+    ("train", "unet", "--overlay", "X"),
+    ("train", "unet", "--tracking", "X"),
+    ("evaluate", "unet", "-d", "X"),
+    ("evaluate", "unet", "-d", "data", "-w", "X"),
+    ("evaluate", "unet", "-d", "data", "-w", "weights", "--split", "X"),
+    ("tune", "unet", "-d", "X", "-w", "weights"),
+    ("review", "unet", "-d", "X", "-w", "weights"),
+    ("compare", "X", "--out", "out"),
+    ("explain", "unet", "X", "-w", "weights"),
+    ("explain", "unet", "a.png", "-w", "weights", "--class", "X"),
+    ("explain", "unet", "a.png", "-w", "weights", "--method", "X"),
+    ("explain", "unet", "a.png", "-w", "weights", "--layer", "X"),
+    ("explain", "unet", "a.png", "-w", "weights", "--region", "X"),
+    ("explain", "unet", "a.png", "-w", "weights", "--region", "mask:X"),
+    ("export", "unet", "--out", "X", "-w", "weights"),
+    ("export", "unet", "--out", "a.ts", "--format", "X", "-w", "weights"),
+    ("package", "unet", "--out", "X", "-w", "weights"),
+    ("check", "X"),
+    ("prepare", "folder", "X", "--out", "out"),
+    ("prepare", "folder", "data", "--images", "X", "--out", "out"),
+    ("prepare", "folder", "data", "--masks", "X", "--out", "out"),
+    ("prepare", "folder", "data", "--name", "X", "--out", "out"),
+    ("prepare", "folder", "data", "--splits", "X", "--out", "out"),
+    ("prepare", "nifti", "X", "--out", "out"),
+    ("prepare", "msd", "X", "--out", "out"),
+    ("prepare", "isic2018", "X", "--out", "out"),
+)
+
+
+@POSIX
+@pytest.mark.parametrize("text", [f"${TOUCH}", "%x.json#y", "@##b", "a\nb\x1b[2J", "caf\udce9 #1"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_mistake_is_one_line(
+    command: tuple[str, ...], text: str, call: Callable[..., Outcome], weights: Path, demo_data: Path
+) -> None:
+    Image.new("RGB", (24, 20)).save("a.png")
+    Path("weights").symlink_to(weights)
+    Path("data").symlink_to(demo_data)
+    ended = call(*(part.replace("X", text) for part in command))
+    assert (ended.code, ended.out) == (1, "")
+    said = [line for line in ended.err.split("\n") if line and "WARNING" not in line and "INFO" not in line]
+    assert len(said) == 1, said
+    assert said[0].startswith("medseg: error: ")
+    assert said[0].isprintable(), said

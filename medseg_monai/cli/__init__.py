@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -93,7 +94,13 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
         error = DiskFullError(error.errno, error.strerror, error.filename or "a file")
         text = str(error)
-    return text.splitlines()[-1] if "Original Traceback" in text else text
+    return _printed(text.splitlines()[-1] if "Original Traceback" in text else text)
+
+
+def _printed(text: str) -> str:
+    """One line for a terminal: a name may hold line breaks, and escapes that clear the screen or hide what follows."""
+    line = re.sub(r"\s*[\r\n\x0b\x0c\x85\u2028\u2029]\s*", " ", text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda found: ascii(found[0])[1:-1], line)
 
 
 def _out_of_memory() -> type[BaseException]:

@@ -20,7 +20,7 @@ from medseg_monai.explain.checks import Checks, CheckSettings, remove_checks
 from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
 from medseg_monai.explain.files import Explanation, map_file, write_explanations, write_map
 from medseg_monai.explain.grid import to_network, to_scan
-from medseg_monai.explain.layers import LayerError
+from medseg_monai.explain.layers import LayerError, find_layer
 from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method, heat
 from medseg_monai.explain.regions import Region
 from medseg_monai.explain.scan import explain_scan
@@ -136,6 +136,10 @@ class ExplainScans:
         self.device = device
         self.asked = asked
         self.region = Region.parse(asked.region, spatial_dims=spec.spatial_dims)
+        for (
+            name
+        ) in asked.layers:  # a layer that is not there is a mistake even if nothing is found that it could explain
+            find_layer(network, name)
         self.channels = channels_of(asked.classes or spec.classes, spec)
         self.rows: list[Explanation] = []
         self.checks = None if check is None else Checks(network, inferer, spec, check)

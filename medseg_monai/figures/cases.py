@@ -19,7 +19,7 @@ from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.figures import drawing
 from medseg_monai.figures.axial import fullest_slice, spread_slices, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import Colour, Picture
-from medseg_monai.files import write_whole
+from medseg_monai.files import readable, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,9 +189,23 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure, whole or not at all; the suffix (``.png``, ``.jpg``, ``.svg``, ``.pdf``) says as what."""
     target = Path(path)
     content = io.BytesIO()
+    _show_texts_as_they_are(figure)
     figure.savefig(content, dpi=DOTS_PER_INCH, format=target.suffix[1:].lower())
     write_whole(target, content.getvalue())
     return target
+
+
+def _show_texts_as_they_are(figure: Figure) -> None:
+    """Names of cases and classes are no formulas, which matplotlib sees between two dollar signs, and may hold what is not UTF-8."""
+    from matplotlib.text import Text
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        if any(readable(label) != label for label in labels):  # these are set anew at drawing
+            axis.set_ticklabels(list(map(readable, labels)))
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(readable(text.get_text()))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from medseg_monai.figures import drawing
-from medseg_monai.figures.cases import CaseView, gallery, montage, panel, save_figure
+from medseg_monai.figures.cases import CaseView, gallery, montage, new_figure, panel, save_figure
 
 
 def case(width=40, height=30, title="Dice 0.50"):
@@ -122,3 +123,15 @@ def test_failed_save_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="not supported"):
         save_figure(panel(case()), tmp_path / "panel.nonsense")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["$$", "$\\frac$", "a_$b_{$", "caf\udce9", "$x$ \udcff"])
+def test_names_are_no_formulas(name: str, tmp_path: Path) -> None:
+    """Matplotlib draws what stands between two dollar signs as a formula, or fails on it."""
+    figure = new_figure(3, 2)
+    axes = figure.subplots()
+    axes.set(title=name, yticks=[0], yticklabels=[name])
+    figure.legend(handles=[axes.plot([0, 1], label=name)[0]])
+    with Image.open(save_figure(figure, tmp_path / "x.png")) as picture:
+        assert picture.width > 100
+    assert axes.title.get_text() == name.replace("\udce9", "\\xe9").replace("\udcff", "\\xff")
