@@ -1,0 +1,121 @@
+"""Put trained weights into the bundle that ships them, and what was measured into its metadata and model card.
+
+    medseg train unetpp -d data/isic2017 --overlay bundles/unetpp/configs/shipped.json --output-dir weights/unetpp
+    medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --out weights/unetpp/evaluation_test
+    medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --set tta=flips --out weights/unetpp/evaluation_test_flips
+    python scripts/ship_weights.py unetpp weights/unetpp
+
+The weights are kept in half precision, except vectors (biases, batch norm), which float32 costs nothing. `spec.json` goes along with
+cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medseg_monai.evaluation.scores import Evaluation, read_evaluation
+from medseg_monai.export.metadata import METADATA, metadata_for
+from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights, write_weights
+
+BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
+LARGEST = 12_000_000
+"""Bytes of a weights file: the repository keeps every version for ever."""
+BEGIN, END = "<!-- written by scripts/ship_weights.py -->", "<!-- end of what is written -->"
+VIEWS = {"evaluation_test": "one view", "evaluation_test_flips": "mean of mirrored views (`--tta flips`)"}
+SCORES = {"dice": "Dice", "jaccard": "Jaccard", "hd95": "HD95"}
+
+
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and kernels in half precision, vectors as they are.
+
+    >>> {name: tensor.dtype for name, tensor in halved({"kernel": torch.ones(2, 2), "bias": torch.ones(2)}).items()}
+    {'kernel': torch.float16, 'bias': torch.float32}
+    """
+    return {
+        name: tensor.half() if tensor.is_floating_point() and tensor.dim() > 1 else tensor
+        for name, tensor in state.items()
+    }
+
+
+def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str, size: int) -> str:
+    """The model card's part on the weights that come along."""
+    spec, training = trained.dataset, trained.training
+    wide = " x ".join(map(str, spec.size or ()))
+    cases = next(iter(evaluations.values())).summary.n_cases
+    lines = [
+        BEGIN,
+        f"Trained on **{spec.name}** ({spec.description}; {spec.licence}; {spec.citation}), {training['epochs']} epochs at {wide}, "
+        f"{training['parameters']:,} parameters, {size / 1e6:.1f} MB in half precision. Again:",
+        "",
+        "```sh",
+        f"medseg train {bundle} -d data/{spec.name} --overlay bundles/{bundle}/configs/shipped.json",
+        "```",
+        "",
+        f"| {cases} test cases | {' | '.join(SCORES.values())} |",
+        f"| --- |{' --- |' * len(SCORES)}",
+    ]
+    for name, evaluation in evaluations.items():
+        scores = evaluation.summary.overall.scores
+        lines.append(f"| {VIEWS[name]} | {' | '.join(str(scores[key]) for key in SCORES)} |")
+    return "\n".join([*lines, "", "Mean and 95 % bootstrap interval over cases; HD95 in pixels of the image, or mm.", END])
+
+
+def with_section(card: str, text: str) -> str:
+    """The card with the part between the markers replaced.
+
+    Raises:
+        ValueError: the markers are missing.
+    """
+    before, begin, rest = card.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the card has no lines {BEGIN} and {END}")
+    return f"{before}{text}{after}"
+
+
+def ship(bundle: Path, folder: Path) -> None:
+    """Write models/model.pt, models/spec.json, metadata.json and the card of a bundle.
+
+    Raises:
+        FileNotFoundError: the weights or their evaluation on test cases are missing.
+        ValueError: the file would be too large.
+    """
+    trained = Trained.read(folder)
+    evaluations = {name: read_evaluation(folder / name) for name in VIEWS if (folder / name).is_dir()}
+    if "evaluation_test" not in evaluations:
+        raise FileNotFoundError(f"{folder}: no evaluation_test; run `medseg evaluate` first")
+    state = halved(load_weights(trained.build_network(), folder / WEIGHTS_FILE).state_dict())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if size > LARGEST:
+        raise ValueError(f"{folder}: {size / 1e6:.1f} MB in half precision, more than {LARGEST / 1e6:.0f}")
+    write_weights(bundle / "models", state, trained)
+    metadata = metadata_for(bundle, trained, evaluations["evaluation_test"])
+    (bundle / METADATA).write_text(json.dumps(metadata, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+    card = bundle / "docs" / "README.md"
+    text = section(trained, evaluations, bundle.name, (bundle / "models" / WEIGHTS_FILE).stat().st_size)
+    card.write_text(with_section(card.read_text(encoding="utf-8"), text), encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Ship one bundle's weights; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("bundle", help="name of a bundle in bundles/")
+    parser.add_argument("weights", type=Path, help="folder with model.pt, spec.json, evaluation_test")
+    chosen = parser.parse_args(arguments)
+    try:
+        ship(BUNDLES / chosen.bundle, chosen.weights)
+    except (OSError, ValueError) as error:
+        print(f"ship_weights: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
