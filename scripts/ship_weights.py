@@ -17,19 +17,26 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from medseg_monai.evaluation.scores import Evaluation, read_evaluation
-from medseg_monai.export.metadata import METADATA, metadata_for
+from medseg_monai.export.metadata import metadata_for
+from medseg_monai.export.package import data_licence
 from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights, write_weights
 
-BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
+from sync_bundles import BUNDLES, OWN_FILE, dump
+from sync_bundles import main as sync_bundles
+
 LARGEST = 12_000_000
 """Bytes of a weights file: the repository keeps every version for ever."""
 BEGIN, END = "<!-- written by scripts/ship_weights.py -->", "<!-- end of what is written -->"
 VIEWS = {"evaluation_test": "one view", "evaluation_test_flips": "mean of mirrored views (`--tta flips`)"}
 SCORES = {"dice": "Dice", "jaccard": "Jaccard", "hd95": "HD95"}
+METADATA_OF_WEIGHTS = (
+    *("data_source", "data_type", "image_classes", "label_classes", "pred_classes"),
+    *("eval_metrics", "network_data_format"),
+)
+"""Keys of metadata.json that say what the weights are for, and how good they are."""
 
 
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,7 +71,9 @@ def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str
     for name, evaluation in evaluations.items():
         scores = evaluation.summary.overall.scores
         lines.append(f"| {VIEWS[name]} | {' | '.join(str(scores[key]) for key in SCORES)} |")
-    return "\n".join([*lines, "", "Mean and 95 % bootstrap interval over cases; HD95 in pixels of the image, or mm.", END])
+    return "\n".join(
+        [*lines, "", "Mean and 95 % bootstrap interval over cases; HD95 in pixels of the image, or mm.", END]
+    )
 
 
 def with_section(card: str, text: str) -> str:
@@ -81,7 +90,7 @@ def with_section(card: str, text: str) -> str:
 
 
 def ship(bundle: Path, folder: Path) -> None:
-    """Write models/model.pt, models/spec.json, metadata.json and the card of a bundle.
+    """Write models/model.pt, models/spec.json, the licence of the data, metadata and card of a bundle.
 
     Raises:
         FileNotFoundError: the weights or their evaluation on test cases are missing.
@@ -97,7 +106,11 @@ def ship(bundle: Path, folder: Path) -> None:
         raise ValueError(f"{folder}: {size / 1e6:.1f} MB in half precision, more than {LARGEST / 1e6:.0f}")
     write_weights(bundle / "models", state, trained)
     metadata = metadata_for(bundle, trained, evaluations["evaluation_test"])
-    (bundle / METADATA).write_text(json.dumps(metadata, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+    own = json.loads((bundle / OWN_FILE).read_text(encoding="utf-8"))
+    own["metadata"] |= {key: metadata[key] for key in METADATA_OF_WEIGHTS}
+    (bundle / OWN_FILE).write_text(dump(own), encoding="utf-8")
+    sync_bundles([])
+    (bundle / "docs" / "data_license.txt").write_text(data_licence(trained.dataset), encoding="utf-8")
     card = bundle / "docs" / "README.md"
     text = section(trained, evaluations, bundle.name, (bundle / "models" / WEIGHTS_FILE).stat().st_size)
     card.write_text(with_section(card.read_text(encoding="utf-8"), text), encoding="utf-8")
