@@ -17,15 +17,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from sync_bundles import BUNDLES, OWN_FILE, dump
+from sync_bundles import main as sync_bundles
 from torch import Tensor
 
 from medseg_monai.evaluation.scores import Evaluation, read_evaluation
 from medseg_monai.export.metadata import metadata_for
 from medseg_monai.export.package import data_licence
 from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights, write_weights
-
-from sync_bundles import BUNDLES, OWN_FILE, dump
-from sync_bundles import main as sync_bundles
 
 LARGEST = 12_000_000
 """Bytes of a weights file: the repository keeps every version for ever."""
