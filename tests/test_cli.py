@@ -58,7 +58,7 @@ def test_training_writes_weights_that_describe_themselves(trained: Path) -> None
     spec = json.loads((trained / "spec.json").read_text())
     assert spec["architecture"] == {
         "_target_": "medseg_monai.networks.UNetPlusPlus", "in_channels": 3, "out_channels": 1,
-        "features": [4, 8, 8], "deep_supervision": True, "spatial_dims": 2,
+        "features": [4, 8, 8], "deep_supervision": True, "spatial_dims": 2, "input_normalisation": [[0.5], [0.25]],
     }  # fmt: skip
     assert spec["dataset"]["size"] == [64, 64]
     assert spec["training"]["best_epoch"] in (1, 2)
