@@ -30,11 +30,12 @@ from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.evaluation.volume_scoring import read_truth, score_volume, volume_view
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
+from medseg_monai.files import lock_folder, remove_parts
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_geometry
 from medseg_monai.inference.scans import UNUSABLE, Scans
-from medseg_monai.report.case_pictures import remove_case_pictures, write_case_pictures
+from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
 from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
@@ -186,6 +187,15 @@ class ScoreCases:
                 f"the true masks of all {cases} cases are empty, so there is nothing to score against: "
                 "look at the masks, and at their values if they are class numbers"
             )
+        lock = lock_folder(self.folder)
+        try:
+            self._write_tables()
+        finally:
+            lock.release()
+
+    def _write_tables(self) -> None:
+        """Write everything into the folder, which no other process writes to meanwhile."""
+        remove_parts([self.folder, self.folder / PICTURES_FOLDER])
         for name in (REPORT_FILE, OVERLAP_FILE, OVERLAP_PICTURE):  # an earlier evaluation's
             (self.folder / name).unlink(missing_ok=True)
         remove_case_pictures(self.folder)

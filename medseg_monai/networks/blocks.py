@@ -40,7 +40,8 @@ def check_arguments(
         most_dims: 2 for a network that is defined for images alone.
         least: fewest levels that make sense.
     """
-    if len(features) < least or any(not isinstance(width, int) or width < 1 for width in features):
+    is_list = isinstance(features, Sequence) and not isinstance(features, str)
+    if not is_list or len(features) < least or any(not isinstance(width, int) or width < 1 for width in features):
         raise ValueError(f"{network}: features needs at least {least} positive whole numbers, not {features!r}")
     if stem_stride not in (1, 2):
         raise ValueError(f"{network}: stem_stride is 1 or 2, not {stem_stride!r}")

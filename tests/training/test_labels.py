@@ -12,6 +12,7 @@ from PIL import Image
 
 from medseg_monai.dataset import Dataset, write_dataset
 from medseg_monai.spec import DatasetSpec, Task
+from medseg_monai.trained import Trained
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.training.labels import missing_classes
 from medseg_monai.transforms import load
@@ -81,3 +82,29 @@ def test_training_ends_in_one_line(
     assert line.startswith("medseg: error: data set made: ")
     assert re.search(message, line), line
     assert not (out / "model.pt").exists()
+
+
+def test_an_evaluation_against_nothing_ends_in_one_line(
+    medseg: Callable[..., Any], trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    spec = DatasetSpec.from_dict({**Trained.read(trained).dataset.to_dict(), "name": "made"})
+    made(tmp_path / "data", spec, [[]] * 12)
+    arguments = ("evaluate", "unetpp", "-d", tmp_path / "data", "-w", trained, "--out", tmp_path / "out")
+    ended = medseg(*arguments)
+    line = ended.err.splitlines()[-1]
+    assert ended.code == 1
+    assert line.startswith(
+        "medseg: error: the true masks of all 4 cases are empty, so there is nothing to score against"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_removes_what_a_killed_one_left(
+    medseg: Callable[..., Any], demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / ".medseg-0123456789abcdef.part"
+    left.write_text("half")
+    assert medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path).code == 0
+    assert not left.exists()
+    assert (tmp_path / "summary.json").is_file()
