@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, run, verify_net_in_out
+from network_contract import small_bundle
 from PIL import Image
 
 from medseg_monai.bundle import untrained
@@ -30,13 +31,6 @@ from medseg_monai.workflow import TRACKING_KEYS, check_overrides, run_bundle
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 SMALL = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [64, 64]}
-
-
-# networks of a few thousand weights: what takes seconds, not what is accurate
-SMALL_BY_BUNDLE = {
-    "deeplabv3plus": {"architecture#features": [4, 8, 8, 8], "architecture#width": 8, "architecture#skip_width": 4},
-    "pspnet": {"architecture#features": [8, 16], "architecture#width": 16},
-}
 
 
 @pytest.fixture(params=BUNDLES, ids=lambda bundle: bundle.name)
@@ -107,6 +101,19 @@ def test_a_bundles_own_keys_are_checked(sync: ModuleType, tmp_path: Path, own: d
     (tmp_path / "own.json").write_text(json.dumps(own))
     with pytest.raises(ValueError, match=message):
         sync.expected_files(tmp_path)
+
+
+def test_a_new_bundle_gets_a_card_and_an_old_one_keeps_its_own(sync: ModuleType, tmp_path: Path) -> None:
+    about = {**ABOUT, "references": ["Doe J., On Networks, MICCAI 2020, arXiv:2001.01234"]}
+    (tmp_path / "own.json").write_text(json.dumps({"train": NETWORK, "metadata": about}))
+    card = sync.expected_files(tmp_path)[tmp_path / "docs" / "README.md"]
+    assert card.startswith("# A\n\na network\n**Research software, not a medical device; not for diagnosis.**")
+    assert "On Networks, MICCAI 2020, [arXiv:2001.01234](https://arxiv.org/abs/2001.01234)." in card
+    assert f"medseg train {tmp_path.name} --dataset-dir DATA" in card
+    assert "{" not in card
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "README.md").write_text("mine")
+    assert tmp_path / "docs" / "README.md" not in sync.expected_files(tmp_path)
 
 
 def test_written_json_is_what_was_given(sync: ModuleType, bundle: Path) -> None:
@@ -205,7 +212,7 @@ def test_training_as_monai_label_calls_it(demo_data: Path, trained: Path, tmp_pa
 
 
 def test_each_bundle_trains_evaluates_and_predicts(bundle: Path, own_data: Path, tmp_path: Path) -> None:
-    small = SMALL_BY_BUNDLE.get(bundle.name, {"architecture#features": [4, 8, 8]})
+    small = small_bundle(bundle)
     train = {"dataset_dir": str(own_data), "output_dir": str(tmp_path), "bundle_root": str(bundle), "max_epochs": 1}
     config = str(bundle / "configs" / "train.json")
     size = [16, 16, 16] if sees_volumes(bundle) else [64, 64]

@@ -10,16 +10,13 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import FlStatistics
 from monai.fl.utils.exchange_object import ExchangeObject
+from network_contract import small_bundle
 from torch import Tensor
 
 from medseg_monai.bundle import untrained
 from medseg_monai.evaluation.scores import read_evaluation
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
-SMALL_BY_BUNDLE = {
-    "deeplabv3plus": {"architecture#features": [4, 8, 8, 8], "architecture#width": 8, "architecture#skip_width": 4},
-    "pspnet": {"architecture#features": [8, 16], "architecture#width": 16},
-}
 EVERY = [
     pytest.param(bundle, marks=() if bundle.name == "unetpp" else pytest.mark.slow, id=bundle.name)
     for bundle in BUNDLES
@@ -28,9 +25,8 @@ EVERY = [
 
 def small(bundle: Path) -> dict[str, Any]:
     """A network of a few thousand weights: what takes seconds, not what is accurate."""
-    network = SMALL_BY_BUNDLE.get(bundle.name, {"architecture#features": [4, 8, 8]})
     volumes = untrained(bundle).dataset.spatial_dims == 3
-    return {**network, "batch_size": 4, "size": [16, 16, 16] if volumes else [64, 64]}
+    return {**small_bundle(bundle), "batch_size": 4, "size": [16, 16, 16] if volumes else [64, 64]}
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""What every network must do, one battery for all of them."""
+"""What every network must do, one battery for all of them.
+
+A network that `medseg_monai.networks` exports is in it by itself, narrow but otherwise with its defaults. A row of `VARIANTS` adds a way
+to build one that takes other code.
+"""
 
 import io
 import warnings
@@ -7,11 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_contract import check_contract, small_arguments
 from torch import nn
 
+from medseg_monai import networks
 from medseg_monai.networks import DeepLabV3Plus, PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
 
-NETWORKS = {
+VARIANTS = {
     "unet": (UNet, {"features": (4, 6, 8)}),
     "unet half stem": (UNet, {"features": (4, 6, 8), "stem_stride": 2}),
     "unet resnet": (UNet, {"features": (4, 6, 8, 10, 12), "encoder": "resnet10t"}),
@@ -37,6 +43,7 @@ NETWORKS = {
     "unetpp pruned": (UNetPlusPlus, {"features": (4, 6, 8), "inference_depth": 1}),
     "unetpp 3D": (UNetPlusPlus, {"features": (4, 6, 8), "spatial_dims": 3, "norm": "instance"}),
 }
+NETWORKS = {**VARIANTS, **{name: (getattr(networks, name), {}) for name in networks.__all__}}
 # The same code as the rest at more cost: export and tracing of these take most of the battery's minutes.
 SLOW = (
     "unet half stem",
@@ -58,12 +65,18 @@ PLAIN = [name for name, (_, options) in NETWORKS.items() if "encoder" not in opt
 def build(name: str, in_channels: int = 3, out_channels: int = 2) -> nn.Module:
     torch.manual_seed(0)
     network_class, options = NETWORKS[name]
-    return network_class(in_channels, out_channels, **options)
+    return network_class(in_channels, out_channels, **(options or small_arguments(network_class)))
 
 
 def image(name: str, *size: int, batch: int = 2, channels: int = 3) -> torch.Tensor:
     size = (*size, 16) if "3D" in name else size
     return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(1))
+
+
+@each_network
+def test_keeps_the_rules_that_the_package_states(name):
+    torch.manual_seed(0)
+    check_contract(build(name), image(name, 35, 46), 2)
 
 
 @each_network
