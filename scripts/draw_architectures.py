@@ -9,12 +9,13 @@ multiply-adds for one image of 3 x 256 x 256: half of what torch's FlopCounterMo
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from architectures.diagrams import Diagram, read_description, write_png
-from architectures.facts import build, stages, table
-from architectures.layouts import LAYOUTS
+from architectures.facts import build, table
+from architectures.layout import diagram_of
 
 from medseg_monai.bundle import untrained
 from medseg_monai.files import write_whole
@@ -23,15 +24,10 @@ BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 BEGIN, END = "<!-- written by scripts/draw_architectures.py -->", "<!-- end of what is written -->"
 
 
-def diagram_of(bundle: Path) -> Diagram:
-    """The figure of a bundle's network as its train.json builds it.
-
-    Raises:
-        ValueError: there is no layout for it.
-    """
-    if bundle.name not in LAYOUTS:
-        raise ValueError(f"no layout for bundle '{bundle.name}': add one to scripts/architectures/layouts.py")
-    return LAYOUTS[bundle.name](stages(build(untrained(bundle), {})))
+def figure_of(bundle: Path) -> Diagram:
+    """The figure of a bundle's network as its train.json builds it."""
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    return diagram_of(build(untrained(bundle), {}), metadata["name"])
 
 
 def with_table(card: str, rows: str) -> str:
@@ -54,7 +50,7 @@ def update(bundle: Path, *, check: bool) -> list[Path]:
     """Write a bundle's figure and table, or with `check` only look at them; returns the files that did not show the network."""
     figure, card = bundle / "docs" / "architecture.png", bundle / "docs" / "README.md"
     stale = []
-    diagram = diagram_of(bundle)
+    diagram = figure_of(bundle)
     if not figure.is_file() or read_description(figure) != diagram.describe():
         stale.append(figure)
     text = card.read_text(encoding="utf-8")

@@ -4,12 +4,14 @@
     python scripts/sync_bundles.py --check  say what differs, exit 1 if anything does
 
 ``scripts/template`` holds what all bundles share. ``bundles/<name>/own.json`` holds, by config, the keys that replace the template's: the
-architecture in any case, and whatever else this network wants (a loss, a learning rate, demo data of another kind).
+architecture in any case, and whatever else this network wants (a loss, a learning rate, demo data of another kind). A bundle without a
+model card gets one to go on writing; a card that is there stays as it is.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ BUNDLES = ROOT / "bundles"
 OWN_FILE = "own.json"
 COPIED = ("configs/logging.conf", "LICENSE")
 REQUIRED = {"train": ("architecture",), "metadata": ("name", "description", "references")}
+CARD = "docs/README.md"
+ARXIV = re.compile(r"arXiv:([\w.]+\w)")
 WIDTH = 120
 INDENT = 4
 SMALL = 3  # entries of a dictionary that may stand on one line
@@ -43,7 +47,19 @@ def expected_files(bundle: Path) -> dict[Path, str]:
             raise ValueError(f"{bundle / OWN_FILE}: '{name}' lacks {', '.join(lacking)}")
         named = {"bundle": bundle.name} if "bundle" in shared else {}
         files[bundle / "configs" / path.name] = dump({**shared, **named, **theirs})
+    if not (bundle / CARD).is_file():
+        files[bundle / CARD] = _new_card(bundle.name, own["metadata"])
     return files
+
+
+def _new_card(bundle: str, about: Mapping[str, Any]) -> str:
+    """The model card to begin with: all that is the same for every network, and what metadata.json says of this one."""
+    references = "\n".join(ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\1)", each) + "." for each in about["references"])
+    card = (TEMPLATE / CARD).read_text(encoding="utf-8")
+    said = {"name": about["name"], "description": about["description"], "references": references, "bundle": bundle}
+    for key, value in said.items():
+        card = card.replace(f"{{{key}}}", value)
+    return card
 
 
 def _refuse_unknown(own: Mapping[str, Any], known: Mapping[str, Any], bundle: Path, where: str = "") -> None:

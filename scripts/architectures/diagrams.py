@@ -7,9 +7,8 @@ stored in the PNG. The primitives are here and not in ``medseg_monai.figures.cas
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -46,11 +45,11 @@ LINES: Mapping[str, tuple[str, str]] = {  # colour and line style
     "down": ("#008060", "-"),
     "up": ("#d55e00", "-"),
     "skip": ("#0072b2", "--"),
-    "gate": ("#7a3d68", ":"),
 }
 
 STRAIGHT = "arc3,rad=0"
-UP_THEN_ACROSS = "angle,angleA=90,angleB=0,rad=0"
+UP_THEN_ACROSS = "angle,angleA=90,angleB=0,rad=0"  # or down
+ACROSS_THEN_UP = "angle,angleA=0,angleB=90,rad=0"
 
 
 @dataclass(frozen=True)
@@ -60,28 +59,24 @@ class Box:
     text: str
     at: Point
     kind: str
-    size: Point = (0.95, 0.46)
+    size: Point
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """From box to box, by default from centre to centre.
+    """From box to box.
 
     Attributes:
         source: name of the box it leaves.
         target: name of the box it enters.
         kind: a key of `LINES`.
         route: a connection style of matplotlib.
-        leave: where it starts, from the source's centre; beyond that box it branches off another arrow there.
-        enter: where it ends, from the target's centre.
     """
 
     source: str
     target: str
     kind: str = "flow"
     route: str = STRAIGHT
-    leave: Point = (0.0, 0.0)
-    enter: Point = (0.0, 0.0)
 
 
 @dataclass
@@ -91,28 +86,22 @@ class Diagram:
     Attributes:
         title: stands on top.
         size: width and height, in inches.
-        kinds: what each kind of box means, for the key; kinds not named here are not explained.
+        kinds: for the key, a kind of box (several may share one) and what it means.
         lines: what each kind of arrow means.
         boxes: by name.
         arrows: in any order.
-        notes: further text, by its left middle.
     """
 
     title: str
     size: Point
-    kinds: Mapping[str, str]
+    kinds: Sequence[tuple[str, str]]
     lines: Mapping[str, str]
     boxes: dict[str, Box] = field(default_factory=dict)
     arrows: list[Arrow] = field(default_factory=list)
-    notes: dict[Point, str] = field(default_factory=dict)
-
-    def chain(self, *names: str, kind: str = "flow") -> None:
-        """Straight arrows from each box to the next."""
-        self.arrows += [Arrow(source, target, kind) for source, target in pairwise(names)]
 
     def describe(self) -> str:
         """The whole diagram in words, one line per box and arrow."""
-        texts = [self.title, *self.notes.values(), *self.kinds.values(), *self.lines.values()]
+        texts = [self.title, *(text for _, text in self.kinds), *self.lines.values()]
         boxes = [f"{name}: {box.text}" for name, box in self.boxes.items()]
         arrows = [f"{arrow.source} -> {arrow.target} ({arrow.kind})" for arrow in self.arrows]
         return "\n".join(line.replace("\n", ", ") for line in (*texts, *boxes, *arrows))
@@ -128,15 +117,16 @@ def draw(diagram: Diagram) -> Figure:
     patches = {name: _draw_box(axes, box) for name, box in diagram.boxes.items()}
     for arrow in diagram.arrows:
         _draw_arrow(axes, arrow, diagram.boxes, patches)
-    for at, text in diagram.notes.items():
-        axes.text(*at, text, ha="left", va="center", fontsize=9, color=INK)
     axes.text(0.12, diagram.size[1] - 0.12, diagram.title, ha="left", va="top", fontsize=12, color=INK)
     axes.text(diagram.size[0] - 0.12, diagram.size[1] - 0.12, HINT, ha="right", va="top", fontsize=9, color=INK)
-    handles = [Patch(facecolor=_tint(kind), edgecolor=INK, label=text) for kind, text in diagram.kinds.items()]
-    handles += [
+    kinds = [Patch(facecolor=_tint(kind), edgecolor=INK, label=text) for kind, text in diagram.kinds]
+    lines = [
         Line2D([], [], color=LINES[kind][0], ls=LINES[kind][1], label=text) for kind, text in diagram.lines.items()
     ]
-    figure.legend(handles=handles, loc="lower center", ncols=min(4, len(handles)), frameon=False, fontsize=9)
+    figure.legend(
+        handles=kinds, loc="lower left", bbox_to_anchor=(0, 0.25 / diagram.size[1]), frameon=False, fontsize=9
+    )
+    figure.legend(handles=lines, loc="lower left", ncols=len(lines), frameon=False, fontsize=9)
     return figure
 
 
@@ -169,10 +159,9 @@ def _draw_box(axes: Axes, box: Box) -> FancyBboxPatch:
 
 def _draw_arrow(axes: Axes, arrow: Arrow, boxes: Mapping[str, Box], patches: Mapping[str, FancyBboxPatch]) -> None:
     colour, style = LINES[arrow.kind]
-    (start_x, start_y), (end_x, end_y) = boxes[arrow.source].at, boxes[arrow.target].at
     drawn = FancyArrowPatch(
-        (start_x + arrow.leave[0], start_y + arrow.leave[1]),
-        (end_x + arrow.enter[0], end_y + arrow.enter[1]),
+        boxes[arrow.source].at,
+        boxes[arrow.target].at,
         patchA=patches[arrow.source],
         patchB=patches[arrow.target],
         shrinkA=0,

@@ -46,34 +46,6 @@ class Cost:
     multiply_adds: int
 
 
-@dataclass(frozen=True)
-class Stages:
-    """The shapes, without the batch, that modules take and give, by the module's name; for the `example`."""
-
-    network: nn.Module
-    taken: Mapping[str, Shape]
-    given: Mapping[str, Shape]
-
-    def label(self, module: str) -> str:
-        """``64 @ 1/2``: channels, and the side as a share of the image's."""
-        return as_label(self._shape(self.given, module))
-
-    def channels(self, module: str) -> int:
-        """Channels that a module gives."""
-        return self._shape(self.given, module)[0]
-
-    def taken_channels(self, module: str) -> int:
-        """Channels of a module's first input."""
-        return self._shape(self.taken, module)[0]
-
-    def _shape(self, shapes: Mapping[str, Shape], module: str) -> Shape:
-        if module not in shapes:
-            raise ValueError(
-                f"{type(self.network).__name__} has run no module '{module}': its figure needs a new layout"
-            )
-        return shapes[module]
-
-
 def as_label(shape: Shape) -> str:
     """Channels and relative side of a map (C, H, W) or (C, I, J, K); maps of fewer than 8 pixels a side by their pixels.
 
@@ -106,27 +78,6 @@ def cost(network: nn.Module) -> Cost:
     with counter, torch.no_grad():
         network.eval()(example(network))
     return Cost(sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2)
-
-
-def stages(network: nn.Module) -> Stages:
-    """Run the network once, in training mode so that every head runs, and note each module's shapes."""
-    taken: dict[str, Shape] = {}
-    given: dict[str, Shape] = {}
-
-    def note(name: str, inputs: tuple[Any, ...], output: Any) -> None:
-        for shapes, value in ((taken, inputs[0] if inputs else None), (given, output)):
-            if isinstance(value, Tensor):
-                shapes[name] = tuple(value.shape[1:])
-
-    hooks = [
-        module.register_forward_hook(lambda _, inputs, output, name=name: note(name, inputs, output))
-        for name, module in network.named_modules()
-    ]
-    with torch.no_grad():
-        network.train()(example(network))
-    for hook in hooks:
-        hook.remove()
-    return Stages(network, taken, given)
 
 
 def table(bundle: Path) -> str:
