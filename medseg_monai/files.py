@@ -70,8 +70,7 @@ def replacing(path: Path, *, ending: str = "", sync: bool = True) -> Iterator[Pa
             _sync(part)
         part.replace(path)
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFullError(error.errno, error.strerror, str(path)) from error
+        refuse_full_disk(error, path)
         raise
     finally:
         with suppress(OSError):  # what went wrong before is what is to be said
@@ -116,10 +115,15 @@ def lock_folder(folder: Path) -> FileLock:
             f"{folder} is being written to by another medseg: wait until it has ended, or name another folder"
         ) from None
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFullError(error.errno, error.strerror, str(file)) from error
+        refuse_full_disk(error, file)
         raise
     return lock
+
+
+def refuse_full_disk(error: OSError, file: Path) -> None:
+    """Raise a DiskFullError that names the file and says what to do, if the error says that no room is left."""
+    if error.errno in _NO_ROOM and not isinstance(error, DiskFullError):
+        raise DiskFullError(error.errno, error.strerror, str(file)) from error
 
 
 def sha256_of(files: Iterable[Path]) -> str:
