@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class EngineInferer(Inferer):
 
     Attributes:
         choice: what was chosen last, None before the first images.
+        preparation_seconds: what choosing and making ready took so far, all in all.
 
     Raises:
         ValueError, ImportError: an engine or precision that is not known, not installed or not for this device.
@@ -68,6 +70,7 @@ class EngineInferer(Inferer):
         self.task = task
         self.cache = Path(cache) if cache else cache_folder()
         self.choice: Choice | None = None
+        self.preparation_seconds = 0.0
         self._ready: WeakKeyDictionary[nn.Module, dict[Any, Runner]] = WeakKeyDictionary()
 
     def __call__(
@@ -77,7 +80,10 @@ class EngineInferer(Inferer):
         images = inputs.as_subclass(Tensor).float()
         if not isinstance(network, nn.Module) or self.engine == PLAIN:
             return plain_runner(network)(images)  # type: ignore[arg-type]  # any function of images will do
-        return self._runner(network, images)(images)
+        began = time.perf_counter()
+        run = self._runner(network, images)
+        self.preparation_seconds += time.perf_counter() - began
+        return run(images)
 
     def _runner(self, network: nn.Module, images: Tensor) -> Runner:
         """What runs images of this shape: made ready on the first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ def compare(folders: Sequence[str | Path], *, metric: str = "dice", seed: int = 
     if len({Path(folder).resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError("a comparison takes two or more different evaluation folders")
     evaluations = [read_evaluation(folder) for folder in folders]
+    for evaluation in evaluations:
+        if math.isnan(evaluation.summary.overall.scores[metric].mean):
+            raise ValueError(
+                f"{evaluation.folder} was written before {metric} was measured: evaluate again, or compare another metric"
+            )
     for evaluation in evaluations[1:]:
         _check_same_cases(evaluations[0], evaluation)
     names = _names(evaluations)

@@ -138,8 +138,9 @@ def _scan_lines(scans: Mapping[str, Any]) -> list[str]:
 
 
 def _score_from_row(row: Mapping[str, str]) -> CaseScores:
-    """One row of ``cases.csv``."""
+    """One row of ``cases.csv``; a metric that is younger than the file is NaN."""
     convert = {"float": float, "int": int}
+    row = {**{name: "nan" for name in METRICS if name != "dice"}, **row}
     return CaseScores(**{c.name: convert.get(str(c.type), str)(row[c.name]) for c in fields(CaseScores)})
 
 

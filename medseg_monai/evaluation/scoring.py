@@ -34,6 +34,7 @@ from medseg_monai.files import lock_folder, remove_parts
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_geometry
+from medseg_monai.inference.inferer import preparation_seconds
 from medseg_monai.inference.scans import UNUSABLE, Scans
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
@@ -91,7 +92,7 @@ class ScoreCases:
         self._masks: dict[str, bytes] = {}  # compressed: some kilobytes each, however large the photograph
         self._network_seconds = 0.0
         self._images = 0
-        self._started = 0.0
+        self._started = self._prepared = 0.0
 
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""
@@ -111,17 +112,21 @@ class ScoreCases:
         self._network_seconds, self._images = 0.0, 0
 
     def _start(self, engine: Workflow) -> None:
+        self._prepared = preparation_seconds(getattr(engine, "inferer", None))
         self._started = time.perf_counter()
 
     def _stop(self, engine: Workflow) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self._network_seconds += time.perf_counter() - self._started
+        preparation = preparation_seconds(getattr(engine, "inferer", None)) - self._prepared
+        self._network_seconds += time.perf_counter() - self._started - preparation
 
     def _score(self, engine: Workflow) -> None:
         for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
             case = self._cases[item["id"]]
             self._images += 1
+            if answer["pred"] is None:  # put aside
+                continue
             try:
                 truth = self._truth(case, item["image_meta_dict"])
             except UNUSABLE as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 
 CONFIDENCE = 0.95
+UNKNOWN = "–"  # what is shown for a metric that an evaluation did not measure
 _BLOCK = 1 << 22  # numbers that the bootstrap holds at a time: 32 MiB
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over cases with its 95 % bootstrap interval."""
+    """A mean over cases with its 95 % bootstrap interval; NaN if it was not measured."""
 
     mean: float
     low: float
@@ -26,6 +28,8 @@ class Estimate:
 
     def __str__(self) -> str:
         """``0.812 (0.790 to 0.833)``, with fewer decimals for distances."""
+        if math.isnan(self.mean):
+            return UNKNOWN
         digits = 3 if self.high <= 1 else 2
         return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
@@ -65,7 +69,8 @@ class Summary:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Summary:
-        """The summary that ``dataclasses.asdict`` turned into ``content``."""
+        """The summary that ``dataclasses.asdict`` turned into ``content``, by this version, an earlier or a later one."""
+        content = {field.name: content[field.name] for field in fields(cls)}
         per_class = {name: _class_from_dict(part) for name, part in content["per_class"].items()}
         return cls(**{**content, "overall": _class_from_dict(content["overall"]), "per_class": per_class})
 
@@ -153,6 +158,7 @@ def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
 
 
 def _class_from_dict(content: Mapping[str, Any]) -> ClassSummary:
-    """The inverse of ``asdict`` for one class."""
-    scores = {name: Estimate(**estimate) for name, estimate in content["scores"].items()}
+    """The inverse of ``asdict`` for one class; a metric that is younger than the evaluation is NaN."""
+    found = {name: Estimate(**estimate) for name, estimate in content["scores"].items()}
+    scores = {**{name: Estimate(math.nan, math.nan, math.nan) for name in METRICS}, **found}
     return ClassSummary(scores, content["outcomes"])

@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
@@ -52,7 +53,8 @@ def mean_logits(answers: Iterable[Tensor], task: Task) -> Tensor:
     count = 0
     for logits in answers:
         first = logits if first is None else first
-        probabilities = to_probabilities(logits, task)
+        # infinite logits are no certainty: one such answer must not hide among the others
+        probabilities = torch.where(logits.isfinite(), to_probabilities(logits, task), torch.nan)
         total = probabilities if total is None else total + probabilities
         count += 1
     if total is None or first is None:

@@ -19,6 +19,13 @@ def scans_at_once(spec: DatasetSpec, wanted: int) -> int:
     return 1 if spec.spatial_dims == 3 else wanted
 
 
+def preparation_seconds(inferer: Inferer | None) -> float:
+    """What an inferer of `scan_inferer` needed so far to choose an engine and make networks ready, which is no cost of an image."""
+    while isinstance(inferer, AveragedViews | SlidingWindow):
+        inferer = inferer.inferer if isinstance(inferer, AveragedViews) else inferer.run
+    return inferer.preparation_seconds if isinstance(inferer, EngineInferer) else 0.0
+
+
 def scan_inferer(
     spec: DatasetSpec,
     *,

@@ -88,7 +88,14 @@ def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, c
         writer: wrote the masks.
         cleaning: what the masks were cleaned with.
     """
-    return write_scans(scans, writer.spec, writer.folder, cleaning=cleaning, formats=writer.formats)
+    return write_scans(
+        scans,
+        writer.spec,
+        writer.folder,
+        cleaning=cleaning,
+        formats=writer.formats,
+        made_with=writer.finished.made_with,
+    )
 
 
 def weights_folder(weights_file: str | Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from torch.utils.data import IterableDataset
 from medseg_monai.csv_files import csv_text
 from medseg_monai.files import write_whole
 from medseg_monai.images.photos import SUFFIXES
+from medseg_monai.inference.folders import PassedOver, walk
 from medseg_monai.inference.volume_scans import Found, find_volumes, volumes_in
 from medseg_monai.spec import DatasetSpec
 
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 FAILURES_FILE = "failures.csv"
 # What a broken or unusable scan raises while it is read; anything else is a defect of ours and is not hidden.
-UNUSABLE = (OSError, ValueError, SyntaxError)
+UNUSABLE = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,6 @@ def _find_pictures(source: Path, skipped: Path | None) -> list[Found]:
     if not source.exists():
         raise FileNotFoundError(f"no such file or folder: {source}")
     images = _images_below(source, skipped) if source.is_dir() else [source]
-    if not images:
-        volumes = volumes_in(source)
-        other = f"; the {volumes} volumes there are for a 3D network" if volumes else ""
-        raise ValueError(
-            f"no images in {source} (looked for {', '.join(sorted(SUFFIXES))}, also in its folders){other}"
-        )
     names = [path.relative_to(source) if source.is_dir() else Path(path.name) for path in images]
     return [
         Found(str(path.absolute()), name.with_suffix(""), name.suffix) for path, name in zip(images, names, strict=True)
@@ -93,33 +89,69 @@ def _find_pictures(source: Path, skipped: Path | None) -> list[Found]:
 def _case_ids(found: Sequence[Found]) -> list[str]:
     """An id for each scan: the shortest form in which no two are equal.
 
-    ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name.
-
-    Raises:
-        ValueError: two files would still write the same mask.
+    ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name;
+    with a number where that is not enough, which the log says. Names that differ in case only, or in how an accent is stored (NFC,
+    NFD), count as equal: on some disks they are one file.
     """
     names = [scan.name for scan in found]
-    if len({(scan.name, scan.ending) for scan in found}) < len(found):
+    if len({(_folded(scan.name.as_posix()), scan.ending.lower()) for scan in found}) < len(found):
         parents = [Path(scan.path).parent for scan in found]
         common = os.path.commonpath(parents)
         names = [parent.relative_to(common) / scan.name.name for parent, scan in zip(parents, found, strict=True)]
-    stems = Counter(name.as_posix() for name in names)
+    stems = Counter(_folded(name.as_posix()) for name in names)
     ids = []
     for name, scan in zip(names, found, strict=True):
         stem = name.as_posix()
-        ids.append(stem if stems[stem] == 1 else f"{stem}_{scan.ending[1:].replace('.', '_') or 'dicom'}")
-    if twice := [case_id for case_id, count in Counter(ids).items() if count > 1]:
-        raise ValueError(f"several images would write the mask {twice[0]}: rename one, or segment them apart")
-    return ids
+        unique = stems[_folded(stem)] == 1
+        ids.append(stem if unique else f"{stem}_{scan.ending[1:].replace('.', '_') or 'dicom'}")
+    return _numbered(ids, found)
+
+
+def _numbered(ids: Sequence[str], found: Sequence[Found]) -> list[str]:
+    """The ids, with a number at the end of each that another one has already."""
+    counts = Counter(map(_folded, ids))
+    taken = {name for name, count in counts.items() if count == 1}
+    different = []
+    for case_id, scan in zip(ids, found, strict=True):
+        candidate, number = case_id, 1
+        if counts[_folded(case_id)] > 1:
+            while _folded(candidate) in taken:
+                number += 1
+                candidate = f"{case_id}_{number}"
+            if number > 1:
+                logger.warning("%s: another file has that name too, so its mask is called %s", scan.path, candidate)
+        taken.add(_folded(candidate))
+        different.append(candidate)
+    return different
+
+
+def _folded(name: str) -> str:
+    """A name as disks compare it that tell neither case nor the two ways of storing an accent apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
-    """Image files in a folder and its folders, sorted; hidden ones and those below ``skipped`` are not looked at."""
-    if skipped is not None and skipped == folder.resolve():
-        raise ValueError(f"{folder} is both input and output: name another output folder")
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    visible = (path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    return sorted(path for path in visible if skipped is None or skipped not in path.resolve().parents)
+    """Image files in a folder and its folders, sorted; the log names the others.
+
+    Raises:
+        ValueError: there are none, or the folder is the one to be skipped.
+    """
+    passed = PassedOver(folder)
+    images = []
+    for here, names in walk(folder, skipped, passed):
+        for name in names:
+            file = here / name
+            if file.suffix.lower() in SUFFIXES and file.is_file():
+                images.append(file)
+            else:
+                passed.add(file)
+    if not images:
+        volumes = volumes_in(folder)
+        other = f"; the {volumes} volumes there are for a 3D network" if volumes else ""
+        looked = f"looked for {', '.join(sorted(SUFFIXES))}, also in its folders"
+        raise ValueError(f"no images in {folder} ({looked}){other}{f'; {passed}' if passed.names else ''}")
+    passed.say()
+    return sorted(images)
 
 
 class Scans(IterableDataset[dict[str, Any]]):
@@ -170,9 +202,26 @@ class Scans(IterableDataset[dict[str, Any]]):
                         raise
                     self.set_aside(case, error.__cause__)
 
+    def guarded(self, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+        """The transform after the network, for the evaluator: where it fails, the case is put aside and ``pred`` becomes None."""
+
+        def run(case: Any) -> dict[str, Any]:
+            try:
+                return transform(case)
+            except UNUSABLE as error:
+                self.set_aside_by_id(case["id"], error)
+                return {**case, "pred": None}
+
+        return run
+
+    def set_aside_by_id(self, case_id: str, error: BaseException) -> None:
+        """`set_aside` the case of that id, which may be loaded already."""
+        self.set_aside(next(case for case in self.data if case["id"] == case_id), error)
+
     def set_aside(self, case: Mapping[str, Any], error: BaseException) -> None:
         """Note that ``case`` could not be used."""
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        known = isinstance(error, UNUSABLE) and str(error).strip()
+        reason = str(error).strip().splitlines()[0] if known else f"{type(error).__name__}: {error}".splitlines()[0]
         reason = reason.removeprefix(f"{case['image']}: ")
         self.failures.append(Failure(str(case["image"]), reason))
         logger.warning("left out: %s: %s", case["image"], reason)

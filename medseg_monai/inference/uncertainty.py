@@ -11,7 +11,7 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from medseg_monai.spec import DatasetSpec, Task
-from medseg_monai.transforms.decision import probabilities
+from medseg_monai.transforms.decision import check_finite, probabilities
 from medseg_monai.transforms.postprocessing import restore
 from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volume_restore import restore_map
@@ -90,6 +90,7 @@ class Uncertaind(MapTransform):
         """The logits stay as they are."""
         case = dict(data)
         logits = torch.as_tensor(case[self.keys[0]]).as_subclass(Tensor)
+        check_finite(logits)
         entropy, case["uncertainty"] = uncertainty_of_logits(logits, self.spec)
         if self.maps:
             meta = case[self.meta_key]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from medseg_monai.images import dicom, dicom_files
+from medseg_monai.images.paired import header_of
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES, volume_suffix
+from medseg_monai.inference.folders import PassedOver, walk
 
 
 class Found(NamedTuple):
@@ -45,29 +46,32 @@ def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "on
         return [Found(str(source.absolute()), PurePath(source.name[: len(source.name) - len(suffix)]), suffix)]
     if uid:
         return _series(folder, PurePath(folder.absolute().name), uid)
-    if skipped is not None and skipped == folder.resolve():
-        raise ValueError(f"{folder} is both input and output: name another output folder")
     found: list[Found] = []
-    pictures = 0
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        here = Path(parent)
-        folders[:] = sorted(name for name in folders if name[0] != "." and (here / name).resolve() != skipped)
-        for name in sorted(names):
-            suffix = volume_suffix(name)
-            if suffix and name[0] != ".":
-                below = (here / name).relative_to(folder)
-                found.append(
-                    Found(str((here / name).absolute()), below.with_name(name[: len(name) - len(suffix)]), suffix)
-                )
-            pictures += Path(name).suffix.lower() in SUFFIXES
-        if dicom_files.is_dicom_folder(here):
-            found += _series(
-                here, here.relative_to(folder) if here != folder else PurePath(here.absolute().name), series
-            )
+    passed = PassedOver(folder)
+    for here, names in walk(folder, skipped, passed):
+        below = here.relative_to(folder)
+        is_series = dicom_files.is_dicom_folder(here)
+        for name in names:
+            file, suffix = here / name, volume_suffix(name)
+            if suffix and file.is_file():
+                stem = name[: len(name) - len(suffix)]
+                found.append(Found(str(file.absolute()), below / stem if stem else below / name, suffix))
+            elif not (is_series and _may_be_slice(file)) and header_of(file) is None:
+                passed.add(file)
+        if is_series:
+            found += _series(here, below if here != folder else PurePath(here.absolute().name), series)
     if not found:
+        kinds = f"looked for {', '.join(VOLUME_SUFFIXES)} and DICOM folders"
+        pictures = sum(count for kind, count in passed.kinds.items() if kind in SUFFIXES)
         other = f"; the {pictures} pictures there are for a network of 2D images" if pictures else ""
-        raise ValueError(f"no volumes in {folder} (looked for {', '.join(VOLUME_SUFFIXES)} and DICOM folders){other}")
+        raise ValueError(f"no volumes in {folder} ({kinds}){other}{f'; {passed}' if passed.names else ''}")
+    passed.say()
     return found
+
+
+def _may_be_slice(file: Path) -> bool:
+    """Whether a file in a DICOM folder is looked at when its series are read."""
+    return file.suffix.lower() not in dicom_files.OTHER_SUFFIXES and file.is_file()
 
 
 def _series(folder: Path, name: PurePath, rule: str) -> list[Found]:

@@ -11,8 +11,9 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +21,13 @@ from torch import Tensor, nn
 from medseg_monai.cases import absolute_path
 from medseg_monai.files import HIDDEN_FOLDER, refuse_full_disk, sha256_of, write_whole
 from medseg_monai.images.dicom_files import split_path
+from medseg_monai.images.paired import all_files
 from medseg_monai.images.slices import slice_file, stack_files
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import Cleaning
 
 JOURNAL_FILE = "predictions.jsonl"
-OF_SEVERAL_FILES = (".mhd", ".nhdr", ".hdr", ".img")
-"""Volumes whose values or header may lie in a second file of the same name."""
 SUPERSEDED = 1000
 """So many lines that later ones replaced are kept before the file is written anew."""
 
@@ -70,11 +70,9 @@ def picture_files(image: str | Path, spec: DatasetSpec) -> list[Path]:
     path, _ = split_path(image) if spec.spatial_dims == 3 else (Path(image), "")
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.is_file())
-    if path.suffix.lower() in OF_SEVERAL_FILES:
-        return sorted(file for file in path.parent.iterdir() if file.stem == path.stem)
     if spec.slice_stride and slice_file(path):
         return list(stack_files(path, count=spec.in_channels, stride=spec.slice_stride))
-    return [path]
+    return all_files(path)
 
 
 def _stamp(files: Sequence[Path]) -> str:
@@ -155,7 +153,7 @@ class Journal:
         self.records: dict[str, Record] = {}
         self._settings: dict[str, Settings] = {}
         self._lines = 0
-        self._stream: BinaryIO | None = None
+        self._stream: FileIO | None = None
         self._alone = threading.Lock()
         if self.file.is_file():
             self._read()
@@ -203,9 +201,9 @@ class Journal:
         stream = self._stream or self._opened()
         end = stream.tell()
         try:
-            written = stream.write(text)
+            written = stream.write(text) or 0
             if written < len(text):  # the disk took a part
-                written += stream.write(text[written:])
+                written += stream.write(text[written:]) or 0
             if written < len(text):
                 raise OSError(28, "No space left on device")
         except OSError as error:
@@ -214,17 +212,17 @@ class Journal:
             refuse_full_disk(error, self.file)
             raise
 
-    def _opened(self) -> BinaryIO:
+    def _opened(self) -> FileIO:
         """The file, to be added to; written anew first if most of its lines were replaced."""
         if self._lines > 2 * len(self.records) + SUPERSEDED:
             self._settings.clear()
             write_whole(self.file, b"".join(self._text_of(case, record) for case, record in self.records.items()))
         self.file.parent.mkdir(parents=True, exist_ok=True)
         stream = self.file.open("ab", buffering=0)
-        self._stream = stream  # type: ignore[assignment]  # unbuffered
+        self._stream = stream
         if stream.tell():  # whatever a killed process left of its last line ends here
             stream.write(b"\n")
-        return stream  # type: ignore[return-value]
+        return stream
 
     def close(self) -> None:
         """Until something is added again."""

@@ -19,174 +19,37 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 from PIL import Image
 
-from medseg_monai.cases import main_file
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.drawing import overlay
-from medseg_monai.files import write_whole
+from medseg_monai.files import DiskFullError, write_whole
 from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
 from medseg_monai.formats.dicom_seg import write_dicom_seg
 from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
 from medseg_monai.formats.geojson import write_geojson
-from medseg_monai.images.masks import class_file, mask_files, write_mask, write_png
+from medseg_monai.images.masks import write_mask, write_png
 from medseg_monai.images.photos import read_image
-from medseg_monai.outputs.tables import (
-    PREDICTIONS_COLUMNS,
-    RunTable,
-    coco_of,
-    coco_table,
-    pixels,
-    prediction_rows,
-    predictions_table,
-    rle_rows,
-    rle_table,
+from medseg_monai.inference.scans import Scans
+from medseg_monai.outputs.finished import FinishedCases, unfinished
+from medseg_monai.outputs.journal import Settings, made_with
+from medseg_monai.outputs.naming import (
+    MASK,
+    UNCERTAINTY,
+    chosen_formats,
+    label_endings,
+    named,
+    output_files,
+    overlay_file,
+    probability_files,
 )
-from medseg_monai.outputs.volumes import VolumeWriter, volume_files
-from medseg_monai.spec import did_you_mean
+from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, coco_of, pixels, prediction_rows, rle_rows
+from medseg_monai.outputs.volumes import VolumeWriter
 from medseg_monai.tuning.review import Review
 
-MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
-PICTURE_FORMATS = ("png", "geojson", "coco", "rle")
-VOLUME_FORMATS = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd", "mha": ".mha", "dicomseg": DICOM_SEG_SUFFIX}
-"""Format -> how its files end."""
+__all__ = ["WritePredictions", "made_with", "output_files", "unfinished"]
+
 WRITERS = 2
 """Threads that write; of volumes one does, which share a table."""
-
-
-def chosen_formats(formats: str | Sequence[str] | None, spec: DatasetSpec) -> tuple[str, ...]:
-    """The formats of masks, checked; () for volumes in the scan's own format, which is the default there.
-
-    Args:
-        formats: names, also as one text with commas; none for the default, PNG for photographs.
-        spec: the data set: photographs and volumes have formats of their own.
-
-    Raises:
-        ValueError: a format that is unknown or for the other kind of image.
-
-    >>> spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(4, 4))
-    >>> chosen_formats("png,geojson", spec)
-    ('png', 'geojson')
-    """
-    names = formats.split(",") if isinstance(formats, str) else list(formats or [])
-    wanted = [name.strip().lower() for name in names if name.strip()]
-    known = tuple(VOLUME_FORMATS) if spec.spatial_dims == 3 else PICTURE_FORMATS
-    for name in wanted:
-        if name not in known:
-            kind = "volumes" if spec.spatial_dims == 3 else "photographs"
-            raise ValueError(f"no format {name!r} for masks of {kind}{did_you_mean(name, known)}")
-    return tuple(dict.fromkeys(wanted)) or (() if spec.spatial_dims == 3 else ("png",))
-
-
-def output_files(
-    case_id: str,
-    spec: DatasetSpec,
-    folder: str | Path,
-    *,
-    image: str = "",
-    probabilities: bool = False,
-    overlays: bool = False,
-    uncertainty: bool = False,
-    formats: str | Sequence[str] | None = None,
-) -> list[Path]:
-    """The files of a case's own that its prediction consists of.
-
-    ``<id>_mask.png``, or ``<id>_mask_<class>.png`` for each of several overlapping classes; ``<id>_mask.geojson``;
-    ``<id>_probability.png``, one per foreground class where there are several; ``<id>_uncertainty.png``; ``<id>_overlay.jpg``. Of
-    volumes, `volume_outputs.volume_files`, whose format depends on that of the `image`, and ``<id>_mask.dcm``.
-
-    Raises:
-        ValueError: the id leads out of ``folder``, or a format is none.
-    """
-    stem = Path(folder) / case_id
-    if not stem.resolve().is_relative_to(Path(folder).resolve()):
-        raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
-    wanted = chosen_formats(formats, spec)
-    if spec.spatial_dims == 3:
-        return _volume_files(
-            stem, spec, image, wanted, probabilities=probabilities, overlays=overlays, uncertainty=uncertainty
-        )
-    files = mask_files(_named(stem, MASK, ".png"), spec) if "png" in wanted else []
-    files += [_named(stem, MASK, GEOJSON_SUFFIX)] if "geojson" in wanted else []
-    files += probability_files(stem, spec) if probabilities else []
-    files += [_named(stem, UNCERTAINTY, ".png")] if uncertainty else []
-    return files + ([overlay_file(stem)] if overlays else [])
-
-
-def _volume_files(
-    stem: Path,
-    spec: DatasetSpec,
-    image: str,
-    formats: Sequence[str],
-    *,
-    probabilities: bool,
-    overlays: bool,
-    uncertainty: bool,
-) -> list[Path]:
-    files: list[Path] = []
-    for ending in _endings(formats):
-        files += volume_files(
-            stem,
-            spec,
-            image,
-            probabilities=probabilities,
-            overlays=overlays,
-            uncertainty=uncertainty,
-            ending=ending,
-        )
-    if "dicomseg" in formats:
-        files.append(_named(stem, MASK, DICOM_SEG_SUFFIX))
-    return list(dict.fromkeys(files))
-
-
-def _endings(formats: Sequence[str]) -> list[str | None]:
-    """Of label maps; None for the scan's own format, where none or only DICOM-SEG beside it was asked for."""
-    return [VOLUME_FORMATS[name] for name in formats if name != "dicomseg"] or [None]
-
-
-def _named(stem: Path, what: str, suffix: str) -> Path:
-    return stem.with_name(f"{stem.name}{what}{suffix}")
-
-
-def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
-    """One 8-bit PNG per foreground class; without the class in its name where there is only one."""
-    file = _named(stem, PROBABILITY, ".png")
-    return [file] if len(spec.classes) == 1 else [class_file(file, name) for name in spec.classes]
-
-
-def overlay_file(stem: Path) -> Path:
-    """The picture with outlines."""
-    return _named(stem, OVERLAY, ".jpg")
-
-
-def unfinished(
-    cases: Iterable[Mapping[str, Any]], spec: DatasetSpec, folder: str | Path, *, overwrite: bool, **wanted: Any
-) -> list[Mapping[str, Any]]:
-    """The cases that still lack a file of their output, or a place in a table that was asked for; all of them if ``overwrite``.
-
-    ``wanted`` is what `output_files` takes.
-    """
-    tables = _tables(Path(folder), spec, chosen_formats(wanted.get("formats"), spec))
-    listed = [table.entries for name, table in tables.items() if name != "predictions"]
-    return [
-        case
-        for case in cases
-        if overwrite
-        or not all(case["id"] in entries for entries in listed)
-        or not all(
-            file.is_file()
-            for file in output_files(case["id"], spec, folder, image=main_file(case.get("image", "")), **wanted)
-        )
-    ]
-
-
-def _tables(folder: Path, spec: DatasetSpec, formats: Sequence[str]) -> dict[str, RunTable]:
-    """The files that a run keeps for all its cases."""
-    tables = {"predictions": predictions_table(folder)}
-    if "rle" in formats:
-        tables["rle"] = rle_table(folder)
-    if "coco" in formats:
-        tables["coco"] = coco_table(folder, spec)
-    return tables
 
 
 class WritePredictions:
@@ -201,9 +64,15 @@ class WritePredictions:
         probabilities, overlays, uncertainty: write these too.
         formats: see `chosen_formats`.
         review: which cases to flag in predictions.csv.
+        made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
+
+    A case that cannot be written (a name that is too long, a scan that a format cannot describe) is put aside like one that cannot be
+    read, if the evaluator's data are `Scans`.
 
     Raises:
-        OSError, ValueError: what writing a file raised; from a later batch's call, or at the end.
+        FolderInUseError: another process writes to the folder.
+        DiskFullError: from a later batch's call, or at the end; what was finished is kept.
+        OSError, ValueError: what writing a file raised, at the end, if no `Scans` take note of it.
     """
 
     def __init__(
@@ -216,6 +85,7 @@ class WritePredictions:
         uncertainty: bool = False,
         formats: str | Sequence[str] | None = None,
         review: Review | None = None,
+        made_with: Settings | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
@@ -224,10 +94,13 @@ class WritePredictions:
         self.uncertainty = uncertainty
         self.formats = chosen_formats(formats, spec)
         self.review = review
-        self.tables = _tables(self.folder, spec, self.formats)
+        self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
+        self.tables = self.finished.tables
         self._writers = 1 if spec.spatial_dims == 3 else WRITERS
         self._pool: ThreadPoolExecutor | None = None
-        self._pending: deque[Future[list[Path]]] = deque()
+        self._pending: deque[tuple[Any, Future[list[Path]]]] = deque()
+        self._scans: Scans | None = None
+        self._error: Exception | None = None
 
     def unfinished(self, cases: Iterable[Mapping[str, Any]], *, overwrite: bool) -> list[Mapping[str, Any]]:
         """The cases that still lack something that this would write; all of them if `overwrite`."""
@@ -236,6 +109,7 @@ class WritePredictions:
             self.spec,
             self.folder,
             overwrite=overwrite,
+            made_with=self.finished.made_with,
             formats=self.formats,
             probabilities=self.probabilities,
             uncertainty=self.uncertainty,
@@ -244,6 +118,8 @@ class WritePredictions:
 
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""
+        scans = getattr(engine.data_loader, "dataset", None)
+        self._scans = scans if isinstance(scans, Scans) else None
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._completed)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._broken_off)
@@ -252,9 +128,24 @@ class WritePredictions:
         """Have the outputs of the batch just done written; waits for the oldest where too many are unwritten."""
         self._pool = self._pool or ThreadPoolExecutor(self._writers, thread_name_prefix="write-scan")
         for case, answer in zip(engine.state.batch, engine.state.output, strict=True):
+            if answer["pred"] is None:  # put aside
+                continue
             while len(self._pending) >= 2 * self._writers:
-                self._pending.popleft().result()
-            self._pending.append(self._pool.submit(self.write, case, answer))
+                self._settle()
+            if isinstance(self._error, DiskFullError):  # the next would meet the same
+                raise self._error
+            self._pending.append((case["id"], self._pool.submit(self.write, case, answer)))
+
+    def _settle(self) -> None:
+        """Wait for the oldest case, and take note if it could not be written."""
+        case_id, future = self._pending.popleft()
+        error = future.exception()
+        if error is None:
+            return
+        if self._scans is not None and isinstance(error, Exception) and not isinstance(error, DiskFullError):
+            self._scans.set_aside_by_id(case_id, error)
+        elif self._error is None or isinstance(error, DiskFullError):
+            self._error = error if isinstance(error, Exception) else RuntimeError(str(error))
 
     def _completed(self, engine: Workflow) -> None:
         self.finish()
@@ -263,19 +154,26 @@ class WritePredictions:
         """Keep what was finished, then go on with the error."""
         with suppress(OSError, ValueError):  # the first error is the one that says what happened
             self.finish()
+        if self._scans is not None:
+            with suppress(OSError):
+                self._scans.write_failures(self.folder)
         raise error
 
     def finish(self) -> None:
         """Wait until everything is written, and write the tables; the first error that a writer met is raised after that."""
-        pending, self._pending = list(self._pending), deque()
-        errors = [error for future in pending if (error := future.exception()) is not None]
+        while self._pending:
+            self._settle()
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
-        for table in self.tables.values():
-            table.save()
-        if errors:
-            raise errors[0]
+        error, self._error = self._error, None
+        try:
+            self.finished.save()
+        except OSError:
+            if error is None:
+                raise
+        if error is not None:
+            raise error
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         """Write one case's files and return them. The mask comes last: where it is, everything is."""
@@ -285,6 +183,7 @@ class WritePredictions:
         self.tables["predictions"].entries[case["id"]] = prediction_rows(
             case["id"], mask, self.spec, uncertainty=None if number is None else float(number), review=self.review
         )
+        self.finished.add(case["id"], _image_of(case), files)
         return files
 
     def _write_volume(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
@@ -292,9 +191,9 @@ class WritePredictions:
         if "dicomseg" in self.formats:
             stem = self.folder / case["id"]
             mask = answer["pred"].cpu().numpy()
-            image = str(case["image_meta_dict"]["filename_or_obj"])
-            files.append(write_dicom_seg(mask, image, _named(stem, MASK, DICOM_SEG_SUFFIX), self.spec))
-        for number, ending in enumerate(_endings(self.formats)):
+            image = _image_of(case)
+            files.append(write_dicom_seg(mask, image, named(stem, MASK, DICOM_SEG_SUFFIX), self.spec))
+        for number, ending in enumerate(label_endings(self.formats)):
             first = number == 0
             writer = VolumeWriter(
                 self.folder,
@@ -309,7 +208,7 @@ class WritePredictions:
 
     def _write_picture(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         stem = self.folder / case["id"]
-        image = str(case.get("image_meta_dict", {}).get("filename_or_obj", ""))
+        image = _image_of(case)
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
         files: list[Path] = []
         if self.probabilities:
@@ -318,7 +217,7 @@ class WritePredictions:
                 write_png(level, file) for level, file in zip(maps, probability_files(stem, self.spec), strict=True)
             ]
         if self.uncertainty:
-            files.append(write_png(_levels(answer["uncertainty_map"])[0], _named(stem, UNCERTAINTY, ".png")))
+            files.append(write_png(_levels(answer["uncertainty_map"])[0], named(stem, UNCERTAINTY, ".png")))
         if self.overlays:
             files.append(self._write_overlay(image, mask, overlay_file(stem)))
         return files + self._write_formats(case["id"], mask, image)
@@ -327,15 +226,19 @@ class WritePredictions:
         """A picture's mask in each of the formats."""
         stem = self.folder / case_id
         files: list[Path] = []
+        self._write_entries(case_id, mask, image)
+        if "geojson" in self.formats:
+            files.append(write_geojson(mask, named(stem, MASK, GEOJSON_SUFFIX), self.spec))
+        if "png" in self.formats:
+            files += write_mask(mask, named(stem, MASK, ".png"), self.spec)
+        return files
+
+    def _write_entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
+        """A picture's mask in the formats that are one file for all."""
         if "rle" in self.formats:
             self.tables["rle"].entries[case_id] = rle_rows(case_id, mask, self.spec)
         if "coco" in self.formats:
             self.tables["coco"].entries[case_id] = coco_of(mask, self.spec, image)
-        if "geojson" in self.formats:
-            files.append(write_geojson(mask, _named(stem, MASK, GEOJSON_SUFFIX), self.spec))
-        if "png" in self.formats:
-            files += write_mask(mask, _named(stem, MASK, ".png"), self.spec)
-        return files
 
     def rewrite(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
         """Put a mask that was changed after it was written wherever the old one is; the tables are written by `finish`.
@@ -345,10 +248,17 @@ class WritePredictions:
             mask: the new one, as ``pred``.
             image: the picture's file.
         """
-        for row, count in zip(
-            self.tables["predictions"].entries.get(case_id, []), pixels(mask, self.spec), strict=False
-        ):
-            row[PREDICTIONS_COLUMNS.index("pixels")] = count
+        place = PREDICTIONS_COLUMNS.index("pixels")
+        rows = self.tables["predictions"].entries.get(case_id, [])
+        counts = pixels(mask, self.spec)
+        counted = [[*row[:place], count, *row[place + 1 :]] for row, count in zip(rows, counts, strict=False)]
+        self._write_entries(case_id, mask, image)
+        changed: dict[str, Any] = {
+            name: self.tables[name].entries[case_id] for name in ("rle", "coco") if name in self.formats
+        }
+        if counted:
+            changed["predictions"] = counted
+        self.finished.update(case_id, changed)
         drawn = overlay_file(self.folder / case_id)
         if drawn.is_file():
             self._write_overlay(image, mask, drawn)
@@ -362,6 +272,11 @@ class WritePredictions:
         Image.fromarray(picture).save(content, format="JPEG", quality=90)
         write_whole(file, content.getvalue())
         return file
+
+
+def _image_of(case: Mapping[str, Any]) -> str:
+    """The picture or volume that a loaded case came from."""
+    return str(case.get("image_meta_dict", {}).get("filename_or_obj", ""))
 
 
 def _levels(maps: Any) -> NDArray[np.uint8]:

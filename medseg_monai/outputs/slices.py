@@ -16,7 +16,9 @@ from medseg_monai.cases import main_file
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
-from medseg_monai.outputs.predictions import WritePredictions, chosen_formats, output_files
+from medseg_monai.outputs.journal import Settings
+from medseg_monai.outputs.naming import chosen_formats, output_files
+from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.submission import read_submission, submission_rows, write_submission
 from medseg_monai.outputs.volumes import VolumeWriter
 from medseg_monai.spec import DatasetSpec
@@ -55,6 +57,7 @@ def write_scans(
     *,
     cleaning: Cleaning = PLAIN,
     formats: str | Sequence[str] | None = None,
+    made_with: Settings | None = None,
 ) -> list[Path]:
     """For each scan whose slices are all among the cases its volume, and ``submission.csv`` with the masks of all slices.
 
@@ -85,7 +88,7 @@ def write_scans(
         return []
     files: list[Path] = []
     rows: list[tuple[str, str, str]] = []
-    written = WritePredictions(folder, spec=spec, formats=formats)
+    written = WritePredictions(folder, spec=spec, formats=formats, made_with=made_with)
     for predicted in scans:
         masks = _without_isolated(predicted, _read_masks(predicted, spec), spec, cleaning, written)
         if predicted.whole and masks:

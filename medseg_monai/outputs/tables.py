@@ -54,8 +54,24 @@ class RunTable:
 
     def save(self) -> None:
         """Write the file anew, whole."""
-        if self.entries:
+        if self.entries or self.file.is_file():
             write_whole(self.file, self.text(self.entries).encode())
+
+
+def run_tables(
+    folder: Path, spec: DatasetSpec, formats: Sequence[str], *, all_there: bool = False
+) -> dict[str, RunTable]:
+    """The files that a run keeps for all its cases, by name: those of the formats, or also the others that are in the folder.
+
+    Raises:
+        ValueError: one of them was not written by this program.
+    """
+    tables = {"predictions": predictions_table(folder)}
+    if "rle" in formats or (all_there and (folder / RLE_FILE).is_file()):
+        tables["rle"] = rle_table(folder)
+    if "coco" in formats or (all_there and (folder / COCO_FILE).is_file()):
+        tables["coco"] = coco_table(folder, spec)
+    return tables
 
 
 def predictions_table(folder: Path) -> RunTable:

@@ -8,14 +8,12 @@ prediction see the same numbers. The way back (probabilities to a mask on the ph
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from monai.transforms.compose import Compose
 
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.augmentation import Augmentation
 from medseg_monai.transforms.photo_augment import AugmentPhotod
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod, NormalisePhotod
+from medseg_monai.transforms.pipeline import Pipeline
 from medseg_monai.transforms.postprocessing import (
     AsMaskd,
     ClassMasksd,
@@ -48,23 +46,6 @@ __all__ = [
 ]
 
 Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation
-
-
-class Pipeline(Compose):
-    """MONAI's ``Compose``, except that an error in a transform reaches the caller as it is, not as a ``RuntimeError``."""
-
-    def __call__(
-        self,
-        input_: Any,
-        start: int = 0,
-        end: int | None = None,
-        threading: bool = False,
-        lazy: bool | None = None,
-    ) -> Any:
-        """Apply the transforms in turn."""
-        for transform in self.transforms[start:end]:
-            input_ = transform(input_)
-        return input_
 
 
 def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:

@@ -14,6 +14,20 @@ def probabilities(logits: Tensor, spec: DatasetSpec) -> Tensor:
     return logits.float().softmax(dim=0) if spec.task == "multiclass" else logits.float().sigmoid()
 
 
+def check_finite(logits: Tensor) -> None:
+    """Refuse an answer that says nothing: thresholds would make "nothing there" of it.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    # one sum tells in most cases, in a tenth of the time; it may itself be too large for its type
+    if not torch.isfinite(logits.sum()) and not torch.isfinite(logits).all():
+        raise ValueError(
+            "the network's answer holds numbers that are not finite (NaN or infinite), so there is no mask: "
+            "use precision fp32 and engine plain, or other weights"
+        )
+
+
 def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tensor:
     """Probabilities (C, W, H) to a uint8 mask.
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from monai.transforms.compose import Compose
 from monai.transforms.transform import MapTransform
 from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
@@ -15,8 +14,9 @@ from torch import Tensor
 from medseg_monai.label_values import IGNORED
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning, clean
-from medseg_monai.transforms.decision import as_mask, probabilities
+from medseg_monai.transforms.decision import as_mask, check_finite, probabilities
 from medseg_monai.transforms.geometry import content_box
+from medseg_monai.transforms.pipeline import Pipeline
 from medseg_monai.transforms.volume_restore import RestoreVolumed
 
 
@@ -73,6 +73,15 @@ class _PerMap(MapTransform):
     def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
         """The new tensor."""
         raise NotImplementedError
+
+
+class CheckFinited(_PerMap):
+    """`check_finite` logits under `keys`, which stay as they are."""
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """The same logits."""
+        check_finite(torch.as_tensor(values).as_subclass(Tensor))
+        return values
 
 
 class ToProbabilitiesd(_PerMap):
@@ -158,7 +167,7 @@ def postprocess(
     threshold: float | None = None,
     cleaning: Cleaning | None = None,
     keep_probabilities: bool = False,
-) -> Compose:
+) -> Pipeline:
     """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded and cleaned.
 
     Probabilities are restored, not masks: the outline is then found at the photograph's resolution, not in network pixels.
@@ -170,14 +179,25 @@ def postprocess(
         cleaning: thresholds per class and what is removed or filled; None for a plain threshold.
         keep_probabilities: keep them, restored, under ``probability``.
 
+    An answer that is not finite raises a ValueError, see `check_finite`.
+
     Volumes are restored a few slices at a time, see `medseg_monai.transforms.volume_restore`.
     """
+    checked = CheckFinited(key, spec=spec)
     if spec.spatial_dims == 3:
         chosen = choose_cleaning(cleaning, threshold=threshold)
-        return Compose([RestoreVolumed(key, spec=spec, cleaning=chosen, keep_probabilities=keep_probabilities)])
+        return Pipeline(
+            [checked, RestoreVolumed(key, spec=spec, cleaning=chosen, keep_probabilities=keep_probabilities)]
+        )
     kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
-    return Compose(
-        [ToProbabilitiesd(key, spec=spec), Restored(key, spec=spec), *kept, _to_mask(key, spec, threshold, cleaning)]
+    return Pipeline(
+        [
+            checked,
+            ToProbabilitiesd(key, spec=spec),
+            Restored(key, spec=spec),
+            *kept,
+            _to_mask(key, spec, threshold, cleaning),
+        ]
     )
 
 

@@ -70,6 +70,8 @@ class TuneCleaning:
 
     def _keep(self, engine: Workflow) -> None:
         for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
+            if answer["pred"] is None:  # put aside
+                continue
             case, meta = self._cases[item["id"]], item["image_meta_dict"]
             try:
                 truth = _truth(case["label"], label_spec(case, self.trained.dataset), meta)

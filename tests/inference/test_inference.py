@@ -1,6 +1,7 @@
 """Finding scans, reading them ahead, and what happens to the broken one among them."""
 
 import csv
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -105,12 +106,31 @@ def test_equal_names_in_two_sources_are_told_apart(tmp_path: Path) -> None:
     assert [case["id"] for case in find_scans([tmp_path / "a", tmp_path / "b"])] == ["a/x", "b/x", "b/y"]
 
 
-def test_two_images_of_one_name_but_for_the_suffixs_case(tmp_path: Path) -> None:
-    touch(tmp_path, "x.jpg", "x.JPG", "x_jpg.png")
-    with pytest.raises(ValueError, match="several images would write the mask x_jpg"):
-        find_scans(tmp_path)
-    (tmp_path / "x_jpg.png").unlink()
-    assert [case["id"] for case in find_scans(tmp_path)] == ["x_JPG", "x_jpg"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x.jpg", "x.JPG", "x_jpg.png"),
+        ("x.jpg", "X.jpg", "x_2.jpg"),
+        ("caf\u00e9.png", "cafe\u0301.png"),  # as one sign and as e with an accent
+        ("a/x.jpg", "A/x.jpg"),
+        ("x.png", "x.jpg", "x_png.png", "x_jpg.jpg", "X_png.jpg"),
+    ],
+)
+def test_images_whose_masks_some_disk_would_take_for_one_are_told_apart(
+    names: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, *names)
+    cases = find_scans(tmp_path)
+    assert len(cases) == len(names)
+    assert len({unicodedata.normalize("NFC", case["id"]).casefold() for case in cases}) == len(names)
+    assert "another file has that name too, so its mask is called" in caplog.text
+    assert find_scans(tmp_path) == cases
+
+
+def test_one_name_from_two_folders_named_singly(tmp_path: Path) -> None:
+    touch(tmp_path, "A/img.png", "B/img.png", "B/other.png")
+    found = find_scans([tmp_path / "A" / "img.png", tmp_path / "B" / "img.png", tmp_path / "B" / "other.png"])
+    assert [case["id"] for case in found] == ["A/img", "B/img", "B/other"]
 
 
 @pytest.mark.parametrize("nothing", ["", []])

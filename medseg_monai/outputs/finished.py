@@ -1,0 +1,191 @@
+"""Which cases of an output folder are finished, and keeping that true while others are written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from medseg_monai.cases import main_file
+from medseg_monai.files import HIDDEN_FOLDER, lock_folder, remove_parts
+from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
+from medseg_monai.outputs.naming import chosen_formats, output_files
+from medseg_monai.outputs.tables import RunTable, run_tables
+from medseg_monai.spec import DatasetSpec
+
+logger = logging.getLogger(__name__)
+
+Case = Mapping[str, Any]
+
+
+def unfinished(
+    cases: Iterable[Case],
+    spec: DatasetSpec,
+    folder: str | Path,
+    *,
+    overwrite: bool,
+    made_with: Settings | None = None,
+    **wanted: Any,
+) -> list[Case]:
+    """The cases that are still to be done; all of them if ``overwrite``.
+
+    A case is finished if every file of its output is there and it stands in every table that was asked for. If the run's settings are
+    given, those files must also have been made of this picture with these settings; cases that were not are done again, and the log
+    says how many and why.
+
+    Args:
+        cases: with ``id`` and ``image``.
+        spec: the data set.
+        folder: the output's.
+        overwrite: do all.
+        made_with: `medseg_monai.outputs.journal.made_with` of this run. What a killed run left behind is then removed, too.
+        wanted: what `output_files` takes.
+
+    Raises:
+        FolderInUseError: another process writes to the folder.
+    """
+    cases, place = list(cases), Path(folder)
+    records: Mapping[str, Record] = {}
+    if made_with is not None:
+        lock = lock_folder(place)
+        remove_parts({place / HIDDEN_FOLDER, *((place / str(case["id"])).parent for case in cases)})
+        records = Journal(place).records
+        lock.release()
+    if overwrite:
+        return cases
+    tables = run_tables(place, spec, chosen_formats(wanted.get("formats"), spec))
+    listed = [
+        table.entries.keys() | {case for case, record in records.items() if name in record.tables}
+        for name, table in tables.items()
+        if name != "predictions"
+    ]
+    left: list[Case] = []
+    again: dict[str, list[str]] = {}
+    for case in cases:
+        image = main_file(case.get("image", ""))
+        files = output_files(case["id"], spec, place, image=image, **wanted)
+        if not all(case["id"] in entries for entries in listed) or not all(map(_is_there, files)):
+            left.append(case)
+        elif made_with is not None and (reason := _why_again(records.get(case["id"]), image, made_with, spec)):
+            left.append(case)
+            again.setdefault(reason, []).append(str(case["id"]))
+    for reason, ids in again.items():
+        logger.warning("%d of the masks in %s are made again, the first is %s: %s", len(ids), place, ids[0], reason)
+    if len(left) < len(cases):
+        logger.info("%d of %d cases were finished before and stay as they are", len(cases) - len(left), len(cases))
+    return left
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a name that is too long: writing it will say so
+        return False
+
+
+def _why_again(record: Record | None, image: str, made_with: Settings, spec: DatasetSpec) -> str:
+    """Why a case whose files are all there is not finished; "" if it is."""
+    if record is None:
+        return "nothing says of which pictures, with which weights and settings they were made"
+    if reason := difference(record.settings, made_with):
+        return reason
+    if record.picture is None or not record.picture.is_of(image, spec):
+        return "they were made of another picture of that name, or it has changed since"
+    return ""
+
+
+class FinishedCases:
+    """The tables of an output folder and what its cases were made with, while a run adds to them.
+
+    Args:
+        folder: the output's; locked until `save`, if `made_with` is given.
+        spec: the data set.
+        formats: of masks.
+        made_with: the run's settings; None for files whose origin is nobody's business.
+
+    Attributes:
+        tables: by name; each case's entry is put into them before `add`.
+
+    Raises:
+        FolderInUseError: another process writes to the folder.
+        ValueError: a table in the folder is not this program's.
+    """
+
+    def __init__(
+        self, folder: Path, spec: DatasetSpec, formats: Sequence[str], *, made_with: Settings | None = None
+    ) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.made_with = made_with
+        self.written = {"predictions", *formats}
+        self._lock = None if made_with is None else lock_folder(folder)
+        self._journal = None if made_with is None else Journal(folder)
+        self.tables: dict[str, RunTable] = run_tables(folder, spec, formats, all_there=made_with is not None)
+        for case_id, record in self._journal.records.items() if self._journal else ():
+            for name, entry in record.tables.items():
+                if name in self.tables:
+                    self.tables[name].entries[case_id] = entry
+
+    def add(self, case_id: str, image: str, files: Sequence[Path]) -> None:
+        """Note that a case is finished, once its files are whole and its entries stand in the tables.
+
+        Files and entries that an earlier run made of another picture, or with other settings, and this one did not, are removed.
+
+        Raises:
+            OSError: it cannot be noted.
+        """
+        if self._journal is None or self.made_with is None:
+            return
+        try:
+            picture: Fingerprint | None = Fingerprint.of(image, self.spec)
+        except OSError:  # gone or moved meanwhile: its mask is right, and if it comes back it is done again
+            picture = None
+        names = [file.relative_to(self.folder).as_posix() for file in files]
+        before = self._journal.records.get(case_id)
+        if before is not None and self._is_current(before, picture):
+            names = list(dict.fromkeys([*names, *before.files]))
+        else:
+            self._forget(case_id, () if before is None else set(before.files) - set(names))
+        entries = {name: table.entries[case_id] for name, table in self.tables.items() if case_id in table.entries}
+        self._journal.add(case_id, Record(self.made_with, picture, tuple(names), entries))
+
+    def _is_current(self, record: Record, picture: Fingerprint | None) -> bool:
+        same_picture = record.picture is not None and picture is not None and record.picture.sha256 == picture.sha256
+        return same_picture and record.settings == self.made_with
+
+    def _forget(self, case_id: str, names: Iterable[str]) -> None:
+        for name, table in self.tables.items():
+            if name not in self.written:
+                table.entries.pop(case_id, None)
+        for name in names:
+            file = self.folder / name
+            if file.resolve().is_relative_to(self.folder.resolve()):  # whoever wrote the journal
+                with suppress(OSError):
+                    file.unlink()
+
+    def update(self, case_id: str, change: Mapping[str, Any]) -> None:
+        """Replace a case's entries in the tables; the journal's come first, so that a kill in between is made good by the next run."""
+        for name, entry in change.items():
+            self.tables[name].entries[case_id] = entry
+        before = self._journal.records.get(case_id) if self._journal else None
+        if before is not None and self._journal is not None:
+            tables = {**before.tables, **change}
+            self._journal.add(case_id, Record(before.settings, before.picture, before.files, tables))
+
+    def save(self) -> None:
+        """Write the tables, and let go of the folder."""
+        try:
+            for table in self.tables.values():
+                table.save()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the folder; the tables stay as they are."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
