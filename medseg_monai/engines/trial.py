@@ -125,6 +125,8 @@ class Trial:
         sample = _sample(self.images)
         mirrored = sample[len(self.images) :]
         expected = torch.cat([found, plain(mirrored)]) if len(mirrored) else found
+        if not torch.isfinite(expected).all():  # no measure for others: what follows the network refuses such answers
+            return None
         refused: list[str] = []
         good: list[tuple[float, Choice]] = []
         for candidate in candidates(engine, precision, self.images.device):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import Literal
 
 import torch
@@ -17,6 +19,23 @@ from medseg_monai.spec import DatasetSpec
 def scans_at_once(spec: DatasetSpec, wanted: int) -> int:
     """How many whole scans form a batch, or are read ahead at once: volumes differ in shape and fill the memory, so one."""
     return 1 if spec.spatial_dims == 3 else wanted
+
+
+def check_memory(spec: DatasetSpec) -> None:
+    """Refuse a size of which this machine cannot hold one image and its answer, let alone what lies between.
+
+    Raises:
+        ValueError: says how much it takes.
+    """
+    if spec.size is None or not hasattr(os, "sysconf"):
+        return
+    needed = 4 * (spec.in_channels + spec.out_channels) * math.prod(spec.size)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ValueError(
+            f"for one image of {' x '.join(map(str, spec.size))} at least {needed / 1e9:.0f} GB of memory are needed, "
+            f"and this machine has {there / 1e9:.0f}: give a smaller size"
+        )
 
 
 def preparation_seconds(inferer: Inferer | None) -> float:
@@ -46,7 +65,11 @@ def scan_inferer(
         tta: test-time augmentation, as `medseg_monai.inference.averaging.views` takes it.
         overlap: of neighbouring windows, as a share of a window.
         at_once: windows that go through the network together.
+
+    Raises:
+        ValueError: this machine has not the memory for one image of ``spec.size``.
     """
+    check_memory(spec)
     inferer: Inferer = PrecisionInferer(precision, device)
     if engine is not None:
         inferer = EngineInferer(engine, precision=precision, device=device, task=spec.task)

@@ -226,11 +226,11 @@ class WritePredictions:
         """A picture's mask in each of the formats."""
         stem = self.folder / case_id
         files: list[Path] = []
-        self._write_entries(case_id, mask, image)
         if "geojson" in self.formats:
             files.append(write_geojson(mask, named(stem, MASK, GEOJSON_SUFFIX), self.spec))
         if "png" in self.formats:
             files += write_mask(mask, named(stem, MASK, ".png"), self.spec)
+        self._write_entries(case_id, mask, image)  # last: what cannot be written stands in no table
         return files
 
     def _write_entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:

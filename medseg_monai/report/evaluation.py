@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from medseg_monai.csv_files import read_records
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.overlap import NOTHING, read_overlap
 from medseg_monai.evaluation.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
-from medseg_monai.evaluation.summary import ClassSummary, Estimate
+from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.inference.scans import FAILURES_FILE
@@ -192,7 +193,8 @@ def _case_columns(unit: str) -> list[str]:
 
 def _case_row(score: CaseScores, anchors: Mapping[str, int]) -> dict[str, Any]:
     digits = {"hd95": 1, "mean_surface_distance": 2}
-    numbers = [f"{getattr(score, name):.{digits.get(name, 3)}f}" for name in CASE_METRICS]
+    values = [(name, float(getattr(score, name))) for name in CASE_METRICS]
+    numbers = [UNKNOWN if math.isnan(value) else f"{value:.{digits.get(name, 3)}f}" for name, value in values]
     return {
         "case": score.case,
         "class_name": score.class_name,

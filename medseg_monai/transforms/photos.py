@@ -124,7 +124,7 @@ def label_settings(spec: DatasetSpec) -> dict[str, Any]:
 def _place(array: Array, box: Box, spec: DatasetSpec) -> Array:
     """(C, w, h) content on a canvas of 0 of the network's size."""
     if spec.size is None or array.shape[1:] == tuple(spec.size):
-        return np.ascontiguousarray(array)
+        return np.require(array, requirements=("C", "W"))
     canvas = np.zeros((len(array), *spec.size), array.dtype)
     canvas[:, box.x : box.x + box.width, box.y : box.y + box.height] = array
     return canvas

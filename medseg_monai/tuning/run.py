@@ -83,6 +83,8 @@ class TuneCleaning:
             self.cases.add(case["id"], case["group"], probabilities, truth, voxel_volume=volume)
 
     def _tune(self, engine: Workflow) -> None:
+        if not len(self.cases):
+            raise ValueError("no case can be tuned on: the messages above say why")
         logger.info("trying settings on %d cases …", len(self.cases))
         self.tuning = tune(self.cases)
         cleaning = None if self.tuning.cleaning == PLAIN else self.tuning.cleaning

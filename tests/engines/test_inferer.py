@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.runners import check_installed
+from medseg_monai.engines.trial import Choice, Trial
+from medseg_monai.inference.inferer import preparation_seconds, scan_inferer
 from medseg_monai.networks import UNet
+from medseg_monai.spec import DatasetSpec
 
 PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 
@@ -187,3 +191,26 @@ def test_unknown_engines_and_devices_are_refused(tmp_path: Path, monkeypatch: py
         check_installed("openvino")
     with pytest.raises(ValueError, match="engine onnx runs on the CPU"):
         inferer("onnx", tmp_path, device="cuda")
+
+
+def test_choosing_an_engine_is_no_cost_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = DatasetSpec("d", "binary", classes=("a",), channels=("grey",), size=(16, 16))
+    scans = scan_inferer(spec, precision="fp32", device="cpu", engine="torch", tta="flips")
+    choose = Trial.choose
+
+    def slow(self: Trial, engine: str, precision: str) -> Choice | None:
+        time.sleep(0.3)
+        return choose(self, engine, precision)
+
+    monkeypatch.setattr(Trial, "choose", slow)
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path))
+    network = nn.Conv2d(1, 1, 3, padding=1)
+    nn.init.constant_(network.weight, 1.0)
+    assert preparation_seconds(scans) == 0
+    began = time.perf_counter()
+    scans(torch.ones(1, 1, 16, 16), network)
+    seconds = time.perf_counter() - began
+    assert 0.3 <= preparation_seconds(scans) <= seconds
+    before = preparation_seconds(scans)
+    scans(torch.ones(1, 1, 16, 16), network)
+    assert preparation_seconds(scans) - before < 0.1
