@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,11 @@ PLAIN = "plain"
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept; ``MEDSEG_CACHE`` moves it."""
-    return Path(os.environ.get("MEDSEG_CACHE", "~/.cache/medseg_monai")).expanduser()
+    """Where what can be made again is kept; ``MEDSEG_CACHE`` moves it. Without a home (in a container) it is among temporary files."""
+    try:
+        return Path(os.environ.get("MEDSEG_CACHE", "~/.cache/medseg_monai")).expanduser()
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"medseg_monai-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
 
 class EngineInferer(Inferer):

@@ -5,11 +5,14 @@ What was found is remembered in the cache folder under the weights, the image si
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
 import os
 import platform
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -91,8 +94,14 @@ class Trial:
                 return self._exported_runner(file, choice)
             except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are no RuntimeErrors
                 logger.warning("%s cannot be used and is written anew (%s)", file, _line(error))
-        export_onnx(self._fuse(), self.images, file)
-        _keep_newest(self.folder, KEPT_EXPORTS)
+        try:
+            export_onnx(self._fuse(), self.images, file)
+            _keep_newest(self.folder, KEPT_EXPORTS)
+        except OSError as error:
+            _say_not_kept(error)
+            spare = tempfile.mkdtemp(prefix="medseg-")
+            atexit.register(shutil.rmtree, spare, ignore_errors=True)
+            file = export_onnx(self._fuse(), self.images, Path(spare) / file.name)
         return self._exported_runner(file, choice)
 
     def _exported_runner(self, file: Path, choice: Choice) -> Runner:
@@ -114,7 +123,10 @@ class Trial:
             pass
         choice = self._try_all(engine, precision)
         if choice is not None:
-            write_whole(file, json.dumps(asdict(choice), indent=2).encode())
+            try:
+                write_whole(file, json.dumps(asdict(choice), indent=2), sync=False)
+            except OSError as error:
+                _say_not_kept(error)
         return choice
 
     def _try_all(self, engine: str, precision: str) -> Choice | None:
@@ -235,6 +247,11 @@ def _cpu() -> str:
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()} x {os.cpu_count()}"
+
+
+def _say_not_kept(error: OSError) -> None:
+    """The cache saves time and decides nothing: what it cannot keep is made again by the next run."""
+    logger.warning("the engine that was chosen is not remembered, the next run chooses again (%s)", _line(error))
 
 
 def _keep_newest(folder: Path, count: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg_monai.engines import EngineInferer
+from medseg_monai.engines.inferer import cache_folder
 from medseg_monai.engines.runners import check_installed
 from medseg_monai.engines.trial import Choice, Trial
 from medseg_monai.inference.inferer import preparation_seconds, scan_inferer
@@ -214,3 +215,24 @@ def test_choosing_an_engine_is_no_cost_of_an_image(tmp_path: Path, monkeypatch: 
     before = preparation_seconds(scans)
     scans(torch.ones(1, 1, 16, 16), network)
     assert preparation_seconds(scans) - before < 0.1
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_a_cache_that_cannot_be_written_only_warns(
+    engine: str, tmp_path: Path, network: nn.Module, caplog: pytest.LogCaptureFixture
+) -> None:
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime")
+    (tmp_path / "file").touch()
+    answer = inferer(engine, tmp_path / "file" / "cache", precision="fp32")(blobs(), network)
+    assert torch.allclose(answer, inferer("plain", tmp_path)(blobs(), network), atol=1e-4)
+    assert "the next run chooses again" in caplog.text
+
+
+def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MEDSEG_CACHE")
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert cache_folder().name.startswith("medseg_monai-")
