@@ -35,7 +35,7 @@ from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_geometry
 from medseg_monai.inference.inferer import preparation_seconds
-from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
 from medseg_monai.trained import Trained
@@ -125,7 +125,7 @@ class ScoreCases:
         for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
             case = self._cases[item["id"]]
             self._images += 1
-            if answer["pred"] is None:  # put aside
+            if was_set_aside(answer):
                 continue
             try:
                 truth = self._truth(case, item["image_meta_dict"])

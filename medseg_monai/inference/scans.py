@@ -154,6 +154,11 @@ def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
     return sorted(images)
 
 
+def was_set_aside(answer: Mapping[str, Any]) -> bool:
+    """Whether what followed the network failed for a case, see `Scans.guarded`."""
+    return answer.get("pred", ...) is None
+
+
 class Scans(IterableDataset[dict[str, Any]]):
     """Cases read ahead by threads, in order; one that cannot be read is put aside and the rest go on.
 

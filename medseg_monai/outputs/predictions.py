@@ -29,7 +29,7 @@ from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
 from medseg_monai.formats.geojson import write_geojson
 from medseg_monai.images.masks import write_mask, write_png
 from medseg_monai.images.photos import read_image
-from medseg_monai.inference.scans import Scans
+from medseg_monai.inference.scans import Scans, was_set_aside
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
 from medseg_monai.outputs.naming import (
@@ -128,7 +128,7 @@ class WritePredictions:
         """Have the outputs of the batch just done written; waits for the oldest where too many are unwritten."""
         self._pool = self._pool or ThreadPoolExecutor(self._writers, thread_name_prefix="write-scan")
         for case, answer in zip(engine.state.batch, engine.state.output, strict=True):
-            if answer["pred"] is None:  # put aside
+            if was_set_aside(answer):
                 continue
             while len(self._pending) >= 2 * self._writers:
                 self._settle()

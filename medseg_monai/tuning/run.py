@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medseg_monai.cases import label_spec
 from medseg_monai.files import write_whole
 from medseg_monai.images.masks import read_mask
-from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN
@@ -70,7 +70,7 @@ class TuneCleaning:
 
     def _keep(self, engine: Workflow) -> None:
         for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
-            if answer["pred"] is None:  # put aside
+            if was_set_aside(answer):
                 continue
             case, meta = self._cases[item["id"]], item["image_meta_dict"]
             try:
