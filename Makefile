@@ -1,4 +1,4 @@
-# Every target creates what it needs. PYTHON: a Python 3.10-3.12. TORCH_INDEX: a package index to take torch and torchvision
+# Every target creates what it needs. PYTHON: a Python 3.10-3.13. TORCH_INDEX: a package index to take torch and torchvision
 # from (the CPU-only index that pytorch.org names, say); empty takes what the platform's default index offers.
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -10,13 +10,14 @@ LABEL_PIP := $(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-versi
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-browser test-label label-env lint format typecheck benchmark clean
+.PHONY: demo test test-slow test-wheel test-browser test-label label-env lint format typecheck benchmark clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       install, then generate data, train U-Net++, evaluate, segment and draw (under 6 minutes on 2 cores)"
 	@echo "make test       install with the test tools, then lint, type-check and run the tests"
 	@echo "make test-slow  the tests that take longer (two-process training, every network end to end)"
+	@echo "make test-wheel  build the wheel, install it into a fresh environment and use it in an empty folder"
 	@echo "make label-env  an environment with MONAI Label in .venv-label (docs/monailabel.md)"
 	@echo "make test-label start a MONAI Label server and drive it as clients do"
 	@echo "make test-browser  reports opened in Chromium (the machine's own, apt-get install chromium)"
@@ -53,6 +54,14 @@ test: lint typecheck
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser"
+
+# an environment of its own for each try: what the wheel does not ask for is not there
+test-wheel:
+	WHEEL=$$(mktemp -d) && trap 'rm -rf "$$WHEEL"' EXIT && set -e && mkdir "$$WHEEL/empty" && \
+	$(PYTHON) -m venv "$$WHEEL/venv" && PIP="$$WHEEL/venv/bin/python -m pip install --quiet --disable-pip-version-check" && \
+	$(if $(TORCH_INDEX),$$PIP --index-url $(TORCH_INDEX) torch &&) $$PIP build && \
+	"$$WHEEL/venv/bin/python" -m build --outdir "$$WHEEL/dist" . && $$PIP "$$WHEEL"/dist/*.whl && \
+	cd "$$WHEEL/empty" && "$$WHEEL/venv/bin/medseg" --version && PYTHONPATH= "$$WHEEL/venv/bin/python" "$(CURDIR)/tests/installed_journey.py"
 
 label-env: $(LABEL_VENV)/.installed
 

@@ -1,7 +1,7 @@
 """What bundles work with: the data they train on, and what their weights say of themselves.
 
-A bundle is a folder of JSON: one network and its recipe. What it trains goes to ``<bundle>/models/<data set name>/``; weights that it ships
-lie in ``<bundle>/models/`` itself.
+A bundle is a folder of JSON: one network and its recipe. What it trains goes to ``<bundle>/models/<data set name>/``, or to
+``./models/<bundle>/<data set name>/`` if the bundle came with the installed program. Weights that it ships lie in ``<bundle>/models/``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg_monai.bundle_files import BUNDLES, folder_to_write, models_folder, program_bundles, trained_on
 from medseg_monai.bundle_files import find_bundle as find_bundle  # what works with bundles asks for them here
 from medseg_monai.bundle_files import find_weights as find_weights
 from medseg_monai.bundle_files import list_bundles as list_bundles
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
 from medseg_monai.trained import Trained, describe
-from medseg_monai.training.folder import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from medseg_monai.prepare.demo import Kind
@@ -32,9 +32,12 @@ def default_root(name: str) -> str:
     """A bundle's folder as its own configs see it: a config does not know where it lies, only where it is run.
 
     Returns:
-        ``.`` if this is run inside the bundle, else its place below the repository's root.
+        ``.`` if this is run inside the bundle, else its place in ``./bundles``, else that of the program's bundle of this name.
     """
-    return "." if Path("configs/metadata.json").is_file() else f"bundles/{name}"
+    if Path("configs/metadata.json").is_file():
+        return "."
+    here, with_program = Path(BUNDLES) / name, program_bundles() / name
+    return str(with_program if with_program.is_dir() and not here.is_dir() else here)
 
 
 def find_trained(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Trained:
@@ -46,7 +49,7 @@ def find_trained(bundle_root: str | Path, weights: str | Path | None = None, *, 
     try:
         return Trained.read(find_weights(bundle_root, weights, dataset=dataset).parent)
     except FileNotFoundError:
-        if weights or any((Path(bundle_root) / "models").glob(f"**/{WEIGHTS_FILE}")):
+        if weights or trained_on(Path(bundle_root)):
             raise
         return untrained(bundle_root)
 
@@ -57,9 +60,9 @@ def evaluation_folder(bundle_root: str | Path, weights: str | Path | None, *, da
     Before a first training it is where they will be: MONAI's federated client asks a bundle that has no weights yet.
     """
     try:
-        folder = find_weights(bundle_root, weights, dataset=dataset).parent
+        folder = folder_to_write(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
     except FileNotFoundError:
-        folder = Path(bundle_root) / "models" / dataset
+        folder = models_folder(bundle_root) / dataset
     return str(folder / f"evaluation_{split}")
 
 

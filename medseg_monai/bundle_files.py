@@ -1,39 +1,85 @@
-"""Where bundles and their weights lie. Needs neither torch nor MONAI, so that a mistyped name is told at once."""
+"""Where bundles and their weights lie. Needs neither torch nor MONAI, so that a mistyped name is told at once.
+
+Bundles come with the program: in the repository, or inside the installed package. Those in ``./bundles`` go first. The program's own
+are never written to, unless one works in its repository: what they train goes to ``./models/<bundle>``.
+"""
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 from medseg_monai.spec import did_you_mean
-from medseg_monai.training.folder import WEIGHTS_FILE, recover
+from medseg_monai.training.folder import SPEC_FILE, WEIGHTS_FILE, recover
+
+BUNDLES, MODELS = "bundles", "models"
+_TRAIN_CONFIG = Path("configs") / "train.json"
 
 
-def bundles_folder() -> Path:
-    """The folder that holds the bundles: ``./bundles``, else the one beside the package."""
-    for folder in (Path("bundles"), Path(__file__).resolve().parent.parent / "bundles"):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError("no bundles/ folder here or beside the package: run this from the repository's root")
+def program_bundles() -> Path:
+    """The folder of the bundles that come with the program: in the installed package, or beside it in the repository."""
+    package = Path(__file__).resolve().parent
+    return package / BUNDLES if (package / BUNDLES).is_dir() else package.parent / BUNDLES
 
 
 def list_bundles() -> list[Path]:
-    """Every bundle's folder, by name."""
-    return sorted(path.parent.parent for path in bundles_folder().glob("*/configs/train.json"))
+    """Every bundle's folder, by name: those in ``./bundles``, and the program's that have other names.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    found: dict[str, Path] = {}
+    for folder in (Path(BUNDLES), program_bundles()):
+        for config in folder.glob(f"*/{_TRAIN_CONFIG.as_posix()}"):
+            found.setdefault(config.parent.parent.name, config.parent.parent)
+    if not found:
+        raise FileNotFoundError(f"no bundles here (./{BUNDLES}) or with the program: install medseg-monai again")
+    return [found[name] for name in sorted(found)]
 
 
 def find_bundle(name: str | Path) -> Path:
-    """The folder of a bundle given by name (``unetpp``) or by path.
+    """The folder of a bundle given by name (``unetpp``, or as one writes it: ``U-Net++``) or by path.
 
     Raises:
         FileNotFoundError: no such bundle; names the nearest one.
     """
     as_path = Path(name)
-    if (as_path / "configs" / "train.json").is_file():
+    if (as_path / _TRAIN_CONFIG).is_file():
         return as_path
-    names = [bundle.name for bundle in list_bundles()]
-    if str(name) in names:
-        return bundles_folder() / name
-    raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, names)}")
+    bundles = {bundle.name: bundle for bundle in list_bundles()}
+    plain = {plain_name(bundle): bundle for bundle in bundles}
+    known = str(name) if str(name) in bundles else plain.get(plain_name(str(name)))
+    if known is None:
+        raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, list(bundles))}")
+    return bundles[known]
+
+
+def plain_name(name: str) -> str:
+    """A network's name without case, punctuation and the ways to write plus and 3D: equal for what is meant to be the same.
+
+    >>> {plain_name(name) for name in ("unetpp", "U-Net++", "UNet++", "unet_plus_plus")}
+    {'unetplusplus'}
+    >>> plain_name("3D U-Net") == plain_name("unet3d"), plain_name("DeepLabV3+") == plain_name("deeplabv3plus")
+    (True, True)
+    """
+    text = re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
+    text = re.sub(r"pp$", "plusplus", text)
+    return re.sub(r"^3d(.+)", r"\g<1>3d", text)
+
+
+def belongs_to_program(bundle_root: str | Path) -> bool:
+    """Whether a bundle is one that came with the program, seen from elsewhere than the program's own repository."""
+    bundles = program_bundles()
+    inside_package = bundles.parent == Path(__file__).resolve().parent
+    at_home = not inside_package and Path.cwd().resolve().is_relative_to(bundles.parent)
+    return Path(bundle_root).resolve().parent == bundles and not at_home
+
+
+def models_folder(bundle_root: str | Path) -> Path:
+    """Where a bundle keeps what it trains: its own ``models``, or ``./models/<bundle>`` for one that came with the program."""
+    root = Path(bundle_root)
+    return Path(MODELS) / root.resolve().name if belongs_to_program(root) else root / MODELS
 
 
 def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Path:
@@ -48,36 +94,96 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
     Raises:
         FileNotFoundError: there are none, or several and none was named.
     """
-    models = Path(bundle_root) / "models"
+    places = _model_places(bundle_root)
     if weights:
-        candidates = [Path(weights), Path(weights) / WEIGHTS_FILE, models / weights / WEIGHTS_FILE]
+        folders = [Path(weights), *(place / weights for place in places)]
+        candidates = [Path(weights), *(folder / WEIGHTS_FILE for folder in folders)]
         for path in candidates:
             recover(path.parent)
         found = [path for path in candidates if path.is_file()]
         if not found:
+            looked = " and ".join(map(str, places))
             raise FileNotFoundError(
-                f"no weights '{weights}': neither a file, nor a folder with {WEIGHTS_FILE}, nor in {models}"
+                f"no weights '{weights}': neither a file, nor a folder with {WEIGHTS_FILE}, nor in {looked}"
             )
         return found[0]
-    for folder in models.glob("*/"):
-        recover(folder)
-    preferred = [models / dataset / WEIGHTS_FILE] if dataset else []
-    for path in (*preferred, models / WEIGHTS_FILE):
+    for place in places:
+        for folder in place.glob("*/"):
+            recover(folder)
+    preferred = [place / dataset / WEIGHTS_FILE for place in places] if dataset else []
+    for path in (*preferred, *(place / WEIGHTS_FILE for place in places)):
         if path.is_file():
             return path
-    trained = sorted(models.glob(f"*/{WEIGHTS_FILE}"))
+    trained = _trainings(bundle_root)
     if len(trained) == 1:
-        return trained[0]
+        return next(iter(trained.values()))
     if not trained:
         raise FileNotFoundError(
             f"{bundle_root} has no trained weights yet: run `medseg train {Path(bundle_root).name}` first"
         )
-    names = ", ".join(path.parent.name for path in trained)
-    raise FileNotFoundError(f"{bundle_root} has several trained weights ({names}): say which with --weights")
+    raise FileNotFoundError(
+        f"{bundle_root} has several trained weights ({', '.join(trained)}): say which with --weights"
+    )
 
 
 def trained_on(bundle_root: Path) -> list[str]:
     """Names of the data sets that a bundle has weights of; ``shipped weights`` first, if it came with some."""
-    models = bundle_root / "models"
-    shipped = ["shipped weights"] if (models / WEIGHTS_FILE).is_file() else []
-    return shipped + sorted(path.parent.name for path in models.glob(f"*/{WEIGHTS_FILE}"))
+    shipped = any((place / WEIGHTS_FILE).is_file() for place in _model_places(bundle_root))
+    return ["shipped weights"] * shipped + list(_trainings(bundle_root))
+
+
+def folder_to_write(bundle_root: str | Path, weights: str | Path) -> Path:
+    """Where what is found out about weights is written: beside them, but never among the program's own files.
+
+    Of weights that came with the program it is the same place below ``./models/<bundle>``.
+    """
+    folder = Path(weights).parent
+    shipped = Path(bundle_root).resolve() / MODELS
+    if belongs_to_program(bundle_root) and folder.resolve().is_relative_to(shipped):
+        return models_folder(bundle_root) / folder.resolve().relative_to(shipped)
+    return folder
+
+
+def weights_to_change(bundle_root: str | Path, weights: str | Path) -> Path:
+    """The weights file whose ``spec.json`` may be changed: of weights that came with the program a copy, made if need be.
+
+    The copy is found before the original from then on.
+    """
+    file, folder = Path(weights), folder_to_write(bundle_root, weights)
+    if folder.resolve() == file.parent.resolve():
+        return file
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (SPEC_FILE, file.name):  # the weights last: where they are, their spec is too
+        if not (folder / file.name).is_file():
+            shutil.copyfile(file.parent / name, folder / name)
+    return folder / file.name
+
+
+def copy_bundle(name: str | Path, folder: Path | None = None) -> Path:
+    """Copy a bundle, to be changed, to ``./bundles/<name>`` or to `folder`; return where it lies now. Weights are copied too.
+
+    Raises:
+        FileNotFoundError: no such bundle.
+        FileExistsError: the folder is there already.
+    """
+    source = find_bundle(name)
+    target = folder or Path(BUNDLES) / source.resolve().name
+    if target.exists():
+        raise FileExistsError(f"{target} is there already: name another folder with --out, or remove it")
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*", "__pycache__", "previous", "eval"))
+    return target
+
+
+def _model_places(bundle_root: str | Path) -> list[Path]:
+    """Where weights of a bundle lie, the user's first."""
+    own, theirs = models_folder(bundle_root), Path(bundle_root) / MODELS
+    return [theirs] if own == theirs else [own, theirs]
+
+
+def _trainings(bundle_root: str | Path) -> dict[str, Path]:
+    """The weights files by data set; the user's before the program's."""
+    found: dict[str, Path] = {}
+    for place in _model_places(bundle_root):
+        for file in place.glob(f"*/{WEIGHTS_FILE}"):
+            found.setdefault(file.parent.name, file)
+    return dict(sorted(found.items()))

@@ -25,15 +25,15 @@ REQUIRED = (
     "scipy",
     "pillow",
     "nibabel",
+    "SimpleITK",
+    "pydicom",
     "matplotlib",
     "tensorboard",
     "fire",
 )
 # package -> what it is for, and how to get it
 OPTIONAL = {
-    "timm": "ImageNet encoders: pip install 'medseg-monai[encoders]'",
-    "SimpleITK": "DICOM, NRRD and MHA volumes: pip install 'medseg-monai[volumes]'",
-    "pydicom": "DICOM volumes: pip install 'medseg-monai[volumes]'",
+    "timm": "ImageNet encoders: pip install 'medseg-monai[encoders]', or [imagenet] with weights",
     "onnxruntime": "engine onnx: pip install 'medseg-monai[onnx]'",
     "openvino": "engine openvino: pip install 'medseg-monai[openvino]'",
     "highdicom": "DICOM-SEG: pip install 'medseg-monai[dicomseg]'",

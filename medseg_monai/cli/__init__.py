@@ -18,7 +18,7 @@ from medseg_monai import __version__
 from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
-from medseg_monai.cli.installed import doctor, list_bundles
+from medseg_monai.cli.installed import doctor, init, list_bundles
 from medseg_monai.cli.label import label_app
 from medseg_monai.cli.package import check, package
 from medseg_monai.cli.predict import predict
@@ -39,7 +39,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -66,12 +65,14 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(review)
 app.command()(predict)
+app.command("infer", hidden=True)(predict)  # what others call it
 app.command()(explain)
 app.command()(export)
 app.command()(package)
 app.command()(check)
 app.add_typer(label_app, name="label")
 app.command("list")(list_bundles)
+app.command()(init)
 app.command()(doctor)
 
 

@@ -1,8 +1,13 @@
-"""`medseg list` and `medseg doctor`: what is here."""
+"""`medseg list`, `medseg init` and `medseg doctor`: what is here."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from medseg_monai.cli.options import BundleName
 
 
 def list_bundles() -> None:
@@ -12,6 +17,21 @@ def list_bundles() -> None:
 
     for bundle in found():
         typer.echo(f"{bundle.name:<16} {', '.join(trained_on(bundle)) or 'not trained yet'}")
+
+
+def init(
+    bundle: BundleName,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; default: bundles/NAME.")] = None,
+) -> None:
+    """Copy a bundle to ./bundles, to be changed: the copy goes first from then on."""
+    from medseg_monai.bundle_files import BUNDLES, copy_bundle
+
+    folder = copy_bundle(bundle, out)
+    found_by_name = folder == Path(BUNDLES) / folder.name
+    typer.echo(
+        f"{folder}: its network and its recipe stand in configs/train.json\n"
+        f"next: medseg train {folder.name if found_by_name else folder} --dataset-dir DATA"
+    )
 
 
 def doctor() -> None:

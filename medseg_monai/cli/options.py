@@ -10,7 +10,18 @@ import typer
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
 Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
 Size = Annotated[int | None, typer.Option(help="Width and height that networks see, in pixels.")]
-BundleName = Annotated[str, typer.Argument(help="A bundle's name (`medseg list`) or folder.")]
+
+
+def _bundle_names() -> list[str]:
+    """For the shell's completion."""
+    from medseg_monai.bundle_files import list_bundles
+
+    return [bundle.name for bundle in list_bundles()]
+
+
+BundleName = Annotated[
+    str, typer.Argument(help="A bundle's name (`medseg list`) or folder.", autocompletion=_bundle_names)
+]
 DatasetDir = Annotated[
     Path | None, typer.Option("--dataset-dir", "-d", help="Folder with dataset.json; default: generated demo data.")
 ]
@@ -20,6 +31,8 @@ Weights = Annotated[
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Any key of the config: KEY=VALUE, a#b for nested keys.")
 ]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images (patches of volumes) at a time.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Processes or threads that read images.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; default: a GPU if there is one.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, Device, Out, check_there, given
+from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device, Out, Workers, check_there, given
 
 
 def predict(
@@ -61,6 +61,8 @@ def predict(
         str | None, typer.Option(help="Of a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already in OUT.")] = False,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
     device: Device = None,
     assignments: Assignments = None,
 ) -> None:
@@ -96,6 +98,8 @@ def predict(
         overlays=overlays,
         series=series,
         overwrite=overwrite,
+        batch_size=batch_size,
+        num_workers=workers,
         device=device,
     )
     run_bundle(folder, "inference", values, assignments=overrides)

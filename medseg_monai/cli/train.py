@@ -7,18 +7,46 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Size, check_there, given, text
+from medseg_monai.cli.options import (
+    Assignments,
+    BatchSize,
+    BundleName,
+    DatasetDir,
+    Device,
+    Size,
+    Workers,
+    check_there,
+    given,
+    text,
+)
 
 
 def train(
     bundle: BundleName,
     dataset_dir: DatasetDir = None,
-    max_epochs: Annotated[int | None, typer.Option(help="Passes over the training cases.")] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the training cases.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate of the schedule.")] = None,
+    batch_size: BatchSize = None,
     size: Size = None,
+    augmentation: Annotated[
+        float | None, typer.Option(min=0, help="Strength of random changes: 0 none, 1 as designed.")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help="AdamW's.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=0, help="Validations without a better score before training ends; 0: never.")
+    ] = None,
+    val_interval: Annotated[int | None, typer.Option(min=1, help="Epochs between two validations.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto (default), fp32, bf16 or fp16.")] = None,
+    workers: Workers = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     device: Device = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Where the weights go; default: BUNDLE/models/DATA SET.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", "--output-dir", help="Where the weights go; default: DATA SET below the bundle's models."
+        ),
     ] = None,
     memory_gb: Annotated[
         float | None,
@@ -30,7 +58,7 @@ def train(
     assignments: Assignments = None,
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
 ) -> None:
-    """Train a bundle on a data set; weights and spec.json go to BUNDLE/models/DATA SET."""
+    """Train a bundle on a data set; weights and spec.json go to the bundle's models/DATA SET (installed: ./models/BUNDLE/DATA SET)."""
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle
 
@@ -42,6 +70,14 @@ def train(
         dataset_dir=text(dataset_dir),
         max_epochs=max_epochs,
         size=None if size is None else [size, size],
+        lr=lr,
+        batch_size=batch_size,
+        augmentation=augmentation,
+        weight_decay=weight_decay,
+        patience=patience,
+        val_interval=val_interval,
+        precision=precision,
+        num_workers=workers,
         seed=seed,
         device=device,
         memory_gb=memory_gb,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -18,10 +15,12 @@ from typing import Any
 from torch import nn
 
 import medseg_monai
+from medseg_monai.bundle_files import folder_to_write
 from medseg_monai.evaluation.scores import TABLE_FILE, Evaluation, read_evaluation
 from medseg_monai.export.check import Rule, check_bundle
 from medseg_monai.export.export import export, parity_file, trained_network
 from medseg_monai.export.metadata import METADATA, metadata_for
+from medseg_monai.export.wheel import wheel_of_this
 from medseg_monai.files import write_whole
 from medseg_monai.markdown import escaped
 from medseg_monai.spec import DatasetSpec
@@ -51,7 +50,7 @@ def package(
         weights: ``model.pt`` with ``spec.json`` beside it; the scores of the evaluations beside it go into the model card.
         out: the zip to write.
         options: arguments of the network for inference (``inference_depth``), to be built in.
-        wheel: of this package; by default it is built from the source that this runs from.
+        wheel: of this package; by default it is made of the source or the installation that this runs from.
 
     Raises:
         ValueError: ``out`` does not end in .zip, or what was put together breaks a rule (other than by its size).
@@ -63,40 +62,17 @@ def package(
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / bundle.resolve().name
         _copy_bundle(bundle, root)
-        evaluations = _evaluations(weights.parent)
+        evaluations = _evaluations(weights.parent) | _evaluations(folder_to_write(bundle, weights))
         _write_models(root, trained, network)
         _write_texts(root, bundle, trained, evaluations)
         (root / WHEELS).mkdir()
-        built = wheel or build_wheel(Path(folder))
+        built = wheel or wheel_of_this(Path(folder))
         shutil.copy(built, root / WHEELS)
         rules = check_bundle(root)
         if failed := [rule for rule in rules if not rule.ok and rule.name not in ADVICE]:
             raise ValueError(f"{out} was not written: {'; '.join(f'{rule.name}: {rule.problem}' for rule in failed)}")
         write_whole(out, _zipped(root))
     return rules
-
-
-def build_wheel(folder: Path) -> Path:
-    """The wheel of the source that this runs from, built into `folder`.
-
-    Raises:
-        FileNotFoundError: this package was installed without its source.
-        OSError: pip could not build it; says what pip said last.
-    """
-    source = Path(medseg_monai.__file__).resolve().parent.parent
-    if not (source / "pyproject.toml").is_file():
-        raise FileNotFoundError(
-            "the source of medseg-monai is not here, so its wheel cannot be built: name one with --wheel"
-        )
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
-    if importlib.util.find_spec("hatchling"):  # then nothing needs to be downloaded
-        command.insert(5, "--no-build-isolation")
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(folder.glob("medseg_monai-*.whl"))
-    if ended.returncode or not wheels:
-        said = (ended.stderr.strip() or ended.stdout.strip() or "nothing").splitlines()[-1]
-        raise OSError(f"the wheel of medseg-monai could not be built ({said}): name one with --wheel")
-    return wheels[0]
 
 
 def _copy_bundle(bundle: Path, root: Path) -> None:

@@ -87,7 +87,7 @@ def pydicom() -> Any:
     try:
         import pydicom
     except ImportError:
-        raise ImportError("DICOM files need pydicom: pip install 'medseg-monai[volumes]'") from None
+        raise ImportError("DICOM files need pydicom, which is missing here: pip install pydicom") from None
     return pydicom
 
 

@@ -28,7 +28,9 @@ def simpleitk() -> Any:
     try:
         import SimpleITK
     except ImportError:
-        raise ImportError("DICOM, NRRD and MHA files need SimpleITK: pip install 'medseg-monai[volumes]'") from None
+        raise ImportError(
+            "DICOM, NRRD and MHA files need SimpleITK, which is missing here: pip install SimpleITK"
+        ) from None
     sitk: Any = SimpleITK
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return sitk

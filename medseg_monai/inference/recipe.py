@@ -16,6 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from medseg_monai.bundle import default_root, evaluation_folder, find_trained, find_weights
+from medseg_monai.bundle_files import weights_to_change as own_copy
 from medseg_monai.config_keys import check_keys
 from medseg_monai.dataset import Dataset
 from medseg_monai.engines.precision import default_device, placed
@@ -45,6 +46,7 @@ __all__ = [
     "split_name",
     "trained_network",
     "weights_folder",
+    "weights_to_change",
     "write_stacks",
 ]
 
@@ -96,6 +98,11 @@ def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, c
         formats=writer.formats,
         made_with=writer.finished.made_with,
     )
+
+
+def weights_to_change(bundle_root: str | Path, weights: str | Path | None, *, dataset: str) -> Path:
+    """`find_weights`, of weights that came with the installed program a copy of the user's own: their spec.json will be changed."""
+    return own_copy(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
 
 
 def weights_folder(weights_file: str | Path) -> str:

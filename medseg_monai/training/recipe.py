@@ -22,6 +22,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from medseg_monai.bundle import default_root, open_dataset, repeated, share, split_cases, training_spec
+from medseg_monai.bundle_files import models_folder
 from medseg_monai.config_keys import check_keys
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
@@ -188,7 +189,7 @@ def _loss_curve(log: EventLog) -> TensorBoardStatsHandler:
 
 def output_dir(bundle_root: str, spec: DatasetSpec) -> str:
     """Where a bundle keeps the weights that it trains on a data set."""
-    return str(Path(bundle_root) / "models" / spec.name)
+    return str(models_folder(bundle_root) / spec.name)
 
 
 def cache_dir() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medseg_monai.bundle import find_weights, split_cases
+from medseg_monai.bundle_files import weights_to_change
 from medseg_monai.cases import label_spec, main_file
 from medseg_monai.dataset import Dataset
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
@@ -52,7 +53,7 @@ def review_bundle(
     """
     if "weights" in (assignments or {}):
         raise ValueError("name the weights with --weights: what is learnt is written beside them")
-    file = find_weights(bundle_root, weights, dataset=dataset.spec.name)
+    file = weights_to_change(bundle_root, find_weights(bundle_root, weights, dataset=dataset.spec.name))
     predict = Predictor(bundle_root, weights=file, assignments=assignments, **options)
     if predict.spec.classes != dataset.spec.classes:
         raise ValueError(
