@@ -5,7 +5,7 @@
 
 ``scripts/template`` holds what all bundles share. ``bundles/<name>/own.json`` holds, by config, the keys that replace the template's: the
 architecture in any case, and whatever else this network wants (a loss, a learning rate, demo data of another kind). A bundle without a
-model card gets one to go on writing; a card that is there stays as it is.
+model card gets one to go on writing, and one without a data licence; what is there stays as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BUNDLES = ROOT / "bundles"
 OWN_FILE = "own.json"
 COPIED = ("configs/logging.conf", "LICENSE")
 REQUIRED = {"train": ("architecture",), "metadata": ("name", "description", "references")}
-CARD = "docs/README.md"
+PLACE = re.compile(r"\{(\w+)\}")
 ARXIV = re.compile(r"arXiv:([\w.]+\w)")
 WIDTH = 120
 INDENT = 4
@@ -47,19 +47,19 @@ def expected_files(bundle: Path) -> dict[Path, str]:
             raise ValueError(f"{bundle / OWN_FILE}: '{name}' lacks {', '.join(lacking)}")
         named = {"bundle": bundle.name} if "bundle" in shared else {}
         files[bundle / "configs" / path.name] = dump({**shared, **named, **theirs})
-    if not (bundle / CARD).is_file():
-        files[bundle / CARD] = _new_card(bundle.name, own["metadata"])
-    return files
+    return {**files, **_first_texts(bundle, own["metadata"])}
 
 
-def _new_card(bundle: str, about: Mapping[str, Any]) -> str:
-    """The model card to begin with: all that is the same for every network, and what metadata.json says of this one."""
+def _first_texts(bundle: Path, about: Mapping[str, Any]) -> dict[Path, str]:
+    """The texts of ``docs`` that the bundle does not have yet, to go on writing: what is the same for all, and what metadata.json says."""
     references = "\n".join(ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\1)", each) + "." for each in about["references"])
-    card = (TEMPLATE / CARD).read_text(encoding="utf-8")
-    said = {"name": about["name"], "description": about["description"], "references": references, "bundle": bundle}
-    for key, value in said.items():
-        card = card.replace(f"{{{key}}}", value)
-    return card
+    said = {"name": about["name"], "description": about["description"], "references": references, "bundle": bundle.name}
+    files = {}
+    for path in sorted((TEMPLATE / "docs").iterdir()):
+        if not (bundle / "docs" / path.name).is_file():
+            text = path.read_text(encoding="utf-8")
+            files[bundle / "docs" / path.name] = PLACE.sub(lambda found: said[found[1]], text)
+    return files
 
 
 def _refuse_unknown(own: Mapping[str, Any], known: Mapping[str, Any], bundle: Path, where: str = "") -> None:
