@@ -1,5 +1,6 @@
 """A made-up evaluation of any size, with hostile names if wanted: for the tests of reports."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,15 @@ RUN = {
     "data": {"licence": "CC-0", "citation": "Nobody 2024", "modality": "generated", "cases": {"test": 600}},
     "images": 600,
 }
+
+
+def scores_of(case, class_name="lesion", *, outcome="ok", truth_pixels=10, predicted_pixels=10, **scores):
+    """A row of scores: those given, 0 for all others, so that tests of some scores name no others."""
+    numbers = {field.name: 0.0 for field in fields(CaseScores) if field.type == "float"}
+    return CaseScores(
+        case=case, class_name=class_name, outcome=outcome, truth_pixels=truth_pixels, predicted_pixels=predicted_pixels,
+        **{**numbers, **scores},
+    )  # fmt: skip
 
 
 def made_up_masks(number, classes, size):

@@ -13,7 +13,7 @@ from medseg_monai import networks
 from medseg_monai.bundle import untrained
 from medseg_monai.explain.maps import class_heads
 
-WIDTHS, WIDTH = (4, 6, 8, 8, 8), 16
+WIDTHS, WIDTH = (6, 8, 10, 12, 12), 16
 LAYERS = ("bottleneck", "last_stage")
 
 

@@ -4,16 +4,16 @@ import csv
 
 import numpy as np
 import pytest
+from evaluations import scores_of
 
 from medseg_monai.evaluation.compare import compare, write_comparison
-from medseg_monai.evaluation.metrics import CaseScores
 from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
 
 
 def rows(dice, *, truth_pixels=50, classes=("lesion",)):
     return [
-        CaseScores(f"c{i}", name, d, d / (2 - d), 10 * (1 - d), 1.0, d, 1.0, truth_pixels, 40, "ok")
+        scores_of(f"c{i}", name, dice=d, jaccard=d / (2 - d), hd95=10 * (1 - d), truth_pixels=truth_pixels)
         for i, d in enumerate(dice)
         for name in classes
     ]

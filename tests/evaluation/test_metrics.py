@@ -5,11 +5,12 @@ import time
 import numpy as np
 import pytest
 import torch
+from evaluations import scores_of
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from monai.metrics import DiceMetric, MeanIoU
 
-from medseg_monai.evaluation.metrics import METRICS, CaseScores, class_masks, score_case, split_ignored
+from medseg_monai.evaluation.metrics import METRICS, class_masks, score_case, split_ignored
 
 masks_6x6 = arrays(np.bool_, (6, 6))
 
@@ -72,7 +73,7 @@ def test_masks_apart_have_no_overlap_but_a_distance():
 
 @pytest.mark.parametrize(("jaccard", "expected"), [(0.64, 0), (0.65, 0.65), (0.9, 0.9)])
 def test_thresholded_jaccard(jaccard, expected):
-    scores = CaseScores("a", "lesion", 0, jaccard, 0, 0, 0, 0, 0, 0, "ok")
+    scores = scores_of("a", jaccard=jaccard)
     assert scores.thresholded_jaccard == expected
 
 

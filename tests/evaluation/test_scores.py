@@ -4,16 +4,18 @@ import csv
 import json
 
 import pytest
+from evaluations import scores_of
 
-from medseg_monai.evaluation.metrics import CaseScores
 from medseg_monai.evaluation.scores import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.markdown import markdown_table
 
 RUN = {"bundle": "unetpp", "parameters": 9_160_000, "train_seconds": 61.5}
 SCORES = [
-    CaseScores("a/1", "lesion", 0.1 + 0.2, 1 / 3, 7.0, 2.5, 0.5, 0.9, 40, 60, "ok"),
-    CaseScores("b, c", "lesion", 0.0, 0.0, 11.3, 11.3, 0.0, 1.0, 40, 0, "missed"),
+    scores_of(
+        "a/1", dice=0.1 + 0.2, jaccard=1 / 3, hd95=7.0, mean_surface_distance=2.5, truth_pixels=40, predicted_pixels=60
+    ),
+    scores_of("b, c", hd95=11.3, mean_surface_distance=11.3, truth_pixels=40, predicted_pixels=0, outcome="missed"),
 ]
 
 
@@ -67,7 +69,7 @@ def test_markdown_shows_scores_counts_worst_cases_and_run():
 
 
 def test_markdown_of_several_classes_has_a_column_for_all():
-    scores = [CaseScores("a", name, 0.5, 0.4, 1, 1, 1, 1, 4, 4, "ok") for name in ("liver", "spleen")]
+    scores = [scores_of("a", name, dice=0.5, jaccard=0.4) for name in ("liver", "spleen")]
     assert "|  | **all** | liver | spleen |" in summary_markdown(summarise(scores), scores, run={})
 
 

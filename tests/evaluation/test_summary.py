@@ -4,14 +4,19 @@ import time
 
 import numpy as np
 import pytest
+from evaluations import scores_of
 from scipy.stats import bootstrap
 
-from medseg_monai.evaluation.metrics import METRICS, CaseScores
+from medseg_monai.evaluation.metrics import METRICS
 from medseg_monai.evaluation.summary import Estimate, score_table, summarise
 
 
 def row(case, dice, *, name="lesion", hd95=0.0, outcome="ok"):
-    return CaseScores(case, name, dice, dice / (2 - dice), hd95, hd95 / 2, dice, 1.0, 10, 10, outcome)
+    jaccard = dice / (2 - dice)
+    return scores_of(
+        case, name, dice=dice, jaccard=jaccard, hd95=hd95, mean_surface_distance=hd95 / 2, sensitivity=dice, specificity=1.0,
+        outcome=outcome,
+    )  # fmt: skip
 
 
 def random_rows(n_cases, seed=0):

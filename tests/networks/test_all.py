@@ -18,7 +18,6 @@ from medseg_monai import networks
 from medseg_monai.networks import DeepLabV3Plus, PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
 
 VARIANTS = {
-    "unet": (UNet, {"features": (4, 6, 8)}),
     "unet half stem": (UNet, {"features": (4, 6, 8), "stem_stride": 2}),
     "unet resnet": (UNet, {"features": (4, 6, 8, 10, 12), "encoder": "resnet10t"}),
     "unet convnext": (UNet, {"features": (4, 6, 8), "encoder": "convnext_atto"}),
@@ -29,15 +28,11 @@ VARIANTS = {
         UNetPlusPlus,
         {"features": (4, 6, 8, 8, 8), "encoder": "resnet10t", "inference_depth": 2},
     ),
-    "pspnet": (PSPNet, {"features": (8, 12), "width": 16}),
     "pspnet no auxiliary": (PSPNet, {"features": (8, 12), "width": 16, "auxiliary": False}),
     "pspnet resnet": (PSPNet, {"encoder": "resnet10t", "width": 16, "output_stride": 8}),
-    "deeplabv3plus": (DeepLabV3Plus, {"features": (4, 6, 8, 8), "width": 8, "skip_width": 4}),
     "deeplabv3plus resnet": (DeepLabV3Plus, {"encoder": "resnet10t", "width": 8, "skip_width": 4}),
-    "resunetpp": (ResUNetPlusPlus, {"features": (4, 6, 8, 8)}),
     "resunetpp half stem": (ResUNetPlusPlus, {"features": (4, 6, 8, 8), "stem_stride": 2}),
     "resunetpp 3D": (ResUNetPlusPlus, {"features": (24, 8, 8), "spatial_dims": 3, "norm": "instance"}),
-    "unetpp": (UNetPlusPlus, {"features": (4, 6, 8)}),
     "unetpp single head": (UNetPlusPlus, {"features": (4, 6, 8), "deep_supervision": False}),
     "unetpp half stem": (UNetPlusPlus, {"features": (4, 6, 8), "stem_stride": 2}),
     "unetpp pruned": (UNetPlusPlus, {"features": (4, 6, 8), "inference_depth": 1}),
@@ -96,13 +91,18 @@ def test_any_size_and_number_of_channels(name, data):
 @each_network
 def test_gradient_reaches_every_parameter(name):
     network = build(name).train()
-    with torch.no_grad():
-        for parameter in network.parameters():  # ResNets start with scales of 0, which let no gradient through
-            parameter += 0.1 * torch.randn_like(parameter)
-    heads = network(image(name, 33, 40))
-    sum(head.square().sum() for head in ([heads] if isinstance(heads, torch.Tensor) else heads)).backward()
-    without = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert without == []
+    without = {key for key, _ in network.named_parameters()}
+    for _ in range(8):  # in one draw of the weights a ReLU may be dead
+        with torch.no_grad():
+            for parameter in network.parameters():  # ResNets start with scales of 0, which let no gradient through
+                parameter += 0.1 * torch.randn_like(parameter)
+        network.zero_grad()
+        heads = network(image(name, 33, 40))
+        sum(head.square().sum() for head in ([heads] if isinstance(heads, torch.Tensor) else heads)).backward()
+        without -= {key for key, p in network.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+        if not without:
+            break
+    assert without == set()
 
 
 @each_network

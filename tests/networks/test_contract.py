@@ -128,5 +128,5 @@ def test_each_broken_rule_is_named(broken: type[Right], rule: str) -> None:
 
 
 def test_narrow_networks_have_all_levels_of_the_wide_ones() -> None:
-    assert small_arguments(UNet, {"features": [64, 128, 256]}) == {"features": [4, 6, 8]}
-    assert small_arguments(PSPNet) == {"features": [4, 6], "width": 16}
+    assert small_arguments(UNet, {"features": [64, 128, 256]}) == {"features": [6, 8, 10]}
+    assert small_arguments(PSPNet) == {"features": [6, 8], "width": 16}

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from evaluations import scores_of
 from PIL import Image
 
-from medseg_monai.evaluation.metrics import CaseScores
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.report.case_pictures import (
@@ -25,7 +25,7 @@ from medseg_monai.report.case_pictures import (
 
 
 def score(case, dice, outcome="ok", *, name="a", pixels=10):
-    return CaseScores(case, name, dice, dice, 1.0, 1.0, 1.0, 1.0, pixels, pixels, outcome)
+    return scores_of(case, name, dice=dice, jaccard=dice, outcome=outcome, truth_pixels=pixels, predicted_pixels=pixels)
 
 
 def case():
