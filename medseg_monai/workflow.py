@@ -93,6 +93,31 @@ def run_bundle(
 ) -> ConfigWorkflow:
     """Run ``configs/<config>.json`` of a bundle in this process and return the finished workflow.
 
+    The arguments are those of `bundle_workflow`.
+    """
+    workflow = bundle_workflow(bundle, config, values, assignments=assignments, overlays=overlays, tracking=tracking)
+    run_workflow(workflow)
+    return workflow
+
+
+def run_workflow(workflow: ConfigWorkflow) -> None:
+    """Run a workflow from its first step to its last."""
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def bundle_workflow(
+    bundle: Path,
+    config: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    assignments: Mapping[str, Any] | None = None,
+    overlays: Sequence[Path] = (),
+    tracking: str | None = None,
+) -> ConfigWorkflow:
+    """``configs/<config>.json`` of a bundle, ready to run.
+
     Args:
         bundle: the bundle's folder.
         config: ``train``, ``evaluate`` or ``inference``.
@@ -111,14 +136,10 @@ def run_bundle(
     if tracking == "mlflow" and find_spec("mlflow") is None:
         raise ImportError("--tracking mlflow needs MLflow: pip install 'medseg-monai[tracking]'")
     logging_file = bundle / "configs" / "logging.conf"
-    workflow = ConfigWorkflow(
+    return ConfigWorkflow(
         config_file=files,
         workflow_type="train" if config == "train" else "infer",
         logging_file=str(logging_file) if logging_file.is_file() else False,
         tracking=tracking,
         **given,
     )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    return workflow

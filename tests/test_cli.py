@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import raw_folders
 import torch
 from conftest import SMALL, Outcome
 from PIL import Image
+
+from medseg_monai.inference.recipe import wants_page
 
 Medseg = Callable[..., Outcome]
 
@@ -332,3 +335,65 @@ def test_ctrl_c_during_prediction_leaves_whole_masks_and_the_rest_can_follow(
     assert not list((tmp_path / "out").rglob("*.part"))
     assert medseg(*arguments).code == 0
     assert len(masks(tmp_path / "out")) == 60
+
+
+def test_prediction_ends_with_what_it_did_and_a_page(
+    medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for file in sorted((demo_data / "images").iterdir())[:3]:
+        shutil.copy(file, photographs)
+    (photographs / "text.png").write_text("not a picture")
+    predict = ("predict", "U-Net++", photographs, "-w", trained, "--out", tmp_path / "masks")
+    ended = medseg(*predict)
+    assert ended.code == 1
+    first, *others = ended.out.splitlines()
+    assert first.startswith(f"4 images -> {tmp_path / 'masks'}/ (3 masks, ")
+    assert first.endswith(f"1 failed) · look: {tmp_path / 'masks' / 'index.html'}")
+    assert others[-1] == f"doubtful: left out, see {tmp_path / 'masks' / 'failures.csv'}: text.png"
+    page = (tmp_path / "masks" / "index.html").read_text()
+    assert (page.count('<img src="data:image/jpeg'), page.count("text.png")) == (3, 1)
+    assert "engine torch" not in ended.err
+    again = medseg(*predict, "--no-report")
+    assert "(3 masks, 3 of them from before" in again.out
+    assert "look:" not in again.out
+    assert medseg("infer", *predict[1:], "--overwrite", "--verbose").code == 1
+    assert logging.getLogger("medseg_monai").level == logging.DEBUG
+
+
+def test_a_page_is_made_of_up_to_200_images_unless_told_otherwise() -> None:
+    few, many = [{"id": "a"}] * 200, [{"id": "a"}] * 201
+    assert [wants_page("auto", few), wants_page("auto", many), wants_page(True, many)] == [True, False, True]
+    assert not wants_page(False, few)
+    with pytest.raises(ValueError, match="report is true, false or auto, not 'yes'"):
+        wants_page("yes", few)
+
+
+def test_training_ends_with_where_weights_are_and_what_comes_next(
+    medseg: Medseg, demo_data: Path, tmp_path: Path
+) -> None:
+    knobs = (
+        "--epochs",
+        1,
+        "--lr",
+        0.01,
+        "--workers",
+        0,
+        "--precision",
+        "fp32",
+        "--weight-decay",
+        0.5,
+        "--augmentation",
+        0,
+    )
+    ended = medseg("train", "unet++", "-d", demo_data, "--out", tmp_path, *knobs, *SMALL)
+    assert ended.code == 0, ended.err
+    done, doubt, following = ended.out.splitlines()
+    assert done.startswith(f"unetpp trained on demo -> {tmp_path}/ (model.pt: epoch 1 of 1, validation mean_dice 0.")
+    assert doubt == "doubtful: the last epoch was the best: more epochs may be better"
+    assert (
+        following == f"next: medseg evaluate unetpp -w {tmp_path} -d DATA; medseg predict unetpp IMAGES -w {tmp_path}"
+    )
+    facts = json.loads((tmp_path / "spec.json").read_text())["training"]
+    assert (facts["lr"], facts["precision"], facts["batch_size"]) == (0.01, "fp32", 4)

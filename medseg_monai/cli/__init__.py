@@ -26,6 +26,7 @@ from medseg_monai.cli.prepare import prepare_app
 from medseg_monai.cli.review import review
 from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
+from medseg_monai.console import begin_logging
 from medseg_monai.files import DiskFullError
 from medseg_monai.startup import StoppedBySignal, stop_like_ctrl_c
 
@@ -121,6 +122,7 @@ def _show_every_name() -> None:
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
     stop_like_ctrl_c()
+    begin_logging()
     _show_every_name()
     try:
         app()

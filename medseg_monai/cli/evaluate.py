@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Out, Weights, check_there, given, text
+from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.options import (
+    Assignments,
+    BundleName,
+    DatasetDir,
+    Device,
+    Verbose,
+    Weights,
+    check_there,
+    given,
+    text,
+)
 
 
 def evaluate(
@@ -20,6 +31,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="training, validation or test.")] = "test",
     report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with pictures.")] = False,
     device: Device = None,
+    verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
@@ -36,16 +48,23 @@ def evaluate(
     values = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
     values |= {"report": True} if report else {}
     workflow = run_bundle(folder, "evaluate", values, assignments=overrides)
-    folder = Path(workflow.parser.get_parsed_content("output_dir"))
-    typer.echo((folder / "summary.md").read_text(encoding="utf-8"))
-    typer.echo(f"tables: {folder}")
-    if (folder / REPORT_FILE).is_file():
-        typer.echo(f"report: {folder / REPORT_FILE}")
+    place = Path(workflow.parser.get_parsed_content("output_dir"))
+    typer.echo((place / "summary.md").read_text(encoding="utf-8"))
+    cases = counted(len(workflow.parser.get_parsed_content("dataset").data), f"{split} case")
+    page = place / REPORT_FILE if report else place / "cases.jpg"
+    weights_used = workflow.parser.get_parsed_content("weights_file")
+    say_end(
+        f"{cases} scored with {weights_used} -> {place}/ (summary.md, cases.csv)",
+        look=page if page.is_file() else None,
+        following=None
+        if report
+        else f"add --report for one page with pictures; medseg compare {place} OTHER-EVALUATION",
+    )
 
 
 def compare(
     evaluations: Annotated[list[Path], typer.Argument(help="Folders that `medseg evaluate` wrote, of the same cases.")],
-    out: Out,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")] = Path("comparison"),
     metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
 ) -> None:
     """One table of several evaluations, with intervals and a paired significance test: Markdown, CSV, a plot."""
@@ -55,4 +74,5 @@ def compare(
 
     written = write_comparison(out, compare_evaluations(evaluations, metric=metric))
     typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
-    typer.echo("\n".join(str(path) for path in written))
+    files = ", ".join(path.name for path in written)
+    say_end(f"{counted(len(evaluations), 'evaluation')} compared by {metric} -> {out}/ ({files})")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, Device, Weights, check_there, given, text
+from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.options import Assignments, BundleName, Device, Verbose, Weights, check_there, given, text
 
 NOTES_SHOWN = 20
 
@@ -45,6 +46,7 @@ def explain(
     report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with the panels.")] = False,
     list_layers: Annotated[bool, typer.Option("--layers", help="List the layers that maps can be made of.")] = False,
     device: Device = None,
+    verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
     """Show where a network looks for a class: CAM and Grad-CAM maps and a panel for each image."""
@@ -106,12 +108,16 @@ def _report(folder: Path, checked: bool) -> None:
     rows = read_records(folder / TABLE_FILE)
     cases = {row["case"] for row in rows}
     noted = [row for row in rows if row["note"]]
-    typer.echo(f"{sum(bool(row['map']) for row in rows)} maps of {len(cases)} images: {folder / TABLE_FILE}")
     for row in noted[:NOTES_SHOWN]:
         typer.echo(f"note: {row['case']}: {row['class']}: {row['method']}: {row['note']}")
     if len(noted) > NOTES_SHOWN:
         typer.echo(f"note: {len(noted) - NOTES_SHOWN} more in {TABLE_FILE}")
-    if (folder / REPORT_FILE).is_file():
-        typer.echo(f"report: {folder / REPORT_FILE}")
     if checked:
         typer.echo("\n" + (folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    maps = counted(sum(bool(row["map"]) for row in rows), "map")
+    page = folder / REPORT_FILE
+    say_end(
+        f"{maps} of {counted(len(cases), 'image')} -> {folder}/ ({TABLE_FILE}, panels)",
+        look=page if page.is_file() else None,
+        following=None if checked else "add --check to see whether the maps are worth anything",
+    )

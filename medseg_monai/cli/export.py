@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import BundleName, Weights, check_there
 
 
 def export(
     bundle: BundleName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .ts, .onnx, .xml (with .bin) or .pt2.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File to write: .ts (default: BUNDLE.ts), .onnx, .xml (with .bin) or .pt2."),
+    ] = None,
     fmt: Annotated[
         str | None, typer.Option("--format", "-f", help="torchscript, onnx, openvino or torch-export; default: by OUT.")
     ] = None,
@@ -30,18 +34,23 @@ def export(
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle, find_weights
 
-    file, overrides = find_weights(find_bundle(bundle), weights), parse_assignments(assignments or [])
+    folder = find_bundle(bundle)
+    file, overrides = find_weights(folder, weights), parse_assignments(assignments or [])
     check_there(*(samples or []))
-    from medseg_monai.engines.convert import FORMATS
+    from medseg_monai.engines.convert import FORMATS, SUFFIXES
     from medseg_monai.export.export import export as export_network
     from medseg_monai.export.export import parity_file, sample_images, trained_network
     from medseg_monai.export.exported import format_of
     from medseg_monai.spec import did_you_mean
 
-    chosen = next((known for known in FORMATS if known == fmt), None) if fmt else format_of(out)
+    chosen = next((known for known in FORMATS if known == fmt), None) if fmt else format_of(out or Path("x.ts"))
     if chosen is None:
         raise ValueError(f"no format {fmt!r}{did_you_mean(fmt, FORMATS)}")
+    out = out or Path(f"{folder.resolve().name}{SUFFIXES[chosen]}")
     trained, network = trained_network(file, overrides)
     images = sample_images(trained.dataset, samples) if samples else None
     parity = export_network(trained, network, out, chosen, images=images)
-    typer.echo(f"{out}: {parity}\nreport: {parity_file(out)}")
+    shown = "the images given" if samples else "generated images"
+    say_end(
+        f"{file} -> {out} ({chosen}); against torch on {shown}, which says nothing of accuracy: {parity} · report: {parity_file(out)}"
+    )

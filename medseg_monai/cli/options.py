@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medseg_monai.console import say_technical
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
 Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
 Size = Annotated[int | None, typer.Option(help="Width and height that networks see, in pixels.")]
@@ -17,6 +19,11 @@ def _bundle_names() -> list[str]:
     from medseg_monai.bundle_files import list_bundles
 
     return [bundle.name for bundle in list_bundles()]
+
+
+def _verbose(asked: bool) -> bool:
+    say_technical(asked)
+    return asked
 
 
 BundleName = Annotated[
@@ -33,6 +40,10 @@ Assignments = Annotated[
 ]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images (patches of volumes) at a time.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes or threads that read images.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", callback=_verbose, help="Also log how things are computed: engine, precision."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; default: a GPU if there is one.")]
 
 

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import BundleName, Weights, check_there
 
 
 def package(
     bundle: BundleName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The .zip to write.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The .zip to write; default: BUNDLE.zip.")] = None,
     weights: Weights = None,
     wheel: Annotated[
         Path | None, typer.Option(help="Wheel of medseg-monai to put in; default: built from this source.")
@@ -31,10 +32,14 @@ def package(
     check_there(wheel)
     from medseg_monai.export.package import package as write_package
 
+    out = out or Path(f"{root.resolve().name}.zip")
     rules = write_package(root, file, out, options=options, wheel=wheel)
     for rule in rules:
         typer.echo(rule)
-    typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MB")
+    say_end(
+        f"{file} and its bundle -> {out} ({out.stat().st_size / 2**20:.1f} MB)",
+        following=f"its docs/README.md says how to run it; medseg check {out}",
+    )
 
 
 def check(
@@ -50,3 +55,4 @@ def check(
     if failed := sum(not rule.ok for rule in rules):
         typer.echo(f"{failed} of {len(rules)} rules failed", err=True)
         raise typer.Exit(1)
+    say_end(f"{bundle}: {len(rules)} rules of the model zoo hold")

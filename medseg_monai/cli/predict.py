@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device, Out, Workers, check_there, given
+from medseg_monai.cli.endings import counted, names, say_end
+from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device, Verbose, Workers, check_there, given
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
 
 
 def predict(
@@ -18,7 +22,7 @@ def predict(
             help="Images or volumes (NIfTI, NRRD, MHA, DICOM folder), or folders of them (searched recursively)."
         ),
     ],
-    out: Out,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")] = Path("masks"),
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,6 +61,12 @@ def predict(
         bool, typer.Option("--uncertainty", help="Also write how unsure the network is of each pixel.")
     ] = False,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw the outline on the image.")] = False,
+    report: Annotated[
+        bool | None,
+        typer.Option(
+            "--report/--no-report", help="One page, index.html, with pictures; default: up to 200 images have one."
+        ),
+    ] = None,
     series: Annotated[
         str | None, typer.Option(help="Of a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
     ] = None,
@@ -64,6 +74,7 @@ def predict(
     batch_size: BatchSize = None,
     workers: Workers = None,
     device: Device = None,
+    verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
     """Segment images: a mask each, in the image's own size, and a row in predictions.csv; failures are listed in failures.csv."""
@@ -77,7 +88,7 @@ def predict(
         for name in weights or [""]:
             find_weights(folder, name)
     with without_unused():
-        from medseg_monai.workflow import run_bundle
+        from medseg_monai.workflow import bundle_workflow, run_workflow
 
     cleaning = {
         f"cleaning#{name}": value
@@ -96,10 +107,43 @@ def predict(
         probabilities=probabilities,
         uncertainty=uncertainty,
         overlays=overlays,
+        report=report,
         series=series,
         overwrite=overwrite,
         batch_size=batch_size,
         num_workers=workers,
         device=device,
     )
-    run_bundle(folder, "inference", values, assignments=overrides)
+    workflow = bundle_workflow(folder, "inference", values, assignments=overrides)
+    try:
+        run_workflow(workflow)
+    except SystemExit:  # some images could not be used: say what was done with the others
+        _say_end(workflow.parser)
+        raise
+    _say_end(workflow.parser)
+
+
+def _say_end(parser: ConfigParser) -> None:
+    """Say what was done, where it is, and what is doubtful."""
+    from medseg_monai.inference.scans import FAILURES_FILE
+    from medseg_monai.report.prediction import PAGE_FILE, read_predictions
+
+    scans, dataset, spec = (parser.get_parsed_content(key) for key in ("scans", "dataset", "spec"))
+    out = Path(parser.get_parsed_content("output_dir"))
+    here = {str(scan["id"]) for scan in scans}
+    found = [case for case in read_predictions(out) if case.case in here]
+    done = len(scans) - len(dataset.failures)
+    flagged = [case.case for case in found if case.flagged]
+    empty = [case.case for case in found if not any(case.pixels.values())]
+    earlier = len(scans) - len(dataset.data)
+    counts = [f"{done} {'mask' if done == 1 else 'masks'}{f', {earlier} of them from before' if earlier else ''}"]
+    counts += [f"{len(flagged)} flagged"] if any(case.flagged is not None for case in found) else []
+    counts += [f"{len(empty)} empty"] if empty else []
+    counts += [f"{len(dataset.failures)} failed"]
+    what = counted(len(scans), "volume" if spec.spatial_dims == 3 else "image")
+    look = out / PAGE_FILE if parser.get_parsed_content("writer").pictures else None
+    doubtful = [f"flagged, a person should look: {names(flagged)}"] if flagged else []
+    doubtful += [f"nothing was found in {names(empty)}"] if empty else []
+    if failed := [Path(failure.path).name for failure in dataset.failures]:
+        doubtful.append(f"left out, see {out / FAILURES_FILE}: {names(failed)}")
+    say_end(f"{what} -> {out}/ ({', '.join(counts)})", look=look, doubtful=doubtful)

@@ -11,6 +11,9 @@ from medseg_monai.cli.options import Out, Seed, Size, given, square
 
 prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
 
+OutByName = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder to write to; created. Default: data/ and RAW's name.")
+]
 ClassOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,7 +40,9 @@ Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id
 
 
 @prepare_app.command("isic2017")
-def prepare_isic2017(raw: Path, out: Out, splits: Splits = None, size: Size = None, seed: Seed = 0) -> None:
+def prepare_isic2017(
+    raw: Path, out: Out = Path("data/isic2017"), splits: Splits = None, size: Size = None, seed: Seed = 0
+) -> None:
     """ISIC 2017 Part 1, the official folders (ISIC-2017_Training_Data, …_Part1_GroundTruth …)."""
     from medseg_monai.prepare.isic import prepare_isic2017 as prepare
 
@@ -45,7 +50,9 @@ def prepare_isic2017(raw: Path, out: Out, splits: Splits = None, size: Size = No
 
 
 @prepare_app.command("isic2018")
-def prepare_isic2018(raw: Path, out: Out, splits: Splits = None, size: Size = None, seed: Seed = 0) -> None:
+def prepare_isic2018(
+    raw: Path, out: Out = Path("data/isic2018"), splits: Splits = None, size: Size = None, seed: Seed = 0
+) -> None:
     """ISIC 2018 Task 1, the official folders (ISIC2018_Task1-2_Training_Input, …_GroundTruth …)."""
     from medseg_monai.prepare.isic import prepare_isic2018 as prepare
 
@@ -55,7 +62,7 @@ def prepare_isic2018(raw: Path, out: Out, splits: Splits = None, size: Size = No
 @prepare_app.command("uwmadison")
 def prepare_uwmadison(
     raw: Annotated[Path, typer.Argument(help="The competition's folder, with train/ and train.csv.")],
-    out: Out,
+    out: Out = Path("data/uwmadison"),
     channels: Annotated[int, typer.Option(help="1: the slice alone; 3 or 5: neighbouring slices as channels.")] = 3,
     stride: Annotated[int, typer.Option(help="How many slices apart the channels are, 1 or 2.")] = 2,
     splits: Annotated[
@@ -86,7 +93,7 @@ def prepare_uwmadison(
 @prepare_app.command("folder")
 def prepare_folder(
     raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the masks' folders.")],
-    out: Out,
+    out: OutByName = None,
     images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "",
     masks: Annotated[
         str, typer.Option(help="Name of the masks' folder; one folder below it per class if classes overlap.")
@@ -118,6 +125,7 @@ def prepare_folder(
     """Any folder of images and masks: images/ with masks/, train/val/test, nnU-Net, VOC, COCO, LabelMe, DRIVE … (docs/datasets.md)."""
     from medseg_monai.prepare.folder import prepare_folder as prepare
 
+    out = out or _by_name(raw)
     options = given(
         name=name,
         **_labels(classes, ignore),
@@ -159,7 +167,7 @@ Groups = Annotated[
 @prepare_app.command("msd")
 def prepare_msd(
     raw: Annotated[Path, typer.Argument(help="A task's folder, with imagesTr and labelsTr.")],
-    out: Out,
+    out: OutByName = None,
     splits: Splits = None,
     groups: Groups = None,
     spacing: Spacing = None,
@@ -171,6 +179,7 @@ def prepare_msd(
     """Medical Segmentation Decathlon, one task (Task04_Hippocampus …), with or without its dataset.json."""
     from medseg_monai.prepare.msd import prepare_msd as prepare
 
+    out = out or _by_name(raw)
     wish = _wish(spacing, size, modality, window)
     _report(prepare(raw, out, splits=splits, groups=groups, seed=seed, wish=wish, progress=_shown()), out)
 
@@ -178,7 +187,7 @@ def prepare_msd(
 @prepare_app.command("amos")
 def prepare_amos(
     raw: Annotated[Path, typer.Argument(help="The unpacked folder, with imagesTr and labelsTr.")],
-    out: Out,
+    out: Out = Path("data/amos"),
     modality: Annotated[
         Literal["ct", "mr", "all"], typer.Option(help="Numbers below 500 are CT, the others MR.")
     ] = "ct",
@@ -202,7 +211,7 @@ def prepare_amos(
 @prepare_app.command("nifti")
 def prepare_nifti(
     raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the labels' folders.")],
-    out: Out,
+    out: OutByName = None,
     images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "",
     labels: Annotated[
         str, typer.Option(help="Name of the labels' folder; one folder below it per class if classes overlap.")
@@ -231,6 +240,7 @@ def prepare_nifti(
     """Any folder of volumes (NIfTI, NRRD, MHA) with labels: images/ with labels/, nnU-Net, TotalSegmentator, BraTS …"""
     from medseg_monai.prepare.nifti import prepare_nifti as prepare
 
+    out = out or _by_name(raw)
     options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
     wish = _wish(spacing, size, modality, window)
     prepared = prepare(
@@ -276,7 +286,7 @@ def _shown() -> Any:
 
 @prepare_app.command("demo")
 def prepare_demo(
-    out: Out,
+    out: Out = Path("data/demo"),
     kind: Annotated[
         Literal["dermoscopy", "mr", "volumes"],
         typer.Option(
@@ -291,6 +301,11 @@ def prepare_demo(
     from medseg_monai.prepare.demo import prepare_demo as prepare
 
     _report(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)
+
+
+def _by_name(raw: Path) -> Path:
+    """Where a data set goes that is called after its raw folder."""
+    return Path("data") / raw.resolve().name
 
 
 def _report(prepared: Any, out: Path) -> None:
@@ -315,3 +330,4 @@ def _report(prepared: Any, out: Path) -> None:
         patch = "x".join(str(side) for side in spec.size or ())
         rule = " ".join(str(value) for value in spec.intensity.to_dict().values() if not isinstance(value, list))
         typer.echo(f"spacing {spacing} mm, patch {patch} voxels, intensity {rule}: change them in dataset.json")
+    typer.echo(f"next: medseg train {'unet3d' if spec.spatial_dims == 3 else 'unetpp'} --dataset-dir {out}")

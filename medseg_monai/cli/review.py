@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.cli.endings import counted, say_end
 from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Weights, check_there
 
 
@@ -42,3 +43,8 @@ def review(
         assignments=overrides,
     )
     typer.echo(f"flagged {found}")
+    say_end(
+        f"learnt from {counted(found.cases, f'{split} case')} -> spec.json beside the weights",
+        doubtful=["no case failed there: the threshold is the highest uncertainty seen"] if not found.failures else [],
+        following=f"medseg predict {bundle} IMAGES flags by it",
+    )

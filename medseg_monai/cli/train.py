@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import (
     Assignments,
     BatchSize,
@@ -14,6 +15,7 @@ from medseg_monai.cli.options import (
     DatasetDir,
     Device,
     Size,
+    Verbose,
     Workers,
     check_there,
     given,
@@ -42,6 +44,7 @@ def train(
     workers: Workers = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     device: Device = None,
+    verbose: Verbose = False,
     output_dir: Annotated[
         Path | None,
         typer.Option(
@@ -91,4 +94,22 @@ def train(
         overlays=overlay or [],
         tracking=tracking,
     )
-    typer.echo(f"weights: {workflow.parser.get_parsed_content('output_dir')}/model.pt")
+    _say_end(Path(workflow.parser.get_parsed_content("output_dir")), folder)
+
+
+def _say_end(weights: Path, bundle: Path) -> None:
+    """Say how well the best epoch did, where its weights are, and what can be done with them."""
+    from medseg_monai.trained import Trained
+    from medseg_monai.training.folder import CURVES_FILE
+
+    trained = Trained.read(weights)
+    facts, name = trained.training, bundle if bundle.is_absolute() else bundle.name
+    scores = ", ".join(f"{key} {value:.3f}" for key, value in dict(facts.get("validation", {})).items())
+    best, last = facts.get("best_epoch"), facts.get("epochs")
+    doubtful = ["the last epoch was the best: more epochs may be better"] if best == last else []
+    say_end(
+        f"{bundle.name} trained on {trained.dataset.name} -> {weights}/ (model.pt: epoch {best} of {last}, validation {scores})",
+        look=weights / CURVES_FILE,
+        doubtful=doubtful,
+        following=f"medseg evaluate {name} -w {weights} -d DATA; medseg predict {name} IMAGES -w {weights}",
+    )

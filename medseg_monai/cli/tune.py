@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Weights, check_there, given, text
+from medseg_monai.cli.endings import say_end
+from medseg_monai.cli.options import (
+    Assignments,
+    BundleName,
+    DatasetDir,
+    Device,
+    Verbose,
+    Weights,
+    check_there,
+    given,
+    text,
+)
 
 
 def tune(
@@ -20,6 +31,7 @@ def tune(
     ] = "dice",
     split: Annotated[str, typer.Option(help="The cases to choose on; never those of a test to come.")] = "validation",
     device: Device = None,
+    verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
     """Choose thresholds and mask cleaning for trained weights; what holds on held-out cases goes into their spec.json."""
@@ -43,4 +55,8 @@ def tune(
     )
     out = Path(workflow.parser.get_parsed_content("output_dir"))
     typer.echo((out / REPORT_FILE).read_text(encoding="utf-8"))
-    typer.echo(f"report: {out / REPORT_FILE}; used from now on: {Path(out).parent / 'spec.json'}")
+    say_end(
+        f"tuned on {split} -> {out.parent / 'spec.json'}, used from now on",
+        look=out / REPORT_FILE,
+        following=f"medseg review {bundle} learns which masks a person should look at",
+    )

@@ -106,7 +106,7 @@ class EngineInferer(Inferer):
 
     def _say(self, choice: Choice) -> None:
         if choice != self.choice:
-            logger.info("engine %s, %s: %s", choice.engine, choice.precision, choice.why)
+            logger.debug("engine %s, %s: %s", choice.engine, choice.precision, choice.why)
         self.choice = choice
 
 

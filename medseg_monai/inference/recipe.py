@@ -18,6 +18,7 @@ from tqdm import tqdm
 from medseg_monai.bundle import default_root, evaluation_folder, find_trained, find_weights
 from medseg_monai.bundle_files import weights_to_change as own_copy
 from medseg_monai.config_keys import check_keys
+from medseg_monai.console import keep_bars_whole
 from medseg_monai.dataset import Dataset
 from medseg_monai.engines.precision import default_device, placed
 from medseg_monai.inference.averaging import with_members
@@ -45,10 +46,14 @@ __all__ = [
     "scans_at_once",
     "split_name",
     "trained_network",
+    "wants_page",
     "weights_folder",
     "weights_to_change",
     "write_stacks",
 ]
+
+MOST_BY_DEFAULT = 200
+"""Images of which a page is made without being asked for."""
 
 
 def trained_network(
@@ -79,7 +84,19 @@ def progress(what: str) -> Callable[..., Iterable[Any]]:
     Args:
         what: is done to them, as a word: ``segmenting``.
     """
+    keep_bars_whole()
     return partial(tqdm, desc=what, unit="image", disable=None)
+
+
+def wants_page(report: bool | str, scans: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run of predictions ends with a page: as the config says, ``auto`` being up to `MOST_BY_DEFAULT` images.
+
+    Raises:
+        ValueError: ``report`` is something else.
+    """
+    if report not in (True, False, "auto"):
+        raise ValueError(f"report is true, false or auto, not {report!r}")
+    return len(scans) <= MOST_BY_DEFAULT if report == "auto" else bool(report)
 
 
 def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:

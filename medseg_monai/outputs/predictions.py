@@ -6,6 +6,7 @@ Files are written by threads while the network works on the next images, and nev
 from __future__ import annotations
 
 import io
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,9 +43,12 @@ from medseg_monai.outputs.naming import (
     overlay_file,
     probability_files,
 )
+from medseg_monai.outputs.pictures import picture_file, write_picture, write_volume_picture
 from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, coco_of, pixels, prediction_rows, rle_rows
 from medseg_monai.outputs.volumes import VolumeWriter
 from medseg_monai.tuning.review import Review
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["WritePredictions", "made_with", "output_files", "unfinished"]
 
@@ -64,6 +68,7 @@ class WritePredictions:
         probabilities, overlays, uncertainty: write these too.
         formats: see `chosen_formats`.
         review: which cases to flag in predictions.csv.
+        pictures: also make a small picture of each case, for the page (`medseg_monai.outputs.pictures`).
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
 
     A case that cannot be written (a name that is too long, a scan that a format cannot describe) is put aside like one that cannot be
@@ -85,6 +90,7 @@ class WritePredictions:
         uncertainty: bool = False,
         formats: str | Sequence[str] | None = None,
         review: Review | None = None,
+        pictures: bool = False,
         made_with: Settings | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -94,6 +100,7 @@ class WritePredictions:
         self.uncertainty = uncertainty
         self.formats = chosen_formats(formats, spec)
         self.review = review
+        self.pictures = pictures
         self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
         self.tables = self.finished.tables
         self._writers = 1 if spec.spatial_dims == 3 else WRITERS
@@ -179,12 +186,23 @@ class WritePredictions:
         """Write one case's files and return them. The mask comes last: where it is, everything is."""
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
         files = self._write_volume(case, answer) if self.spec.spatial_dims == 3 else self._write_picture(case, answer)
+        if self.pictures:
+            self._write_small_picture(case, mask)
         number = answer.get("uncertainty")
         self.tables["predictions"].entries[case["id"]] = prediction_rows(
             case["id"], mask, self.spec, uncertainty=None if number is None else float(number), review=self.review
         )
         self.finished.add(case["id"], _image_of(case), files)
         return files
+
+    def _write_small_picture(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
+        try:
+            if self.spec.spatial_dims == 3:
+                write_volume_picture(self.folder, case["id"], case["image_meta_dict"], mask, self.spec)
+            else:
+                write_picture(self.folder, case["id"], _image_of(case), mask, self.spec)
+        except (OSError, ValueError) as error:  # the masks are what counts: the page goes without
+            logger.debug("%s: no picture for the page: %s", case["id"], error)
 
     def _write_volume(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         files: list[Path] = []
@@ -262,6 +280,8 @@ class WritePredictions:
         drawn = overlay_file(self.folder / case_id)
         if drawn.is_file():
             self._write_overlay(image, mask, drawn)
+        if picture_file(self.folder, case_id).is_file():
+            write_picture(self.folder, case_id, image, mask, self.spec)
         self._write_formats(case_id, mask, image)
 
     def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:

@@ -14,7 +14,7 @@ from PIL import Image
 from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
-from medseg_monai.figures.drawing import as_masks, as_picture, draw_masks, enlarge
+from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge
 from medseg_monai.files import write_whole
 from medseg_monai.images import nifti
 from medseg_monai.images.grid import Geometry
@@ -172,7 +172,19 @@ def add_volumes(file: Path, case_id: str, rows: Sequence[tuple[str, float, int]]
 
 
 def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, file: Path) -> Path:
-    """The axial slice with most of the mask, radiological, with the outline of each class, as a JPEG."""
+    """`drawn_slice` as a JPEG."""
+    picture = drawn_slice(image, mask, spec, geometry, longest=OVERLAY_PIXELS)
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="JPEG", quality=90)
+    write_whole(file, content.getvalue())
+    return file
+
+
+def drawn_slice(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, *, longest: int) -> Picture:
+    """The axial slice with most of the mask, radiological, with the outline of each class.
+
+    A small one is enlarged by a whole factor, as long as no side is longer than `longest` pixels.
+    """
     turned, sides = to_axial(mask, geometry.affine)
     index = fullest_slice(turned > 0)
     channels = read_image_volume(image, read_volume_header(image).channels).array
@@ -183,9 +195,6 @@ def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geome
     picture = as_picture(shades)
     masks = as_masks(class_masks(turned[..., index], len(spec.classes)), picture)
     picture, shown = with_square_pixels(picture, masks, (sides[0], sides[1]))
-    picture, shown = enlarge(picture, shown, longest=OVERLAY_PIXELS)
+    picture, shown = enlarge(picture, shown, longest=longest)
     draw_masks(picture, shown)
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, format="JPEG", quality=90)
-    write_whole(file, content.getvalue())
-    return file
+    return picture

@@ -26,6 +26,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 import medseg_monai
+from medseg_monai.console import keep_bars_whole
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files import lock_folder, write_whole
 from medseg_monai.startup import stop_like_ctrl_c, undisturbed
@@ -235,13 +236,24 @@ class StopOnNonFiniteLoss:
 
 
 class Progress:
-    """A progress bar (tqdm) for each epoch, with the loss; on a terminal only, and only in the process of rank 0."""
+    """A progress bar (tqdm) for each epoch; on a terminal only, and only in the process of rank 0.
+
+    Args:
+        what: is done, as a word: ``training``.
+        loss: whether the bar says it.
+    """
+
+    def __init__(self, what: str = "training", *, loss: bool = True) -> None:
+        self.what = what
+        self.loss = loss
 
     def attach(self, engine: Workflow) -> None:
-        """Register with the trainer."""
+        """Register with the engine."""
         if engine.state.rank == 0:
-            bar = ProgressBar(desc="training", persist=False, bar_format=None, ncols=90, disable=None)
-            bar.attach(engine, output_transform=lambda output: {"loss": _mean_loss(output)})
+            keep_bars_whole()
+            bar = ProgressBar(desc=self.what, persist=False, bar_format=None, ncols=90, disable=None)
+            loss = (lambda output: {"loss": _mean_loss(output)}) if self.loss else None
+            bar.attach(engine, output_transform=loss)
 
 
 def _mean_loss(output: Any) -> float:

@@ -151,11 +151,11 @@ def training_handlers(
             ClipGradients(network, clip_norm),
             *averaging,
             LrScheduleHandler(lr_scheduler, print_lr=False, epoch_level=False),  # type: ignore[arg-type]  # torch's new base
+            Progress(),  # its bar is gone before validation's comes
             ValidationHandler(val_interval, evaluator, epoch_level=True),
             ValidateLastEpoch(evaluator),
             saving,
             StopEarly(evaluator, patience),
-            Progress(),
             RecordEpochs(evaluator, folder),
             *_on_first(rank, _loss_curve(log)),
         ]
@@ -173,7 +173,8 @@ def validation_handlers(*, log: EventLog, spec: DatasetSpec, count: int, interva
         rank: of this process.
     """
     curves = TensorBoardStatsHandler(summary_writer=log, iteration_log=False)
-    return HandlerChain(_on_first(rank, curves, ValidationPanel(log, spec=spec, count=count, interval=interval)))
+    bar = Progress("validating", loss=False)
+    return HandlerChain(_on_first(rank, bar, curves, ValidationPanel(log, spec=spec, count=count, interval=interval)))
 
 
 def _on_first(rank: int, *handlers: Handler) -> list[Handler]:

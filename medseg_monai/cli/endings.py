@@ -1,0 +1,37 @@
+"""How a command ends: what it did, where that is, what is doubtful and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+SHOWN = 5
+
+
+def say_end(what: str, *, look: Path | None = None, doubtful: Sequence[str] = (), following: str | None = None) -> None:
+    """Print the last lines of a command.
+
+    Args:
+        what: what was done and where it is: ``10 images -> masks/ (10 masks, 0 failed)``.
+        look: a file to open.
+        doubtful: what a person should know before using it.
+        following: the command that comes next, or what to do.
+    """
+    typer.echo(what + (f" · look: {look}" if look else ""))
+    for doubt in doubtful:
+        typer.echo(f"doubtful: {doubt}")
+    if following:
+        typer.echo(f"next: {following}")
+
+
+def counted(number: int, what: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def names(cases: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
+    return ", ".join(cases[:SHOWN]) + more

@@ -1,0 +1,58 @@
+"""Small pictures of predictions, for the page of a run: made as masks are written, and kept out of sight beside them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge, shrink
+from medseg_monai.files import HIDDEN_FOLDER, write_whole
+from medseg_monai.images.photos import read_image
+from medseg_monai.outputs.volumes import drawn_slice, geometry_of
+from medseg_monai.spec import DatasetSpec
+
+PICTURES_FOLDER = "pictures"
+LONGEST_SIDE = 560  # pixels: sharp on a screen with two pixels to one of the page
+QUALITY = 80
+
+
+def picture_file(folder: Path, case_id: str) -> Path:
+    """Where a case's picture lies in an output folder."""
+    return folder / HIDDEN_FOLDER / PICTURES_FOLDER / f"{case_id}.jpg"
+
+
+def write_picture(folder: Path, case_id: str, image: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Path:
+    """Draw the outlines of a photograph's mask, (1 or classes, W, H), on the photograph made small."""
+    picture = as_picture(read_image(image, 3))
+    picture, masks = shrink(picture, as_masks(class_masks(mask, len(spec.classes)), picture), longest=LONGEST_SIDE)
+    return _write(*enlarge(picture, masks, longest=LONGEST_SIDE), picture_file(folder, case_id))
+
+
+def write_volume_picture(
+    folder: Path, case_id: str, meta: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec
+) -> Path:
+    """Draw the axial slice of a volume that holds most of the mask, (1 or classes, I, J, K).
+
+    Args:
+        folder, case_id: where to.
+        meta: the loaded scan's ``image_meta_dict``.
+        mask: on the scan's own grid.
+        spec: the data set.
+    """
+    drawn = drawn_slice(str(meta["filename_or_obj"]), mask, spec, geometry_of(meta), longest=LONGEST_SIDE)
+    return _write(drawn, np.zeros((0, *drawn.shape[:2]), bool), picture_file(folder, case_id))
+
+
+def _write(picture: Picture, masks: NDArray[np.bool_], file: Path) -> Path:
+    draw_masks(picture, masks, fill=0.12)
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="JPEG", quality=QUALITY)
+    write_whole(file, content.getvalue(), sync=False)
+    return file

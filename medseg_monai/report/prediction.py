@@ -1,0 +1,259 @@
+"""One self-contained HTML file of what `medseg predict` wrote: what was found, doubtful cases first, and what could not be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg_monai.csv_files import read_records
+from medseg_monai.figures import drawing
+from medseg_monai.figures.cases import hexadecimal
+from medseg_monai.images.formats import open_picture
+from medseg_monai.outputs.naming import output_files
+from medseg_monai.outputs.pictures import picture_file
+from medseg_monai.outputs.tables import PREDICTIONS_FILE
+from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
+from medseg_monai.report.evaluation import left_out
+from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.trained import Trained
+from medseg_monai.tuning.review import Review
+
+PAGE_FILE = "index.html"
+MOST_PICTURE_BYTES = 10 * 10**6  # of JPEG: a third more as text in the page, below its 20 MB
+MOST_ROWS = 10_000
+FLAGGED, EMPTY, FINE = "look at this", "nothing found", ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was predicted in one case.
+
+    Attributes:
+        case: its id.
+        pixels: by class; voxels of volumes.
+        uncertainty: None where it is not known.
+        flagged: None where nothing says which cases a person should look at.
+    """
+
+    case: str
+    pixels: Mapping[str, int]
+    uncertainty: float | None
+    flagged: bool | None
+
+    @property
+    def mark(self) -> str:
+        """What is to be seen first: a doubtful case, or one in which nothing was found."""
+        return FLAGGED if self.flagged else FINE if any(self.pixels.values()) else EMPTY
+
+
+def write_prediction_report(
+    folder: str | Path,
+    *,
+    trained: Trained,
+    run: Facts | None = None,
+    model_card: str | Path | None = None,
+) -> Path:
+    """Write ``index.html`` beside the masks, of all that the folder's ``predictions.csv`` names, and return its path.
+
+    Flagged cases stand first, then those in which nothing was found, then the others from the least certain on. As many pictures
+    are shown as keep the page below 20 MB.
+
+    Args:
+        folder: with ``predictions.csv``, masks, and the small pictures that were made as the masks were written.
+        trained: what the weights were trained for.
+        run: more facts to show: the weights' path, say.
+        model_card: a file to link to; passed over where it is not there.
+
+    Raises:
+        ValueError: the files are not such files.
+    """
+    place, spec = Path(folder), trained.dataset
+    found = sorted(read_predictions(place), key=_first_to_see)
+    cards = _cards(place, found, spec)
+    pictured = {card["id"]: card["number"] for card in cards}
+    failures = left_out(place)
+    return write_page(
+        place / PAGE_FILE,
+        "prediction.html",
+        title=f"What {trained.bundle or 'the network'} found",
+        subtitle=f"{_count(len(found), spec)}, segmented by weights trained on {spec.name}",
+        sections=[("Pictures", "cases"), ("All cases", "all"), ("Run", "run")],
+        **page_facts(),
+        tiles=_tiles(found, len(failures)),
+        reading=_how_flagged(trained.review, found),
+        key=[(name, hexadecimal(colour)) for name, colour in _coloured(spec)],
+        cards=cards,
+        not_shown=len(found) - len(cards),
+        left_out=failures,
+        columns=["case", "class", "note", *_area_columns(spec), "uncertainty"],
+        classes=list(spec.classes),
+        marks=[mark for mark in (FLAGGED, EMPTY) if any(case.mark == mark for case in found)],
+        most_rows=MOST_ROWS,
+        rows=_rows(place, found, spec, pictured),
+        run=facts_as_text({"bundle": trained.bundle, **(run or {})}),
+        data=facts_as_text(spec.to_dict()),
+        model_card=link_to(model_card, place),
+        versions=facts_as_text(software()),
+    )
+
+
+def read_predictions(folder: Path) -> list[Found]:
+    """The cases of ``predictions.csv``, in its order; none if there is no such file.
+
+    Raises:
+        ValueError: it is not such a table.
+    """
+    path = folder / PREDICTIONS_FILE
+    cases: dict[str, list[dict[str, str]]] = {}
+    for row in read_records(path) if path.is_file() else ():
+        cases.setdefault(row["case"], []).append(row)
+    try:
+        return [
+            Found(
+                case,
+                {row["class"]: int(row["pixels"]) for row in rows},
+                float(rows[0]["uncertainty"]) if rows[0]["uncertainty"] else None,
+                rows[0]["flagged"] == "yes" if rows[0]["flagged"] else None,
+            )
+            for case, rows in cases.items()
+        ]
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no table of predictions: {error}") from error
+
+
+def _first_to_see(case: Found) -> tuple[int, float, str]:
+    order = (FLAGGED, EMPTY, FINE).index(case.mark)
+    return order, -(case.uncertainty or 0.0), case.case
+
+
+def _count(cases: int, spec: DatasetSpec) -> str:
+    what = "volume" if spec.spatial_dims == 3 else "image"
+    return f"{cases:,} {what}{'' if cases == 1 else 's'}"
+
+
+def _coloured(spec: DatasetSpec) -> list[tuple[str, drawing.Colour]]:
+    return list(zip(spec.classes, drawing.class_colours(len(spec.classes)), strict=True))
+
+
+def _tiles(found: list[Found], failures: int) -> list[dict[str, Any]]:
+    known = any(case.flagged is not None for case in found)
+    flagged, empty = (sum(case.mark == mark for case in found) for mark in (FLAGGED, EMPTY))
+    return [
+        {"name": "segmented", "number": f"{len(found):,}", "range": "", "bad": False},
+        {
+            "name": "to be looked at",
+            "number": f"{flagged:,}" if known else "–",
+            "range": "" if known else "not known",
+            "bad": flagged > 0,
+        },
+        {"name": "nothing found", "number": f"{empty:,}", "range": "", "bad": empty > 0},
+        {"name": "could not be done", "number": f"{failures:,}", "range": "", "bad": failures > 0},
+    ]
+
+
+def _how_flagged(review: Review | None, found: list[Found]) -> str:
+    """What the marks are worth."""
+    if review is not None:
+        return (
+            f"Marked for a look from uncertainty {review.threshold:.3f} on. On validation that flagged {review.flagged} of {review.cases} "
+            f"cases, among them {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}. "
+            "It is no promise for images of another kind."
+        )
+    return (
+        "From which uncertainty on a mask should be looked at is not known for these weights, so nothing is marked: "
+        "medseg review learns it from validation cases. The least certain stand first."
+    )
+
+
+def _cards(place: Path, found: list[Found], spec: DatasetSpec) -> list[dict[str, Any]]:
+    """The cases whose pictures fit into the page."""
+    cards: list[dict[str, Any]] = []
+    spent = 0
+    for case in found:
+        file = picture_file(place, case.case)
+        if not file.resolve().is_relative_to(place.resolve()) or not file.is_file():
+            continue
+        content = file.read_bytes()
+        spent += len(content)
+        if spent > MOST_PICTURE_BYTES:
+            break
+        areas = _areas(place, case, spec)
+        cards.append(
+            {
+                "number": len(cards) + 1,
+                "id": case.case,
+                "mark": case.mark,
+                "picture": data_uri(file, content),
+                "mask": _link_to_mask(place, case, spec),
+                "areas": [
+                    (name, hexadecimal(colour), _in_words(areas[name], spec))
+                    for name, colour in _coloured(spec)
+                    if case.pixels.get(name)
+                ],
+                "uncertainty": case.uncertainty,
+            }
+        )
+    return cards
+
+
+def _masks(place: Path, case: Found, spec: DatasetSpec) -> list[Path]:
+    """The mask files of a photograph in the format png, if they are there."""
+    if spec.spatial_dims == 3:
+        return []
+    try:
+        return [file for file in output_files(case.case, spec, place) if file.is_file()]
+    except (OSError, ValueError):  # an id that leads out of the folder
+        return []
+
+
+def _link_to_mask(place: Path, case: Found, spec: DatasetSpec) -> str | None:
+    files = _masks(place, case, spec)
+    return link_to(files[0], place) if files else None
+
+
+def _area_columns(spec: DatasetSpec) -> list[str]:
+    return ["voxels", "ml"] if spec.spatial_dims == 3 else ["pixels", "% of the image"]
+
+
+def _areas(place: Path, case: Found, spec: DatasetSpec) -> dict[str, tuple[str, str]]:
+    """By class, pixels and their share of the image, or voxels and millilitres; a dash where the second is not known."""
+    if spec.spatial_dims == 3:
+        volumes = _millilitres(place).get(case.case, {})
+        return {name: (f"{count}", volumes.get(name, "–")) for name, count in case.pixels.items()}
+    files = _masks(place, case, spec)
+    whole = 0
+    if files:
+        with suppress(OSError, ValueError), open_picture(files[0]) as mask:  # somebody's own file in its place
+            whole = mask.width * mask.height
+    return {name: (f"{n}", f"{100 * n / whole:.2f}" if whole else "–") for name, n in case.pixels.items()}
+
+
+def _in_words(area: tuple[str, str], spec: DatasetSpec) -> str:
+    """An area of `_areas` with its unit."""
+    count, size = area
+    if size == "–":
+        return f"{int(count):,} {_area_columns(spec)[0]}"
+    return f"{size} ml" if spec.spatial_dims == 3 else f"{size} % of the image"
+
+
+def _millilitres(place: Path) -> dict[str, dict[str, str]]:
+    """Case -> class -> ml as ``volumes.csv`` has them."""
+    volumes: dict[str, dict[str, str]] = {}
+    for row in read_records(place / VOLUMES_FILE) if (place / VOLUMES_FILE).is_file() else ():
+        volumes.setdefault(row["case"], {})[row["class"]] = f"{float(row['ml']):.2f}"
+    return volumes
+
+
+def _rows(place: Path, found: list[Found], spec: DatasetSpec, pictured: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The table: a row for each case and class."""
+    rows = []
+    for case in found[: MOST_ROWS // len(spec.classes)]:
+        for name, (count, size) in _areas(place, case, spec).items():
+            number = "–" if case.uncertainty is None else f"{case.uncertainty:.3f}"
+            cells = [name, case.mark, count, size, number]
+            rows.append({"case": case.case, "number": pictured.get(case.case), "cells": cells})
+    return rows

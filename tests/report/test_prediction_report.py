@@ -1,0 +1,126 @@
+"""The page of a run of predictions: what is shown first, what is counted, and that every text is only text."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medseg_monai.images.masks import write_mask
+from medseg_monai.outputs.naming import output_files
+from medseg_monai.outputs.pictures import LONGEST_SIDE, picture_file, write_picture
+from medseg_monai.outputs.tables import prediction_rows, predictions_table
+from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.report import prediction
+from medseg_monai.report.prediction import EMPTY, FLAGGED, read_predictions, write_prediction_report
+from medseg_monai.trained import Trained
+from medseg_monai.tuning.review import Review
+
+SPEC = demo_spec("mr")  # overlapping classes
+HOSTILE = "<img src=x onerror=alert(1)>"
+REVIEW = Review(threshold=0.4, failure_dice=0.7, cases=10, failures=2, flagged=3, caught=2)
+TRAINED = Trained(
+    SPEC,
+    {"_target_": "medseg_monai.networks.UNet", "in_channels": SPEC.in_channels, "out_channels": SPEC.out_channels},
+    "unet",
+    review=REVIEW,
+)
+
+
+def predicted(folder: Path, cases: dict[str, tuple[int, float]], *, review: Review | None = REVIEW) -> None:
+    """Write what prediction does: of each case a 20 x 10 picture whose first class has so many pixels, and its uncertainty."""
+    table = predictions_table(folder)
+    for case, (count, uncertainty) in cases.items():
+        image = folder.parent / "image.png"
+        Image.fromarray(np.full((10, 20), 90, np.uint8)).save(image)
+        mask = np.zeros((len(SPEC.classes), 20, 10), np.uint8)
+        mask[0].flat[:count] = 1
+        write_mask(mask, folder / f"{case}_mask.png", SPEC)
+        write_picture(folder, case, str(image), mask, SPEC)
+        table.entries[case] = prediction_rows(case, mask, SPEC, uncertainty=uncertainty, review=review)
+    table.save()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "masks"
+
+
+def test_doubtful_cases_stand_first_then_empty_ones_then_the_least_certain(folder: Path) -> None:
+    predicted(folder, {"sure": (50, 0.1), "unsure": (50, 0.3), "empty": (0, 0.0), "flagged": (50, 0.5)})
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    order = [page.index(f"<strong>{case}</strong>") for case in ("flagged", "empty", "unsure", "sure")]
+    assert order == sorted(order)
+    assert (page.count(f'<span class="mark">{FLAGGED}</span>'), page.count(f'<span class="mark">{EMPTY}</span>')) == (
+        1,
+        1,
+    )
+    assert "4 images, segmented by weights trained on" in page
+    assert "from uncertainty 0.400 on" in page
+
+
+def test_areas_are_shares_of_the_image(folder: Path) -> None:
+    predicted(folder, {"a": (50, 0.1)})
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    assert "25.00 % of the image" in page  # 50 of 20 x 10
+    assert f"<td>{SPEC.classes[0]}</td><td></td><td>50</td><td>25.00</td><td>0.100</td>" in page
+    for file in output_files("a", SPEC, folder):  # other formats leave no file that tells the size
+        file.unlink()
+    assert "50 pixels</span>" in write_prediction_report(folder, trained=TRAINED).read_text()
+
+
+def test_every_text_is_text_and_nothing_is_fetched(folder: Path) -> None:
+    predicted(folder, {HOSTILE: (50, 0.1)})
+    (folder / "failures.csv").write_text(f"path,reason\n{HOSTILE}.jpg,{HOSTILE}\n")
+    trained = replace(TRAINED, bundle=HOSTILE, dataset=replace(SPEC, description=HOSTILE))
+    page = write_prediction_report(folder, trained=trained, run={"weights": HOSTILE}).read_text()
+    assert "<img src=x" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 7
+    assert "http" not in page.split("</style>")[1]
+    assert "1 file could not be used" in page
+
+
+def test_without_a_threshold_it_says_that_nothing_is_known(folder: Path) -> None:
+    predicted(folder, {"a": (50, 0.9)}, review=None)
+    page = write_prediction_report(folder, trained=replace(TRAINED, review=None)).read_text()
+    assert "is not known for these weights" in page
+    assert FLAGGED not in page
+
+
+def test_the_page_stays_small_and_says_what_it_leaves_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted(folder, {f"case{n}": (50, 0.1) for n in range(4)})
+    size = picture_file(folder, "case0").stat().st_size
+    monkeypatch.setattr(prediction, "MOST_PICTURE_BYTES", 2 * size)
+    monkeypatch.setattr(prediction, "MOST_ROWS", 2 * len(SPEC.classes))
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    assert page.count('<img src="data:') == 2
+    assert "2 cases have no picture here" in page
+    assert f"The first {2 * len(SPEC.classes)} rows; predictions.csv" in page
+
+
+def test_a_run_in_which_nothing_could_be_done_has_a_page_too(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "failures.csv").write_text("path,reason\nx.jpg,is empty\n")
+    assert "is empty" in write_prediction_report(folder, trained=TRAINED).read_text()
+
+
+def test_another_table_of_that_name_is_named(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "predictions.csv").write_text("case,score\na,1\n")
+    with pytest.raises(ValueError, match=r"predictions.csv is no table of predictions"):
+        read_predictions(folder)
+
+
+def test_small_pictures_are_enlarged_and_large_ones_made_small(tmp_path: Path) -> None:
+    spec = demo_spec()
+    for side in (40, 3000):
+        Image.fromarray(np.full((side, side // 2, 3), 200, np.uint8)).save(tmp_path / "image.png")
+        mask = np.zeros((1, side // 2, side), np.uint8)
+        mask[:, : side // 4] = 1
+        with Image.open(write_picture(tmp_path, "a", str(tmp_path / "image.png"), mask, spec)) as picture:
+            width, height = picture.size
+            left, right = (np.asarray(picture)[height // 2, x].astype(int) for x in (width // 8, width * 7 // 8))
+        assert LONGEST_SIDE / 2 < height <= LONGEST_SIDE
+        assert abs(right - 200).max() < 8
+        assert (left - right)[0] < -10  # tinted: less red
