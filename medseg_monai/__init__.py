@@ -22,6 +22,7 @@ trained.py                     weights that describe themselves
 workflow.py, cli/              run a config, checked; the `medseg` command
 assignments.py                 what `--set KEY=VALUE` says
 files.py                       write whole or not at all
+console.py                     log lines that leave progress bars whole
 startup.py, doctor.py          quick to the first mask; what is installed
 ============================== ==================================================================================
 """

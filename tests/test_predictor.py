@@ -192,7 +192,8 @@ def test_a_volumes_truth_on_another_grid_is_refused(tmp_path: Path) -> None:
     spec = DatasetSpec("v", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8))
     nibabel.save(nibabel.Nifti1Image(np.eye(4, dtype=np.uint8)[..., None], np.diag([-1, 1, 1, 1])), tmp_path / "y.nii")
     case = {"label": str(tmp_path / "y.nii")}
-    assert _truth(case, spec, Geometry((4, 4, 1), np.diag([-1, 1, 1, 1]))).sum() == 4
+    truth, ignored = _truth(case, spec, Geometry((4, 4, 1), np.diag([-1, 1, 1, 1])))
+    assert (truth.sum(), ignored) == (4, None)
     with pytest.raises(ValueError, match="away from its image"):
         _truth(case, spec, Geometry((4, 4, 1), np.eye(4)))
 

@@ -14,6 +14,7 @@ from test_handlers import BATCHES, scripted_evaluator
 from torch import nn
 
 from medseg_monai.bundle import default_root
+from medseg_monai.bundle_files import program_bundles
 from medseg_monai.dataset import Dataset
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.trained import Trained
@@ -109,7 +110,7 @@ def test_the_curves_are_written_beside_the_weights(tmp_path: Path) -> None:
 def test_only_the_first_process_writes(tmp_path: Path) -> None:
     log = recipe.tensorboard(tmp_path)
     settings = {"log": log, "spec": demo_spec(), "count": 4, "interval": 1}
-    assert len(recipe.validation_handlers(rank=0, **settings).handlers) == 2
+    assert len(recipe.validation_handlers(rank=0, **settings).handlers) == 3
     assert recipe.validation_handlers(rank=1, **settings).handlers == ()
 
 
@@ -143,7 +144,9 @@ def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("MEDSEG_CACHE")
     assert Path(recipe.cache_dir()) == Path.home() / ".cache" / "medseg_monai"
     monkeypatch.chdir(tmp_path)
-    assert default_root("unet") == "bundles/unet"
+    assert default_root("unet") == str(program_bundles() / "unet")
+    (tmp_path / "bundles" / "unet").mkdir(parents=True)
+    assert (default_root("unet"), default_root("mine")) == ("bundles/unet", "bundles/mine")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "metadata.json").touch()
     assert default_root("unet") == "."
