@@ -7,9 +7,9 @@ medseg prepare demo --out "$out/data"
 medseg train unetpp --dataset-dir "$out/data" --output-dir "$out/weights" --max-epochs 12 --size 128 \
     --set "architecture#features=[16, 32, 64, 128, 256]"
 medseg evaluate unetpp --dataset-dir "$out/data" --weights "$out/weights" --out "$out/evaluation"
-medseg predict unetpp "$out/data/images" --weights "$out/weights" --out "$out/masks" --overlays --overwrite
+medseg predict unetpp "$out/data/images" --weights "$out/weights" --out "$out/masks" --overwrite
 echo
 echo "weights   $out/weights/model.pt, and spec.json: what they are for"
 echo "metrics   $out/evaluation/summary.md, one line per case in cases.csv"
 echo "masks     $out/masks/*_mask.png"
-echo "pictures  $out/evaluation/cases.jpg, and $out/masks/*_overlay.jpg"
+echo "pictures  $out/evaluation/cases.jpg, and a page of all masks: $out/masks/index.html"

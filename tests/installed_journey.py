@@ -64,11 +64,27 @@ def journey() -> None:
     medseg("check", "unetpp.zip")
     assert medseg_monai.Predictor("unetpp", weights="demo")(image).mask.shape == (48, 48)
 
+    if (PACKAGE / "bundles" / "unetpp" / "models" / "model.pt").is_file():
+        with_shipped_weights(image)
     by_monai_alone(image)
     medseg("init", "unet")
     medseg("train", "unet", "-d", "data", "--max-epochs", "1", *NETWORK)
     assert Path("bundles/unet/models/demo/model.pt").is_file()
     assert files_of_installation() == before, "the installation was written to"
+
+
+def with_shipped_weights(image: Path) -> None:
+    """The first minute: masks without a training; what is learnt about the weights goes to a copy."""
+    medseg("predict", "unetpp", str(image), "--out", "shipped")
+    assert Path("shipped", f"{image.stem}_mask.png").is_file()
+    assert Path("shipped", "index.html").is_file()
+    assert medseg_monai.Predictor("unetpp")(image).mask.shape == (48, 48)
+    Path("data/dataset.json").write_text(Path("data/dataset.json").read_text().replace('"demo"', '"other"'))
+    medseg("evaluate", "unetpp", "-d", "data")
+    assert Path("models/unetpp/evaluation_test/summary.json").is_file()
+    medseg("review", "unetpp", "-d", "data")
+    assert Path("models/unetpp/spec.json").is_file()
+    Path("data/dataset.json").write_text(Path("data/dataset.json").read_text().replace('"other"', '"demo"'))
 
 
 def by_monai_alone(image: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from medseg_monai.csv_files import read_records
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.images.formats import open_picture
-from medseg_monai.outputs.naming import output_files
+from medseg_monai.outputs.naming import MASK, output_files
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE
 from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
@@ -201,10 +202,11 @@ def _cards(place: Path, found: list[Found], spec: DatasetSpec) -> list[dict[str,
 
 
 def _masks(place: Path, case: Found, spec: DatasetSpec) -> list[Path]:
-    """The mask files of a photograph in the format png, if they are there."""
-    if spec.spatial_dims == 3:
-        return []
+    """The mask files that are there: of a photograph in the format png, of a volume in any."""
     try:
+        if spec.spatial_dims == 3:
+            stem = place / case.case
+            return sorted(stem.parent.glob(f"{glob.escape(stem.name)}{MASK}*"))
         return [file for file in output_files(case.case, spec, place) if file.is_file()]
     except (OSError, ValueError):  # an id that leads out of the folder
         return []

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from evaluations import HOSTILE, write_made_up
 from explanations import write_made_up_explanations
+from predictions import TRAINED, predicted
 
 from medseg_monai.explain.files import Explanation, write_explanations
 from medseg_monai.report.evaluation import write_evaluation_report
 from medseg_monai.report.explanation import write_explanation_report
+from medseg_monai.report.prediction import write_prediction_report
 
 pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -46,6 +48,15 @@ def explanations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_explanation_report(write_made_up_explanations(folder, ["<script>x", f"{'long' * 50}", "a/b"]))
 
 
+@pytest.fixture(scope="module")
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predictions") / "masks"
+    names = ["<script>x", "long" * 50, "a/b", *map(str, range(9))]
+    predicted(folder, {name: (number % 3 * 40, number / 12) for number, name in enumerate(names)})
+    (folder / "failures.csv").write_text(f"path,reason\n/a/{'long' * 60}.png,is no picture of a known format\n")
+    return write_prediction_report(folder, trained=TRAINED)
+
+
 class Opened:
     """A page, with what it logged and asked the network for."""
 
@@ -73,7 +84,7 @@ class Opened:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("kind", ["report", "explanations"])
+@pytest.mark.parametrize("kind", ["report", "explanations", "predictions"])
 def test_page_is_quiet_complete_and_not_cut_off(browser, request, kind, width, scheme):
     path = request.getfixturevalue(kind)
     opened = Opened(browser, path, width=width, scheme=scheme)
@@ -118,6 +129,14 @@ CONTRAST = """element => {
   const ground = light(below);
   return (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
 }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_marks_of_doubtful_cases_stand_out(browser, predictions, scheme):
+    opened = Opened(browser, predictions, scheme=scheme)
+    for selector in (".mark", ".found .range", ".doubt a"):
+        assert opened.page.locator(selector).first.evaluate(CONTRAST) >= 4.5, selector
+    opened.close()
 
 
 def test_headings_sort_by_mouse(browser, report):
