@@ -32,9 +32,10 @@ def review(
     from medseg_monai.bundle import open_dataset
     from medseg_monai.tuning.review_run import review_bundle
 
+    dataset = open_dataset(dataset_dir)
     found = review_bundle(
         folder,
-        open_dataset(dataset_dir),
+        dataset,
         weights=weights,
         split=split,
         failure_dice=failure_dice,
@@ -43,8 +44,9 @@ def review(
         assignments=overrides,
     )
     typer.echo(f"flagged {found}")
+    file = find_weights(folder, weights, dataset=dataset.spec.name)
     say_end(
-        f"learnt from {counted(found.cases, f'{split} case')} -> spec.json beside the weights",
+        f"learnt from {counted(found.cases, f'{split} case')} -> {file.parent / 'spec.json'}, used from now on",
         doubtful=["no case failed there: the threshold is the highest uncertainty seen"] if not found.failures else [],
         following=f"medseg predict {bundle} IMAGES flags by it",
     )
