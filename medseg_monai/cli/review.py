@@ -21,7 +21,7 @@ def review(
 ) -> None:
     """Learn from validation which predictions a person should look at; `medseg predict` then flags them in predictions.csv."""
     from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle_files import find_bundle, find_weights, weights_to_change
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(dataset_dir)
@@ -44,7 +44,7 @@ def review(
         assignments=overrides,
     )
     typer.echo(f"flagged {found}")
-    file = find_weights(folder, weights, dataset=dataset.spec.name)
+    file = weights_to_change(folder, find_weights(folder, weights, dataset=dataset.spec.name))
     say_end(
         f"learnt from {counted(found.cases, f'{split} case')} -> {file.parent / 'spec.json'}, used from now on",
         doubtful=["no case failed there: the threshold is the highest uncertainty seen"] if not found.failures else [],
