@@ -57,7 +57,7 @@ test-slow: $(VENV)/.installed-dev
 
 # an environment of its own for each try: what the wheel does not ask for is not there
 test-wheel:
-	WHEEL=$$(mktemp -d) && trap 'rm -rf "$$WHEEL"' EXIT && set -e && mkdir "$$WHEEL/empty" && \
+	@WHEEL=$$(mktemp -d) && trap 'rm -rf "$$WHEEL"' EXIT && set -e && mkdir "$$WHEEL/empty" && \
 	$(PYTHON) -m venv "$$WHEEL/venv" && PIP="$$WHEEL/venv/bin/python -m pip install --quiet --disable-pip-version-check" && \
 	$(if $(TORCH_INDEX),$$PIP --index-url $(TORCH_INDEX) torch &&) $$PIP build && \
 	"$$WHEEL/venv/bin/python" -m build --outdir "$$WHEEL/dist" . && $$PIP "$$WHEEL"/dist/*.whl && \

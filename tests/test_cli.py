@@ -362,6 +362,23 @@ def test_prediction_ends_with_what_it_did_and_a_page(
     assert logging.getLogger("medseg_monai").level == logging.DEBUG
 
 
+def test_masks_that_somebody_drew_are_not_written_over(
+    medseg: Medseg, trained: Path, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = min((demo_data / "images").iterdir())
+    # medseg runs in the repository; in its package the name is the function's
+    monkeypatch.setattr(sys.modules["medseg_monai.cli.predict"], "DEFAULT_OUT", tmp_path / "masks")
+    for _ in range(2):  # its own folder is taken again
+        assert f"-> {tmp_path / 'masks'}/ (1 mask" in medseg("predict", "unetpp", image, "-w", trained).out
+    shutil.rmtree(tmp_path / "masks")
+    drawn = tmp_path / "masks" / f"{image.stem}_mask.png"
+    drawn.parent.mkdir()
+    drawn.write_text("drawn")
+    refused = medseg("predict", "unetpp", image, "-w", trained)
+    assert (refused.code, drawn.read_text()) == (1, "drawn")
+    assert "was not made by medseg predict: name a folder with --out" in refused.err
+
+
 def test_a_page_is_made_of_up_to_200_images_unless_told_otherwise() -> None:
     few, many = [{"id": "a"}] * 200, [{"id": "a"}] * 201
     assert [wants_page("auto", few), wants_page("auto", many), wants_page(True, many)] == [True, False, True]

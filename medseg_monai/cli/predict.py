@@ -13,6 +13,8 @@ from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device,
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
+DEFAULT_OUT = Path("masks")
+
 
 def predict(
     bundle: BundleName,
@@ -22,7 +24,9 @@ def predict(
             help="Images or volumes (NIfTI, NRRD, MHA, DICOM folder), or folders of them (searched recursively)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")] = Path("masks"),
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write to; created. Default: masks.")
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,6 +88,7 @@ def predict(
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(*scans)
+    out = out or _default_out()
     if weights or "weights" not in overrides:
         for name in weights or [""]:
             find_weights(folder, name)
@@ -121,6 +126,21 @@ def predict(
         _say_end(workflow.parser)
         raise
     _say_end(workflow.parser)
+
+
+def _default_out() -> Path:
+    """``masks``, unless a folder of that name is somebody else's: masks drawn by hand have such names too.
+
+    Raises:
+        FileExistsError: it is.
+    """
+    from medseg_monai.files import HIDDEN_FOLDER
+
+    if DEFAULT_OUT.exists() and not (DEFAULT_OUT / HIDDEN_FOLDER).is_dir():
+        raise FileExistsError(
+            f"{DEFAULT_OUT}/ is there already, and was not made by medseg predict: name a folder with --out"
+        )
+    return DEFAULT_OUT
 
 
 def _say_end(parser: ConfigParser) -> None:
