@@ -60,7 +60,7 @@ class CaseScores:
 
     @property
     def thresholded_jaccard(self) -> float:
-        """Jaccard, or 0 where it is below 0.65: the score of the ISIC 2018 challenge."""
+        """Jaccard, or 0 if it is below 0.65: the score of the ISIC 2018 challenge."""
         return self.jaccard if self.jaccard >= JACCARD_THRESHOLD else 0.0
 
 

@@ -284,7 +284,7 @@ def channels_of(classes: Iterable[str], spec: DatasetSpec) -> dict[str, int]:
     """The logits' channel of each class.
 
     Raises:
-        ValueError: no such class; the background of exclusive classes is none.
+        ValueError: no such class; the background of exclusive classes is not a class.
     """
     channels = {}
     for name in classes:

@@ -29,7 +29,7 @@ class Geometry:
         affine: (4, 4) float64, from a voxel's index (i, j, k, 1) to its centre in millimetres, right-anterior-superior.
 
     Raises:
-        ValueError: the affine is not finite, has a voxel side of 0, or axes that do not stand at right angles.
+        ValueError: the affine is not finite, has a voxel side of 0, or axes that are not perpendicular.
     """
 
     shape: tuple[int, int, int]
