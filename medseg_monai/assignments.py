@@ -12,7 +12,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """``["lr=0.01", "train#dataloader#num_workers=2"]`` as a dictionary; values are read as YAML.
 
     Raises:
-        ValueError: an assignment without ``=``, or a value that is no YAML.
+        ValueError: an assignment without ``=``, or a value that is not YAML.
 
     >>> parse_assignments(["size=[128, 128]", "precision=bf16"])
     {'size': [128, 128], 'precision': 'bf16'}
@@ -33,5 +33,5 @@ def _value(text: str, assignment: str) -> Any:
     except ValueError:
         pass
     except yaml.YAMLError as error:
-        raise ValueError(f"--set {assignment}: the value is no YAML") from error
+        raise ValueError(f"--set {assignment}: the value is not YAML") from error
     return yaml.safe_load(text)

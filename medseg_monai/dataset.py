@@ -116,7 +116,7 @@ def read_dataset(path: str | Path) -> Dataset:
 
     Raises:
         FileNotFoundError: there is no such folder or file, or no dataset.json in the folder.
-        ValueError: the file is no JSON or YAML, has an unknown or missing key, a wrong value, or no case.
+        ValueError: the file is not JSON or YAML, has an unknown or missing key, a wrong value, or no case.
     """
     file = _find(Path(path))
     try:
@@ -212,7 +212,7 @@ def _parse(file: Path) -> Mapping[str, Any]:
         text = file.read_text(encoding="utf-8")
         content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
     except UnicodeDecodeError:
-        raise ValueError("is no text in UTF-8") from None
+        raise ValueError("is not UTF-8 text") from None
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         kind = "JSON" if file.suffix == ".json" else "YAML"
         raise ValueError(f"is not valid {kind}: {' '.join(str(error).split())}") from None

@@ -21,7 +21,7 @@ MOST_CLASSES = IGNORED - 1
 LARGEST = 2**24 - 1
 """The largest number that may stand for a class: a table of all values has room for no more."""
 BACKGROUND = "background"
-"""Name of what is no class, if it has other values than 0 or black."""
+"""Name of what is not a class, if it has other values than 0 or black."""
 
 
 def read_values(value: object, where: str) -> tuple[Value, ...]:
@@ -172,7 +172,7 @@ def parse_classes(options: Sequence[str]) -> tuple[tuple[str, ...], dict[str, tu
         The classes' names without the background, in their order; and {name: values}, empty if none has a value.
 
     Raises:
-        ValueError: some have a value and some have none, or a value is no value.
+        ValueError: only some have a value, or a value is not a number or colour.
 
     >>> parse_classes(["edema=2", "core=1+4"])
     (('edema', 'core'), {'edema': (2,), 'core': (1, 4)})

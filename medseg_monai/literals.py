@@ -44,7 +44,7 @@ def literals(values: Mapping[str, Any]) -> dict[str, Any]:
     """`literal` of every value of a dictionary of config keys.
 
     Raises:
-        ValueError: a key names a part of MONAI's own syntax (``inferer#_target_``), which says what is called: that is no value.
+        ValueError: a key names a part of MONAI's own syntax (``inferer#_target_``), which says what is called: that is not a value.
     """
     for key in values:
         if syntax := [part for part in re.split("#|::", key) if part.startswith("_")]:

@@ -69,7 +69,7 @@ class Trained:
         module_name, _, class_name = str(arguments.pop("_target_")).rpartition(".")
         network_class = getattr(importlib.import_module(module_name), class_name, None)
         if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
-            raise ValueError(f"{SPEC_FILE} names {module_name}.{class_name}, which is no network: refused")
+            raise ValueError(f"{SPEC_FILE} names {module_name}.{class_name}, which is not a network: refused")
         network: nn.Module = network_class(**arguments)
         return network
 
@@ -130,7 +130,7 @@ class Trained:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error
         if not target.startswith(TRUSTED_NETWORKS):
-            raise ValueError(f"{path} names {target}, which is no network of medseg_monai or MONAI: refused")
+            raise ValueError(f"{path} names {target}, which is not a network of medseg_monai or MONAI: refused")
         return trained
 
 
@@ -182,7 +182,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     Never unpickles code: only tensors and plain containers are read (``weights_only``).
 
     Raises:
-        ValueError: the file is no checkpoint, holds code or numbers that are not finite, fits another network (other classes, channels
+        ValueError: the file is not a checkpoint, holds code or numbers that are not finite, fits another network (other classes, channels
             or widths), or is not the ``model.pt`` that the spec.json beside it was written for.
     """
     try:
@@ -191,12 +191,12 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} is refused: it is no plain checkpoint of weights, and unpickling it could run code"
+            f"{path} is refused: it is not a plain checkpoint of weights, and unpickling it could run code"
         ) from error
     except OSError:
         raise
     except Exception as error:  # a damaged file makes the unpickler fail in any way
-        raise ValueError(f"{path} is no checkpoint, or a damaged one") from error
+        raise ValueError(f"{path} is not a checkpoint, or a damaged one") from error
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no network's weights")

@@ -129,7 +129,7 @@ def test_the_template_is_no_bundle(medseg) -> None:
 
 
 def expressions(node: object) -> Iterator[str]:
-    """Every expression in a config that is no import, at any depth."""
+    """Every expression in a config that is not an import, at any depth."""
     if isinstance(node, str) and node.startswith("$") and not node.startswith(("$import ", "$from ")):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -366,5 +366,5 @@ def test_no_target_has_the_name_of_a_module():
     for target in sorted(name for name in found if "." in name):
         package = target.rpartition(".")[0]
         assert importlib.util.find_spec(package) is not None
-        with contextlib.suppress(ModuleNotFoundError):  # a class's or function's own module is no package
+        with contextlib.suppress(ModuleNotFoundError):  # a class's or function's own module is not a package
             assert importlib.util.find_spec(target) is None, target

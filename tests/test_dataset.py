@@ -179,7 +179,7 @@ def test_yaml_that_is_none_and_bytes_that_are_no_text(tmp_path):
     with pytest.raises(ValueError, match="is not valid YAML"):
         read_dataset(tmp_path)
     (tmp_path / "dataset.yml").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ValueError, match="is no text in UTF-8"):
+    with pytest.raises(ValueError, match="is not UTF-8 text"):
         read_dataset(tmp_path)
 
 

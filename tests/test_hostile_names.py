@@ -257,7 +257,7 @@ OPTIONS = ("--engine", "--tta", "--format", "--series", "--device", "--weights")
 def test_options_are_text_too(
     option: str, text: str, call: Callable[..., Outcome], weights: Path, tmp_path: Path
 ) -> None:
-    """Most are no choice of that option, and said so in one line."""
+    """Most are not choices of that option, and one line says so."""
     Image.new("RGB", (24, 20)).save("a.png")
     given = {"--weights": weights, option: text}
     ended = call("predict", "unet", "a.png", "--out", "out", *(part for pair in given.items() for part in pair))

@@ -56,7 +56,7 @@ def test_spec_with_a_foreign_callable_is_refused(trained: Trained, tmp_path: Pat
     content = json.loads((tmp_path / "spec.json").read_text())
     content["architecture"]["_target_"] = "os.system"
     (tmp_path / "spec.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"names os.system, which is no network"):
+    with pytest.raises(ValueError, match=r"names os.system, which is not a network"):
         Trained.read(tmp_path)
 
 

@@ -29,7 +29,7 @@ def serve(
     ] = None,
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on. Others than this machine can reach 0.0.0.0: there is no password."),
+        typer.Option(help="Address to listen on. With 0.0.0.0 other machines can connect; there is no password."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     max_upload_mb: Annotated[

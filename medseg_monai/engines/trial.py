@@ -92,7 +92,7 @@ class Trial:
         if file.is_file():
             try:
                 return self._exported_runner(file, choice)
-            except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are no RuntimeErrors
+            except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are not RuntimeErrors
                 logger.warning("%s cannot be used and is written anew (%s)", file, _line(error))
         try:
             export_onnx(self._fuse(), self.images, file)

@@ -152,7 +152,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def _check_same_cases(first: Evaluation, other: Evaluation) -> None:
-    """Refuse evaluations that differ in cases, classes or truth: their scores are no pairs."""
+    """Refuse evaluations that differ in cases, classes or truth: their scores cannot be paired."""
     truths = [{(s.case, s.class_name): s.truth_pixels for s in e.scores} for e in (first, other)]
     unshared = sorted(truths[0].keys() ^ truths[1].keys())
     if unshared:

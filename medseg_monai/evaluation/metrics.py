@@ -129,7 +129,7 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
         n_classes: K.
 
     Raises:
-        ValueError: another number of channels, or values that are no class (`split_ignored` first, where pixels may be ignored).
+        ValueError: another number of channels, or values outside the classes (`split_ignored` first, where pixels may be ignored).
 
     >>> class_masks([[[0, 1, 2]]], 2).astype(int).tolist()
     [[[0, 1, 0]], [[0, 0, 1]]]

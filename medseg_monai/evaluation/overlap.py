@@ -127,5 +127,5 @@ def read_overlap(folder: str | Path) -> Overlap | None:
         if numbers.shape != (len(header) - 2, len(header) - 1):
             raise ValueError(f"{len(rows)} rows for {len(header) - 2} columns")
     except (ValueError, IndexError) as error:
-        raise ValueError(f"{path} is no table of overlaps: {error}") from error
+        raise ValueError(f"{path} is not a table of overlaps: {error}") from error
     return Overlap(tuple(header[2:-1]), numbers[:, 0], numbers[:, 1:])

@@ -197,7 +197,7 @@ class ScanMasks:
         """
         named = slice_of(case_id)
         if named is None:
-            raise ValueError(f"case {case_id!r} is no slice of a scan: ids such as case123_day20_slice_0001 are")
+            raise ValueError(f"case {case_id!r} is not a slice of a scan: ids such as case123_day20_slice_0001 are")
         both = np.stack([pred, truth])
         packed = zlib.compress(np.packbits(both).tobytes(), level=1)
         self._slices[named[0]][named[1]] = _Packed(case_id, both.shape, packed)
@@ -226,7 +226,7 @@ class ScanMasks:
             shapes = {slices[number].shape for number in numbers}
             if len(shapes) > 1:
                 sizes = ", ".join(f"{shape[-2]}x{shape[-1]}" for shape in sorted(shapes))
-                raise ValueError(f"the slices of scan {scan} differ in size ({sizes}): they are no scan")
+                raise ValueError(f"the slices of scan {scan} differ in size ({sizes}): they cannot be one scan")
             both = np.stack([slices[number].unpacked() for number in numbers])
             yield ScanPair(scan, [slices[number].case for number in numbers], numbers, both[:, 0], both[:, 1])
 

@@ -102,7 +102,7 @@ def read_evaluation(folder: str | Path) -> Evaluation:
         scores = tuple(_score_from_row(row) for row in read_records(place / CASES_FILE))
         return Evaluation(place, scores, Summary.from_dict(content), run, scans)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{place} holds files that are no evaluation: {error}") from error
+        raise ValueError(f"{place} is not a readable evaluation: {error}") from error
 
 
 def summary_markdown(

@@ -247,7 +247,7 @@ class ScoreCases:
             return volume_view(case, label, self.spec, title)
         truth, _ = split_ignored(read_mask(case["label"], label_spec(case, self.spec), image=main_file(case["image"])))
         masks = np.frombuffer(zlib.decompress(self._masks[case_id]), np.bool_).reshape(count, *truth.shape[1:])
-        if self.spec.slice_stride:  # the slice itself: three neighbours are no colours
+        if self.spec.slice_stride:  # the slice itself: three neighbours are not colours
             image = read_image(main_file(case["image"]), 1)
         else:
             image = read_image(case["image"], self.spec.in_channels)

@@ -60,7 +60,7 @@ def surface_distances(pred: Mask, truth: Mask, spacing: Sequence[float] | None =
         spacing: distance between pixel centres along each axis; None for 1.
 
     Raises:
-        ValueError: an empty mask, to which there is no distance.
+        ValueError: an empty mask: the distance is undefined.
     """
     steps = check_spacing(spacing, pred.ndim)
     boxes = zip(bounding_box(pred), bounding_box(truth), strict=True)

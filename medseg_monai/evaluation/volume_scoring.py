@@ -29,7 +29,7 @@ def read_truth(case: Mapping[str, Any], meta: Mapping[str, Any], spec: DatasetSp
         spec: the data set.
 
     Raises:
-        OSError, ValueError: it cannot be read, lies on another grid or holds values that are no class.
+        OSError, ValueError: it cannot be read, lies on another grid or holds values outside the classes.
     """
     return read_label_volume(case["label"], spec, _geometry(meta))
 

@@ -266,12 +266,12 @@ class ExplainScans:
         if self.spec.spatial_dims == 3:
             volume = read_image_volume(source, self.spec.in_channels)
             image, affine = volume.array, volume.affine
-        elif self.spec.slice_stride:  # neighbouring slices are no colours
+        elif self.spec.slice_stride:  # neighbouring slices are not colours
             image = read_image(main_file(source), 1)
         else:
             image = read_image(source, self.spec.in_channels)
         shown = [view for view in views if any(m.heat is not None for m in view.maps)] or list(views[:1])
-        # channels of volumes are no colours
+        # channels of volumes are not colours
         figure = explanation_panel(image, shown, affine=affine, colour=affine is None)
         save_figure(figure, self.folder / f"{scan.case['id']}{PANEL}")
 

@@ -136,7 +136,7 @@ def recorded(
 
 
 def stride_of(length: int, side: int) -> int | None:
-    """How many pixels of an image's side one of a map's `length` pixels stands for; None if that is no power of two.
+    """How many pixels of an image's side one of a map's `length` pixels stands for; None if that is not a power of two.
 
     A map's length is the side over the stride, rounded up, unless the encoder pads the image to a multiple first.
 

@@ -79,14 +79,14 @@ def opened(bundle_or_zip: str | Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: a file that is no zip, a zip that is refused (`medseg_monai.export.unpack`), or one without a bundle.
+        ValueError: a file that is not a zip, a zip that is refused (`medseg_monai.export.unpack`), or one without a bundle.
     """
     path = Path(bundle_or_zip)
     if not path.is_file():
         yield find_bundle(bundle_or_zip)
         return
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is no zip file")
+        raise ValueError(f"{path} is not a zip file")
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, Path(folder))
         roots = [file.parent.parent for file in Path(folder).rglob("configs/metadata.json")]
@@ -186,7 +186,7 @@ def _network(root: Path) -> str:
 
     config = _config(root)
     if config is None:
-        return "there is no inference config"
+        return "configs/inference.json (or .yaml) is missing"
     verify_net_in_out(
         "network_def",
         meta_file=str(root / "configs" / "metadata.json"),
@@ -201,7 +201,7 @@ def _network(root: Path) -> str:
 def _torchscript(root: Path) -> str:
     """The network with its weights goes to TorchScript, and models/model.ts, if there, gives the same answers."""
     if _config(root) is None or not (root / WEIGHTS).is_file():
-        return "there is no inference config or no models/model.pt"
+        return "configs/inference.json or models/model.pt is missing"
     parser = ConfigParser()
     parser.read_config(str(_config(root)))
     parser["bundle_root"] = literal(root)

@@ -67,7 +67,7 @@ class CaseView:
         """A volume's case with its axes turned as a radiologist looks at them.
 
         Raises:
-            ValueError: the image is no volume, or its masks have another size.
+            ValueError: the image is not a volume, or its masks have another size.
         """
         shapes = [np.shape(values) for values in (self.image, self.pred, self.truth)]
         if any(len(shape) != 4 or shape[1:] != shapes[0][1:] for shape in shapes):
@@ -167,7 +167,7 @@ def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Seque
         classes: names for the key to the colours; without them the key says "prediction".
 
     Raises:
-        ValueError: the image is no volume.
+        ValueError: the image is not a volume.
     """
     volume = case.axial()
     chosen = spread_slices(volume.masks, count)
@@ -196,7 +196,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 
 
 def _show_texts_as_they_are(figure: Figure) -> None:
-    """Names of cases and classes are no formulas, which matplotlib sees between two dollar signs, and may hold what is not UTF-8."""
+    """Names of cases and classes are not formulas, which matplotlib sees between two dollar signs, and may hold what is not UTF-8."""
     from matplotlib.text import Text
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):

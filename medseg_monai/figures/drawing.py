@@ -37,7 +37,7 @@ def as_picture(image: ArrayLike, *, colour: bool = True) -> Picture:
     Args:
         image: (C, W, H) or (W, H). uint8 is shown as it is; other types from their 0.5th to their 99.5th
             percentile. 3 channels are colours, 1 is grey; of 2 or more than 3 the middle one is shown, in grey.
-        colour: False where 3 channels are no colours either (neighbouring slices, say): the middle one is shown.
+        colour: False where 3 channels are not colours either (neighbouring slices, say): the middle one is shown.
 
     Raises:
         ValueError: another number of axes, or no pixels.

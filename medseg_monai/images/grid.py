@@ -74,7 +74,7 @@ def _check_shape(shape: Sequence[int]) -> None:
 
 def _check_affine(affine: Array) -> None:
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        raise ValueError("its affine is no matrix of 4 x 4 finite numbers; correct the header")
+        raise ValueError("its affine is not a matrix of 4 x 4 finite numbers; correct the header")
     sides = np.linalg.norm(affine[:3, :3], axis=0)
     if sides.min() <= 0:
         raise ValueError(f"its voxels have the sides {numbers_text(sides)} mm: none may be 0; correct the header")

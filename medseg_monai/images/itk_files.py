@@ -60,7 +60,7 @@ def _named_errors(file: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if "Unable to determine ImageIO" in str(error):
-            reason = f"is no {file.suffix.lower()} volume, whatever its name says"
+            reason = f"is not a {file.suffix.lower()} volume, whatever its name says"
         else:
             reason = f"is damaged or cut short ({plain_reason(error)}); copy it again from its source"
         raise ValueError(f"{file}: {reason}") from None

@@ -20,7 +20,7 @@ from medseg_monai.images.label_codes import codes_text
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, has_16_bit_colours, opened, orientation_of, upright
 
 SOFT_SHARE = 0.25
-"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is no mask."""
+"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is not a mask."""
 FLAT_PIXELS = 16
 """So many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
 LOSSY_FORMATS = ("JPEG", "JPEG2000", "MPO", "WEBP")

@@ -2,7 +2,7 @@
 
 **Levels.** A binary mask holds background 0 and one other level (1, 255, ...), in any mode: bool, grey, floating, shades of one
 colour, palette (by its colours) or opaque on transparent (see `mask_pictures`). A mask with soft or JPEG-blurred edges is thresholded
-at half, with a warning. Three clear levels are no binary mask and are refused. A multiclass mask holds the class numbers themselves:
+at half, with a warning. Three clear levels do not make a binary mask and are refused. A multiclass mask holds the class numbers themselves:
 as grey, as a palette's indices (not its colours), or in one band of a colour picture. Classes that overlap have a file each, or
 together one file with as many bands as there are classes (RGB for three): two levels in each band. If the data set has
 ``label_values``, these numbers or colours are the classes instead. Several files of a binary mask are united.
@@ -49,7 +49,7 @@ def read_mask(
         image: the photograph it belongs to; orientation and size are then checked against it.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or unusable, its levels are no mask, or its size is
+        FileNotFoundError, ValueError: a file is missing or unusable, its levels do not make a mask, or its size is
             not the photograph's (the message names both).
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)

@@ -61,7 +61,7 @@ def _named_errors(file: Path) -> Iterator[None]:
         if _is_gzip_cut_short(file):
             raise ValueError(f"{file}: is damaged or cut short; copy it again from its source") from None
         reason = " ".join(str(error).replace(f'"{file}"', "it").split())
-        raise ValueError(f"{file}: is no NIfTI volume, whatever its name says ({reason})") from None
+        raise ValueError(f"{file}: is not a NIfTI volume, whatever its name says ({reason})") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).replace(str(file), "the file").split())
         raise ValueError(f"{file}: is damaged or cut short ({reason}); copy it again from its source") from None

@@ -79,7 +79,7 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
             yield image
     except UnidentifiedImageError:
         raise ValueError(
-            f"{file}: is no picture of a known format ({', '.join(FORMATS)}), whatever its name says"
+            f"{file}: is not a picture of a known format ({', '.join(FORMATS)}), whatever its name says"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"{file}: has more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from None

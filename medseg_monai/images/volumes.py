@@ -29,7 +29,7 @@ VOLUME_SUFFIXES = (*READ_BY_NIBABEL, *itk_files.SUFFIXES)
 WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
 """Of these, what label volumes are written as: one file each."""
 WHOLE_NUMBER = 1e-3
-"""A label may differ by so much from a whole number (a scaled header's rounding); more is no label."""
+"""A label may differ by so much from a whole number (a scaled header's rounding); more is not a label."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def read_label_volume(
         geometry: the image's grid; the label must lie on it.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or unusable, a value is no class, or the grid is another.
+        FileNotFoundError, ValueError: a file is missing or unusable, a value is not a class, or the grid is another.
     """
     paths = _listed(path)
     planes: list[Array] = []
@@ -196,7 +196,7 @@ def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec
     if lowest_found < 0 or highest_found > highest:
         wrong = [int(v) for v in np.unique(array) if v < 0 or v > highest]
         names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.classes, 1)) if highest > 1 else "1"
-        raise ValueError(f"{file}: holds the labels {wrong[:6]}, which are no class; known: 0 background, {names}")
+        raise ValueError(f"{file}: holds the labels {wrong[:6]}, which are not classes; known: 0 background, {names}")
     return array.astype(np.uint8)
 
 

@@ -185,7 +185,7 @@ def _feature_model(
 
 
 def _packaged(name: str) -> tuple[dict[str, Tensor] | None, Path | None]:
-    """ImageNet weights of an installed package under timm's names, and their file; (None, None) if there is no such package."""
+    """ImageNet weights of an installed package under timm's names, and their file; (None, None) if it is not installed."""
     file = packaged_weights_file(name)
     if file is None:
         return None, None

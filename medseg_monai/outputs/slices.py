@@ -63,7 +63,7 @@ def write_scans(
 
     The masks are read from the files that prediction wrote, now or in an earlier run; rows of slices that are not among the
     cases stay in ``submission.csv``. A slice without a mask, because it could not
-    be read, is left out of the submission, empty in the volume, and named in the log. Cases that are no slices (by their
+    be read, is left out of the submission, empty in the volume, and named in the log. Cases that are not slices (by their
     file's name) have no part in this. Without ``png`` among the `formats` nothing is written.
 
     ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, where a 4D file counts as a film.

@@ -214,7 +214,7 @@ def class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], tas
             raise ValueError(f"{mask_root}: no folder for the class {name!r}; there are {listed(found)}")
     for name in found:
         if name not in classes:
-            raise ValueError(f"{mask_root / name}: is no class{did_you_mean(name, classes)}; name it or move it")
+            raise ValueError(f"{mask_root / name}: is not a class{did_you_mean(name, classes)}; name it or move it")
     return {name: found[name] for name in classes}
 
 

@@ -152,7 +152,7 @@ def _task(raw: Path) -> tuple[Task, list[str]]:
         content = json.loads(file.read_text(encoding="utf-8"))
         return _task_of(content), [str(_image_of(case)) for case in content.get("training", [])]
     except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise ValueError(f"{file}: is no Decathlon description ({error})") from None
+        raise ValueError(f"{file}: is not a Decathlon description ({error})") from None
 
 
 def _task_of(content: Mapping[str, Any]) -> Task:

@@ -211,7 +211,7 @@ def look_at(pair: Pair) -> Looks:
     """Open the headers of a pair's files, decoding nothing.
 
     Raises:
-        ValueError: a file is no usable picture, or the sizes differ.
+        ValueError: a file is not a usable picture, or the sizes differ.
     """
     photo, looks = _look_at_image(pair.image)
     for file in pair.stack:

@@ -105,7 +105,7 @@ def splits_by_table(pairs: Sequence[Pair], file: Path) -> tuple[list[Pair], list
     """Pairs with the splits that a table names, and those it does not name; slice before scan before patient.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such table, it is none, or it names nothing that is here.
+        FileNotFoundError, ValueError: the table does not exist, cannot be read, or names nothing that is here.
     """
     table = read_splits(file)
     named, gone = [], []

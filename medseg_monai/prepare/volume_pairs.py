@@ -150,7 +150,7 @@ def of_classes(
     gone = [
         (
             pair.masks[0],
-            f"holds the labels {listed(sorted({*look.levels} - known))}, which are no class; known: {table}; "
+            f"holds the labels {listed(sorted({*look.levels} - known))}, which are not classes; known: {table}; "
             "name numbers with --class NAME=NUMBER or --ignore NUMBER",
         )
         for pair, look in looks.items()
@@ -177,7 +177,7 @@ def unlabelled(folder: Path) -> list[LeftOut]:
 
 
 def named_modality(channels: Sequence[str]) -> Modality | None:
-    """CT by the name of the one channel; MR by anything else that is no number."""
+    """CT by the name of the one channel; MR by anything else that is not a number."""
     names = {name.upper() for name in channels}
     mr = {"MRI", "MR", "T1", "T1N", "T1W", "T1C", "T1CE", "T1GD", "T2", "T2W", "T2F", "FLAIR", "ADC"}
     return "ct" if names == {"CT"} else "mr" if names & mr else None

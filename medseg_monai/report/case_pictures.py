@@ -121,7 +121,7 @@ def read_case_pictures(folder: str | Path) -> list[CasePictures]:
     try:
         listed = [CasePictures(**row) for row in read_records(path)]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no list of pictures: {error}") from error
+        raise ValueError(f"{path} is not a list of pictures: {error}") from error
     for entry in listed:
         for name in (entry.image, entry.outlines, entry.errors):
             if Path(name).name != name:

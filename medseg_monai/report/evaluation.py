@@ -132,7 +132,7 @@ def _overlap_content(folder: Path) -> dict[str, Any] | None:
 
 
 def _scan_content(scans: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The table of whole scans; None where cases are no slices."""
+    """The table of whole scans; None where cases are not slices."""
     if not scans:
         return None
     several = {"all": scans["overall"]} if len(scans["per_class"]) > 1 else {}

@@ -79,7 +79,7 @@ def _read(path: Path) -> list[dict[str, str]]:
     rows = read_records(path)
     needed = {"case", "class", "method", "layer", "region", "score", "note", "map", "heat_inside"}
     if rows and (missing := needed - rows[0].keys()):
-        raise ValueError(f"{path} is no table of explanations: it lacks {', '.join(sorted(missing))}")
+        raise ValueError(f"{path} is not a table of explanations: it lacks {', '.join(sorted(missing))}")
     return rows
 
 

@@ -57,7 +57,7 @@ def data_uri(path: Path, content: bytes | None = None) -> str:
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is no PNG or JPEG.
+        ValueError: it is not a PNG or JPEG.
     """
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:

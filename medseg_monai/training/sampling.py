@@ -49,7 +49,7 @@ class SeededSampler(DistributedSampler[Any]):
             few): other ones in each epoch, until all had their turn.
 
     Raises:
-        ValueError: there is no case to sample from, the fraction is none, or a case does not say what is present.
+        ValueError: no cases to sample from, a fraction outside its range, or a case does not say what is present.
     """
 
     def __init__(

@@ -18,10 +18,10 @@ def weight_average(network: nn.Module, decay: float) -> nn.Module | None:
         decay: share of the average that stays at each step, 0.99 to 0.9999; the average reaches back about 1 / (1 - decay) steps.
 
     Raises:
-        ValueError: a decay that is no share.
+        ValueError: ``decay`` is not in [0, 1).
     """
     if not 0 <= decay < 1:
-        raise ValueError(f"weight_average is {decay}; it is a share, 0 (none) to below 1")
+        raise ValueError(f"weight_average is {decay}; it must be in [0, 1), 0 for none")
     if decay == 0:
         return None
     return copy.deepcopy(bare(network)).requires_grad_(False)

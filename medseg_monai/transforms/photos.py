@@ -153,7 +153,7 @@ def _coverage(plane: Array, size: tuple[int, int]) -> Array:
     """How much of each pixel of the new (w, h) grid a bool (W, H) plane covers, 0 to 255.
 
     With the weights that images are resized with. Pillow's BOX would count whole pixels by their centres,
-    and so shift outlines at ratios that are no whole numbers.
+    and so shift outlines at ratios that are not whole numbers.
     """
     picture = Image.fromarray(plane.T.astype(np.uint8) * 255)  # in Pillow's order, (h, w): that is how masks lie
     covered: Array = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).T

@@ -43,7 +43,7 @@ def review_bundle(
         bundle_root: the bundle's folder.
         dataset: with labelled cases.
         weights: as `medseg_monai.bundle.find_weights` takes them, by default those trained on this data set if there are any.
-        split: whose cases tell; not the test split, whose scores would then be no test.
+        split: whose cases to learn from; never the test split, whose scores would then test nothing.
         failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
         progress: shows how far it is.
         assignments, options: as `Predictor` takes them; predict with the same ones later.

@@ -1,4 +1,4 @@
-"""Agreement of two answers: Dice by hand, several batches together, answers that are no numbers."""
+"""Agreement of two answers: Dice by hand, several batches together, NaN answers."""
 
 import pytest
 import torch

@@ -124,7 +124,7 @@ def test_masks_are_kept_by_scan_in_the_order_of_their_numbers():
 
 def test_what_is_no_scan_is_named():
     kept = ScanMasks()
-    with pytest.raises(ValueError, match="'ISIC_1' is no slice of a scan"):
+    with pytest.raises(ValueError, match="'ISIC_1' is not a slice of a scan"):
         kept.add("ISIC_1", np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool))
     for number, side in enumerate((2, 3)):
         kept.add(f"a_slice_{number}", *np.zeros((2, 1, side, 2), bool))

@@ -1,4 +1,4 @@
-"""An evaluation's files: what is written is read back, and what is no evaluation is named."""
+"""An evaluation's files: what is written is read back, and what is not an evaluation is named."""
 
 import csv
 import json
@@ -95,5 +95,5 @@ def test_missing_folder_is_named(tmp_path):
 def test_files_that_are_no_evaluation_are_named(folder, name, content):
     broken = content if content is not None else (folder / name).read_text().replace("40", "forty")
     (folder / name).write_text(broken)
-    with pytest.raises(ValueError, match="no evaluation"):
+    with pytest.raises(ValueError, match="not a readable evaluation"):
         read_evaluation(folder)

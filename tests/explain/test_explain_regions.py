@@ -73,7 +73,7 @@ def test_a_single_pixel_of_a_large_photograph_does_not_vanish():
     large[3999, 0] = True
     weights = to_network(large, {}, SPEC)
     assert weights.nonzero().tolist() == [[31, 0]]
-    assert float(weights[31, 0]) == pytest.approx(1 / (125 * 94), rel=0.01)  # 3000 / 32 is no whole number
+    assert float(weights[31, 0]) == pytest.approx(1 / (125 * 94), rel=0.01)  # 3000 / 32 is not a whole number
 
 
 def test_a_region_lies_inside_the_bars():

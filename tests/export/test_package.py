@@ -149,7 +149,7 @@ def test_check_command_says_each_rule_and_ends_accordingly(medseg, zipped: Path,
     assert bad.code == 1
     assert "failed  models/model.pt: there are none: `medseg package unetpp" in bad.out
     (tmp_path / "no.zip").write_text("text")
-    assert "is no zip file" in medseg("check", tmp_path / "no.zip").err
+    assert "is not a zip file" in medseg("check", tmp_path / "no.zip").err
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     assert "holds no bundle" in medseg("check", tmp_path / "empty.zip").err

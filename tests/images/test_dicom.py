@@ -1,4 +1,4 @@
-"""DICOM series: voxels and grid as SimpleITK has them; every stack that is no straight volume is named."""
+"""DICOM series: voxels and grid as SimpleITK has them; every stack that is not a straight volume is named."""
 
 import re
 from pathlib import Path

@@ -221,8 +221,8 @@ def test_another_scans_header_is_not_taken_over(tmp_path: Path) -> None:
         (header_change(40, np.array([2, 3, 20], "<i2").tobytes()), "has 2 axes"),
         (lambda content: content[:-40], "is damaged or cut short"),
         (lambda content: b"", r"is empty \(0 bytes\)"),
-        (lambda content: b"this is a text\n" * 40, "is no NIfTI volume, whatever its name says"),
-        (lambda content: content[:100], "is no NIfTI volume, whatever its name says"),
+        (lambda content: b"this is a text\n" * 40, "is not a NIfTI volume, whatever its name says"),
+        (lambda content: content[:100], "is not a NIfTI volume, whatever its name says"),
     ],
 )
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -293,7 +293,7 @@ def test_an_nrrd_or_mha_header_that_is_wrong_is_named(
     [
         (lambda content: content[:-30], "is damaged or cut short"),
         (lambda content: b"", "is empty"),
-        (lambda content: b"a text", "is no .* volume, whatever its name says"),
+        (lambda content: b"a text", "is not a .* volume, whatever its name says"),
     ],
 )
 def test_an_nrrd_or_mha_file_that_is_wrong_is_named(
@@ -356,8 +356,8 @@ def test_a_file_per_class_becomes_class_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (ramp() % 4, r"holds the labels \[3\], which are no class; known: 0 background, 1 liver, 2 spleen"),
-        (-(ramp() % 2), r"holds the labels \[-1\], which are no class"),
+        (ramp() % 4, r"holds the labels \[3\], which are not classes; known: 0 background, 1 liver, 2 spleen"),
+        (-(ramp() % 2), r"holds the labels \[-1\], which are not classes"),
         ((ramp() % 3) * 0.5, "holds 0.5, labels are whole numbers; was it resampled with interpolation"),
         ((ramp() % 2) * 300, r"holds the labels \[300\]"),
         (np.where(ramp() == 7, np.nan, 1), "1 of 60 voxels are NaN"),

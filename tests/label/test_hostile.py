@@ -288,7 +288,7 @@ FILES: Table = {
     "text as session": (session(("x.nii.gz", b"x")), 422),
     "zip to unpack as session": (session(("x.zip", climbing_zip()), query="?uncompress=true"), 422),
     "session in the place of its own notes": (session(("meta.info", b"{}")), 422),
-    "session of two files that are no series": (session(("a.dcm", b"x"), ("b.dcm", b"y")), 422),
+    "session of two files that are not a series": (session(("a.dcm", b"x"), ("b.dcm", b"y")), 422),
     "session of files that climb": (session(("a.dcm", b"x"), ("..", b"y")), 422),
     "session without a file": (lambda s: s.put("/session/"), 422),
     "session for ever": (session(("x.png", PICTURE), query=f"?expiry={10**30}"), 422),
@@ -440,7 +440,7 @@ FIELDS |= {
     "delete an unknown model": (delete("/model/nobody"), 404),
     "log of no lines": (get("/logs/?lines=-1"), 422),
     "log of 1e30 lines": (get(f"/logs/?lines={10**30}"), 422),
-    "studies that are no DICOMweb server": (get("/proxy/dicom/qido/studies"), 404),
+    "studies that are not a DICOMweb server": (get("/proxy/dicom/qido/studies"), 404),
     "unknown method": (raw("PATCH", "/train/unetpp"), 405),
     "unknown address": (get("/nothing"), 404),
 }

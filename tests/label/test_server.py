@@ -173,7 +173,7 @@ def test_an_image_is_added_and_segmented(server: Server, demo_data: Path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaves sockets open
 def test_a_session_holds_a_volume_that_a_user_loaded(server: Server, volume_weights: Path, tmp_path: Path):
-    """As 3D Slicer does it: the volume goes into a session, is segmented there, and is no image of the studies."""
+    """As 3D Slicer does it: the volume goes into a session, is segmented there, and is not an image of the studies."""
     from monailabel.client.client import MONAILabelClient
 
     case = read_dataset(volume_weights / "data").cases("training")[3]

@@ -103,7 +103,7 @@ def test_class_folders_make_a_multilabel_set(tmp_path):
     ("classes", "message"),
     [
         (["liver", "spleen", "kidney"], "no folder for the class 'kidney'; there are liver, spleen"),
-        (["liver"], r"spleen: is no class .known: liver.; name it or move it"),
+        (["liver"], r"spleen: is not a class .known: liver.; name it or move it"),
         (["livre", "spleen"], "no folder for the class 'livre'"),
     ],
 )

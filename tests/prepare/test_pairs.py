@@ -165,7 +165,7 @@ def test_unusable_pairs_are_named_and_the_rest_kept(tmp_path):
     reasons = [reason for _, reason in gone]
     assert [path.name for path, _ in gone] == ["empty.png", "text.png", "small.png", "a.png"]
     assert reasons[0].startswith("is empty (0 bytes)")
-    assert reasons[1].startswith("is no picture")
+    assert reasons[1].startswith("is not a picture")
     assert "am.png is 12x8 but image" in reasons[2]
     assert "small.png is 6x8" in reasons[2]
-    assert "text.png: is no picture" in reasons[3]
+    assert "text.png: is not a picture" in reasons[3]

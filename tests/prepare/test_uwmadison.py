@@ -144,7 +144,7 @@ def test_known_bad_scans_are_named_and_can_be_kept(raw, tmp_path):
 
 
 def test_a_name_that_lies_about_its_size(raw, tmp_path):
-    """Its mask cannot be decoded rightly, and it is no neighbour either."""
+    """Its mask cannot be decoded rightly, and it is not a neighbour either."""
     slices(raw, "case1_day0", 5, size=(10, 12), name_size=SIZE)
     table(raw, rows_of(raw) | dict.fromkeys(ids("case1_day0", 5), RUNS))
     prepared = prepare_uwmadison(raw, tmp_path / "out", stride=1)
@@ -166,7 +166,7 @@ def test_damaged_slice_and_other_names(raw, tmp_path):
     save(raw / "train" / "case1" / "overview")
     table(raw, rows_of(raw) | dict.fromkeys(ids("case1_day0", 5), RUNS))
     found = reasons(prepare_uwmadison(raw, tmp_path / "out"))
-    assert found["slice_0005_12_10_1.50_1.63.png"].startswith("is no picture of a known format")
+    assert found["slice_0005_12_10_1.50_1.63.png"].startswith("is not a picture of a known format")
     assert found["overview_12_10_1.50_1.63.png"].startswith("its name is not that of a slice")
 
 

@@ -137,8 +137,8 @@ def test_several_modalities_in_a_4d_file_are_channels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no Decathlon description"),
-        ("{}", "is no Decathlon description"),
+        ("{", "is not a Decathlon description"),
+        ("{}", "is not a Decathlon description"),
         (
             '{"modality": {"0": "CT"}, "labels": {"0": "background", "2": "x"}}',
             r"numbered \[2\]; 1, 2, … without a gap",
@@ -189,7 +189,7 @@ def no_label(_: Path, label: Path) -> None:
     [
         (cut_short, "is damaged or cut short"),
         (with_nan, "120 of 120 voxels are NaN or infinite"),
-        (another_class, "holds the labels 3, which are no class; known: 0 background, 1 Anterior, 2 Posterior"),
+        (another_class, "holds the labels 3, which are not classes; known: 0 background, 1 Anterior, 2 Posterior"),
         (halves, "holds 0.5, labels are whole numbers"),
         (another_shape, "has 6x5x5 voxels, its image 6x5x4"),
         (another_place, "mm away from its image"),
@@ -386,7 +386,7 @@ def test_a_value_without_a_class_is_refused_with_what_to_say(tmp_path: Path, med
     raw = gappy(tmp_path, 1, 2, 4)
     outcome = medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b")
     assert outcome.code == 1
-    assert "a.nii.gz and 4 others: holds the labels 4, which are no class; known: 0 background, 1 a, 2 b" in outcome.err
+    assert "a.nii.gz and 4 others: holds the labels 4, which are not classes; known: 0 background, 1 a, 2 b" in outcome.err
     assert "name numbers with --class NAME=NUMBER or --ignore NUMBER" in outcome.err
     assert (
         medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b", "--ignore", 4).code

@@ -84,7 +84,7 @@ def test_hostile_names_are_text(page):
         assert name in page.text
     assert len(page.all("script")) == 1
     assert not any("onerror" in attributes for _, attributes in page.elements)
-    assert "7 * 7" in page.text  # a template's expression in a name is no expression
+    assert "7 * 7" in page.text  # a template's expression in a name is not an expression
 
 
 def test_hostile_classes_runs_and_reasons_are_text(tmp_path):

@@ -184,7 +184,7 @@ def test_damaged_entry_is_made_again(cases, tmp_path):
 def test_unusable_file_is_named(cases, tmp_path):
     for cache_dir in (None, tmp_path / "cache"):
         (tmp_path / "raw" / "2.png").write_bytes(b"text")
-        with pytest.raises(ValueError, match=r"2\.png: is no picture"):
+        with pytest.raises(ValueError, match=r"2\.png: is not a picture"):
             dataset(cases, cache_dir=cache_dir)[2]
         gone = [{"image": str(tmp_path / "gone.png")}]
         with pytest.raises(FileNotFoundError, match=r"gone\.png: no such file"):

@@ -178,7 +178,7 @@ def test_wrong_calls_are_named():
         TuningCases(ONE, "dise")
     with pytest.raises(ValueError, match="no case to tune on"):
         tune(TuningCases(ONE, "dice"))
-    with pytest.raises(ValueError, match="'1' is no slice: use dice"):
+    with pytest.raises(ValueError, match="'1' is not a slice: use dice"):
         TuningCases(ONE, "competition").add("1", "1", np.zeros((1, 2, 2)), np.zeros((1, 2, 2)))
 
 
@@ -214,7 +214,7 @@ def test_the_command(medseg, demo_data: Path, trained: Path, tmp_path: Path) -> 
     assert Trained.read(weights).dataset == Trained.read(trained).dataset
     wrong = medseg("tune", "unetpp", "-d", demo_data, "-w", weights, "--metric", "competition")
     assert wrong.code == 1
-    assert "is no slice: use dice" in wrong.err
+    assert "is not a slice: use dice" in wrong.err
 
 
 def test_evaluation_and_prediction_use_what_was_tuned(medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:

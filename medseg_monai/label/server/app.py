@@ -176,7 +176,7 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         raise HTTPException(NOT_FOUND, f"no {what} '{shortened(str(name))}'{did_you_mean(str(name), known)}")
 
     def _file_of(self, image: Any, store: Any) -> str:
-        """Where an image of the studies lies; a path is no name of one."""
+        """Where an image of the studies lies; a path is not a name of one."""
         file = store.get_image_uri(image) if isinstance(image, str) and image else ""
         if not file or not Path(file).exists():
             raise HTTPException(NOT_FOUND, f"no image '{shortened(str(image))}' among the studies")

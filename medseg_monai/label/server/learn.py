@@ -158,7 +158,7 @@ def replace_weights(models: Path, weights: Path) -> Path:
     """Put weights that were sent in the place of those in use, which are kept; the folder that those were moved to.
 
     Raises:
-        ValueError: they are no weights of this network, or not finite numbers; nothing is changed.
+        ValueError: they are not weights of this network, or not finite numbers; nothing is changed.
     """
     trained = Trained.read(models)
     try:

@@ -36,7 +36,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
 
     def __init__(self, bundle: Path, conf: Mapping[str, str]) -> None:
         super().__init__(str(bundle), conf, add_post_restore=False, load_strict=True)
-        self._config["model_filename"] = [WEIGHTS_FILE]  # other files beside it are no weights to infer with
+        self._config["model_filename"] = [WEIGHTS_FILE]  # other files beside it are not weights to infer with
         self.spec = Trained.read(bundle / "models").dataset
         self.checked = 0
         self.weights = bundle / "models" / WEIGHTS_FILE
@@ -74,7 +74,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         return file, result
 
     def _load_bundle_config(self, path: str, config: str) -> Any:
-        """The config, with the bundle's folder as it is named: a ``$`` in it is no code."""
+        """The config, with the bundle's folder as it is named: a ``$`` in it is not code."""
         loaded = super()._load_bundle_config(path, config)
         loaded.config["bundle_root"] = literal(path)
         return loaded

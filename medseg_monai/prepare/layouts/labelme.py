@@ -92,7 +92,7 @@ def _shapes(outlines: list[Any], size: tuple[int, int]) -> list[Shape]:
     """The outlines' pixels.
 
     Raises:
-        ValueError: a shape is no area, or makes no sense.
+        ValueError: a shape is not an area, or makes no sense.
     """
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"its file of outlines says {size[0]}x{size[1]} pixels")
@@ -131,5 +131,5 @@ def _filled(outline: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.boo
                 1, (round(points[0][0]), round(points[0][1])), drawn.convert("L").point(lambda v: 255 * (v > 0))
             )
     else:
-        raise ValueError(f"a {kind} of {len(points)} points is no area")
+        raise ValueError(f"a {kind} of {len(points)} points is not an area")
     return np.asarray(canvas)

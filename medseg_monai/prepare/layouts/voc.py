@@ -143,7 +143,7 @@ def _name(root: Path, number: int) -> str:
 
 
 def _label_map(table: Path) -> Values:
-    """CVAT's ``label:color_rgb:parts:actions``; the background is no class."""
+    """CVAT's ``label:color_rgb:parts:actions``; the background is not a class."""
     found: Values = {}
     for line in table.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         match = re.match(r"([^#:][^:]*):(\d+),(\d+),(\d+)(:|$)", line.strip())

@@ -65,9 +65,9 @@ def test_a_drawn_mask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "points", "message"),
     [
-        ("line", [[1, 1], [4, 4]], "shape 1 (x): a line of 2 points is no area"),
-        ("point", [[1, 1]], "shape 1 (x): a point of 1 points is no area"),
-        ("polygon", [[1, 1], [4, 4]], "shape 1 (x): a polygon of 2 points is no area"),
+        ("line", [[1, 1], [4, 4]], "shape 1 (x): a line of 2 points is not an area"),
+        ("point", [[1, 1]], "shape 1 (x): a point of 1 points is not an area"),
+        ("polygon", [[1, 1], [4, 4]], "shape 1 (x): a polygon of 2 points is not an area"),
         ("polygon", [[1], [4, 4], [2, 2]], "shape 1 (x): "),
         ("mask", [[1, 1], [2, 2]], "shape 1: cannot be read (KeyError: 'mask')"),
     ],

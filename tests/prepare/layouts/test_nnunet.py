@@ -62,7 +62,7 @@ def test_version_one_and_the_decathlon_number_their_labels_the_other_way(tmp_pat
     }
     (tmp_path / "dataset.json").write_text(json.dumps(said))
     found = read(tmp_path, kind="volumes")[1]
-    assert sorted(paired(tmp_path, found)) == ["a", "b_1999"]  # a year at the end is no channel
+    assert sorted(paired(tmp_path, found)) == ["a", "b_1999"]  # a year at the end is not a channel
     assert (found.classes, found.channels, found.facts["licence"]) == (("kidney", "cyst"), ("CT",), "CC0")
 
 

@@ -151,7 +151,7 @@ def information(text: str, what: str, user: User) -> dict[str, Any]:
     """What is to be kept with an image or label.
 
     Raises:
-        ValueError: it is no JSON object, is too large, names what the server itself keeps, or its ``label_info`` is no list of names.
+        ValueError: it is not a JSON object, is too large, names what the server itself keeps, or its ``label_info`` is not a list of names.
     """
     content = parse_object(text, what)
     for key in content:
