@@ -105,7 +105,7 @@ def test_cost_by_hand(script: ModuleType) -> None:
 
 
 class Forked(nn.Module):
-    """Two ways from the image, joined by functions that are no modules; pooling learns nothing; parts of a stage have no box."""
+    """Two ways from the image, joined by functions that are not modules; pooling learns nothing; parts of a stage have no box."""
 
     def __init__(self) -> None:
         super().__init__()

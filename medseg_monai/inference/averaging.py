@@ -53,7 +53,7 @@ def mean_logits(answers: Iterable[Tensor], task: Task) -> Tensor:
     count = 0
     for logits in answers:
         first = logits if first is None else first
-        # infinite logits are no certainty: one such answer must not hide among the others
+        # infinite logits are not certainty: one such answer must not hide among the others
         probabilities = torch.where(logits.isfinite(), to_probabilities(logits, task), torch.nan)
         total = probabilities if total is None else total + probabilities
         count += 1

@@ -39,7 +39,7 @@ def check_memory(spec: DatasetSpec) -> None:
 
 
 def preparation_seconds(inferer: Inferer | None) -> float:
-    """What an inferer of `scan_inferer` needed so far to choose an engine and make networks ready, which is no cost of an image."""
+    """What an inferer of `scan_inferer` needed so far to choose an engine and make networks ready, which is not a cost of an image."""
     while isinstance(inferer, AveragedViews | SlidingWindow):
         inferer = inferer.inferer if isinstance(inferer, AveragedViews) else inferer.run
     return inferer.preparation_seconds if isinstance(inferer, EngineInferer) else 0.0

@@ -123,7 +123,7 @@ def read_predictions(folder: Path) -> list[Found]:
             for case, rows in cases.items()
         ]
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no table of predictions: {error}") from error
+        raise ValueError(f"{path} is not a table of predictions: {error}") from error
 
 
 def _first_to_see(case: Found) -> tuple[int, float, str]:
@@ -162,7 +162,7 @@ def _how_flagged(review: Review | None, found: list[Found]) -> str:
         return (
             f"Marked for a look from uncertainty {review.threshold:.3f} on. On validation that flagged {review.flagged} of {review.cases} "
             f"cases, among them {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}. "
-            "It is no promise for images of another kind."
+            "It promises nothing for images of another kind."
         )
     return (
         "From which uncertainty on a mask should be looked at is not known for these weights, so nothing is marked: "

@@ -72,7 +72,9 @@ class TuningCases:
             ValueError: the metric is for slices and this is none.
         """
         if self.metric == "competition" and slice_of(case_id) is None:
-            raise ValueError(f"metric competition scores scans of slices, and case {case_id!r} is not a slice: use dice")
+            raise ValueError(
+                f"metric competition scores scans of slices, and case {case_id!r} is not a slice: use dice"
+            )
         if self.spec.task == "multiclass":
             values: NDArray[Any] = probabilities.astype(np.float16)
         else:

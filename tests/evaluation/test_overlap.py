@@ -65,5 +65,5 @@ def test_written_and_read(tmp_path):
 def test_no_file_and_a_broken_one(tmp_path):
     assert read_overlap(tmp_path) is None
     (tmp_path / OVERLAP_FILE).write_text("truth,pixels,a,nothing\na,3\n")
-    with pytest.raises(ValueError, match="no table of overlaps"):
+    with pytest.raises(ValueError, match="not a table of overlaps"):
         read_overlap(tmp_path)

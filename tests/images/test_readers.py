@@ -183,13 +183,13 @@ def test_truncated_jpeg(tmp_path):
 def test_truncated_png(tmp_path, colours, kept):
     path = save(tmp_path / "a.png", colours)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"a\.png: is (damaged or cut short|no picture)"):
+    with pytest.raises(ValueError, match=r"a\.png: is (damaged or cut short|not a picture)"):
         read_image(path, 3)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", r"empty \(0 bytes\)"), (b"hello, I am a text file\n" * 9, "no picture of a known format")],
+    [(b"", r"empty \(0 bytes\)"), (b"hello, I am a text file\n" * 9, "not a picture of a known format")],
 )
 def test_no_picture(tmp_path, content, message):
     (tmp_path / "a.png").write_bytes(content)

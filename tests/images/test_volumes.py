@@ -244,7 +244,7 @@ def test_a_gzip_file_cut_short_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"x.nii.gz: is damaged or cut short \(.*\); copy it again"):
         read_volume(file)
     file.write_text("plain text with a lying name")
-    with pytest.raises(ValueError, match="x.nii.gz: is (no NIfTI|damaged)"):
+    with pytest.raises(ValueError, match="x.nii.gz: is (not a NIfTI volume|damaged)"):
         read_volume(file)
 
 

@@ -386,7 +386,9 @@ def test_a_value_without_a_class_is_refused_with_what_to_say(tmp_path: Path, med
     raw = gappy(tmp_path, 1, 2, 4)
     outcome = medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b")
     assert outcome.code == 1
-    assert "a.nii.gz and 4 others: holds the labels 4, which are not classes; known: 0 background, 1 a, 2 b" in outcome.err
+    assert (
+        "a.nii.gz and 4 others: holds the labels 4, which are not classes; known: 0 background, 1 a, 2 b" in outcome.err
+    )
     assert "name numbers with --class NAME=NUMBER or --ignore NUMBER" in outcome.err
     assert (
         medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b", "--ignore", 4).code

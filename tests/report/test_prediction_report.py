@@ -83,7 +83,7 @@ def test_a_run_in_which_nothing_could_be_done_has_a_page_too(folder: Path) -> No
 def test_another_table_of_that_name_is_named(folder: Path) -> None:
     folder.mkdir()
     (folder / "predictions.csv").write_text("case,score\na,1\n")
-    with pytest.raises(ValueError, match=r"predictions.csv is no table of predictions"):
+    with pytest.raises(ValueError, match=r"predictions.csv is not a table of predictions"):
         read_predictions(folder)
 
 

@@ -49,7 +49,7 @@ def test_the_average_is_another_network_that_is_not_trained() -> None:
 
 def test_none_is_wanted_by_default_and_no_share_is_refused() -> None:
     assert weight_average(nn.Linear(1, 1), 0) is None
-    with pytest.raises(ValueError, match="weight_average is 1; it is a share"):
+    with pytest.raises(ValueError, match="weight_average is 1; it must be in"):
         weight_average(nn.Linear(1, 1), 1)
 
 
