@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from medseg_monai.dataset import SPLITS, Dataset
-from medseg_monai.prepare.layouts import Drawing, Found, read_layout
+from medseg_monai.prepare.layouts import Drawing, FolderContents, read_layout
 from medseg_monai.prepare.pairs import PICTURES, VOLUMES
 
 
@@ -49,13 +49,13 @@ def _save(file: Path, array: np.ndarray) -> None:
     nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), file)
 
 
-def read(root: Path, *, layout: str = "auto", pattern: str = "", kind: str = "pictures") -> tuple[str, Found]:
+def read(root: Path, *, layout: str = "auto", pattern: str = "", kind: str = "pictures") -> tuple[str, FolderContents]:
     """`read_layout`, drawn masks beside the folder."""
     of_kind = {"pictures": PICTURES, "volumes": VOLUMES}[kind]
     return read_layout(root, of_kind, Drawing(root.with_name(root.name + "_out")), layout=layout, pattern=pattern)
 
 
-def paired(root: Path, found: Found) -> dict[str, tuple[list[str], list[str]]]:
+def paired(root: Path, found: FolderContents) -> dict[str, tuple[list[str], list[str]]]:
     """{id: (image files, mask files)}, as paths below the folder."""
     return {
         pair.id: (
@@ -66,7 +66,7 @@ def paired(root: Path, found: Found) -> dict[str, tuple[list[str], list[str]]]:
     }
 
 
-def in_splits(found: Found) -> dict[str, list[str]]:
+def in_splits(found: FolderContents) -> dict[str, list[str]]:
     """{split: ids}"""
     return {
         split: sorted(pair.id for pair in found.pairs if pair.split == split)
@@ -80,6 +80,6 @@ def of_splits(dataset: Dataset) -> Mapping[str, list[str]]:
     return {split: sorted(case["id"] for case in dataset.cases(split)) for split in SPLITS}
 
 
-def reasons(found: Found) -> dict[str, str]:
+def reasons(found: FolderContents) -> dict[str, str]:
     """{file name: why it was left out}"""
     return {path.name: reason for path, reason in found.left_out}

@@ -180,8 +180,8 @@ def prepare_msd(
     from medseg_monai.prepare.msd import prepare_msd as prepare
 
     out = out or _by_name(raw)
-    wish = _wish(spacing, size, modality, window)
-    _report(prepare(raw, out, splits=splits, groups=groups, seed=seed, wish=wish, progress=_shown()), out)
+    overrides = _overrides(spacing, size, modality, window)
+    _report(prepare(raw, out, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=_shown()), out)
 
 
 @prepare_app.command("amos")
@@ -201,9 +201,9 @@ def prepare_amos(
     """AMOS 2022: abdominal CT and MR with 15 organs; imagesVa becomes the test split."""
     from medseg_monai.prepare.amos import prepare_amos as prepare
 
-    wish = _wish(spacing, size, None, window)
+    overrides = _overrides(spacing, size, None, window)
     prepared = prepare(
-        raw, out, modality=modality, splits=splits, groups=groups, seed=seed, wish=wish, progress=_shown()
+        raw, out, modality=modality, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=_shown()
     )
     _report(prepared, out)
 
@@ -242,7 +242,7 @@ def prepare_nifti(
 
     out = out or _by_name(raw)
     options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
-    wish = _wish(spacing, size, modality, window)
+    overrides = _overrides(spacing, size, modality, window)
     prepared = prepare(
         raw,
         out,
@@ -252,7 +252,7 @@ def prepare_nifti(
         pattern=pattern,
         splits=splits,
         seed=seed,
-        wish=wish,
+        overrides=overrides,
         progress=_shown(),
         **options,
     )
@@ -268,11 +268,11 @@ def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, An
     return {"classes": names or None, "label_values": values or None, "ignore": ignored}
 
 
-def _wish(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
-    """What of a volume data set's rules the user wants otherwise."""
-    from medseg_monai.prepare.volume_pairs import Wish
+def _overrides(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
+    """What the user sets by hand instead of deriving it from the data."""
+    from medseg_monai.prepare.volume_pairs import VolumeOverrides
 
-    return Wish(spacing_mm=spacing, size=size, modality=modality, window=window)
+    return VolumeOverrides(spacing_mm=spacing, size=size, modality=modality, window=window)
 
 
 def _shown() -> Any:

@@ -12,7 +12,7 @@ inferer.py    what a config's ``inferer`` is: prepares the network it meets on t
 ============= =================================================================================================================
 """
 
-from medseg_monai.engines.inferer import EngineInferer
+from medseg_monai.engines.engine_inferer import EngineInferer
 from medseg_monai.engines.runners import ENGINES
 
 __all__ = ["ENGINES", "EngineInferer"]

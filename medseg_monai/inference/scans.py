@@ -18,7 +18,7 @@ from medseg_monai.csv_files import csv_text
 from medseg_monai.files import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.inference.folders import PassedOver, walk
-from medseg_monai.inference.volume_scans import Found, find_volumes, volumes_in
+from medseg_monai.inference.volume_scans import FoundImage, find_volumes, volumes_in
 from medseg_monai.spec import DatasetSpec
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def find_scans(
     if not any(map(str, sources)):
         raise ValueError("name the images to segment, files or folders (dataset_dir in inference.json)")
     skipped = Path(leave_out).resolve() if leave_out else None
-    found: dict[str, Found] = {}
+    found: dict[str, FoundImage] = {}
     for source in map(Path, sources):
         if spec is not None and spec.spatial_dims == 3:
             here = find_volumes(source, skipped=skipped, series=series)
@@ -75,18 +75,19 @@ def find_scans(
     return [{"image": path, "id": case_id} for path, case_id in zip(found, ids, strict=True)]
 
 
-def _find_pictures(source: Path, skipped: Path | None) -> list[Found]:
+def _find_pictures(source: Path, skipped: Path | None) -> list[FoundImage]:
     """A picture file, or those in a folder and its folders."""
     if not source.exists():
         raise FileNotFoundError(f"no such file or folder: {source}")
     images = _images_below(source, skipped) if source.is_dir() else [source]
     names = [path.relative_to(source) if source.is_dir() else Path(path.name) for path in images]
     return [
-        Found(str(path.absolute()), name.with_suffix(""), name.suffix) for path, name in zip(images, names, strict=True)
+        FoundImage(str(path.absolute()), name.with_suffix(""), name.suffix)
+        for path, name in zip(images, names, strict=True)
     ]
 
 
-def _case_ids(found: Sequence[Found]) -> list[str]:
+def _case_ids(found: Sequence[FoundImage]) -> list[str]:
     """An id for each scan: the shortest form in which no two are equal.
 
     ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name;
@@ -107,7 +108,7 @@ def _case_ids(found: Sequence[Found]) -> list[str]:
     return _numbered(ids, found)
 
 
-def _numbered(ids: Sequence[str], found: Sequence[Found]) -> list[str]:
+def _numbered(ids: Sequence[str], found: Sequence[FoundImage]) -> list[str]:
     """The ids, with a number at the end of each that another one has already."""
     counts = Counter(map(_folded, ids))
     taken = {name for name, count in counts.items() if count == 1}

@@ -12,7 +12,7 @@ from medseg_monai.images.volumes import VOLUME_SUFFIXES, volume_suffix
 from medseg_monai.inference.folders import PassedOver, walk
 
 
-class Found(NamedTuple):
+class FoundImage(NamedTuple):
     """A scan among the sources.
 
     Args:
@@ -26,7 +26,7 @@ class Found(NamedTuple):
     ending: str
 
 
-def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "one") -> list[Found]:
+def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "one") -> list[FoundImage]:
     """The volumes that a file or folder names, sorted; folders are searched with all below them.
 
     Args:
@@ -43,10 +43,10 @@ def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "on
         raise FileNotFoundError(f"no such file or folder: {source}")
     if folder.is_file():
         suffix = volume_suffix(source) or source.suffix
-        return [Found(str(source.absolute()), PurePath(source.name[: len(source.name) - len(suffix)]), suffix)]
+        return [FoundImage(str(source.absolute()), PurePath(source.name[: len(source.name) - len(suffix)]), suffix)]
     if uid:
         return _series(folder, PurePath(folder.absolute().name), uid)
-    found: list[Found] = []
+    found: list[FoundImage] = []
     passed = PassedOver(folder)
     for here, names in walk(folder, skipped, passed):
         below = here.relative_to(folder)
@@ -55,7 +55,7 @@ def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "on
             file, suffix = here / name, volume_suffix(name)
             if suffix and file.is_file():
                 stem = name[: len(name) - len(suffix)]
-                found.append(Found(str(file.absolute()), below / stem if stem else below / name, suffix))
+                found.append(FoundImage(str(file.absolute()), below / stem if stem else below / name, suffix))
             elif not (is_series and _may_be_slice(file)) and header_of(file) is None:
                 passed.add(file)
         if is_series:
@@ -74,15 +74,15 @@ def _may_be_slice(file: Path) -> bool:
     return file.suffix.lower() not in dicom_files.OTHER_SUFFIXES and file.is_file()
 
 
-def _series(folder: Path, name: PurePath, rule: str) -> list[Found]:
+def _series(folder: Path, name: PurePath, rule: str) -> list[FoundImage]:
     """A DICOM folder's series by the rule; the folder itself where the rule fails: reading it then says why."""
     try:
         paths = dicom.series_paths(folder.absolute(), rule)
     except ValueError:
         paths = [str(folder.absolute())]
     if len(paths) == 1:
-        return [Found(paths[0], name, "")]
-    return [Found(path, name.with_name(f"{name.name}_{number}"), "") for number, path in enumerate(paths, 1)]
+        return [FoundImage(paths[0], name, "")]
+    return [FoundImage(path, name.with_name(f"{name.name}_{number}"), "") for number, path in enumerate(paths, 1)]
 
 
 def volumes_in(folder: Path) -> int:

@@ -40,7 +40,7 @@ DEFAULT_MAX_UPLOAD_MB = 1024
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """A model of the server.
 
     Attributes:
@@ -54,7 +54,7 @@ class Served:
     weights: Path
 
 
-def parse_bundles(text: str) -> list[Served]:
+def parse_bundles(text: str) -> list[ServedModel]:
     """``unetpp,unet3d=hippocampus`` as models: names or folders of bundles, each with the weights to take if that is not clear.
 
     Raises:
@@ -65,7 +65,7 @@ def parse_bundles(text: str) -> list[Served]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, weights = part.partition("=")
         bundle = find_bundle(name)
-        found.append(Served(bundle.resolve().name, bundle, find_weights(bundle, weights or None)))
+        found.append(ServedModel(bundle.resolve().name, bundle, find_weights(bundle, weights or None)))
     if not found:
         raise ValueError("--bundles names none: `medseg list` shows them")
     if twice := [name for name, count in Counter(model.name for model in found).items() if count > 1]:
@@ -73,7 +73,7 @@ def parse_bundles(text: str) -> list[Served]:
     return found
 
 
-def build_app(folder: Path, models: Sequence[Served]) -> list[DatasetSpec]:
+def build_app(folder: Path, models: Sequence[ServedModel]) -> list[DatasetSpec]:
     """Make the app's folder, or bring it up to date, and return what its models are for.
 
     Weights are copied: what the server trains stays in ``folder/model/<name>/models`` and never touches the bundle's own. If weights
@@ -100,7 +100,7 @@ def build_app(folder: Path, models: Sequence[Served]) -> list[DatasetSpec]:
     return specs
 
 
-def _place_weights(models: Path, model: Served) -> Trained:
+def _place_weights(models: Path, model: ServedModel) -> Trained:
     asked = Trained.read(model.weights.parent)
     if (models / WEIGHTS_FILE).is_file():
         kept = Trained.read(models)
@@ -204,7 +204,7 @@ def is_address(studies: str) -> bool:
 
 
 def serve(
-    models: Sequence[Served],
+    models: Sequence[ServedModel],
     studies: str,
     app: Path,
     *,

@@ -24,7 +24,7 @@ from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.splits import draw_splits
 from medseg_monai.prepare.volume_pairs import (
     VOLUME_FRACTIONS,
-    Wish,
+    VolumeOverrides,
     intensity_of,
     of_channels,
     of_classes,
@@ -66,7 +66,7 @@ def prepare_amos(
     splits: Path | None = None,
     groups: Path | None = None,
     seed: int = 0,
-    wish: Wish | None = None,
+    overrides: VolumeOverrides | None = None,
     progress: Progress = iter,
 ) -> Prepared:
     """Pair AMOS volumes with their labels, in place.
@@ -81,14 +81,14 @@ def prepare_amos(
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group.
         seed: for what is drawn.
-        wish: spacing, patch and window, where the rules' are not wanted.
+        overrides: spacing, patch and window that override those derived from the data.
         progress: wraps the pass over all pairs.
 
     Raises:
         FileNotFoundError: imagesTr or labelsTr is missing or empty.
         ValueError: a name has no number, or nothing usable is left.
     """
-    raw, out, wish = Path(raw), Path(out), wish or Wish()
+    raw, out, overrides = Path(raw), Path(out), overrides or VolumeOverrides()
     pairs, gone = _pairs(raw, "Tr", modality)
     tests: list[Pair] = []
     if (raw / "imagesVa").is_dir() and (raw / "labelsVa").is_dir():
@@ -107,7 +107,7 @@ def prepare_amos(
         channels=(modality if modality != "all" else "ct or mr",),
         spatial_dims=3,
         spacing_mm=(1, 1, 1),
-        intensity=Intensity("zscore") if modality == "all" else intensity_of(modality, wish.window),
+        intensity=Intensity("zscore") if modality == "all" else intensity_of(modality, overrides.window),
         description=f"Abdominal organs, AMOS 2022 ({modality})",
         licence="CC BY 4.0",
         citation="Ji et al., NeurIPS 2022, arXiv:2206.08023",
@@ -115,7 +115,7 @@ def prepare_amos(
     )
     return finish(
         _with_validation(with_present(looks, draft), seed),
-        spec_of(draft, looks, wish),
+        spec_of(draft, looks, overrides),
         out,
         left_out=gone + unlabelled(raw / "imagesTs"),
         splits=splits,

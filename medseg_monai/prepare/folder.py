@@ -17,14 +17,14 @@ from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
 from medseg_monai.label_values import LabelValues, Value
 from medseg_monai.leaks import listed
 from medseg_monai.prepare.layouts.choose import AUTO, read_layout
-from medseg_monai.prepare.layouts.found import Drawing, Found, chosen, facts_of, innermost, task_of
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, chosen, facts_of, innermost, task_of
 from medseg_monai.prepare.mask_contents import look_into_masks
 from medseg_monai.prepare.pairs import (
     PICTURES,
     FileKind,
     LeftOut,
-    Looks,
     Pair,
+    PictureKind,
     Progress,
     core,
     find_files,
@@ -146,7 +146,7 @@ class Source:
 
 def read_source(
     source: Source, classes: Sequence[str], drawing: Drawing, *, layout: str, pattern: str
-) -> tuple[str, Path, Found]:
+) -> tuple[str, Path, FolderContents]:
     """How the folder was read, where the images lie, and what was found.
 
     The user's folders, or ``images`` and ``masks`` if these are there, come before the layouts. Raises as `prepare_folder` does.
@@ -166,7 +166,7 @@ def read_source(
         return (
             "folders",
             image_root,
-            Found(tuple(pairs), (*gone, *unpaired), tuple(by_class), class_files=bool(by_class)),
+            FolderContents(tuple(pairs), (*gone, *unpaired), tuple(by_class), class_files=bool(by_class)),
         )
     way, found = read_layout(raw, kind, drawing, layout=layout, pattern=pattern)
     return way, innermost(raw), found
@@ -265,7 +265,7 @@ def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pa
     ]
 
 
-def _channels(good: Mapping[Pair, Looks], names: Sequence[str]) -> tuple[tuple[str, ...], Intensity]:
+def _channels(good: Mapping[Pair, PictureKind], names: Sequence[str]) -> tuple[tuple[str, ...], Intensity]:
     """Grey if all images are; 16-bit values are scaled by each image's own percentiles. `names` are used if there are as many."""
     colours = ("grey",) if all(look.grey for look in good.values()) else ("red", "green", "blue")
     files = max(1, len(next(iter(good)).stack))

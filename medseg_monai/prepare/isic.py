@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec
-from medseg_monai.prepare.layouts.found import innermost
+from medseg_monai.prepare.layouts.contents import innermost
 from medseg_monai.prepare.mask_contents import look_into_masks
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress, find_files, match_masks, usable
 from medseg_monai.prepare.prepared import Prepared, finish

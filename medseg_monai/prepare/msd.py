@@ -23,7 +23,7 @@ from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.volume_pairs import (
     VOLUME_FRACTIONS,
-    Wish,
+    VolumeOverrides,
     guessed_modality,
     intensity_of,
     named_modality,
@@ -78,7 +78,7 @@ def prepare_msd(
     groups: Path | None = None,
     seed: int = 0,
     fractions: Sequence[float] = VOLUME_FRACTIONS,
-    wish: Wish | None = None,
+    overrides: VolumeOverrides | None = None,
     progress: Progress = iter,
 ) -> Prepared:
     """Pair the volumes of a Decathlon task with their labels, in place.
@@ -92,14 +92,14 @@ def prepare_msd(
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group.
         seed, fractions: for a drawn split.
-        wish: spacing, patch, modality and window, where the rules' are not wanted.
+        overrides: spacing, patch, modality and window that override those derived from the data.
         progress: wraps the pass over all pairs.
 
     Raises:
         FileNotFoundError: a folder is missing or empty.
         ValueError: dataset.json makes no sense, the task is unknown without it, or nothing usable is left.
     """
-    raw, out, wish = Path(raw), Path(out), wish or Wish()
+    raw, out, overrides = Path(raw), Path(out), overrides or VolumeOverrides()
     images, labels = raw / "imagesTr", raw / "labelsTr"
     files, gone = images_below(raw, images, labels, VOLUMES)
     task, listed_files = _task(raw)
@@ -111,7 +111,7 @@ def prepare_msd(
     gone += [*unpaired, *bad, *wrong_channels, *wrong_labels]
     if not looks:
         raise ValueError(f"{raw}: no usable volume: {listed(f'{path}: {why}' for path, why in gone)}")
-    modality = wish.modality or named_modality(task.channels) or guessed_modality(looks.values())
+    modality = overrides.modality or named_modality(task.channels) or guessed_modality(looks.values())
     draft = DatasetSpec(
         re.sub(r"[^a-z0-9_.-]+", "_", task.name.lower()).strip("._-") or "msd",
         "binary" if len(task.classes) == 1 else "multiclass",
@@ -119,7 +119,7 @@ def prepare_msd(
         channels=tuple(name.lower() for name in task.channels),
         spatial_dims=3,
         spacing_mm=(1, 1, 1),
-        intensity=intensity_of(modality, wish.window or WINDOWS.get(task.name)),
+        intensity=intensity_of(modality, overrides.window or WINDOWS.get(task.name)),
         description=task.description,
         licence=task.licence,
         citation=task.citation,
@@ -127,7 +127,7 @@ def prepare_msd(
     )
     return finish(
         with_present(looks, draft),
-        spec_of(draft, looks, wish),
+        spec_of(draft, looks, overrides),
         out,
         left_out=gone + unlabelled(raw / "imagesTs"),
         splits=splits,

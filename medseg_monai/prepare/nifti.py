@@ -15,15 +15,15 @@ from medseg_monai.images.volumes import read_label_names
 from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value
 from medseg_monai.prepare.folder import Source, read_source, reasons, with_facts
 from medseg_monai.prepare.layouts.choose import AUTO
-from medseg_monai.prepare.layouts.found import Drawing, chosen, facts_of, named_by, plain_values, task_of
+from medseg_monai.prepare.layouts.contents import Drawing, chosen, facts_of, named_by, plain_values, task_of
 from medseg_monai.prepare.mask_contents import refuse_if_most
 from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.volume_pairs import (
     VOLUME_FRACTIONS,
     Modality,
-    VolumeLooks,
-    Wish,
+    VolumeFacts,
+    VolumeOverrides,
     guessed_modality,
     intensity_of,
     named_modality,
@@ -53,7 +53,7 @@ def prepare_nifti(
     group_pattern: str = "",
     seed: int = 0,
     fractions: Sequence[float] = VOLUME_FRACTIONS,
-    wish: Wish | None = None,
+    overrides: VolumeOverrides | None = None,
     progress: Progress = iter,
 ) -> Prepared:
     """Pair volumes with label volumes by name, in place. Every pair is read whole: a broken one is left out and named.
@@ -75,14 +75,14 @@ def prepare_nifti(
         groups: CSV with the columns image_id,group.
         group_pattern: a regular expression with one group in parentheses that finds the patient in an image's path.
         seed, fractions: for a drawn split, 60 / 20 / 20 by default.
-        wish: spacing, patch, modality and window, where the rules' are not wanted.
+        overrides: spacing, patch, modality and window that override those derived from the data.
         progress: wraps the pass over all pairs.
 
     Raises:
         FileNotFoundError: a folder is missing or empty.
         ValueError: names match in more than one way, class folders do not fit the classes, or nothing usable is left.
     """
-    raw, out, wish = Path(raw), Path(out), wish or Wish()
+    raw, out, overrides = Path(raw), Path(out), overrides or VolumeOverrides()
     source = Source(raw, VOLUMES, images or "images", labels or "labels", named=bool(images or labels))
     way, root, found = read_source(source, classes, Drawing(out, task, progress), layout=layout, pattern=pattern)
     found = found if found.classes_of else chosen(found, classes, label_values, ignore)
@@ -105,7 +105,7 @@ def prepare_nifti(
         gone += wrong
     if not looks:
         raise ValueError(f"{raw}: no volume with a usable label: {reasons(gone)}")
-    modality = wish.modality or named_modality(found.channels) or guessed_modality(looks.values())
+    modality = overrides.modality or named_modality(found.channels) or guessed_modality(looks.values())
     draft = DatasetSpec(
         name or re.sub(r"[^A-Za-z0-9_.-]+", "_", raw.resolve().name).lstrip("._-") or "volumes",
         task or task_of(found, overlap=any(look.overlap for look in looks.values())),
@@ -113,7 +113,7 @@ def prepare_nifti(
         channels=_channels(channels, found.channels, modality),
         spatial_dims=3,
         spacing_mm=(1, 1, 1),
-        intensity=intensity_of(modality, wish.window),
+        intensity=intensity_of(modality, overrides.window),
         modality=modality.upper(),
         label_values=values,
         ignore=found.ignore,
@@ -122,7 +122,7 @@ def prepare_nifti(
     own = raw / "splits.csv"
     prepared = finish(
         with_present(looks, draft),
-        spec_of(draft, looks, wish),
+        spec_of(draft, looks, overrides),
         out,
         left_out=gone,
         splits=splits or (own if own.is_file() else None),
@@ -140,7 +140,7 @@ def _channels(count: int, names: Sequence[str], modality: Modality) -> tuple[str
     return (modality,) if count == 1 else tuple(f"channel {n}" for n in range(1, count + 1))
 
 
-def _numbered(looks: Mapping[Pair, VolumeLooks], ignore: Sequence[Value]) -> dict[str, int]:
+def _numbered(looks: Mapping[Pair, VolumeFacts], ignore: Sequence[Value]) -> dict[str, int]:
     """The label of each class: those that occur, and those that the headers name; names are the headers', as far as there are any."""
     found = {level for look in looks.values() for level in look.levels} - {
         0,

@@ -200,14 +200,14 @@ def nearest_names(images: Iterable[Path], masks: Iterable[Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Looks:
+class PictureKind:
     """What the headers of an image and its masks say: whether the image is grey, and whether it has 16 bits."""
 
     grey: bool
     deep: bool
 
 
-def look_at(pair: Pair) -> Looks:
+def look_at(pair: Pair) -> PictureKind:
     """Open the headers of a pair's files, decoding nothing.
 
     Raises:
@@ -222,7 +222,7 @@ def look_at(pair: Pair) -> Looks:
             )
         if look.grey != looks.grey:
             raise ValueError(f"channel {file} is {'grey' if look.grey else 'in colour'}, unlike {photo.path}")
-        looks = Looks(looks.grey, looks.deep or look.deep)
+        looks = PictureKind(looks.grey, looks.deep or look.deep)
     for file in pair.masks:
         with opened(file) as mask:
             own = PhotoHeader(file, mask.size, orientation_of(mask))
@@ -234,20 +234,20 @@ def look_at(pair: Pair) -> Looks:
     return looks
 
 
-def _look_at_image(path: Path) -> tuple[PhotoHeader, Looks]:
+def _look_at_image(path: Path) -> tuple[PhotoHeader, PictureKind]:
     with opened(path) as image:
         photo = PhotoHeader(path, image.size, orientation_of(image))
         deep = image.mode == "I" or image.mode.startswith("I;16")
-        return photo, Looks(grey=deep or image.mode in ("1", "L", "LA", "La", "F"), deep=deep)
+        return photo, PictureKind(grey=deep or image.mode in ("1", "L", "LA", "La", "F"), deep=deep)
 
 
 def _size(photo: PhotoHeader) -> str:
     return f"{photo.size[0]}x{photo.size[1]}"
 
 
-def usable(pairs: Iterable[Pair], *, progress: Progress = iter) -> tuple[dict[Pair, Looks], list[LeftOut]]:
+def usable(pairs: Iterable[Pair], *, progress: Progress = iter) -> tuple[dict[Pair, PictureKind], list[LeftOut]]:
     """The pairs whose files open, with what they look like; and the others with the reason."""
-    good: dict[Pair, Looks] = {}
+    good: dict[Pair, PictureKind] = {}
     gone: list[LeftOut] = []
     for pair in progress(list(pairs)):
         try:

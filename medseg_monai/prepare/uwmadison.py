@@ -166,7 +166,7 @@ def _add_row(rows: dict[str, dict[str, Runs]], row: Mapping[str, str | None], li
 
 
 @dataclass(frozen=True)
-class Found:
+class TrainFolder:
     """What lies below ``train``: scans of usable slices, what is not used, and the ids of all slices, used or not."""
 
     scans: tuple[Scan, ...]
@@ -174,7 +174,7 @@ class Found:
     ids: frozenset[str]
 
 
-def _find_scans(train: Path, bad_scans: Sequence[str], progress: Progress) -> Found:
+def _find_scans(train: Path, bad_scans: Sequence[str], progress: Progress) -> TrainFolder:
     by_folder: dict[Path, list[SliceFile]] = defaultdict(list)
     gone: list[LeftOut] = []
     for path in find_files(train)[0]:
@@ -191,7 +191,9 @@ def _find_scans(train: Path, bad_scans: Sequence[str], progress: Progress) -> Fo
         good, why = _usable_scan(folder, scan_of(slices), bad_scans)
         scans += [scan_of(good)] if good else []
         gone += why
-    return Found(tuple(scans), tuple(gone), frozenset(slice.id for slices in by_folder.values() for slice in slices))
+    return TrainFolder(
+        tuple(scans), tuple(gone), frozenset(slice.id for slices in by_folder.values() for slice in slices)
+    )
 
 
 def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[list[SliceFile], list[LeftOut]]:

@@ -33,7 +33,7 @@ PATCH_STEP = 16
 
 
 @dataclass(frozen=True)
-class VolumeLooks:
+class VolumeFacts:
     """What reading a pair shows.
 
     Args:
@@ -70,7 +70,7 @@ class VolumeLooks:
         return Turn.to_ras(self.geometry.affine).axes
 
 
-def look_at_volume(pair: Pair) -> VolumeLooks:
+def look_at_volume(pair: Pair) -> VolumeFacts:
     """Read a pair whole.
 
     Raises:
@@ -93,16 +93,16 @@ def look_at_volume(pair: Pair) -> VolumeLooks:
             raise ValueError(f"{file}: holds the label {found[0]}; labels are 0 for background, 1, 2, …")
         filled.append(found[-1] > 0)
         levels |= {0, *(int(number > 0) for number in found)} if len(pair.masks) > 1 else set(found)
-    return VolumeLooks(
+    return VolumeFacts(
         volume.geometry, channels, float(volume.array.min()), tuple(sorted(levels)), overlap, tuple(filled)
     )
 
 
 def usable_volumes(
     pairs: Iterable[Pair], *, progress: Progress = iter
-) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
+) -> tuple[dict[Pair, VolumeFacts], list[LeftOut]]:
     """The pairs that can be read whole, with what they look like; and the others with the reason."""
-    good: dict[Pair, VolumeLooks] = {}
+    good: dict[Pair, VolumeFacts] = {}
     gone: list[LeftOut] = []
     everything = list(pairs)
     for pair, look in zip(everything, side_by_side(_look_or_reason, everything, progress=progress), strict=True):
@@ -113,7 +113,7 @@ def usable_volumes(
     return good, gone
 
 
-def _look_or_reason(pair: Pair) -> VolumeLooks | str:
+def _look_or_reason(pair: Pair) -> VolumeFacts | str:
     try:
         return look_at_volume(pair)
     except (ValueError, OSError) as error:
@@ -121,11 +121,11 @@ def _look_or_reason(pair: Pair) -> VolumeLooks | str:
 
 
 def of_classes(
-    looks: Mapping[Pair, VolumeLooks],
+    looks: Mapping[Pair, VolumeFacts],
     classes: Sequence[str],
     values: LabelValues | None = None,
     ignore: Sequence[Value] = (),
-) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
+) -> tuple[dict[Pair, VolumeFacts], list[LeftOut]]:
     """The pairs whose labels all stand for something, and the others.
 
     Args:
@@ -159,7 +159,7 @@ def of_classes(
     return good, gone
 
 
-def of_channels(looks: Mapping[Pair, VolumeLooks], channels: int) -> tuple[dict[Pair, VolumeLooks], list[LeftOut]]:
+def of_channels(looks: Mapping[Pair, VolumeFacts], channels: int) -> tuple[dict[Pair, VolumeFacts], list[LeftOut]]:
     """The pairs whose image has so many channels, and the others."""
     good = {pair: look for pair, look in looks.items() if look.channels == channels}
     gone = [
@@ -183,7 +183,7 @@ def named_modality(channels: Sequence[str]) -> Modality | None:
     return "ct" if names == {"CT"} else "mr" if names & mr else None
 
 
-def guessed_modality(looks: Iterable[VolumeLooks]) -> Modality:
+def guessed_modality(looks: Iterable[VolumeFacts]) -> Modality:
     """``ct`` if at least half of the volumes reach far below 0, else ``mr``."""
     return "ct" if float(np.median([look.lowest for look in looks])) < CT_LOWEST else "mr"
 
@@ -197,8 +197,8 @@ def intensity_of(modality: Modality, window: tuple[float, float] | None = None) 
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the user wants otherwise than by the rules.
+class VolumeOverrides:
+    """Overrides of what is derived from the data.
 
     Args:
         spacing_mm: to resample to, along right, anterior, superior; default: the training cases' median.
@@ -214,20 +214,20 @@ class Wish:
 
 
 def spec_of(
-    draft: DatasetSpec, looks: Mapping[Pair, VolumeLooks], wish: Wish
+    draft: DatasetSpec, looks: Mapping[Pair, VolumeFacts], overrides: VolumeOverrides
 ) -> Callable[[Sequence[Pair]], DatasetSpec]:
     """What makes the spec from the training pairs, for `finish`: the draft with spacing and patch."""
 
     def spec(training: Sequence[Pair]) -> DatasetSpec:
         by_image = {pair.image: look for pair, look in looks.items()}
         seen = [by_image[pair.image] for pair in training] or list(looks.values())
-        spacing = wish.spacing_mm or median_spacing(seen)
-        return replace(draft, spacing_mm=spacing, size=wish.size or patch_size(seen, spacing))
+        spacing = overrides.spacing_mm or median_spacing(seen)
+        return replace(draft, spacing_mm=spacing, size=overrides.size or patch_size(seen, spacing))
 
     return spec
 
 
-def with_present(looks: Mapping[Pair, VolumeLooks], spec: DatasetSpec) -> list[Pair]:
+def with_present(looks: Mapping[Pair, VolumeFacts], spec: DatasetSpec) -> list[Pair]:
     """The pairs, each with the names of the classes that its label holds; without where classes are channels of one file."""
     pairs, classes = [], spec.classes
     for pair, look in looks.items():
@@ -247,13 +247,13 @@ def with_present(looks: Mapping[Pair, VolumeLooks], spec: DatasetSpec) -> list[P
     return pairs
 
 
-def median_spacing(looks: Sequence[VolumeLooks]) -> Triple:
+def median_spacing(looks: Sequence[VolumeFacts]) -> Triple:
     """Median voxel side along right, anterior and superior, rounded to a thousandth of a millimetre."""
     i, j, k = np.median([look.ras_spacing_mm for look in looks], axis=0)
     return round(float(i), 3), round(float(j), 3), round(float(k), 3)
 
 
-def patch_size(looks: Sequence[VolumeLooks], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
+def patch_size(looks: Sequence[VolumeFacts], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
     """A patch for networks that halve four times: the median volume at the new spacing where it fits, else shrunk in proportion.
 
     As in nnU-Net (Isensee et al., Nature Methods 18, 2021), the side that is longest for the volume's is shortened, again and again.

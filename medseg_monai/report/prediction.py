@@ -30,7 +30,7 @@ FLAGGED, EMPTY, FINE = "look at this", "nothing found", ""
 
 
 @dataclass(frozen=True)
-class Found:
+class PredictedCase:
     """What was predicted in one case.
 
     Attributes:
@@ -102,7 +102,7 @@ def write_prediction_report(
     )
 
 
-def read_predictions(folder: Path) -> list[Found]:
+def read_predictions(folder: Path) -> list[PredictedCase]:
     """The cases of ``predictions.csv``, in its order; none if there is no such file.
 
     Raises:
@@ -114,7 +114,7 @@ def read_predictions(folder: Path) -> list[Found]:
         cases.setdefault(row["case"], []).append(row)
     try:
         return [
-            Found(
+            PredictedCase(
                 case,
                 {row["class"]: int(row["pixels"]) for row in rows},
                 float(rows[0]["uncertainty"]) if rows[0]["uncertainty"] else None,
@@ -126,7 +126,7 @@ def read_predictions(folder: Path) -> list[Found]:
         raise ValueError(f"{path} is not a table of predictions: {error}") from error
 
 
-def _first_to_see(case: Found) -> tuple[int, float, str]:
+def _first_to_see(case: PredictedCase) -> tuple[int, float, str]:
     order = (FLAGGED, EMPTY, FINE).index(case.mark)
     return order, -(case.uncertainty or 0.0), case.case
 
@@ -140,7 +140,7 @@ def _coloured(spec: DatasetSpec) -> list[tuple[str, drawing.Colour]]:
     return list(zip(spec.classes, drawing.class_colours(len(spec.classes)), strict=True))
 
 
-def _tiles(found: list[Found], failures: int) -> list[dict[str, Any]]:
+def _tiles(found: list[PredictedCase], failures: int) -> list[dict[str, Any]]:
     known = any(case.flagged is not None for case in found)
     flagged, empty = (sum(case.mark == mark for case in found) for mark in (FLAGGED, EMPTY))
     return [
@@ -156,7 +156,7 @@ def _tiles(found: list[Found], failures: int) -> list[dict[str, Any]]:
     ]
 
 
-def _how_flagged(review: Review | None, found: list[Found]) -> str:
+def _how_flagged(review: Review | None, found: list[PredictedCase]) -> str:
     """What the marks are worth."""
     if review is not None:
         return (
@@ -170,7 +170,7 @@ def _how_flagged(review: Review | None, found: list[Found]) -> str:
     )
 
 
-def _cards(place: Path, found: list[Found], spec: DatasetSpec) -> list[dict[str, Any]]:
+def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[dict[str, Any]]:
     """The cases whose pictures fit into the page."""
     cards: list[dict[str, Any]] = []
     spent = 0
@@ -201,7 +201,7 @@ def _cards(place: Path, found: list[Found], spec: DatasetSpec) -> list[dict[str,
     return cards
 
 
-def _masks(place: Path, case: Found, spec: DatasetSpec) -> list[Path]:
+def _masks(place: Path, case: PredictedCase, spec: DatasetSpec) -> list[Path]:
     """The mask files that are there: of a photograph in the format png, of a volume in any."""
     try:
         if spec.spatial_dims == 3:
@@ -212,7 +212,7 @@ def _masks(place: Path, case: Found, spec: DatasetSpec) -> list[Path]:
         return []
 
 
-def _link_to_mask(place: Path, case: Found, spec: DatasetSpec) -> str | None:
+def _link_to_mask(place: Path, case: PredictedCase, spec: DatasetSpec) -> str | None:
     files = _masks(place, case, spec)
     return link_to(files[0], place) if files else None
 
@@ -221,7 +221,7 @@ def _area_columns(spec: DatasetSpec) -> list[str]:
     return ["voxels", "ml"] if spec.spatial_dims == 3 else ["pixels", "% of the image"]
 
 
-def _areas(place: Path, case: Found, spec: DatasetSpec) -> dict[str, tuple[str, str]]:
+def _areas(place: Path, case: PredictedCase, spec: DatasetSpec) -> dict[str, tuple[str, str]]:
     """By class, pixels and their share of the image, or voxels and millilitres; a dash where the second is not known."""
     if spec.spatial_dims == 3:
         volumes = _millilitres(place).get(case.case, {})
@@ -250,7 +250,9 @@ def _millilitres(place: Path) -> dict[str, dict[str, str]]:
     return volumes
 
 
-def _rows(place: Path, found: list[Found], spec: DatasetSpec, pictured: Mapping[str, int]) -> list[dict[str, Any]]:
+def _rows(
+    place: Path, found: list[PredictedCase], spec: DatasetSpec, pictured: Mapping[str, int]
+) -> list[dict[str, Any]]:
     """The table: a row for each case and class."""
     rows = []
     for case in found[: MOST_ROWS // len(spec.classes)]:

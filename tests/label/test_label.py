@@ -23,7 +23,7 @@ from medseg_monai.label.labels import (
     training_cases,
     usable_label,
 )
-from medseg_monai.label.serve import Served, build_app, parse_bundles, same_stem, server_environment
+from medseg_monai.label.serve import ServedModel, build_app, parse_bundles, same_stem, server_environment
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 
@@ -36,8 +36,8 @@ VOLUMES = DatasetSpec(
 
 
 @pytest.fixture
-def model(trained: Path) -> Served:
-    return Served("unetpp", UNETPP, trained / "model.pt")
+def model(trained: Path) -> ServedModel:
+    return ServedModel("unetpp", UNETPP, trained / "model.pt")
 
 
 def test_bundles_are_named_with_their_weights(trained, monkeypatch):
@@ -84,10 +84,10 @@ def test_a_model_no_longer_asked_for_is_put_aside(tmp_path, model):
 
 
 @pytest.fixture
-def other(model: Served, tmp_path: Path) -> Served:
+def other(model: ServedModel, tmp_path: Path) -> ServedModel:
     """The same weights under another bundle's name."""
     shutil.copytree(UNETPP, tmp_path / "bundles" / "second", ignore=shutil.ignore_patterns("models"))
-    return Served("second", tmp_path / "bundles" / "second", model.weights)
+    return ServedModel("second", tmp_path / "bundles" / "second", model.weights)
 
 
 def test_a_model_that_is_served_again_goes_on_with_what_it_learnt(tmp_path, model, other):

@@ -17,7 +17,7 @@ from medseg_monai.label_values import LabelValues
 from medseg_monai.prepare.amos import ORGANS, case_number, prepare_amos
 from medseg_monai.prepare.msd import prepare_msd
 from medseg_monai.prepare.nifti import prepare_nifti
-from medseg_monai.prepare.volume_pairs import VolumeLooks, Wish, guessed_modality, median_spacing, patch_size
+from medseg_monai.prepare.volume_pairs import VolumeFacts, VolumeOverrides, guessed_modality, median_spacing, patch_size
 
 SPLITS = ("training", "validation", "test")
 
@@ -80,8 +80,8 @@ def test_the_spacing_is_the_median_of_the_training_cases(hippocampus: Path, tmp_
 
 
 def test_wishes_come_before_the_rules(hippocampus: Path, tmp_path: Path) -> None:
-    wish = Wish(spacing_mm=(2, 2, 2), size=(32, 32, 16), modality="ct", window=(-50, 50))
-    spec = prepare_msd(hippocampus, tmp_path / "out", wish=wish).dataset.spec
+    overrides = VolumeOverrides(spacing_mm=(2, 2, 2), size=(32, 32, 16), modality="ct", window=(-50, 50))
+    spec = prepare_msd(hippocampus, tmp_path / "out", overrides=overrides).dataset.spec
     assert (spec.spacing_mm, spec.size) == ((2, 2, 2), (32, 32, 16))
     assert (spec.intensity.kind, spec.intensity.bounds) == ("window", (-50, 50))
 
@@ -402,8 +402,8 @@ def test_labels_that_are_all_ignored_are_refused(tmp_path: Path) -> None:
         prepare_nifti(gappy(tmp_path, 7), tmp_path / "out", classes=("a",), ignore=(7,))
 
 
-def looks(shape: tuple[int, int, int], affine: np.ndarray, lowest: float = 0) -> VolumeLooks:
-    return VolumeLooks(Geometry(shape, affine), 1, lowest, (0, 1))
+def looks(shape: tuple[int, int, int], affine: np.ndarray, lowest: float = 0) -> VolumeFacts:
+    return VolumeFacts(Geometry(shape, affine), 1, lowest, (0, 1))
 
 
 def test_spacing_is_along_right_anterior_superior() -> None:

@@ -11,7 +11,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from medseg_monai.label.choice import UNUSABLE, key, most_uncertain
-from medseg_monai.label.server.segment import Segment, unsureness
+from medseg_monai.label.server.segment import Segment, image_uncertainty
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Uncertainty(ScoringMethod):  # type: ignore[misc]  # MONAI Label has no ty
         """How many images were looked at."""
         begin, images = time.monotonic(), datastore.get_unlabeled_images()
         limit = int(request.get("max_samples") or len(images))
-        done = note_unsureness(self.name, self.model, images, datastore, limit=limit)
+        done = note_uncertainty(self.name, self.model, images, datastore, limit=limit)
         return {"total": len(images), "executed": done, "latency": round(time.monotonic() - begin, 3)}
 
 
@@ -48,14 +48,14 @@ class MostUncertain(Strategy):  # type: ignore[misc]
         images = datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels"))
         if not images:
             return None
-        note_unsureness(self.name, self.model, images, datastore, limit=int(request.get("max_samples") or AT_ONCE))
+        note_uncertainty(self.name, self.model, images, datastore, limit=int(request.get("max_samples") or AT_ONCE))
         chosen = most_uncertain(
             {image: datastore.get_image_info(image) for image in images}, self.name, request["strategy"]
         )
         return {"id": chosen, "uncertainty": datastore.get_image_info(chosen).get(key(self.name))}
 
 
-def note_unsureness(name: str, model: Segment, images: Sequence[str], datastore: Any, *, limit: int) -> int:
+def note_uncertainty(name: str, model: Segment, images: Sequence[str], datastore: Any, *, limit: int) -> int:
     """Look at images whose number is missing or of other weights, at most `limit`; how many."""
     weights = model.weights.stat().st_mtime_ns
     stale = [image for image in images if datastore.get_image_info(image).get(key(name, "weights")) != weights]
@@ -63,7 +63,7 @@ def note_unsureness(name: str, model: Segment, images: Sequence[str], datastore:
     stale.sort(key=lambda image: (key(name) in datastore.get_image_info(image), image))
     for image in stale[:limit]:
         try:
-            number = round(unsureness(model, datastore.get_image_uri(image)), 4)
+            number = round(image_uncertainty(model, datastore.get_image_uri(image)), 4)
         except (OSError, ValueError) as error:
             logger.warning("%s cannot be used: %s", image, error)
             number = UNUSABLE

@@ -113,7 +113,7 @@ class AsLabelMap(Transform):
         return case
 
 
-def unsureness(model: Segment, image: str) -> float:
+def image_uncertainty(model: Segment, image: str) -> float:
     """How unsure the model is of an image, 0 to 1.
 
     Raises:

@@ -6,6 +6,6 @@ names.py  all others whose names tell    drawn.py  masks drawn from outlines
 """
 
 from medseg_monai.prepare.layouts.choose import read_layout
-from medseg_monai.prepare.layouts.found import Drawing, Found
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents
 
-__all__ = ["Drawing", "Found", "read_layout"]
+__all__ = ["Drawing", "FolderContents", "read_layout"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medseg_monai.cases import stem
 from medseg_monai.leaks import listed
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.pairs import LeftOut, Pair
 
 SEQUENCES = {
@@ -34,7 +34,7 @@ LABEL = re.compile(r".*[_-](?:segm?|glistrboost.*)|segm?", re.IGNORECASE)
 """``W39_1998.09.19_Segm.nii`` is the name of one label of 2020."""
 
 
-def read_brats(listing: Listing, drawing: Drawing) -> Found | None:
+def read_brats(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """A case for each folder that holds two sequences or more and a label."""
     cases = {folder: _sequences(files) for folder, files in listing.by_folder.items()}
     cases = {folder: found for folder, found in cases.items() if len(found) > 1}
@@ -62,7 +62,7 @@ def read_brats(listing: Listing, drawing: Drawing) -> Found | None:
                     stack=stack,
                 )
             )
-    return Found(tuple(pairs), tuple(gone), channels=usual, classes_of=tumour_classes)
+    return FolderContents(tuple(pairs), tuple(gone), channels=usual, classes_of=tumour_classes)
 
 
 BRATS = Layout("brats", "BraTS (CASE/CASE_{t1,t1ce,t2,flair,seg}.nii.gz)", read_brats)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medseg_monai.prepare.layouts.brats import BRATS
 from medseg_monai.prepare.layouts.coco import COCO
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing, listing_of
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, listing_of
 from medseg_monai.prepare.layouts.glas import GLAS
 from medseg_monai.prepare.layouts.labelme import LABELME
 from medseg_monai.prepare.layouts.names import NAMES
@@ -27,7 +27,7 @@ EXAMPLES = {PICTURES: "'images/{case}.jpg -> truth/{case}_*.png'", VOLUMES: EXAM
 
 def read_layout(
     raw: Path, kind: FileKind, drawing: Drawing, *, layout: str = AUTO, pattern: str = ""
-) -> tuple[str, Found]:
+) -> tuple[str, FolderContents]:
     """The layout's name, and what it says of a folder.
 
     Args:

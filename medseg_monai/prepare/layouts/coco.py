@@ -18,8 +18,8 @@ from pycocotools import mask as coco_mask
 
 from medseg_monai.cases import absolute_path, case_names
 from medseg_monai.images.photos import MAX_PIXELS
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing
 from medseg_monai.prepare.layouts.names import spot_of
 from medseg_monai.prepare.pairs import LeftOut, name_key
 
@@ -37,7 +37,7 @@ class Entry:
     names: Mapping[Any, str]
 
 
-def read_coco(listing: Listing, drawing: Drawing) -> Found | None:
+def read_coco(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """The images of every JSON file with the keys of COCO, their masks drawn."""
     tables = {file: content for file in listing.others if (content := _content(file)) is not None}
     if not tables:

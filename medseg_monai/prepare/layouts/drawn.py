@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.images.masks import class_file, write_png
-from medseg_monai.prepare.layouts.found import Drawing, Found, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair
 from medseg_monai.spec import Task
 
@@ -45,7 +45,7 @@ class _Seen:
 
 def draw(
     cases: Sequence[Outlined], drawing: Drawing, *, order: Sequence[str] = (), left_out: Sequence[LeftOut] = ()
-) -> Found:
+) -> FolderContents:
     """Draw every image's mask. Twice: what the classes are, and whether they overlap, shows in all images together.
 
     Args:
@@ -69,7 +69,7 @@ def draw(
     for case in good:
         masks = _write(case, classes, task, drawing.out / FOLDER / f"{case.id}.png")
         pairs.append(Pair(case.image, masks, id=case.id, split=case.split))
-    return Found(stated(pairs), tuple(gone), classes=classes, class_files=task == "multilabel")
+    return FolderContents(stated(pairs), tuple(gone), classes=classes, class_files=task == "multilabel")
 
 
 def _look(shapes: Sequence[Shape], seen: _Seen) -> None:

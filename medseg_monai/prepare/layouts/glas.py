@@ -14,14 +14,14 @@ import numpy as np
 
 from medseg_monai.cases import stem
 from medseg_monai.images.photos import opened
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing
 from medseg_monai.prepare.pairs import LeftOut
 
 NAMED = re.compile(r"(train|testA|testB|test)_(\d+)(_anno)?", re.IGNORECASE)
 
 
-def read_glas(listing: Listing, drawing: Drawing) -> Found | None:
+def read_glas(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """Every picture with its mask, made binary."""
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}

@@ -21,13 +21,13 @@ from PIL import Image, ImageDraw
 
 from medseg_monai.cases import absolute_path, case_names, stem
 from medseg_monai.images.photos import MAX_PIXELS, read_header
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing
 from medseg_monai.prepare.layouts.names import spot_of
 from medseg_monai.prepare.pairs import LeftOut, name_key
 
 
-def read_labelme(listing: Listing, drawing: Drawing) -> Found | None:
+def read_labelme(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """The pictures that have a JSON file of outlines, their masks drawn."""
     notes = {file: content for file in listing.others if (content := _content(file)) is not None}
     if not notes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg_monai.cases import absolute_path, case_names, stem
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, core, match_places, name_key
 from medseg_monai.prepare.splits import split_named
 
@@ -72,7 +72,7 @@ def _words(name: str) -> list[str]:
     return words
 
 
-def read_names(listing: Listing, drawing: Drawing) -> Found | None:
+def read_names(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """Images and masks by the words in the names of their folders, or else of the files."""
     spots = {path: spot_of(listing.parts(path)) for path in listing.files}
     images, masks, gone = _by_folders(spots) or _by_files(spots) or ([], [], [])
@@ -82,7 +82,7 @@ def read_names(listing: Listing, drawing: Drawing) -> Found | None:
     pairs, unpaired = _class_pairs(spots, images, by_class) if by_class else _pairs(spots, images, masks)
     if not pairs:
         return None
-    return Found(stated(pairs), (*gone, *unpaired), classes=tuple(by_class), class_files=bool(by_class))
+    return FolderContents(stated(pairs), (*gone, *unpaired), classes=tuple(by_class), class_files=bool(by_class))
 
 
 NAMES = Layout(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg_monai.cases import stem
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing, plain_values, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, plain_values, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, name_key
 
 PARTS = {"tr": "training", "va": "validation", "val": "validation", "ts": "test"}
@@ -24,7 +24,7 @@ PARTS = {"tr": "training", "va": "validation", "val": "validation", "ts": "test"
 
 @dataclass(frozen=True)
 class Description:
-    """What dataset.json says, as `Found` holds it."""
+    """What dataset.json says, as `FolderContents` holds it."""
 
     classes: tuple[str, ...] = ()
     values: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Description:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_nnunet(listing: Listing, drawing: Drawing) -> Found | None:
+def read_nnunet(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """The cases of imagesTr (and imagesTs, imagesVal, if these have labels), a file for each channel."""
     roots = {folder.parent for folder in listing.folders_named("imagestr")}
     if len(roots) != 1 or not (root := roots.pop()).joinpath("labelsTr").is_dir():
@@ -50,7 +50,7 @@ def read_nnunet(listing: Listing, drawing: Drawing) -> Found | None:
         pairs += found
         gone += missing
     pairs = _with_folds(pairs, root / "splits_final.json")
-    return Found(
+    return FolderContents(
         stated(pairs),
         tuple(gone),
         classes=said.classes,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg_monai.leaks import listed
-from medseg_monai.prepare.layouts.found import Found, Listing, stated
+from medseg_monai.prepare.layouts.contents import FolderContents, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, nearest_names
 from medseg_monai.prepare.splits import split_named
 
@@ -71,7 +71,7 @@ def _side(text: str) -> Side:
     return Side(text, re.compile("".join(parts), re.IGNORECASE))
 
 
-def read_pattern(listing: Listing, text: str) -> Found:
+def read_pattern(listing: Listing, text: str) -> FolderContents:
     """The cases that a pattern describes.
 
     Raises:
@@ -109,7 +109,7 @@ def read_pattern(listing: Listing, text: str) -> Found:
             f"{listing.root}: pattern: no image and mask share their {', '.join(shared)}; {nearest_names(images, masks)}"
         )
     gone += [(path, "does not fit the pattern") for path in listing.files if path not in images and path not in masks]
-    return Found(
+    return FolderContents(
         stated(pairs),
         tuple(gone),
         tuple(classes),

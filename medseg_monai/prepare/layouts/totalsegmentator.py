@@ -11,14 +11,14 @@ from pathlib import Path
 
 from medseg_monai.cases import stem
 from medseg_monai.leaks import listed
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair
 from medseg_monai.prepare.splits import read_rows, split_named
 
 SCANS = ("ct", "mri", "mr", "image")
 
 
-def read_totalsegmentator(listing: Listing, drawing: Drawing) -> Found | None:
+def read_totalsegmentator(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """A case for each folder that holds a scan beside ``segmentations/``; the organs are those of any case."""
     folders = [folder.parent for folder in listing.folders_named("segmentations") if listing.by_folder.get(folder)]
     scans = {folder: _scan(listing, folder) for folder in folders}
@@ -42,7 +42,7 @@ def read_totalsegmentator(listing: Listing, drawing: Drawing) -> Found | None:
         (path, "no segmentations beside it") for path in listing.files if path.parent not in folders and _is_scan(path)
     ]
     channels = {name_of for pair in pairs for name_of in [stem(pair.image).lower()]}
-    return Found(
+    return FolderContents(
         stated(pairs),
         tuple(gone),
         classes=tuple(sorted(counts)),

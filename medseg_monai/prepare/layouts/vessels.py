@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from medseg_monai.cases import stem
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, stated
 from medseg_monai.prepare.layouts.names import spot_of
 from medseg_monai.prepare.pairs import LeftOut, Pair
 
@@ -31,7 +31,7 @@ REASONS = {
 }
 
 
-def read_vessels(listing: Listing, drawing: Drawing) -> Found | None:
+def read_vessels(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """Each photograph with the first person's drawing."""
     kinds: dict[str, dict[tuple[str, str], list[Path]]] = defaultdict(lambda: defaultdict(list))
     drawn = any(FIRST.fullmatch(folder.name) for folder in listing.by_folder)
@@ -54,7 +54,7 @@ def read_vessels(listing: Listing, drawing: Drawing) -> Found | None:
                 for image in images
             ]
     gone += [(path, "no image of its name") for paths in kinds["first"].values() for path in paths]
-    return Found(stated(pairs), tuple(gone), classes=("vessel",)) if pairs else None
+    return FolderContents(stated(pairs), tuple(gone), classes=("vessel",)) if pairs else None
 
 
 VESSELS = Layout(

@@ -14,7 +14,7 @@ import numpy as np
 
 from medseg_monai.cases import stem
 from medseg_monai.images.photos import opened
-from medseg_monai.prepare.layouts.found import Drawing, Found, Layout, Listing, plain_values, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, plain_values, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, name_key
 from medseg_monai.prepare.splits import split_named
 
@@ -44,7 +44,7 @@ VOC_CLASSES = (
 BORDER = 255
 
 
-def read_voc(listing: Listing, drawing: Drawing) -> Found | None:
+def read_voc(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """Images with a mask in SegmentationClass; the lists decide the splits."""
     roots = {folder.parent for folder in listing.folders_named("jpegimages")}
     if len(roots) != 1:
@@ -61,7 +61,7 @@ def read_voc(listing: Listing, drawing: Drawing) -> Found | None:
         if name in masks and (name in splits or not splits)
     ]
     classes, ignore = _classes(root, [masks[name_key(pair.id)] for pair in pairs], drawing)
-    return Found(
+    return FolderContents(
         stated(pairs),
         tuple(_left_out(root, images, masks, splits)),
         tuple(classes),

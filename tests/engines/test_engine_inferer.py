@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg_monai.engines import EngineInferer
-from medseg_monai.engines.inferer import cache_folder
+from medseg_monai.engines.engine_inferer import cache_folder
 from medseg_monai.engines.runners import check_installed
 from medseg_monai.engines.trial import Choice, Trial
 from medseg_monai.inference.inferer import preparation_seconds, scan_inferer

@@ -98,7 +98,7 @@ class Facts(TypedDict):
 
 
 @dataclass(frozen=True)
-class Found:
+class FolderContents:
     """What a layout says of a folder.
 
     Args:
@@ -154,7 +154,7 @@ class Layout:
 
     name: str
     looks: str
-    read: Callable[[Listing, Drawing], Found | None]
+    read: Callable[[Listing, Drawing], FolderContents | None]
 
 
 def stated(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
@@ -173,7 +173,7 @@ def plain_values(values: Mapping[str, tuple[int | str, ...]]) -> Mapping[str, tu
     return {} if list(values.values()) == [(number,) for number in range(1, len(values) + 1)] else values
 
 
-def named_by(found: Found, levels: Collection[int]) -> Found:
+def named_by(found: FolderContents, levels: Collection[int]) -> FolderContents:
     """The same with the classes that the numbers in all labels show, where the layout leaves that open."""
     if found.classes_of is None:
         return found
@@ -182,11 +182,11 @@ def named_by(found: Found, levels: Collection[int]) -> Found:
 
 
 def chosen(
-    found: Found,
+    found: FolderContents,
     classes: Sequence[str],
     values: Mapping[str, Sequence[int | str]] | None = None,
     ignore: Sequence[int | str] = (),
-) -> Found:
+) -> FolderContents:
     """The same with the classes that the user names, in that order; what is not chosen becomes background.
 
     Args:
@@ -222,7 +222,7 @@ def chosen(
     return replace(found, classes=tuple(classes), values=kept if rest else plain_values(kept))
 
 
-def task_of(found: Found, *, overlap: bool = True) -> Task:
+def task_of(found: FolderContents, *, overlap: bool = True) -> Task:
     """What the classes are: overlapping if they are files of their own, unless the source says that these are exclusive; or regions.
 
     Args:
@@ -241,7 +241,7 @@ def _are_regions(values: Mapping[str, tuple[int | str, ...]]) -> bool:
     return len(set(every)) < len(every)
 
 
-def facts_of(found: Found) -> Facts:
+def facts_of(found: FolderContents) -> Facts:
     """What a description file says, as `medseg_monai.spec.DatasetSpec` takes it."""
     said = found.facts
     return {

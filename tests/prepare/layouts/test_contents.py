@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.prepare.layouts.found import Found, chosen, innermost, named_by, stated, task_of
+from medseg_monai.prepare.layouts.contents import FolderContents, chosen, innermost, named_by, stated, task_of
 from medseg_monai.prepare.pairs import Pair
 
 PAIR = Pair(Path("i.png"), (Path("a.png"), Path("b.png"), Path("c.png")))
 
 
 def test_files_follow_the_classes() -> None:
-    found = Found((PAIR,), classes=("a", "b", "c"), class_files=True)
+    found = FolderContents((PAIR,), classes=("a", "b", "c"), class_files=True)
     some = chosen(found, ["c", "a"])
     assert (some.classes, some.class_files, some.pairs[0].masks) == (("c", "a"), True, (Path("c.png"), Path("a.png")))
     one = chosen(found, ["b"])
@@ -34,35 +34,39 @@ def test_files_follow_the_classes() -> None:
     ],
 )
 def test_numbers_follow_the_classes(values: dict, classes: list[str], expected: dict) -> None:
-    assert chosen(Found((PAIR,), classes=("a", "b", "c"), values=values), classes).values == expected
+    assert chosen(FolderContents((PAIR,), classes=("a", "b", "c"), values=values), classes).values == expected
 
 
 def test_names_of_ones_own_and_names_that_are_none() -> None:
-    assert chosen(Found((PAIR,)), ["x"]).classes == ("x",)
+    assert chosen(FolderContents((PAIR,)), ["x"]).classes == ("x",)
     with pytest.raises(ValueError, match=r"class 'liwer': is none of those in this folder .did you mean 'liver'"):
-        chosen(Found((PAIR,), classes=("liver", "spleen")), ["liwer"])
+        chosen(FolderContents((PAIR,), classes=("liver", "spleen")), ["liwer"])
 
 
 def test_classes_that_the_numbers_show() -> None:
-    found = Found((PAIR,), classes_of=lambda levels: {f"n{level}": (level,) for level in sorted(levels)})
+    found = FolderContents((PAIR,), classes_of=lambda levels: {f"n{level}": (level,) for level in sorted(levels)})
     assert named_by(found, {2, 7}).values == {"n2": (2,), "n7": (7,)}
     assert named_by(found, {1, 2}).values == {}
-    assert named_by(Found((PAIR,), classes=("a",)), {5}).classes == ("a",)
+    assert named_by(FolderContents((PAIR,), classes=("a",)), {5}).classes == ("a",)
 
 
 @pytest.mark.parametrize(
     ("found", "overlap", "task"),
     [
-        (Found((PAIR,)), True, "binary"),
-        (Found((PAIR,), classes=("a", "b")), True, "multiclass"),
-        (Found((PAIR,), classes=("a", "b"), values={"a": (1, 2), "b": (3,)}), True, "multiclass"),
-        (Found((PAIR,), classes=("whole", "core"), values={"whole": (1, 2), "core": (2,)}), True, "multilabel"),
-        (Found((PAIR,), classes=("a", "b"), class_files=True), False, "multilabel"),
-        (Found((PAIR,), classes=("a", "b"), class_files=True, exclusive=True), True, "multilabel"),
-        (Found((PAIR,), classes=("a", "b"), class_files=True, exclusive=True), False, "multiclass"),
+        (FolderContents((PAIR,)), True, "binary"),
+        (FolderContents((PAIR,), classes=("a", "b")), True, "multiclass"),
+        (FolderContents((PAIR,), classes=("a", "b"), values={"a": (1, 2), "b": (3,)}), True, "multiclass"),
+        (
+            FolderContents((PAIR,), classes=("whole", "core"), values={"whole": (1, 2), "core": (2,)}),
+            True,
+            "multilabel",
+        ),
+        (FolderContents((PAIR,), classes=("a", "b"), class_files=True), False, "multilabel"),
+        (FolderContents((PAIR,), classes=("a", "b"), class_files=True, exclusive=True), True, "multilabel"),
+        (FolderContents((PAIR,), classes=("a", "b"), class_files=True, exclusive=True), False, "multiclass"),
     ],
 )
-def test_tasks(found: Found, overlap: bool, task: str) -> None:
+def test_tasks(found: FolderContents, overlap: bool, task: str) -> None:
     assert task_of(found, overlap=overlap) == task
 
 
