@@ -69,7 +69,7 @@ def link_to(path: object, folder: Path) -> str | None:
     """The address of a file from a page in a folder; None where there is no such file."""
     if not path or not Path(str(path)).is_file():
         return None
-    return quote(os.path.relpath(str(path), folder).replace(os.sep, "/"))
+    return quote(os.fsencode(os.path.relpath(str(path), folder).replace(os.sep, "/")))  # as the disk has its bytes
 
 
 def page_facts() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The page of a run of predictions: what is shown first, what is counted, and that every text is only text."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def test_every_text_is_text_and_nothing_is_fetched(folder: Path) -> None:
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 7
     assert "http" not in page.split("</style>")[1]
     assert "1 file could not be used" in page
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+def test_a_name_that_is_not_utf8_is_shown_and_linked_by_its_bytes(folder: Path) -> None:
+    predicted(folder, {os.fsdecode(b"caf\xe9 1"): (50, 0.1)})
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    assert f'href="caf%E9%201_mask_{SPEC.classes[0]}.png"' in page
+    assert r"<strong>caf\xe9 1</strong>" in page
 
 
 def test_without_a_threshold_it_says_that_nothing_is_known(folder: Path) -> None:
