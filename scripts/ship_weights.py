@@ -3,10 +3,11 @@
     medseg train unetpp -d data/isic2017 --overlay bundles/unetpp/configs/shipped.json --output-dir weights/unetpp
     medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --out weights/unetpp/evaluation_test
     medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --set tta=flips --out weights/unetpp/evaluation_test_flips
-    python scripts/ship_weights.py unetpp weights/unetpp
+    python scripts/ship_weights.py unetpp weights/unetpp --inference-depth 4
 
 The weights are kept in half precision, except vectors (biases, batch norm), which float32 costs nothing. `spec.json` goes along with
-cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
+cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written. U-Net++ may be
+shipped in a fast mode (`--inference-depth`; evaluate it with `--set "network_options#inference_depth=4"`): all heads stay in the file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sync_bundles import BUNDLES, OWN_FILE, dump
@@ -88,7 +90,7 @@ def with_section(card: str, text: str) -> str:
     return f"{before}{text}{after}"
 
 
-def ship(bundle: Path, folder: Path) -> None:
+def ship(bundle: Path, folder: Path, *, inference_depth: int | None = None) -> None:
     """Write models/model.pt, models/spec.json, the licence of the data, metadata and card of a bundle.
 
     Raises:
@@ -99,7 +101,10 @@ def ship(bundle: Path, folder: Path) -> None:
     evaluations = {name: read_evaluation(folder / name) for name in VIEWS if (folder / name).is_dir()}
     if "evaluation_test" not in evaluations:
         raise FileNotFoundError(f"{folder}: no evaluation_test; run `medseg evaluate` first")
-    state = halved(load_weights(trained.build_network(), folder / WEIGHTS_FILE).state_dict())
+    whole = {"inference_depth": None} if "inference_depth" in trained.architecture else {}
+    state = halved(load_weights(trained.build_network(**whole), folder / WEIGHTS_FILE).state_dict())
+    if inference_depth is not None:
+        trained = replace(trained, architecture={**trained.architecture, "inference_depth": inference_depth})
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
     if size > LARGEST:
         raise ValueError(f"{folder}: {size / 1e6:.1f} MB in half precision, more than {LARGEST / 1e6:.0f}")
@@ -120,9 +125,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("bundle", help="name of a bundle in bundles/")
     parser.add_argument("weights", type=Path, help="folder with model.pt, spec.json, evaluation_test")
+    parser.add_argument("--inference-depth", type=int, help="of U-Net++: the fast mode that is used by default")
     chosen = parser.parse_args(arguments)
     try:
-        ship(BUNDLES / chosen.bundle, chosen.weights)
+        ship(BUNDLES / chosen.bundle, chosen.weights, inference_depth=chosen.inference_depth)
     except (OSError, ValueError) as error:
         print(f"ship_weights: {error}", file=sys.stderr)
         return 1
