@@ -6,8 +6,9 @@
     python scripts/ship_weights.py unetpp weights/unetpp --inference-depth 4
 
 The weights are kept in half precision, except vectors (biases, batch norm), which float32 costs nothing. `spec.json` goes along with
-cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written. U-Net++ may be
-shipped in a fast mode (`--inference-depth`; evaluate it with `--set "network_options#inference_depth=4"`): all heads stay in the file.
+cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
+U-Net++ may be shipped in a fast mode (`--inference-depth`; evaluate it with `--set "network_options#inference_depth=4"`): all heads
+stay in the file.
 """
 
 from __future__ import annotations
