@@ -56,11 +56,12 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str, size: int) -> str:
     """The model card's part on the weights that come along."""
     spec, training = trained.dataset, trained.training
+    about = (spec.description, spec.licence, spec.citation)
     wide = " x ".join(map(str, spec.size or ()))
     cases = next(iter(evaluations.values())).summary.n_cases
     lines = [
         BEGIN,
-        f"Trained on **{spec.name}** ({spec.description}; {spec.licence}; {spec.citation}), {training['epochs']} epochs at {wide}, "
+        f"Trained on **{spec.name}** ({'; '.join(filter(None, about))}), {training['epochs']} epochs at {wide}, "
         f"{training['parameters']:,} parameters, {size / 1e6:.1f} MB in half precision. Again:",
         "",
         "```sh",
