@@ -145,7 +145,9 @@ def test_other_channels_and_other_answers_are_seen(unpacked: Path):
 def test_check_command_says_each_rule_and_ends_accordingly(medseg, zipped: Path, tmp_path: Path):
     good = medseg("check", zipped)
     assert (good.code, good.out.count("ok  ")) == (0, 10)
-    bad = medseg("check", "unetpp")
+    without_weights = tmp_path / "unetpp"
+    shutil.copytree(REPOSITORY / "bundles" / "unetpp", without_weights, ignore=shutil.ignore_patterns("models"))
+    bad = medseg("check", without_weights)
     assert bad.code == 1
     assert "failed  models/model.pt: there are none: `medseg package unetpp" in bad.out
     (tmp_path / "no.zip").write_text("text")

@@ -1,0 +1,92 @@
+"""The weights that bundles ship: what their files say, and that they outline the lesions of the examples."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import REPOSITORY
+from monai.bundle import ConfigWorkflow
+from PIL import Image
+
+from medseg_monai import Predictor
+from medseg_monai.export.check import check_bundle
+from medseg_monai.files import sha256_of
+from medseg_monai.trained import Trained
+
+BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/models/model.pt"))
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.jpg"))
+# (x, y) as shares of width and height: the middle of the lesion, and a place of healthy skin, as a person sees them
+PLACES = {
+    "ISIC_0000253": ((0.45, 0.47), (0.8, 0.75)),
+    "ISIC_0000262": ((0.52, 0.48), (0.5, 0.9)),
+    "ISIC_0000361": ((0.5, 0.55), (0.85, 0.8)),
+    "ISIC_0000463": ((0.48, 0.5), (0.85, 0.9)),
+    "ISIC_0000501": ((0.5, 0.5), (0.9, 0.85)),
+}
+
+
+@pytest.fixture(params=BUNDLES, ids=lambda bundle: bundle.name)
+def bundle(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_every_bundle_ships_weights() -> None:
+    assert {bundle.name for bundle in BUNDLES} == {
+        path.parent.parent.name for path in (REPOSITORY / "bundles").glob("*/configs/train.json")
+    }
+
+
+def test_weights_are_small_whole_and_in_half_precision(bundle: Path) -> None:
+    file = bundle / "models" / "model.pt"
+    assert file.stat().st_size <= 12_000_000
+    assert Trained.read(file.parent).weights_sha256 == (sha256_of([file]),)
+    state = torch.load(file, weights_only=True)
+    assert {tensor.dtype for tensor in state.values() if tensor.dim() > 1} == {torch.float16}
+    assert all(bool(tensor.isfinite().all()) for tensor in state.values() if tensor.is_floating_point())
+
+
+def test_card_and_metadata_name_the_same_scores(bundle: Path) -> None:
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    card = (bundle / "docs" / "README.md").read_text(encoding="utf-8")
+    [row] = [line for line in card.splitlines() if line.startswith("| one view |")]
+    dice, jaccard = (cell.split()[0] for cell in row.split("|")[2:4])
+    for shown, key in ((dice, "mean_dice"), (jaccard, "mean_jaccard")):
+        assert abs(float(shown) - metadata["eval_metrics"][key]) < 0.00056  # three decimals beside four
+    spec = Trained.read(bundle / "models").dataset
+    assert spec.licence in (bundle / "docs" / "data_license.txt").read_text(encoding="utf-8")
+    assert spec.licence in card
+
+
+def test_it_meets_the_zoos_rules_and_misses_no_property(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [rule for rule in check_bundle(bundle) if not rule.ok] == []
+    copy = tmp_path / bundle.name
+    shutil.copytree(bundle, copy)
+    monkeypatch.chdir(copy)  # far from the repository, as it lies in a zoo
+    workflow = ConfigWorkflow(
+        "configs/inference.json",
+        "configs/metadata.json",
+        workflow_type="infer",
+        logging_file=False,
+        dataset_dir=str(EXAMPLES[0].parent),
+        output_dir=str(tmp_path / "masks"),
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    assert workflow.parser.get_parsed_content("trained").bundle == bundle.name
+
+
+@pytest.mark.parametrize("name", [bundle.name for bundle in BUNDLES if bundle.name != "unet3d"])
+def test_lesions_of_the_examples_are_outlined(name: str) -> None:
+    predictor = Predictor(REPOSITORY / "bundles" / name, engine="plain")
+    for file in EXAMPLES:
+        mask = predictor(file).mask
+        with Image.open(file) as picture:
+            assert mask.shape == (picture.height, picture.width)
+        lesion, skin = (mask[int(y * mask.shape[0]), int(x * mask.shape[1])] for x, y in PLACES[file.stem])
+        assert (bool(lesion), bool(skin)) == (True, False), (name, file.stem)
+        assert 0.03 < np.mean(mask > 0) < 0.6
