@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -64,6 +65,10 @@ def test_it_meets_the_zoos_rules_and_misses_no_property(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [rule for rule in check_bundle(bundle) if not rule.ok] == []
+    scan = EXAMPLES[0]
+    if Trained.read(bundle / "models").dataset.spatial_dims == 3:
+        scan = tmp_path / "scan.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.arange(60, dtype=np.float32).reshape(3, 4, 5), np.eye(4)), scan)
     copy = tmp_path / bundle.name
     shutil.copytree(bundle, copy)
     monkeypatch.chdir(copy)  # far from the repository, as it lies in a zoo
@@ -72,7 +77,7 @@ def test_it_meets_the_zoos_rules_and_misses_no_property(
         "configs/metadata.json",
         workflow_type="infer",
         logging_file=False,
-        dataset_dir=str(EXAMPLES[0].parent),
+        dataset_dir=str(scan),
         output_dir=str(tmp_path / "masks"),
     )
     workflow.initialize()
