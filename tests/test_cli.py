@@ -264,7 +264,8 @@ def test_overlapping_organs_train_and_predict_with_the_same_bundle(medseg: Medse
 
 
 def test_list_and_doctor(medseg: Medseg) -> None:
-    assert "unetpp" in medseg("list").out
+    listed = [line.split() for line in medseg("list").out.splitlines()]
+    assert ["unetpp", "bundles/unetpp"] in [[line[0], line[-1]] for line in listed]
     examined = medseg("doctor").out
     assert all(word in examined for word in ("torch", "monai", "GPU", "CPU", "decoded images in", "bundle unetpp"))
 

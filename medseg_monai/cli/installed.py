@@ -11,12 +11,14 @@ from medseg_monai.cli.options import BundleName
 
 
 def list_bundles() -> None:
-    """The bundles, and what each has been trained on."""
+    """The bundles, what each has been trained on, and its folder, which MONAI's own commands take."""
     from medseg_monai.bundle_files import list_bundles as found
     from medseg_monai.bundle_files import trained_on
 
-    for bundle in found():
-        typer.echo(f"{bundle.name:<16} {', '.join(trained_on(bundle)) or 'not trained yet'}")
+    rows = [(bundle.name, ", ".join(trained_on(bundle)) or "not trained yet", str(bundle)) for bundle in found()]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, trained, folder in rows:
+        typer.echo(f"{name:<{widths[0]}}  {trained:<{widths[1]}}  {folder}")
 
 
 def init(

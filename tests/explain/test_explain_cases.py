@@ -165,9 +165,8 @@ def test_a_pixel_is_a_region(tmp_path):
 
 def test_a_layer_that_is_not_there_stops_at_once(tmp_path):
     spot(tmp_path / "in")
-    run = explainer(tmp_path / "out", tmp_path / "in", photo_spec(), layers=["botleneck"])
     with pytest.raises(LayerError, match=r"did you mean 'bottleneck'\?"):
-        run.run()
+        explainer(tmp_path / "out", tmp_path / "in", photo_spec(), layers=["botleneck"])
 
 
 def test_classes_by_name():
