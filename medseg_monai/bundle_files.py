@@ -153,7 +153,7 @@ def weights_to_change(bundle_root: str | Path, weights: str | Path) -> Path:
     if folder.resolve() == file.parent.resolve():
         return file
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (SPEC_FILE, file.name):  # the weights last: where they are, their spec is too
+    for name in (SPEC_FILE, file.name):  # the weights last: if they exist, so does their spec
         if not (folder / file.name).is_file():
             shutil.copyfile(file.parent / name, folder / name)
     return folder / file.name

@@ -20,7 +20,7 @@ MASK_BANDS = (2, 3, 4)
 
 
 def check_case(case: object, spec: DatasetSpec, where: str) -> None:
-    """Raise ValueError where one case cannot be one; `where` is e.g. ``training[3]``."""
+    """Raise ValueError if a case is malformed; `where` is e.g. ``training[3]``."""
     if not isinstance(case, Mapping):
         raise ValueError(f"{where}: a case is a mapping with image and label, got {case!r}")
     refuse_unknown_keys(case, CASE_KEYS, where)

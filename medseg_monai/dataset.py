@@ -134,7 +134,7 @@ def read_dataset(path: str | Path) -> Dataset:
 def write_dataset(dataset: Dataset, path: str | Path) -> Path:
     """Write dataset.json into a folder (made if need be), or to the named .json file; whole or not at all.
 
-    Paths are written relative to the file (absolute where that cannot be: another drive).
+    Paths are written relative to the file (absolute if that is impossible, as across drives).
 
     Returns:
         The file written.

@@ -97,7 +97,7 @@ def remove_parts(folders: Iterable[Path]) -> int:
 
 
 def lock_folder(folder: Path) -> FileLock:
-    """Take the folder for this process; made where it is not there. The lock is the operating system's and ends with the process.
+    """Take the folder for this process; created if missing. The lock is the operating system's and ends with the process.
 
     A process that has the folder already takes it once more: it is free when `release` was called as often.
 

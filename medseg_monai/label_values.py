@@ -137,7 +137,7 @@ class LabelValues:
         names = [name for name, _ in self.by_name]
         if unknown := [name for name in names if name not in (*classes, BACKGROUND)]:
             raise ValueError(
-                f"label_values: {unknown[0]!r} is none of the classes ({', '.join(classes)}) or {BACKGROUND}"
+                f"label_values: {unknown[0]!r} is not one of the classes ({', '.join(classes)}) or {BACKGROUND}"
             )
         if lacking := [name for name in classes if name not in names]:
             raise ValueError(f"label_values: no value for {', '.join(lacking)}; give every class one")

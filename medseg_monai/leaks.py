@@ -46,7 +46,7 @@ def same_content(images: Mapping[str, Sequence[Sequence[Path]]]) -> list[dict[st
     is not found.
 
     Args:
-        images: for each split, the files of each image (several where each channel has its own).
+        images: for each split, the files of each image (several if each channel has its own).
 
     Returns:
         For each such content, the first file of every image that has it, by split.

@@ -36,7 +36,7 @@ class Prediction:
         uncertainty: one number, `medseg_monai.inference.uncertainty.uncertainty`.
         classes: their names.
         geometry: a volume's grid; of a photograph None.
-        flagged: whether a person should look at it; None where that is not known (`medseg review`).
+        flagged: whether a person should look at it; None if that is unknown (`medseg review`).
     """
 
     mask: NDArray[np.uint8]
@@ -182,7 +182,7 @@ def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:
 
 
 def _as_png_holds(picture: Image.Image) -> Image.Image:
-    """The picture, its colours as RGB where they are of a kind that PNG does not know (CMYK, YCbCr …), as files are read."""
+    """The picture, its colours as RGB if PNG does not support their kind (CMYK, YCbCr …), as files are read."""
     if picture.mode == "F":
         raise ValueError("a picture of floating-point pixels came; 8- or 16-bit grey or colours are wanted")
     known = ("1", "L", "LA", "P", "RGB", "RGBA", "I")

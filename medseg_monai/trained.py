@@ -89,7 +89,7 @@ class Trained:
         for key in (
             "cleaning",
             "review",
-        ):  # earlier versions know no such key: it is there only where it says something
+        ):  # earlier versions know no such key: it is written only if it differs from the default
             if content[key] is None:
                 del content[key]
         if self.cleaning is not None:

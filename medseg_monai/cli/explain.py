@@ -41,7 +41,7 @@ def explain(
         Path | None, typer.Option(help="A data set with these images, a folder of masks, or the one image's mask.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Deletion, insertion and randomisation: are the maps worth anything?")
+        bool, typer.Option("--check", help="Deletion, insertion and randomisation: can the maps be trusted?")
     ] = False,
     report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with the panels.")] = False,
     list_layers: Annotated[bool, typer.Option("--layers", help="List the layers that maps can be made of.")] = False,

@@ -25,7 +25,7 @@ def init(
     bundle: BundleName,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; default: bundles/NAME.")] = None,
 ) -> None:
-    """Copy a bundle to ./bundles, to be changed: the copy goes first from then on."""
+    """Copy a bundle to ./bundles to change it: from then on the copy takes precedence."""
     from medseg_monai.bundle_files import BUNDLES, copy_bundle
 
     folder = copy_bundle(bundle, out)
@@ -37,7 +37,7 @@ def init(
 
 
 def doctor() -> None:
-    """What is installed, what hardware is seen, what is missing."""
+    """Show what is installed, which hardware is found, and what is missing."""
     from medseg_monai.doctor import examine
 
     findings = examine()

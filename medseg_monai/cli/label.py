@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-label_app = typer.Typer(help="Annotate with a model at hand: a MONAI Label server for 3D Slicer, OHIF and others.")
+label_app = typer.Typer(help="Annotate with the help of a model: a MONAI Label server for 3D Slicer, OHIF and others.")
 
 
 @label_app.callback()
 def _label() -> None:
-    """Make `serve` a command of its own, though it is the only one."""
+    """Make `serve` a subcommand even though it is the only one."""
 
 
 @label_app.command()
 def serve(
     studies: Annotated[
-        str, typer.Option("--studies", "-s", help="Folder of images, labels are saved in it; or a DICOMweb address.")
+        str,
+        typer.Option("--studies", "-s", help="Folder of images, in which labels are saved too; or a DICOMweb address."),
     ],
     bundles: Annotated[
         str, typer.Option("--bundles", "-b", help="Bundles to serve, NAME or NAME=WEIGHTS, separated by commas.")
@@ -33,7 +34,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     max_upload_mb: Annotated[
-        int, typer.Option(min=1, help="Largest request that is taken, in MB: an image, a label or weights.")
+        int, typer.Option(min=1, help="Largest request accepted, in MB: an image, a label or weights.")
     ] = 1024,
 ) -> None:
     """Serve bundles with their weights to annotation tools; needs the environment of `make label-env`."""

@@ -10,8 +10,8 @@ import typer
 from medseg_monai.console import say_technical
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
-Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
-Size = Annotated[int | None, typer.Option(help="Width and height that networks see, in pixels.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Size = Annotated[int | None, typer.Option(help="Width and height of the network's input, in pixels.")]
 
 
 def _bundle_names() -> list[str]:
@@ -38,11 +38,11 @@ Weights = Annotated[
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Any key of the config: KEY=VALUE, a#b for nested keys.")
 ]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Images (patches of volumes) at a time.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images (or patches of volumes) per batch.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes or threads that read images.")]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", callback=_verbose, help="Also log how things are computed: engine, precision."),
+    typer.Option("--verbose", "-v", callback=_verbose, help="Also log details of the computation: engine, precision."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; default: a GPU if there is one.")]
 

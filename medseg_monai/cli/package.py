@@ -16,7 +16,7 @@ def package(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The .zip to write; default: BUNDLE.zip.")] = None,
     weights: Weights = None,
     wheel: Annotated[
-        Path | None, typer.Option(help="Wheel of medseg-monai to put in; default: built from this source.")
+        Path | None, typer.Option(help="Wheel of medseg-monai to include; default: built from this source.")
     ] = None,
     assignments: Annotated[
         list[str] | None,

@@ -32,7 +32,7 @@ def predict(
         typer.Option(
             "--weights",
             "-w",
-            help="Weights file, its folder, or the data set's name; several times for the mean of several networks.",
+            help="Weights file, its folder, or the data set's name; repeat it to average several networks.",
         ),
     ] = None,
     engine: Annotated[
@@ -40,23 +40,27 @@ def predict(
         typer.Option(help="torch (default), onnx, openvino; auto tries those installed; plain for plain float32."),
     ] = None,
     tta: Annotated[
-        str | None, typer.Option(help="Mean over mirrored images: flips; over turned ones too: dihedral.")
+        str | None, typer.Option(help="Average over mirrored images: flips; and over rotated ones: dihedral.")
     ] = None,
     formats: Annotated[
         str | None,
-        typer.Option("--format", help="png, geojson, coco, rle; of volumes nifti, nrrd, mha, dicomseg. With commas."),
+        typer.Option(
+            "--format",
+            help="png, geojson, coco, rle; for volumes nifti, nrrd, mha, dicomseg. Separate several with commas.",
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Probability that a pixel's class exceeds; default: as tuned, else 0.5.")
+        float | None,
+        typer.Option(help="Probability above which a pixel belongs to a class; default: as tuned, else 0.5."),
     ] = None,
     largest: Annotated[
-        bool | None, typer.Option("--largest/--all-components", help="Keep each class's largest component only.")
+        bool | None, typer.Option("--largest/--all-components", help="Keep only the largest component of each class.")
     ] = None,
     fill_holes: Annotated[
         bool | None, typer.Option("--fill-holes/--keep-holes", help="Fill the holes in masks.")
     ] = None,
     min_size: Annotated[
-        float | None, typer.Option(help="Remove smaller components: pixels of the image, mm³ in volumes.")
+        float | None, typer.Option(help="Remove components smaller than this: pixels of the image, or mm³ for volumes.")
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write probabilities (8-bit PNG).")
@@ -68,20 +72,20 @@ def predict(
     report: Annotated[
         bool | None,
         typer.Option(
-            "--report/--no-report", help="One page, index.html, with pictures; default: up to 200 images have one."
+            "--report/--no-report", help="One page, index.html, with pictures; default: written for up to 200 images."
         ),
     ] = None,
     series: Annotated[
-        str | None, typer.Option(help="Of a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
+        str | None, typer.Option(help="For a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already in OUT.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo what is already in OUT.")] = False,
     batch_size: BatchSize = None,
     workers: Workers = None,
     device: Device = None,
     verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
-    """Segment images: a mask each, in the image's own size, and a row in predictions.csv; failures are listed in failures.csv."""
+    """Segment images: each gets a mask of the image's size and a row in predictions.csv; failures are listed in failures.csv."""
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle, find_weights
     from medseg_monai.startup import without_unused

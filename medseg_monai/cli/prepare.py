@@ -18,17 +18,15 @@ ClassOption = Annotated[
     list[str] | None,
     typer.Option(
         "--class",
-        help="A class's name; repeat it, label 1 first. NAME=2, NAME=1+4 or NAME=255,0,0 says its numbers or colour in the masks.",
+        help="A class's name; repeat it, label 1 first. NAME=2, NAME=1+4 or NAME=255,0,0 gives its numbers or colour in the masks.",
     ),
 ]
 IgnoreOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--ignore", help="A number or colour of mask pixels that count for nothing, e.g. 255; repeat it for several."
-    ),
+    typer.Option("--ignore", help="A number or colour of mask pixels to ignore, e.g. 255; repeat it for several."),
 ]
 LAYOUT_HELP = (
-    "How the folder is laid out (docs/datasets.md); auto: images/ and masks/ if they are there, else what fits."
+    "How the folder is laid out (docs/datasets.md); auto: images/ and masks/ if they exist, else the layout that fits."
 )
 PatternOption = Annotated[
     str,
@@ -106,10 +104,11 @@ def prepare_folder(
     classes: ClassOption = None,
     ignore: IgnoreOption = None,
     task: Annotated[
-        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the masks look like.")
+        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: inferred from the masks.")
     ] = None,
     aspect: Annotated[
-        Literal["stretch", "pad"] | None, typer.Option(help="Stretch images to the size, or keep their shape and pad.")
+        Literal["stretch", "pad"] | None,
+        typer.Option(help="Stretch images to the size, or keep their aspect ratio and pad."),
     ] = None,
     groups: Annotated[
         Path | None,
@@ -157,7 +156,7 @@ Spacing = Annotated[
 Patch = Annotated[tuple[int, int, int] | None, typer.Option(help="Voxels of a patch, along the same axes.")]
 Window = Annotated[tuple[float, float] | None, typer.Option(help="Hounsfield units that become 0 and 1; for CT.")]
 ModalityOption = Annotated[
-    Literal["ct", "mr"] | None, typer.Option(help="Default: what the source says, else what the values look like.")
+    Literal["ct", "mr"] | None, typer.Option(help="Default: as the source states, else inferred from the values.")
 ]
 Groups = Annotated[
     Path | None, typer.Option(help="CSV with the columns image_id,group (patient); splits keep groups whole.")
@@ -224,7 +223,7 @@ def prepare_nifti(
     classes: ClassOption = None,
     ignore: IgnoreOption = None,
     task: Annotated[
-        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: what the labels look like.")
+        Literal["binary", "multiclass", "multilabel"] | None, typer.Option(help="Default: inferred from the labels.")
     ] = None,
     groups: Groups = None,
     group_pattern: Annotated[
@@ -297,7 +296,7 @@ def prepare_demo(
     size: Size = None,
     seed: Seed = 0,
 ) -> None:
-    """Generated pictures with known masks: to try the tools, not to learn medicine from."""
+    """Generated pictures with known masks, for trying out the tools only."""
     from medseg_monai.prepare.demo import prepare_demo as prepare
 
     _report(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)

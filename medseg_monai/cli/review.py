@@ -14,12 +14,12 @@ def review(
     bundle: BundleName,
     dataset_dir: DatasetDir = None,
     weights: Weights = None,
-    split: Annotated[str, typer.Option(help="Whose cases tell; not test.")] = "validation",
+    split: Annotated[str, typer.Option(help="Split to learn the threshold from; never test.")] = "validation",
     failure_dice: Annotated[float, typer.Option(help="A case below this Dice is a failure.")] = 0.7,
     catch: Annotated[float, typer.Option(help="Share of the failures that must be flagged.")] = 0.9,
     assignments: Assignments = None,
 ) -> None:
-    """Learn from validation which predictions a person should look at; `medseg predict` then flags them in predictions.csv."""
+    """Learn from validation which predictions a person should review; `medseg predict` then flags them in predictions.csv."""
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle, find_weights, weights_to_change
 

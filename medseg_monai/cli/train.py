@@ -35,14 +35,14 @@ def train(
     augmentation: Annotated[
         float | None, typer.Option(min=0, help="Strength of random changes: 0 none, 1 as designed.")
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(min=0, help="AdamW's.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help="Weight decay of AdamW.")] = None,
     patience: Annotated[
         int | None, typer.Option(min=0, help="Validations without a better score before training ends; 0: never.")
     ] = None,
     val_interval: Annotated[int | None, typer.Option(min=1, help="Epochs between two validations.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto (default), fp32, bf16 or fp16.")] = None,
     workers: Workers = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
     device: Device = None,
     verbose: Verbose = False,
     output_dir: Annotated[
@@ -53,7 +53,7 @@ def train(
     ] = None,
     memory_gb: Annotated[
         float | None,
-        typer.Option(help="Memory to keep to: the patch of volumes, then the batch, are made as small as that needs."),
+        typer.Option(help="Memory limit: the patch of volumes, then the batch, are made small enough to fit."),
     ] = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: also log to MLflow, by MONAI (extra: tracking).")

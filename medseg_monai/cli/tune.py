@@ -27,14 +27,14 @@ def tune(
     weights: Weights = None,
     metric: Annotated[
         Literal["dice", "jaccard", "competition"],
-        typer.Option(help="The score to raise; competition: the UW-Madison one, for slices of scans."),
+        typer.Option(help="The score to improve; competition: the UW-Madison one, for slices of scans."),
     ] = "dice",
-    split: Annotated[str, typer.Option(help="The cases to choose on; never those of a test to come.")] = "validation",
+    split: Annotated[str, typer.Option(help="Split to choose on; never the one to be tested on.")] = "validation",
     device: Device = None,
     verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
-    """Choose thresholds and mask cleaning for trained weights; what holds on held-out cases goes into their spec.json."""
+    """Choose thresholds and mask cleaning for trained weights; settings that help on held-out cases go into their spec.json."""
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle, find_weights
 

@@ -13,7 +13,7 @@ from medseg_monai.spec import Task
 MIN_DICE = 0.999
 """A way of computing agrees with plain float32 from this Dice of their masks on."""
 MAX_MEAN_DIFFERENCE = 0.01
-"""... and up to this mean difference of probabilities, which also judges images where both masks are empty."""
+"""... and up to this mean difference of probabilities, which also judges images whose two masks are empty."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Agreement:
 
     @property
     def dice(self) -> float:
-        """Dice of the two masks over all images together, of the class where it is lowest; 1 for a class that neither has."""
+        """Dice of the two masks over all images together, of the class with the lowest; 1 for a class that neither has."""
         counts = zip(self.overlap, self.expected, self.found, strict=True)
         return min(2 * both / (ours + theirs) if ours + theirs else 1.0 for both, ours, theirs in counts)
 
@@ -70,7 +70,7 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether the masks may stand for each other: `MIN_DICE` and `MAX_MEAN_DIFFERENCE`. False where an answer is not finite."""
+        """Whether the masks are interchangeable: `MIN_DICE` and `MAX_MEAN_DIFFERENCE`. False if an answer is not finite."""
         return self.dice >= MIN_DICE and self.mean <= MAX_MEAN_DIFFERENCE
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ def fused(network: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """Names of (convolution, batch norm) where the norm comes next and takes what the convolution gave, each run once."""
+    """Names of (convolution, batch norm) if the norm comes next and takes the convolution's output, each run once."""
     runs: dict[str, int] = {}
     pairs: list[tuple[str, str]] = []
     last: list[tuple[str, Tensor]] = []

@@ -14,7 +14,7 @@ def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
     """The dtype to compute in, or None for plain float32.
 
     Args:
-        name: ``auto`` (bfloat16 where the hardware computes in it, else float16 on a GPU, else float32), ``fp32``, ``bf16``, ``fp16``.
+        name: ``auto`` (bfloat16 if the hardware supports it, else float16 on a GPU, else float32), ``fp32``, ``bf16``, ``fp16``.
         device: where the network runs.
 
     Raises:

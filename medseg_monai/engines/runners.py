@@ -70,7 +70,7 @@ def plain_runner(network: nn.Module) -> Runner:
 
 
 def torch_runner(network: nn.Module, dtype: torch.dtype | None) -> Runner:
-    """The (fused) network in torch, channels last, in `dtype` where that is not float32."""
+    """The (fused) network in torch, channels last, in `dtype` if that is not float32."""
     if dtype is not None:
         network = with_weights_in(network, dtype)
 

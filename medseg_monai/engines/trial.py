@@ -210,7 +210,7 @@ def _line(error: Exception) -> str:
 
 
 def _sample(images: Tensor) -> Tensor:
-    """At least `SAMPLE_IMAGES` images where the batch and its mirror images give so many."""
+    """At least `SAMPLE_IMAGES` images if the batch and its mirror images give that many."""
     views = [images]
     for axes in ((-1,), (-2,), (-2, -1)):
         if sum(map(len, views)) < SAMPLE_IMAGES:

@@ -116,7 +116,7 @@ def read_overlap(folder: str | Path) -> Overlap | None:
     """What :func:`write_overlap` wrote; None where it wrote nothing.
 
     Raises:
-        ValueError: the file is no such table.
+        ValueError: the file is not such a table.
     """
     path = Path(folder) / OVERLAP_FILE
     if not path.is_file():

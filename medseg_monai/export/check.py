@@ -1,4 +1,4 @@
-"""`medseg check`: the rules by which MONAI's model zoo takes a bundle, each with what to do where it fails.
+"""`medseg check`: the rules by which MONAI's model zoo takes a bundle, each with what to do if it fails.
 
 The rules are those of the zoo's own checks (Project-MONAI/model-zoo, ci/verify_bundle.py and CONTRIBUTING), done without network
 access. Two of them build the network that ``configs/inference.json`` describes: a config is code, so check what you trust.

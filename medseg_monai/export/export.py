@@ -39,7 +39,7 @@ class Parity:
         images: how many images.
         max_abs_logit_difference: over all of them.
         max_abs_logit: the largest logit, the scale of the difference.
-        mask_dice: Dice of the masks of all images together, of the class where it is lowest.
+        mask_dice: Dice of the masks of all images together, of the class with the lowest.
         foreground: whether any mask held foreground; if not, only the logits say something.
         dynamic_batch: another number of images at a time gave torch's answer too.
         dynamic_size: another image size did.

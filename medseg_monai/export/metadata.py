@@ -85,7 +85,7 @@ def output_channels(spec: DatasetSpec) -> tuple[str, ...]:
 
 
 def eval_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Mean scores by name, e.g. ``mean_dice``; per class too where there are several."""
+    """Mean scores by name, e.g. ``mean_dice``; per class too if there are several."""
     summary = evaluation.summary
     found = {f"mean_{name}": round(score.mean, 4) for name, score in summary.overall.scores.items()}
     if len(summary.per_class) > 1:

@@ -114,7 +114,7 @@ def series_paths(folder: str | Path, rule: str) -> list[str]:
 
     Args:
         folder: the folder.
-        rule: ``one`` (the folder itself: reading it fails where it holds several), ``all``, ``largest`` (most slices), or a UID.
+        rule: ``one`` (the folder itself: reading it fails if it holds several), ``all``, ``largest`` (most slices), or a UID.
 
     Raises:
         ValueError: the folder holds no such series, or several patients' files.

@@ -96,7 +96,7 @@ def grid_distance(one: Geometry, other: Geometry) -> float:
 
 
 def check_same_grid(label: Geometry, image: Geometry) -> None:
-    """Raise ValueError where a label does not lie on its image's grid; `SAME_GRID` is the tolerance."""
+    """Raise ValueError if a label does not lie on its image's grid; `SAME_GRID` is the tolerance."""
     if label.shape != image.shape:
         raise ValueError(
             f"has {shape_text(label.shape)} voxels, its image {shape_text(image.shape)}; they must be the same"

@@ -152,7 +152,7 @@ def read_mask_picture(path: PathLike, photo: PhotoHeader | None, *, by_index: bo
 
 
 def _without_transparent(values: Array, alpha: Array | None) -> tuple[Array, Array | None]:
-    """Colours with 0 where they are transparent, and the alpha if it tells anything."""
+    """Colours with 0 where they are transparent, and the alpha channel if it carries information."""
     if alpha is None or alpha.min() >= 128:
         return values, None
     if (

@@ -93,7 +93,7 @@ def read_header(path: str | Path) -> Header:
 def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
     """Voxels (I, J, K) or (I, J, K, C), affine (RAS, mm), and the stored type's name.
 
-    Values stay in the stored type; where the header scales them they become float32.
+    Values stay in the stored type; if the header scales them they become float32.
 
     Raises:
         FileNotFoundError, ValueError: the file is missing, damaged, no NIfTI, or its header makes no sense.
@@ -107,7 +107,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
 
 
 def _voxels(stored: Any) -> Array:
-    """All values in memory, in this machine's byte order: in the stored type, float32 where they are scaled or were float64."""
+    """All values in memory, in this machine's byte order: in the stored type, float32 if they are scaled or were float64."""
     scaled = (stored.slope, stored.inter) != (1, 0)
     array = np.asarray(stored, dtype=np.float32) if scaled else stored.get_unscaled()
     dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
@@ -186,7 +186,7 @@ def write_labels(
     """Write (I, J, K) uint8 labels, whole or not at all.
 
     Sform and qform both hold the affine; or, with the NIfTI file `like` of this geometry, what they hold there. Readers that prefer
-    another of the two, or make up a place where both are missing, then put the label where they put the scan.
+    another of the two, or make up a position if both are missing, then put the label where they put the scan.
     """
     image = _on_grid(array, geometry, like)
     image.header.set_intent("label", name="labels")

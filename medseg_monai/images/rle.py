@@ -25,7 +25,7 @@ def decode_rle(text: str, size: tuple[int, int]) -> Mask:
         bool, (W, H).
 
     Raises:
-        ValueError: the text is no such list, or runs overlap, stand out of order or lead out of the picture.
+        ValueError: the text is not such a list, or runs overlap, are out of order or leave the picture.
 
     >>> decode_rle("2 2 6 1", (3, 2)).T.astype(int)  # printed as it is seen: 2 rows of 3
     array([[0, 1, 1],

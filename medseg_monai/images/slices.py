@@ -33,7 +33,7 @@ class SliceFile:
 
     Args:
         path: the file.
-        scan: the scan's name: that of the folder, or of the one above where the folder is ``scans``.
+        scan: the scan's name: that of the folder, or of the one above if the folder is ``scans``.
         number: from the file's name; consecutive in a whole scan.
         size: (width, height).
         spacing_mm: of pixels, along (x, y).
@@ -69,7 +69,7 @@ def slice_file(path: PathLike) -> SliceFile | None:
 
 
 def check_size(slice: SliceFile, size: tuple[int, int]) -> None:
-    """Raise ValueError where a slice's picture is not of the size that its name says."""
+    """Raise ValueError if a slice's picture does not have the size that its name says."""
     if size != slice.size:
         (width, height), (said_width, said_height) = size, slice.size
         raise ValueError(

@@ -37,7 +37,7 @@ class Volume:
     """An image volume.
 
     Args:
-        array: (I, J, K), or (C, I, J, K) from `read_image_volume`; the stored type, or float32 where the header scales the values.
+        array: (I, J, K), or (C, I, J, K) from `read_image_volume`; the stored type, or float32 if the header scales the values.
         affine: (4, 4) float64, voxel index to RAS millimetres.
         path: the file or folder it came from.
         stored: the type of the stored voxels, e.g. ``int16``.
@@ -71,7 +71,7 @@ def is_volume(path: PathLike) -> bool:
 
 
 def read_volume(path: PathLike) -> Volume:
-    """An image volume, (I, J, K), from a file or a DICOM folder (``FOLDER#SERIES_UID`` where it holds several series).
+    """An image volume, (I, J, K), from a file or a DICOM folder (``FOLDER#SERIES_UID`` if it holds several series).
 
     Raises:
         FileNotFoundError, ValueError: the file is missing, damaged, not three-dimensional, or has an unusable grid or values.

@@ -5,7 +5,7 @@ serve.py               the app's folder, the environment and the command of a se
 labels.py              labels as annotators save them and clients show them
 names.py               what a request brings as text: names and JSON, checked
 choice.py              which image to label next, from how unsure a model is of each
-server/                runs where MONAI Label is installed: app.py (what is offered), segment.py (models), learn.py (trainers),
+server/                runs in MONAI Label's environment: app.py (what is offered), segment.py (models), learn.py (trainers),
                        active.py (the next image), studies.py and sessions.py (where images lie); each request passes gate.py,
                        requests.py says what its fields may be, routes/ what is done
 ====================== =====================================================================

@@ -127,7 +127,7 @@ def _class_numbers(numbers: Array, label: Path, spec: DatasetSpec, names: Sequen
 
 
 def _planes(numbers: Array, spec: DatasetSpec) -> dict[str, Array]:
-    """What is written, by the end of the file's name: a mask per class where classes may overlap, else the map itself."""
+    """What is written, by the end of the file's name: a mask per class if classes may overlap, else the map itself."""
     if spec.task != "multilabel":
         return {"": numbers}
     return {f"_{file_part(name)}": (numbers == n).astype(np.uint8) for n, name in enumerate(spec.classes, start=1)}

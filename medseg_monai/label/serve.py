@@ -67,7 +67,7 @@ def parse_bundles(text: str) -> list[ServedModel]:
         bundle = find_bundle(name)
         found.append(ServedModel(bundle.resolve().name, bundle, find_weights(bundle, weights or None)))
     if not found:
-        raise ValueError("--bundles names none: `medseg list` shows them")
+        raise ValueError("--bundles is empty: `medseg list` shows what there is")
     if twice := [name for name, count in Counter(model.name for model in found).items() if count > 1]:
         raise ValueError(f"--bundles names {twice[0]} twice: a model has one set of weights")
     return found

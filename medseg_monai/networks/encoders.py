@@ -31,7 +31,7 @@ class PlainEncoder(nn.Module):
     Args:
         in_channels: channels of the image.
         features: channels per level, fine to coarse.
-        stem_stride: stride of the very first convolution (departure from the paper where it is not 1).
+        stem_stride: stride of the very first convolution (departure from the paper if it is not 1).
         norm: ``batch`` or ``instance``.
         spatial_dims: 2 or 3.
     """

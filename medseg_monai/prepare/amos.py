@@ -153,7 +153,7 @@ def case_number(path: Path) -> int:
 
 
 def _with_validation(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """Where there is a test split, a fifth of the rest as validation; else nothing, and all splits are drawn later."""
+    """If there is a test split, a fifth of the rest as validation; else nothing, and all splits are drawn later."""
     rest = {stem(pair.image): stem(pair.image) for pair in pairs if not pair.split}
     if len(rest) == len(pairs) or len(rest) < 2:
         return list(pairs)

@@ -246,7 +246,7 @@ def pairs_of(
 
 
 def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pair]:
-    """Groups by a regular expression; splits where all images lie in folders named after one."""
+    """Groups by a regular expression; splits if all images lie in folders named after one."""
     if pattern and re.compile(pattern).groups != 1:
         raise ValueError(f"group_pattern: one part in parentheses is wanted, as in '^([^_]+)_'; got {pattern!r}")
     paths = [pair.image.relative_to(image_root) for pair in pairs]

@@ -3,7 +3,7 @@
 Source: http://medicaldecathlon.com (one archive per task). CC BY-SA 4.0. Antonelli et al., The Medical Segmentation Decathlon,
 Nat. Commun. 13, 4128 (2022); Simpson et al., arXiv:1902.09063.
 
-``imagesTr/``, ``labelsTr/`` and, without labels, ``imagesTs/``; dataset.json gives names, labels and modality. Where it is missing,
+``imagesTr/``, ``labelsTr/`` and, without labels, ``imagesTs/``; dataset.json gives names, labels and modality. If it is missing,
 the ten tasks are known by their folders' names.
 """
 
@@ -145,7 +145,7 @@ def _task(raw: Path) -> tuple[Task, list[str]]:
         task = known.get(raw.resolve().name.lower())
         if task is None:
             raise ValueError(
-                f"{raw}: has no dataset.json, and its name is none of {', '.join(TASKS)}; `medseg prepare nifti` takes any folders"
+                f"{raw}: has no dataset.json, and its nameis not one of {', '.join(TASKS)}; `medseg prepare nifti` takes any folders"
             )
         return task, []
     try:

@@ -50,7 +50,7 @@ class Pair:
         image: the file, or the one that stands for several (`stack`).
         masks: one for each class, or one for all; several for a data set of one class are its parts.
         id: the case's name; "" for the image's file name without suffix.
-        split: the official one, or "" where there is none.
+        split: the official one, or "" if there is none.
         group: what must not be divided between splits; "" for the case alone.
         stack: all files of the case's image, if it has several: one for each channel, or neighbouring slices (2.5D).
         present: the classes that the masks have pixels of; None where nobody looked.

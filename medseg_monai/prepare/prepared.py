@@ -48,7 +48,7 @@ def finish(
 
     A table of `splits` decides; else the pairs' own splits; else the seed draws them by group. Of an image that stands in
     two splits with identical content, test keeps its copy before validation, and validation before training. `spec` may be a
-    function that makes it from the training pairs, where it depends on them (a median spacing).
+    function that makes it from the training pairs, if it depends on them (a median spacing).
 
     Raises:
         ValueError: nothing is left, all masks are empty, two images have one id, a group stands in two splits, or these cannot be drawn.
@@ -165,7 +165,7 @@ def _dataset(names: Mapping[str, Pair], spec: DatasetSpec, out: Path) -> Dataset
 
 
 def _write_left_out(gone: Sequence[LeftOut], out: Path) -> None:
-    """left_out.csv beside dataset.json, or none where nothing was left out."""
+    """left_out.csv beside dataset.json, not written if nothing was left out."""
     file = out / "left_out.csv"
     if not gone:
         file.unlink(missing_ok=True)

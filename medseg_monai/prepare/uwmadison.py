@@ -159,7 +159,7 @@ def _add_row(rows: dict[str, dict[str, Runs]], row: Mapping[str, str | None], li
         raise ValueError(f"{table}: line {line}: no class {organ!r}{did_you_mean(organ, CLASSES)}")
     # cut short, or its runs parted by a comma: not to be taken for an absent organ
     if row["segmentation"] is None or None in row:
-        raise ValueError(f"{table}: line {line}: has not as many columns as the first line; is the file cut short?")
+        raise ValueError(f"{table}: line {line}: has fewer or more columns than the first line; is the file cut short?")
     if first := rows[name].get(organ):
         raise ValueError(f"{table}: {name} has two rows for {organ}, lines {first.line} and {line}; remove one")
     rows[name][organ] = Runs(line, row["segmentation"])

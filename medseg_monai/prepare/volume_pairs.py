@@ -228,7 +228,7 @@ def spec_of(
 
 
 def with_present(looks: Mapping[Pair, VolumeFacts], spec: DatasetSpec) -> list[Pair]:
-    """The pairs, each with the names of the classes that its label holds; without where classes are channels of one file."""
+    """The pairs, each with the names of the classes that its label holds; without them if classes are channels of one file."""
     pairs, classes = [], spec.classes
     for pair, look in looks.items():
         if len(pair.masks) == len(classes) > 1 and not spec.ignore:
@@ -254,7 +254,7 @@ def median_spacing(looks: Sequence[VolumeFacts]) -> Triple:
 
 
 def patch_size(looks: Sequence[VolumeFacts], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
-    """A patch for networks that halve four times: the median volume at the new spacing where it fits, else shrunk in proportion.
+    """A patch for networks that halve four times: the median volume at the new spacing if it fits, else shrunk in proportion.
 
     As in nnU-Net (Isensee et al., Nature Methods 18, 2021), the side that is longest for the volume's is shortened, again and again.
     """

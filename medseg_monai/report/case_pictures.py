@@ -110,10 +110,10 @@ def remove_case_pictures(folder: str | Path) -> None:
 
 
 def read_case_pictures(folder: str | Path) -> list[CasePictures]:
-    """What :func:`write_case_pictures` listed; nothing where it was not called.
+    """What :func:`write_case_pictures` listed; empty if it was not called.
 
     Raises:
-        ValueError: the list is no such list, or names a file outside its folder.
+        ValueError: the list is malformed, or names a file outside its folder.
     """
     path = Path(folder) / PICTURES_FOLDER / LIST_FILE
     if not path.is_file():

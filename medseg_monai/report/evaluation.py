@@ -115,7 +115,7 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
 
 
 def _overlap_content(folder: Path) -> dict[str, Any] | None:
-    """The table of classes taken for one another, with a step of colour per cell; None where one class is all there is."""
+    """The table of classes taken for one another, with a step of colour per cell; None if there is only one class."""
     overlap = read_overlap(folder)
     if overlap is None:
         return None
@@ -132,7 +132,7 @@ def _overlap_content(folder: Path) -> dict[str, Any] | None:
 
 
 def _scan_content(scans: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The table of whole scans; None where cases are not slices."""
+    """The table of whole scans; None if cases are not slices."""
     if not scans:
         return None
     several = {"all": scans["overall"]} if len(scans["per_class"]) > 1 else {}
@@ -227,6 +227,6 @@ def _model_facts(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(run: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The facts under a name; nothing where there are none."""
+    """The facts under a name; empty if there are none."""
     value = run.get(name)
     return dict(value) if isinstance(value, Mapping) else {}

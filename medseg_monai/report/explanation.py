@@ -37,7 +37,7 @@ def write_explanation_report(
         folder: with ``explanations.csv``, the panels, and ``checks.csv`` and ``checks.png`` if the maps were checked.
         trained: what the weights were trained for.
         run: more facts to show: the weights' path, say.
-        model_card: a file to link to; passed over where it is not there.
+        model_card: a file to link to; skipped if it does not exist.
 
     Raises:
         FileNotFoundError: the folder holds no explanations.
@@ -120,7 +120,7 @@ def _cells(row: Mapping[str, str]) -> list[str]:
 
 
 def _checks(path: Path) -> list[dict[str, str]]:
-    """Means over cases and classes of each check of each map; nothing where the maps were not checked."""
+    """Means over cases and classes of each check of each map; empty if the maps were not checked."""
     if not path.is_file():
         return []
     values: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)

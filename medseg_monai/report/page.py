@@ -66,7 +66,7 @@ def data_uri(path: Path, content: bytes | None = None) -> str:
 
 
 def link_to(path: object, folder: Path) -> str | None:
-    """The address of a file from a page in a folder; None where there is no such file."""
+    """The address of a file from a page in a folder; None if the file does not exist."""
     if not path or not Path(str(path)).is_file():
         return None
     return quote(os.fsencode(os.path.relpath(str(path), folder).replace(os.sep, "/")))  # as the disk has its bytes

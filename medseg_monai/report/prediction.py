@@ -36,8 +36,8 @@ class PredictedCase:
     Attributes:
         case: its id.
         pixels: by class; voxels of volumes.
-        uncertainty: None where it is not known.
-        flagged: None where nothing says which cases a person should look at.
+        uncertainty: None if unknown.
+        flagged: None if no threshold says which cases a person should look at.
     """
 
     case: str
@@ -67,7 +67,7 @@ def write_prediction_report(
         folder: with ``predictions.csv``, masks, and the small pictures that were made as the masks were written.
         trained: what the weights were trained for.
         run: more facts to show: the weights' path, say.
-        model_card: a file to link to; passed over where it is not there.
+        model_card: a file to link to; skipped if it does not exist.
 
     Raises:
         ValueError: the files are not such files.
@@ -222,7 +222,7 @@ def _area_columns(spec: DatasetSpec) -> list[str]:
 
 
 def _areas(place: Path, case: PredictedCase, spec: DatasetSpec) -> dict[str, tuple[str, str]]:
-    """By class, pixels and their share of the image, or voxels and millilitres; a dash where the second is not known."""
+    """By class, pixels and their share of the image, or voxels and millilitres; a dash if the second is unknown."""
     if spec.spatial_dims == 3:
         volumes = _millilitres(place).get(case.case, {})
         return {name: (f"{count}", volumes.get(name, "–")) for name, count in case.pixels.items()}

@@ -42,7 +42,7 @@ class FileHashes:
         self._read_to = 0
 
     def of(self, path: PathLike) -> str:
-        """BLAKE2b of the file's bytes, 40 hexadecimal digits. OSError where the file cannot be read."""
+        """BLAKE2b of the file's bytes, 40 hexadecimal digits. OSError if the file cannot be read."""
         file = Path(path)
         state = file.stat()
         key = (str(file.absolute()), state.st_size, state.st_mtime_ns)

@@ -182,7 +182,7 @@ def _versions() -> dict[str, str]:
 
 
 class ValidateLastEpoch:
-    """Validate after the last epoch too, where the interval would pass it by: its weights may be the best."""
+    """Validate after the last epoch too if the interval would skip it: its weights may be the best."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator

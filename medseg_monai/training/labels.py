@@ -27,7 +27,7 @@ class RefuseNothingToLearn:
 
     Args:
         spec: the data set.
-        every_class: False where a class may be missing: in a training that goes on from weights that know it.
+        every_class: False if a class may be missing: in a training that continues from weights that know it.
     """
 
     def __init__(self, spec: DatasetSpec, *, every_class: bool = True) -> None:

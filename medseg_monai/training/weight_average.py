@@ -11,7 +11,7 @@ from torch import nn
 
 
 def weight_average(network: nn.Module, decay: float) -> nn.Module | None:
-    """A copy of the network to hold the average; None where ``decay`` is 0, which means none is wanted.
+    """A copy of the network to hold the average; None if ``decay`` is 0 (averaging off).
 
     Args:
         network: on its device, alone or in its wrapper for several processes.

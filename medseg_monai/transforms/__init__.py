@@ -61,7 +61,7 @@ def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_s
 
 
 def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
-    """The sure end after `load`, where nothing random is wanted: validation, inference, explanation."""
+    """The deterministic steps after `load`, without anything random: validation, inference, explanation."""
     if spec.spatial_dims == 3:
         return Pipeline([NormaliseVolumed((key,), spec=spec)])
     return Pipeline([NormalisePhotod((key,), spec=spec)])

@@ -202,7 +202,7 @@ def postprocess(
 
 
 def _to_mask(key: str, spec: DatasetSpec, threshold: float | None, cleaning: Cleaning | None) -> MapTransform:
-    """The last step: the plain one, which stays on the device, where nothing is to be cleaned."""
+    """The last step: the plain one, which stays on the device, if nothing is to be cleaned."""
     if cleaning is None or (threshold is not None and cleaning.keeps_components):
         return AsMaskd(key, spec=spec, threshold=0.5 if threshold is None else threshold)
     chosen = choose_cleaning(cleaning, threshold=threshold)

@@ -46,7 +46,7 @@ def test_bundles_are_named_with_their_weights(trained, monkeypatch):
     assert (found.name, found.weights) == ("unetpp", trained / "model.pt")
     with pytest.raises(ValueError, match="names unetpp twice"):
         parse_bundles(f"unetpp={trained}, unetpp={trained}")
-    with pytest.raises(ValueError, match="names none"):
+    with pytest.raises(ValueError, match="--bundles is empty"):
         parse_bundles(" ,")
     with pytest.raises(FileNotFoundError, match="did you mean 'unetpp'"):
         parse_bundles("unetp")

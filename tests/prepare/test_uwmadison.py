@@ -218,8 +218,11 @@ def test_rows_and_slices_without_each_other(raw, tmp_path):
         ),
         ("case1_day0_slice_0001,stomac,\n", "line 50: no class 'stomac' .did you mean 'stomach'"),
         ("case1_day0_slice_0001\n", "line 50: no class ''"),
-        ("case9_day0_slice_0001,stomach", "line 50: has not as many columns as the first line; is the file cut short"),
-        ("case9_day0_slice_0001,stomach,1 2,5 2\n", "line 50: has not as many columns"),
+        (
+            "case9_day0_slice_0001,stomach",
+            "line 50: has fewer or more columns than the first line; is the file cut short",
+        ),
+        ("case9_day0_slice_0001,stomach,1 2,5 2\n", "line 50: has fewer or more columns"),
     ],
 )
 def test_a_table_that_cannot_be_right(raw, tmp_path, more, message):

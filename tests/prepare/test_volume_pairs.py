@@ -152,7 +152,7 @@ def test_a_description_that_is_none_is_named(hippocampus: Path, tmp_path: Path, 
 
 
 def test_an_unknown_task_without_description_is_named(hippocampus: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has no dataset.json, and its name is none of Task01_BrainTumour"):
+    with pytest.raises(ValueError, match="has no dataset.json, and its name is not one of Task01_BrainTumour"):
         prepare_msd(hippocampus.rename(tmp_path / "mine"), tmp_path / "out")
 
 

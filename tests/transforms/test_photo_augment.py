@@ -231,7 +231,7 @@ def test_strength_scales_ranges():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Augmentation.of("stron"), "'stron' is none of off, light, default, strong, upright"),
+        (lambda: Augmentation.of("stron"), "'stron' is not one of off, light, default, strong, upright"),
         (lambda: Augmentation.of(-1), "strength is -1; it must be 0 or more"),
         (lambda: Augmentation(flip_x=1.5), "flip_x is 1.5; it must be 0 to 1"),
         (lambda: Augmentation(shift=-0.1), "shift is -0.1; it must be 0 or more"),

@@ -199,7 +199,7 @@ def test_strengths() -> None:
     assert VolumeAugmentation.of({"flip": 0.25}).flip == 0.25
     with pytest.raises(ValueError, match="augmentation flip is 2; it must be 0 to 1"):
         VolumeAugmentation(flip=2)
-    with pytest.raises(ValueError, match="is none of off, light, default, strong, upright"):
+    with pytest.raises(ValueError, match="is not one of off, light, default, strong, upright"):
         VolumeAugmentation.of("much")
     with pytest.raises(TypeError, match="volumes take a VolumeAugmentation"):
         augment(spec_of(), strength=Augmentation())

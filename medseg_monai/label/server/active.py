@@ -16,7 +16,7 @@ from medseg_monai.label.server.segment import Segment, image_uncertainty
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 50
-"""So many images are looked at anew for one question; the others keep the number of earlier weights, or wait."""
+"""At most this many images are examined anew per request; the others keep the number of earlier weights, or wait."""
 
 
 class Uncertainty(ScoringMethod):  # type: ignore[misc]  # MONAI Label has no types
@@ -36,7 +36,7 @@ class Uncertainty(ScoringMethod):  # type: ignore[misc]  # MONAI Label has no ty
 
 
 class MostUncertain(Strategy):  # type: ignore[misc]
-    """The unlabelled image that the model is least sure of; of equals the one that was offered longest ago."""
+    """The unlabelled image that the model is least sure of; among equals the one offered longest ago."""
 
     def __init__(self, name: str, model: Segment) -> None:
         super().__init__(f"The image that {name} is least sure of")
@@ -56,7 +56,7 @@ class MostUncertain(Strategy):  # type: ignore[misc]
 
 
 def note_uncertainty(name: str, model: Segment, images: Sequence[str], datastore: Any, *, limit: int) -> int:
-    """Look at images whose number is missing or of other weights, at most `limit`; how many."""
+    """Examine images whose number is missing or from other weights, at most `limit`; return how many."""
     weights = model.weights.stat().st_mtime_ns
     stale = [image for image in images if datastore.get_image_info(image).get(key(name, "weights")) != weights]
     # never looked at comes before looked at by earlier weights

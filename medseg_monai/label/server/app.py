@@ -96,7 +96,7 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         """Segment an image, named among the studies by its id; only code of ours can hand in a `Path` to an image from elsewhere.
 
         Raises:
-            HTTPException: 404 for an unknown model or image; 422 for an image or a wish that cannot be used, which it names.
+            HTTPException: 404 for an unknown model or image; 422 for an image or a parameter that cannot be used, which it names.
         """
         store = datastore or self.datastore()
         task, image = self.model(request.get("model")), request.get("image")

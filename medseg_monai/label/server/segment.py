@@ -98,7 +98,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
 class AsLabelMap(Transform):
     """Masks under ``pred`` as the one map that MONAI Label writes: numpy uint8 of class numbers, (W, H) or (I, J, K).
 
-    Where classes overlap the later one is shown: clients have one number for a pixel.
+    If classes overlap the later one is shown: clients have one number for a pixel.
     """
 
     def __init__(self, spec: DatasetSpec) -> None:

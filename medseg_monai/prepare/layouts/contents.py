@@ -148,7 +148,7 @@ class Layout:
     Args:
         name: what ``--layout`` calls it.
         looks: what was looked for, for messages: folders and files.
-        read: from a listing to the pairs, or None if the folder is not laid out so; what must be drawn (outlines) goes where the
+        read: from a listing to the pairs, or None if the folder is not laid out that way; what must be drawn (outlines) goes where the
             second argument says.
     """
 
@@ -174,7 +174,7 @@ def plain_values(values: Mapping[str, tuple[int | str, ...]]) -> Mapping[str, tu
 
 
 def named_by(found: FolderContents, levels: Collection[int]) -> FolderContents:
-    """The same with the classes that the numbers in all labels show, where the layout leaves that open."""
+    """The same with the classes that the numbers in all labels show, if the layout leaves that open."""
     if found.classes_of is None:
         return found
     values = found.classes_of(levels)
@@ -208,7 +208,7 @@ def chosen(
         return replace(found, classes=tuple(classes))
     for name in classes:
         if name not in found.classes:
-            raise ValueError(f"class {name!r}: is none of those in this folder{did_you_mean(name, found.classes)}")
+            raise ValueError(f"class {name!r}: is not one of those in this folder{did_you_mean(name, found.classes)}")
     if found.class_files:
         places = [found.classes.index(name) for name in classes]
         pairs = tuple(replace(pair, masks=tuple(pair.masks[place] for place in places)) for pair in found.pairs)

@@ -83,7 +83,7 @@ def _picture(listing: Listing, file: Path, name: str) -> Path | None:
 
 
 def _size(path: Path, content: Mapping[str, Any]) -> tuple[int, int]:
-    """(width, height) that the outlines were drawn on: the picture's own, upright, where the file says nothing."""
+    """(width, height) that the outlines were drawn on: the picture's own, upright, if the file does not say."""
     width, height = content.get("imageWidth"), content.get("imageHeight")
     return (int(width), int(height)) if width and height else read_header(path).size
 

@@ -136,7 +136,7 @@ def _ignored(labels: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _with_folds(pairs: Sequence[Pair], file: Path) -> list[Pair]:
-    """nnU-Net's own five folds, where the file that lists them lies beside the images: the first one's are the splits."""
+    """nnU-Net's own five folds, if the file that lists them is beside the images: the first one's are the splits."""
     if not file.is_file():
         return list(pairs)
     try:

@@ -39,7 +39,7 @@ def test_numbers_follow_the_classes(values: dict, classes: list[str], expected: 
 
 def test_names_of_ones_own_and_names_that_are_none() -> None:
     assert chosen(FolderContents((PAIR,)), ["x"]).classes == ("x",)
-    with pytest.raises(ValueError, match=r"class 'liwer': is none of those in this folder .did you mean 'liver'"):
+    with pytest.raises(ValueError, match=r"class 'liwer': is not one of those in this folder .did you mean 'liver'"):
         chosen(FolderContents((PAIR,), classes=("liver", "spleen")), ["liwer"])
 
 

@@ -72,7 +72,7 @@ def test_organs_of_totalsegmentator(tmp_path: Path) -> None:
     assert label.ravel()[:4].tolist() == [2, 0, 1, 0]
     labels(raw, "s0/segmentations/lung.nii.gz", values=(1, 1, 0, 0))  # shares voxels with the liver
     assert prepare_nifti(raw, tmp_path / "overlap").dataset.spec.task == "multilabel"
-    with pytest.raises(ValueError, match=r"class 'livre': is none of those in this folder .did you mean 'liver'"):
+    with pytest.raises(ValueError, match=r"class 'livre': is not one of those in this folder .did you mean 'liver'"):
         prepare_nifti(raw, tmp_path / "none", classes=["livre"])
 
 
