@@ -145,7 +145,7 @@ def _task(raw: Path) -> tuple[Task, list[str]]:
         task = known.get(raw.resolve().name.lower())
         if task is None:
             raise ValueError(
-                f"{raw}: has no dataset.json, and its nameis not one of {', '.join(TASKS)}; `medseg prepare nifti` takes any folders"
+                f"{raw}: has no dataset.json, and its name is not one of {', '.join(TASKS)}; `medseg prepare nifti` takes any folders"
             )
         return task, []
     try:

@@ -80,5 +80,5 @@ class Augmentation:
             return cls(flip_x=0.0, flip_y=0.0, quarter_turn=0.0, rotate_degrees=15.0)
         named = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}
         if isinstance(strength, str) and strength not in named:
-            raise ValueError(f"augmentation strength {strength!r}is not one of {', '.join([*named, 'upright'])}")
+            raise ValueError(f"augmentation strength {strength!r} is not one of {', '.join([*named, 'upright'])}")
         return cls().scaled(named[strength] if isinstance(strength, str) else strength)

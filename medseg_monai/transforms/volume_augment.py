@@ -82,7 +82,7 @@ class VolumeAugmentation:
         if strength == "upright":
             return cls(flip=0.0)
         if isinstance(strength, str) and strength not in NAMES:
-            raise ValueError(f"augmentation strength {strength!r}is not one of {', '.join([*NAMES, 'upright'])}")
+            raise ValueError(f"augmentation strength {strength!r} is not one of {', '.join([*NAMES, 'upright'])}")
         factor = NAMES[strength] if isinstance(strength, str) else strength
         if not 0 <= factor < math.inf:
             raise ValueError(f"augmentation strength is {factor}; it must be 0 or more")

@@ -53,7 +53,7 @@ def test_every_engine_gives_the_networks_logits(engine: str, network: nn.Module,
 def test_auto_takes_one_that_agrees_and_says_which(
     network: nn.Module, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "medseg_monai.engines.engine_inferer")
     infer = inferer("auto", tmp_path)
     logits = infer(blobs(), network)
     assert infer.choice is not None

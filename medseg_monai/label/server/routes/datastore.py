@@ -61,7 +61,7 @@ def check_image(image: Text, check_sum: Text = "") -> dict[str, Any]:
     file = image_file(image)
     algorithm, _, digest = check_sum.rpartition(":")
     if (algorithm or "SHA256") not in ALGORITHMS:
-        raise ValueError(f"check_sum: '{shortened(algorithm)}'is not one of {', '.join(ALGORITHMS)}")
+        raise ValueError(f"check_sum: '{shortened(algorithm)}' is not one of {', '.join(ALGORITHMS)}")
     if check_sum:
         found = file_checksum(str(file), algo=algorithm or "SHA256").rpartition(":")[2]
         if not hmac.compare_digest(found.encode(), digest.lower().encode(errors="replace")):
