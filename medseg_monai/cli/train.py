@@ -99,11 +99,13 @@ def train(
 
 def _say_end(weights: Path, bundle: Path) -> None:
     """Say how well the best epoch did, where its weights are, and what can be done with them."""
+    from medseg_monai.bundle_files import list_bundles
     from medseg_monai.trained import Trained
     from medseg_monai.training.folder import CURVES_FILE
 
     trained = Trained.read(weights)
-    facts, name = trained.training, bundle if bundle.is_absolute() else bundle.name
+    by_name = bundle in list_bundles()  # else by its folder
+    facts, name = trained.training, bundle.name if by_name else bundle
     scores = ", ".join(f"{key} {value:.3f}" for key, value in dict(facts.get("validation", {})).items())
     best, last = facts.get("best_epoch"), facts.get("epochs")
     doubtful = ["the last epoch was the best: more epochs may be better"] if best == last else []
