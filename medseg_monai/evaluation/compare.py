@@ -45,7 +45,7 @@ class Entry:
         return self.evaluation.summary.overall.scores[metric]
 
     def cost(self, fact: str) -> float | None:
-        """``parameters``, ``train_seconds`` or ``inference_ms_per_image``; None where the run did not note it."""
+        """``parameters``, ``train_seconds`` or ``inference_ms_per_image``; None if the run did not record it."""
         value = self.evaluation.run.get(fact)
         return None if value is None else float(value)
 
@@ -166,7 +166,7 @@ def _check_same_cases(first: Evaluation, other: Evaluation) -> None:
 
 
 def _names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """The bundles' names, with the folder where a name is missing or not unique."""
+    """The bundles' names, with the folder if a name is missing or not unique."""
     names = [str(evaluation.run.get("bundle", "")) for evaluation in evaluations]
     counts = Counter(names)
     return [

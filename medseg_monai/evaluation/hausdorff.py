@@ -39,7 +39,7 @@ def hausdorff_distance(pred: Mask, truth: Mask, spacing: Sequence[float] | None 
 
 
 def normalised_hausdorff(pred: Mask, truth: Mask) -> float:
-    """The Hausdorff distance as a share of the largest that can be: 0 for equal masks, 1 where one mask is empty and the other is not.
+    """The Hausdorff distance as a share of the largest that can be: 0 for equal masks, 1 if one mask is empty and the other is not.
 
     Every axis is scaled to length 1, and the distance divided by the unit cube's diagonal (see `medseg_monai.evaluation.scan_scores`).
     Two empty masks are equal.

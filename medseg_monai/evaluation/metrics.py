@@ -39,8 +39,8 @@ class CaseScores:
         jaccard: |P ∩ T| / |P ∪ T|, 0 to 1.
         hd95: the larger of the two directed 95th percentiles of surface distance.
         mean_surface_distance: mean distance to the other surface, over the points of both.
-        sensitivity: share of the truth that was found; 1 where there is nothing to find.
-        specificity: share of the background that was left alone; 1 where there is no background.
+        sensitivity: share of the truth that was found; 1 if there is nothing to find.
+        specificity: share of the background that was left alone; 1 if there is no background.
         truth_pixels: |T|, pixels or voxels.
         predicted_pixels: |P|, pixels or voxels.
         outcome: ``ok`` (both have the class), ``missed``, ``spurious`` or ``absent`` (neither has it).

@@ -113,7 +113,7 @@ def write_overlap(folder: str | Path, overlap: Overlap) -> Path:
 
 
 def read_overlap(folder: str | Path) -> Overlap | None:
-    """What :func:`write_overlap` wrote; None where it wrote nothing.
+    """What :func:`write_overlap` wrote; None if it wrote nothing.
 
     Raises:
         ValueError: the file is not such a table.

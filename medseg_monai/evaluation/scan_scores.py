@@ -7,7 +7,7 @@ decided as in MLE-bench's grader of that competition (Chan et al. 2024, arXiv:24
 - each axis is scaled to length 1, that of the slices too, and the distance divided by the unit cube's diagonal;
 - an organ that only truth or only prediction has in a scan is at distance 1;
 - what both lack is left out, slices and scans alike. The page says that Dice is 0 there; the grader cites the hosts in the forum,
-  who say that such rows are skipped. `competition_score` takes 0 or 1 where one of them is wanted.
+  who say that such rows are skipped. `competition_score` takes 0 or 1 if one of them is wanted.
 
 Two things differ. The grader joins the organs of a slice before it takes the distance: here every organ has its own, like the rows
 of a submission. And it calls a mask of more than ten times the truth's size distance 1, to save time: here all distances are exact.
@@ -43,9 +43,9 @@ class ScanScores:
         slices: how many slices were scored.
         dice: of the whole scan as one volume; 1 where truth and prediction both lack the class.
         jaccard: likewise.
-        hausdorff: 0 to 1, see `normalised_hausdorff`; 0 where both lack the class, 1 where one does.
+        hausdorff: 0 to 1, see `normalised_hausdorff`; 0 if both lack the class, 1 if one does.
         slices_with_class: slices in which truth or prediction has the class.
-        slice_dice: mean Dice over those; 1 where there is none.
+        slice_dice: mean Dice over those; 1 if there are none.
         truth_voxels: of the class.
         predicted_voxels: of the class.
         outcome: ``ok`` (both have the class), ``missed``, ``spurious`` or ``absent`` (neither has it).
@@ -110,7 +110,7 @@ def score_scan(
         truth: the same shape.
         scan: its name.
         classes: names of the K classes.
-        numbers: of the slices, ascending. Where some are missing the volume has empty slices in their place, so that distances hold.
+        numbers: of the slices, ascending. If some are missing the volume has empty slices in their place, so that distances hold.
 
     Returns:
         One entry per class, in the order of ``classes``.

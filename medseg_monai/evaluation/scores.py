@@ -62,9 +62,9 @@ def write_evaluation(
     run: Mapping[str, Any],
     scans: Sequence[ScanScores] = (),
 ) -> Path:
-    """Write ``cases.csv``, ``summary.json`` and ``summary.md``, and ``scans.csv`` where there are scans; return the folder.
+    """Write ``cases.csv``, ``summary.json`` and ``summary.md``, and ``scans.csv`` if there are scans; return the folder.
 
-    ``summary.json`` comes last: where it is, the evaluation is complete.
+    ``summary.json`` comes last: if it exists, the evaluation is complete.
     """
     folder = Path(out)
     (folder / SUMMARY_FILE).unlink(missing_ok=True)

@@ -140,7 +140,7 @@ def randomised(
 
 
 def likeness(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Spearman's rank correlation and SSIM of two heats (*S) of 0 .. 1; 0 and 0 where one of them is constant.
+    """Spearman's rank correlation and SSIM of two heats (*S) of 0 .. 1; 0 and 0 if one of them is constant.
 
     Raises:
         ValueError: a side is shorter than SSIM's window.

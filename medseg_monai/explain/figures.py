@@ -37,7 +37,7 @@ class MapView:
     Attributes:
         title: method and layer.
         heat: (*S), 0 .. 1; None if there is no map.
-        note: written in the picture where the map says nothing.
+        note: written in the picture if the map says nothing.
     """
 
     title: str

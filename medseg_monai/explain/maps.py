@@ -79,7 +79,7 @@ def explain(
         layer: name of the module whose output is looked at; None for the method's default.
 
     Raises:
-        LayerError: the layer is not there or gives no feature map, or CAM is asked of one without class weights.
+        LayerError: the layer is not there or gives no feature map, or CAM is requested of one without class weights.
         ValueError: the region is empty, or another method.
     """
     if method not in METHODS:

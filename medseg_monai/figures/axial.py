@@ -49,7 +49,7 @@ def to_axial(volume: ArrayLike, affine: ArrayLike | None = None) -> tuple[NDArra
 
 
 def fullest_slice(masks: Mask) -> int:
-    """The slice, along the last axis of (N, I, J, K), that holds most of the masks; the middle one where all are empty.
+    """The slice, along the last axis of (N, I, J, K), that holds most of the masks; the middle one if all are empty.
 
     >>> masks = np.zeros((1, 2, 2, 5), bool); masks[..., 3] = True
     >>> fullest_slice(masks), fullest_slice(masks & False)

@@ -162,7 +162,7 @@ def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Seque
 
     Args:
         case: of a volume; classes tinted and outlined, the truth outlined in yellow.
-        count: of slices; fewer where the masks lie in fewer.
+        count: of slices; fewer if the masks lie in fewer.
         columns: slices in a row.
         classes: names for the key to the colours; without them the key says "prediction".
 

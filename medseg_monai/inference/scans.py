@@ -91,7 +91,7 @@ def _case_ids(found: Sequence[FoundImage]) -> list[str]:
     """An id for each scan: the shortest form in which no two are equal.
 
     ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name;
-    with a number where that is not enough, which the log says. Names that differ in case only, or in how an accent is stored (NFC,
+    with a number if that is not enough, which the log says. Names that differ in case only, or in how an accent is stored (NFC,
     NFD), count as equal: on some disks they are one file.
     """
     names = [scan.name for scan in found]
@@ -209,7 +209,7 @@ class Scans(IterableDataset[dict[str, Any]]):
                     self.set_aside(case, error.__cause__)
 
     def guarded(self, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-        """The transform after the network, for the evaluator: where it fails, the case is put aside and ``pred`` becomes None."""
+        """The transform after the network, for the evaluator: if it fails, the case is put aside and ``pred`` becomes None."""
 
         def run(case: Any) -> dict[str, Any]:
             try:
@@ -245,7 +245,7 @@ class Scans(IterableDataset[dict[str, Any]]):
             )
 
     def write_failures(self, folder: str | Path) -> Path:
-        """Write ``failures.csv``, or remove an old one where nothing failed; return its path."""
+        """Write ``failures.csv``, or remove an old one if nothing failed; return its path."""
         path = Path(folder) / FAILURES_FILE
         if not self.failures:
             path.unlink(missing_ok=True)

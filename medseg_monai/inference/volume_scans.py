@@ -75,7 +75,7 @@ def _may_be_slice(file: Path) -> bool:
 
 
 def _series(folder: Path, name: PurePath, rule: str) -> list[FoundImage]:
-    """A DICOM folder's series by the rule; the folder itself where the rule fails: reading it then says why."""
+    """A DICOM folder's series by the rule; the folder itself if the rule fails: reading it then says why."""
     try:
         paths = dicom.series_paths(folder.absolute(), rule)
     except ValueError:

@@ -86,7 +86,7 @@ class SlidingWindow(Inferer):
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Logits of ``inputs``, (B, C, i, j, k); float32, or float16 where the map is large."""
+        """Logits of ``inputs``, (B, C, i, j, k); float32, or float16 if the map is large."""
         padded, kept = _padded(inputs.as_subclass(Tensor), self.size)
         blended: Tensor | None = None
         for group in _groups(self._windows(padded), self.at_once):

@@ -66,7 +66,7 @@ def write_scans(
     be read, is left out of the submission, empty in the volume, and named in the log. Cases that are not slices (by their
     file's name) have no part in this. Without ``png`` among the `formats` nothing is written.
 
-    ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, where a 4D file counts as a film.
+    ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, whereas a 4D file counts as a film.
     Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.images.slices.scan_affine`.
 
     Classes that stand in one slice only are removed first, from the slices' own files and the tables too, where the cleaning's
@@ -172,7 +172,7 @@ def _without_isolated(
 
 
 def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, folder: Path) -> list[Path]:
-    """The masks stacked; where a number is missing, an empty slice keeps the place of the others."""
+    """The masks stacked; if a number is missing, an empty slice keeps the place of the others."""
     slices = predicted.scan.slices
     if len({(slice.size, slice.spacing_mm) for slice in slices}) > 1:
         logger.warning("scan %s: slices differ in size or spacing: no volume is written", predicted.id)

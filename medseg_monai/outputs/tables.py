@@ -80,7 +80,7 @@ def predictions_table(folder: Path) -> RunTable:
 
 
 def rle_table(folder: Path) -> RunTable:
-    """``masks_rle.csv``: a row per case and class; runs as `medseg_monai.images.rle` has them, empty where the class is not there."""
+    """``masks_rle.csv``: a row per case and class; runs as `medseg_monai.images.rle` has them, empty if the class is absent."""
     return _csv_table(folder / RLE_FILE, RLE_COLUMNS)
 
 
@@ -102,7 +102,7 @@ def prediction_rows(
         case: its id.
         mask: (1, *S) of class numbers, or (classes, *S) of {0, 1} for multilabel.
         spec: the data set.
-        uncertainty: `medseg_monai.inference.uncertainty.uncertainty`'s number, the same in all rows; empty where it is not known.
+        uncertainty: `medseg_monai.inference.uncertainty.uncertainty`'s number, the same in all rows; empty if unknown.
         review: what tells which cases a person should look at; without it ``flagged`` stays empty.
     """
     number = "" if uncertainty is None else f"{uncertainty:.4f}"

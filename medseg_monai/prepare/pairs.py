@@ -53,7 +53,7 @@ class Pair:
         split: the official one, or "" if there is none.
         group: what must not be divided between splits; "" for the case alone.
         stack: all files of the case's image, if it has several: one for each channel, or neighbouring slices (2.5D).
-        present: the classes that the masks have pixels of; None where nobody looked.
+        present: the classes that the masks have pixels of; None if nobody looked.
         fold: for cross-validation.
     """
 

@@ -55,7 +55,7 @@ class Tuning:
     """What `tune` found.
 
     Attributes:
-        cleaning: the setting to use; `PLAIN` where nothing was better.
+        cleaning: the setting to use; `PLAIN` if nothing was better.
         decisions: one per class and step.
         before: score of the plain setting, by class.
         after: score of `cleaning` on the same cases, by class.
