@@ -2,7 +2,7 @@
 
 import pytest
 from explanations import write_made_up_explanations
-from test_report import Page
+from html_page import Page
 
 from medseg_monai.inference.scans import FAILURES_FILE
 from medseg_monai.report import explanation as explanation_report

@@ -1,46 +1,13 @@
 """The HTML report: everything is in it, as text, and nothing but itself is needed."""
 
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
 from evaluations import HOSTILE, write_made_up
+from html_page import Page
 
 from medseg_monai.evaluation.scores import read_evaluation
 from medseg_monai.inference.scans import FAILURES_FILE
 from medseg_monai.report.evaluation import write_evaluation_report
-
-
-class Page(HTMLParser):
-    """A page's elements, texts by element, and ids."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.elements, self.ids, self.links = [], set(), []
-        self.texts, self._open = [], []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.elements.append((tag, attributes))
-        self._open.append(tag)
-        self.ids |= {attributes["id"]} if "id" in attributes else set()
-        self.links += [attributes[key] for key in ("href", "src") if key in attributes]
-
-    def handle_endtag(self, tag):
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        if "script" not in self._open and "style" not in self._open:
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture(scope="module")

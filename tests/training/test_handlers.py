@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from ignite.engine import Events
-from ignite.metrics import Metric
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import ValidationHandler
 from monai.networks.nets import BasicUNet
+from scripted_evaluator import BATCHES, scripted_evaluator
 from torch import nn
 
 from medseg_monai.files import DiskFullError, FolderInUseError
@@ -31,35 +31,12 @@ from medseg_monai.training.handlers import (
     ValidateLastEpoch,
 )
 
-BATCHES = [{"image": torch.ones(2, 1), "label": torch.full((2, 1), 3.0)}] * 2
-
-
-class Scripted(Metric):
-    """A metric that gives one number after the other, whatever the network says."""
-
-    def __init__(self, values: list[float]) -> None:
-        self.values = iter(values)
-        super().__init__(output_transform=lambda output: (output["pred"], output["label"]))
-
-    def reset(self) -> None:
-        pass
-
-    def update(self, output: object) -> None:
-        pass
-
-    def compute(self) -> float:
-        return next(self.values)
-
 
 @pytest.fixture
 def network() -> nn.Linear:
     network = nn.Linear(1, 1, bias=False)
     nn.init.ones_(network.weight)
     return network
-
-
-def scripted_evaluator(network: nn.Module, scores: list[float]) -> SupervisedEvaluator:
-    return SupervisedEvaluator("cpu", BATCHES, network, key_val_metric={"mean_dice": Scripted(scores)}, decollate=False)
 
 
 def engines(

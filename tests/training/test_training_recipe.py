@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Events
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.networks.nets import BasicUNet
-from test_handlers import BATCHES, scripted_evaluator
+from scripted_evaluator import BATCHES, scripted_evaluator
 from torch import nn
 
 from medseg_monai.bundle import default_root
