@@ -222,7 +222,7 @@ def test_upright_photograph_with_a_turned_mask(tmp_path):
         read_mask(path, BINARY, image=header(1))
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "empty"), (b"0 0 1 1\n" * 9, "no picture")])
+@pytest.mark.parametrize(("content", "message"), [(b"", "empty"), (b"0 0 1 1\n" * 9, "not a picture")])
 def test_unreadable_mask(tmp_path, content, message):
     (tmp_path / "m.png").write_bytes(content)
     with pytest.raises(ValueError, match=rf"m\.png: is {message}"):

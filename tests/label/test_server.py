@@ -253,8 +253,8 @@ BAD: dict[str, tuple[Callable[[Server], Any], int, str]] = {
     "no image named": (lambda s: s.post("/infer/unetpp"), 422, "Neither Image nor File"),
     "unknown image": (lambda s: s.post("/infer/unetpp?image=nobody"), 404, "no image 'nobody'"),
     "a file of the server": (lambda s: s.post("/infer/unetpp?image=/etc/hostname"), 404, "among the studies"),
-    "text as image": (lambda s: s.post("/infer/unetpp", files=TEXT), 422, "no picture"),
-    "text added as image": (lambda s: s.put("/datastore/image", files=TEXT), 422, "no picture"),
+    "text as image": (lambda s: s.post("/infer/unetpp", files=TEXT), 422, "not a picture"),
+    "text added as image": (lambda s: s.put("/datastore/image", files=TEXT), 422, "not a picture"),
     "a scan for a model of photographs": (lambda s: s.post("/infer/unetpp?image=scan0"), 422, "scan0"),
     "a photograph for a model of scans": (lambda s: s.post("/infer/unet3d?image=a"), 422, "a.jpg"),
     "unknown type": (
@@ -265,7 +265,11 @@ BAD: dict[str, tuple[Callable[[Server], Any], int, str]] = {
         lambda s: s.put("/datastore/label?image=nobody", files={"label": ("l.png", png(np.zeros((4, 4))))}),
         *(404, "no image 'nobody'"),
     ),
-    "text as label": (lambda s: s.put("/datastore/label?image=a", files={"label": ("l.png", b"x")}), 422, "no picture"),
+    "text as label": (
+        lambda s: s.put("/datastore/label?image=a", files={"label": ("l.png", b"x")}),
+        422,
+        "not a picture",
+    ),
     "unknown strategy": (lambda s: s.post("/activelearning/best", json={}), 404, "no strategy 'best'"),
     "training an unknown model": (lambda s: s.post("/train/unetp", json={}), 404, "did you mean 'unetpp'"),
     "batch of an unknown model": (lambda s: s.post("/batch/infer/unetp", json={}), 404, "did you mean 'unetpp'"),
