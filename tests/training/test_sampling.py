@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.training.sampling import SeededSampler, empty_cases
+from medseg_monai.training.sampling import SeededSampler, empty_cases, sample_seed
 
 
 class Data(SimpleNamespace):
@@ -101,3 +101,26 @@ def test_cases_that_do_not_say_are_named():
     ):
         SeededSampler(cases, empty_fraction=0.5)
     assert empty_cases(data(full=1, empty=2).data).tolist() == [True, True, False]
+
+
+def test_the_seed_is_0_unless_named():
+    assert epoch(data(full=20, empty=0), 1) == epoch(data(full=20, empty=0), 1, seed=0)
+
+
+def test_nothing_to_sample_from():
+    with pytest.raises(ValueError, match="no cases to sample from"):
+        SeededSampler(data(full=0, empty=0))
+
+
+def test_a_samples_seed_uses_63_bits():
+    """Of 64 seeds each bit is set in some, and none is beyond what torch's generators take."""
+    union = 0
+    for case in range(64):
+        union |= sample_seed(0, 0, str(case))
+    assert union == 2**63 - 1
+
+
+def test_too_few_empty_cases_are_counted_in_percent(caplog):
+    """9 of 10 would have to be empty; 30 of 50 are."""
+    SeededSampler(data(full=20, empty=30), empty_fraction=0.9)
+    assert "there are 30 empty cases, 60 % of all" in caplog.text
