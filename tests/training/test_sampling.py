@@ -124,3 +124,9 @@ def test_too_few_empty_cases_are_counted_in_percent(caplog):
     """9 of 10 would have to be empty; 30 of 50 are."""
     SeededSampler(data(full=20, empty=30), empty_fraction=0.9)
     assert "there are 30 empty cases, 60 % of all" in caplog.text
+
+
+def test_cases_are_shuffled_unless_said_otherwise():
+    shuffled = epoch(data(full=20, empty=0), 1)
+    assert shuffled != list(range(20))
+    assert sorted(shuffled) == epoch(data(full=20, empty=0), 1, shuffle=False) == list(range(20))
