@@ -4,10 +4,14 @@ import importlib
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
+from conftest import Outcome
 
-from medseg_monai.startup import stop_like_ctrl_c, undisturbed, without_unused
+from medseg_monai.startup import StoppedBySignal, stop_like_ctrl_c, undisturbed, without_unused
+
+Medseg = Callable[..., Outcome]
 
 WAIT = r"""
 import os, sys, time
@@ -136,3 +140,15 @@ def test_a_quick_answer_imports_nothing_heavy(arguments: str, code: int) -> None
     if code == 1:
         assert ended.stderr.startswith("medseg: error: ")
         assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("where", ["_show_every_name", "app"])
+def test_a_signal_at_any_moment_ends_in_one_line(where: str, medseg: Medseg, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped() -> None:
+        StoppedBySignal.received = signal.SIGTERM
+        raise StoppedBySignal(signal.SIGTERM)
+
+    monkeypatch.setattr(f"medseg_monai.cli.{where}", stopped)
+    monkeypatch.setattr(StoppedBySignal, "received", None)
+    outcome = medseg("list")
+    assert (outcome.code, outcome.err) == (143, "medseg: stopped; what was finished is kept\n")

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -119,18 +119,24 @@ def _show_every_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _stopped() -> NoReturn:
+    """Say so, and end as shells expect it."""
+    typer.echo("medseg: stopped; what was finished is kept", err=True)
+    sys.exit(INTERRUPTED if StoppedBySignal.received is None else BY_SIGNAL + StoppedBySignal.received)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
-    stop_like_ctrl_c()
-    begin_logging()
-    _show_every_name()
     try:
+        stop_like_ctrl_c()
+        begin_logging()
+        _show_every_name()
         app()
+    except KeyboardInterrupt:  # outside of what typer runs
+        _stopped()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            typer.echo("medseg: stopped; what was finished is kept", err=True)
-            if StoppedBySignal.received is not None:
-                sys.exit(BY_SIGNAL + StoppedBySignal.received)
+            _stopped()
         raise
     except Exception as error:
         cause = _root_cause(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method,
 from medseg_monai.explain.regions import Region
 from medseg_monai.explain.scan import explain_scan
 from medseg_monai.figures.cases import save_figure
+from medseg_monai.files import DiskFullError
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
@@ -151,22 +153,31 @@ class ExplainScans:
         Raises:
             LayerError: this network has no such layer.
         """
-        for item in self.scans:
-            done = len(self.rows)
-            try:
-                scan = self.look_at(item)
-                self.draw(scan, [self.explain_class(scan, name) for name in self.channels])
-            except LayerError:
-                raise
-            except UNUSABLE as error:
-                del self.rows[done:]
-                self.scans.set_aside(self._cases[item["id"]], error)
+        try:
+            for item in self.scans:
+                self._explain_one(item)
+        except BaseException:  # Ctrl-C, a full disk …: what was explained keeps its rows
+            with suppress(OSError):
+                write_explanations(self.folder, self.rows)
+            raise
         (self.folder / REPORT_FILE).unlink(missing_ok=True)  # an earlier run's, as its checks are
         write_explanations(self.folder, self.rows)
         if self.checks is None:
             remove_checks(self.folder)
         else:
             self.checks.write(self.folder)
+
+    def _explain_one(self, item: Mapping[str, Any]) -> None:
+        """A scan's maps, panel and rows; or it is put aside, and has none."""
+        done = len(self.rows)
+        try:
+            scan = self.look_at(item)
+            self.draw(scan, [self.explain_class(scan, name) for name in self.channels])
+        except (LayerError, DiskFullError):
+            raise
+        except UNUSABLE as error:
+            del self.rows[done:]
+            self.scans.set_aside(self._cases[item["id"]], error)
 
     def look_at(self, item: Mapping[str, Any]) -> ScanInHand:
         """The network's answer for a loaded case, and the truth if the case names it."""

@@ -186,6 +186,7 @@ class Scans(IterableDataset[dict[str, Any]]):
         self.workers = max(1, workers)
         self.progress = progress
         self.failures: list[Failure] = []
+        self._by_id: dict[str, Mapping[str, Any]] = {}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield transformed cases in the order of ``data``, holding at most ``2 * workers`` decoded ones."""
@@ -222,7 +223,9 @@ class Scans(IterableDataset[dict[str, Any]]):
 
     def set_aside_by_id(self, case_id: str, error: BaseException) -> None:
         """`set_aside` the case of that id, which may be loaded already."""
-        self.set_aside(next(case for case in self.data if case["id"] == case_id), error)
+        if not self._by_id:
+            self._by_id = {str(case["id"]): case for case in self.data}
+        self.set_aside(self._by_id[str(case_id)], error)
 
     def set_aside(self, case: Mapping[str, Any], error: BaseException) -> None:
         """Note that ``case`` could not be used."""

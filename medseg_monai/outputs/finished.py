@@ -47,28 +47,27 @@ def unfinished(
         FolderInUseError: another process writes to the folder.
     """
     cases, place = list(cases), Path(folder)
-    records: Mapping[str, Record] = {}
+    journal: Journal | None = None
     if made_with is not None:
         lock = lock_folder(place)
         remove_parts({place / HIDDEN_FOLDER, *((place / str(case["id"])).parent for case in cases)})
-        records = Journal(place).records
+        journal = Journal(place)
         lock.release()
     if overwrite:
         return cases
     tables = run_tables(place, spec, chosen_formats(wanted.get("formats"), spec))
-    listed = [
-        table.entries.keys() | {case for case, record in records.items() if name in record.tables}
-        for name, table in tables.items()
-        if name != "predictions"
-    ]
+    listed = {name: table.entries.keys() for name, table in tables.items() if name != "predictions"}
     left: list[Case] = []
     again: dict[str, list[str]] = {}
     for case in cases:
         image = main_file(case.get("image", ""))
         files = output_files(case["id"], spec, place, image=image, **wanted)
-        if not all(case["id"] in entries for entries in listed) or not all(map(_is_there, files)):
+        record = journal.get(case["id"]) if journal is not None else None
+        entries = record.tables if record is not None else {}
+        in_tables = all(name in entries or case["id"] in ids for name, ids in listed.items())
+        if not in_tables or not all(map(_is_there, files)):
             left.append(case)
-        elif made_with is not None and (reason := _why_again(records.get(case["id"]), image, made_with, spec)):
+        elif made_with is not None and (reason := _why_again(record, image, made_with, spec)):
             left.append(case)
             again.setdefault(reason, []).append(str(case["id"]))
     for reason, ids in again.items():
@@ -106,7 +105,7 @@ class FinishedCases:
         made_with: the run's settings; None for files whose origin is nobody's business.
 
     Attributes:
-        tables: by name; each case's entry is put into them before `add`.
+        tables: by name; each case's entry is put into them before `add`, which moves it to the journal.
 
     Raises:
         FolderInUseError: another process writes to the folder.
@@ -123,10 +122,6 @@ class FinishedCases:
         self._lock = None if made_with is None else lock_folder(folder)
         self._journal = None if made_with is None else Journal(folder)
         self.tables: dict[str, RunTable] = run_tables(folder, spec, formats, all_there=made_with is not None)
-        for case_id, record in self._journal.records.items() if self._journal else ():
-            for name, entry in record.tables.items():
-                if name in self.tables:
-                    self.tables[name].entries[case_id] = entry
 
     def add(self, case_id: str, image: str, files: Sequence[Path]) -> None:
         """Note that a case is finished, once its files are whole and its entries stand in the tables.
@@ -143,12 +138,16 @@ class FinishedCases:
         except OSError:  # gone or moved meanwhile: its mask is right, and if it comes back it is done again
             picture = None
         names = [file.relative_to(self.folder).as_posix() for file in files]
-        before = self._journal.records.get(case_id)
+        before = self._journal.get(case_id)
+        entries = {} if before is None else dict(before.tables)
         if before is not None and self._is_current(before, picture):
             names = list(dict.fromkeys([*names, *before.files]))
         else:
+            entries = {}
             self._forget(case_id, () if before is None else set(before.files) - set(names))
-        entries = {name: table.entries[case_id] for name, table in self.tables.items() if case_id in table.entries}
+        for name, table in self.tables.items():
+            if case_id in table.entries:
+                entries[name] = table.entries.pop(case_id)
         self._journal.add(case_id, Record(self.made_with, picture, tuple(names), entries))
 
     def _is_current(self, record: Record, picture: Fingerprint | None) -> bool:
@@ -167,16 +166,27 @@ class FinishedCases:
 
     def update(self, case_id: str, change: Mapping[str, Any]) -> None:
         """Replace a case's entries in the tables; the journal's come first, so that a kill in between is made good by the next run."""
-        for name, entry in change.items():
-            self.tables[name].entries[case_id] = entry
-        before = self._journal.records.get(case_id) if self._journal else None
-        if before is not None and self._journal is not None:
+        before = None if self._journal is None else self._journal.get(case_id)
+        if before is None or self._journal is None:
+            for name, entry in change.items():
+                self.tables[name].entries[case_id] = entry
+        else:
             tables = {**before.tables, **change}
             self._journal.add(case_id, Record(before.settings, before.picture, before.files, tables))
+
+    def entry(self, case_id: str, name: str) -> Any:
+        """A case's entry in a table, or None."""
+        before = None if self._journal is None else self._journal.get(case_id)
+        tables = {} if before is None else before.tables
+        return self.tables[name].entries.get(case_id, tables.get(name))
 
     def save(self) -> None:
         """Write the tables, and let go of the folder."""
         try:
+            for case_id, record in self._journal.items() if self._journal is not None else ():
+                for name, entry in record.tables.items():
+                    if name in self.tables:
+                        self.tables[name].entries[case_id] = entry
             for table in self.tables.values():
                 table.save()
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -30,6 +30,9 @@ from medseg_monai.transforms.cleaning import Cleaning
 JOURNAL_FILE = "predictions.jsonl"
 SUPERSEDED = 1000
 """So many lines that later ones replaced are kept before the file is written anew."""
+
+_CASE = b'{"case": '
+_DECODER = json.JSONDecoder()
 
 Settings = Mapping[str, Any]
 """All that decides a case's mask besides the picture, as JSON holds it."""
@@ -144,13 +147,12 @@ class Record:
 class Journal:
     """The finished cases of an output folder, read, and added to by the one process that holds its lock.
 
-    Attributes:
-        records: by the case's id.
+    In memory a case is its line, a few hundred bytes: there may be a million.
     """
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / HIDDEN_FOLDER / JOURNAL_FILE
-        self.records: dict[str, Record] = {}
+        self._cases: dict[str, bytes] = {}
         self._settings: dict[str, Settings] = {}
         self._lines = 0
         self._stream: FileIO | None = None
@@ -162,19 +164,31 @@ class Journal:
         with self.file.open("rb") as lines:
             for line in lines:
                 try:
-                    content = json.loads(line)
-                    if "case" not in content:
+                    if line.startswith(_CASE):
+                        case_id, _ = _DECODER.raw_decode(line.decode(), len(_CASE))
+                        self._cases[case_id] = line
+                        self._lines += 1
+                    elif line.strip():
+                        content = json.loads(line)
                         self._settings[content["key"]] = content["settings"]
-                        continue
-                    self._lines += 1
-                    self.records[content["case"]] = Record(
-                        self._settings[content["settings"]],
-                        Fingerprint(**content["picture"]) if content["picture"] else None,
-                        tuple(content["files"]),
-                        content["tables"],
-                    )
-                except (ValueError, KeyError, TypeError, AttributeError):
+                except (ValueError, KeyError, TypeError):
                     continue  # cut short when the process was killed: the case is done again
+
+    def get(self, case_id: str) -> Record | None:
+        """What is known of a case; None if nothing is, or its line was cut short."""
+        try:
+            content = json.loads(self._cases[case_id])
+            picture = Fingerprint(**content["picture"]) if content["picture"] else None
+            settings = self._settings[content["settings"]]
+            return Record(settings, picture, tuple(content["files"]), dict(content["tables"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def items(self) -> Iterator[tuple[str, Record]]:
+        """Every finished case."""
+        for case_id in self._cases:
+            if record := self.get(case_id):
+                yield case_id, record
 
     def add(self, case_id: str, record: Record) -> None:
         """Note that a case is finished.
@@ -183,8 +197,9 @@ class Journal:
             DiskFullError, OSError: the line cannot be written; nothing of it stays.
         """
         with self._alone:
-            self._write(self._text_of(case_id, record))
-            self.records[case_id] = record
+            text = self._text_of(case_id, record)
+            self._write(text)
+            self._cases[case_id] = text.splitlines()[-1]
 
     def _text_of(self, case_id: str, record: Record) -> bytes:
         key = hashlib.sha256(json.dumps(record.settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -214,9 +229,10 @@ class Journal:
 
     def _opened(self) -> FileIO:
         """The file, to be added to; written anew first if most of its lines were replaced."""
-        if self._lines > 2 * len(self.records) + SUPERSEDED:
+        if self._lines > 2 * len(self._cases) + SUPERSEDED:
+            kept = list(self.items())
             self._settings.clear()
-            write_whole(self.file, b"".join(self._text_of(case, record) for case, record in self.records.items()))
+            write_whole(self.file, b"".join(self._text_of(case, record) for case, record in kept))
         self.file.parent.mkdir(parents=True, exist_ok=True)
         stream = self.file.open("ab", buffering=0)
         self._stream = stream

@@ -238,25 +238,30 @@ class WritePredictions:
             files.append(write_png(_levels(answer["uncertainty_map"])[0], named(stem, UNCERTAINTY, ".png")))
         if self.overlays:
             files.append(self._write_overlay(image, mask, overlay_file(stem)))
-        return files + self._write_formats(case["id"], mask, image)
+        files += self._write_formats(case["id"], mask)
+        # last: what cannot be written stands in no table
+        for name, entry in self._entries(case["id"], mask, image).items():
+            self.tables[name].entries[case["id"]] = entry
+        return files
 
-    def _write_formats(self, case_id: str, mask: NDArray[np.uint8], image: str) -> list[Path]:
-        """A picture's mask in each of the formats."""
+    def _write_formats(self, case_id: str, mask: NDArray[np.uint8]) -> list[Path]:
+        """A picture's mask in each of the formats that are a file of its own."""
         stem = self.folder / case_id
         files: list[Path] = []
         if "geojson" in self.formats:
             files.append(write_geojson(mask, named(stem, MASK, GEOJSON_SUFFIX), self.spec))
         if "png" in self.formats:
             files += write_mask(mask, named(stem, MASK, ".png"), self.spec)
-        self._write_entries(case_id, mask, image)  # last: what cannot be written stands in no table
         return files
 
-    def _write_entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
-        """A picture's mask in the formats that are one file for all."""
+    def _entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> dict[str, Any]:
+        """A picture's mask in the formats that are one file for all, by table."""
+        entries: dict[str, Any] = {}
         if "rle" in self.formats:
-            self.tables["rle"].entries[case_id] = rle_rows(case_id, mask, self.spec)
+            entries["rle"] = rle_rows(case_id, mask, self.spec)
         if "coco" in self.formats:
-            self.tables["coco"].entries[case_id] = coco_of(mask, self.spec, image)
+            entries["coco"] = coco_of(mask, self.spec, image)
+        return entries
 
     def rewrite(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
         """Put a mask that was changed after it was written wherever the old one is; the tables are written by `finish`.
@@ -267,22 +272,20 @@ class WritePredictions:
             image: the picture's file.
         """
         place = PREDICTIONS_COLUMNS.index("pixels")
-        rows = self.tables["predictions"].entries.get(case_id, [])
+        rows = self.finished.entry(case_id, "predictions") or []
         counts = pixels(mask, self.spec)
-        counted = [[*row[:place], count, *row[place + 1 :]] for row, count in zip(rows, counts, strict=False)]
-        self._write_entries(case_id, mask, image)
-        changed: dict[str, Any] = {
-            name: self.tables[name].entries[case_id] for name in ("rle", "coco") if name in self.formats
-        }
-        if counted:
-            changed["predictions"] = counted
+        changed: dict[str, Any] = self._entries(case_id, mask, image)
+        if rows:
+            changed["predictions"] = [
+                [*row[:place], count, *row[place + 1 :]] for row, count in zip(rows, counts, strict=False)
+            ]
         self.finished.update(case_id, changed)
         drawn = overlay_file(self.folder / case_id)
         if drawn.is_file():
             self._write_overlay(image, mask, drawn)
         if picture_file(self.folder, case_id).is_file():
             write_picture(self.folder, case_id, image, mask, self.spec)
-        self._write_formats(case_id, mask, image)
+        self._write_formats(case_id, mask)
 
     def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:
         """The image with the outline of each class, as a JPEG of the image's own size."""

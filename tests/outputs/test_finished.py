@@ -177,7 +177,9 @@ def test_replaced_lines_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.Monke
         journal = Journal(tmp_path)
         journal.add("a", Record({"number": number}, None, (), {"predictions": [["a", number]]}))
         journal.close()
-    assert Journal(tmp_path).records["a"].tables == {"predictions": [["a", 19]]}
+    record = Journal(tmp_path).get("a")
+    assert record is not None
+    assert record.tables == {"predictions": [["a", 19]]}
     assert len(journal.file.read_bytes().split()) < 200
 
 
