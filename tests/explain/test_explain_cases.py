@@ -14,6 +14,7 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 from torch import nn
 
+from medseg_monai.csv_files import read_records
 from medseg_monai.explain.cases import Asked, ExplainScans, channels_of
 from medseg_monai.explain.layers import LayerError
 from medseg_monai.explain.regions import with_truth
@@ -167,6 +168,23 @@ def test_a_layer_that_is_not_there_stops_at_once(tmp_path):
     spot(tmp_path / "in")
     with pytest.raises(LayerError, match=r"did you mean 'bottleneck'\?"):
         explainer(tmp_path / "out", tmp_path / "in", photo_spec(), layers=["botleneck"])
+
+
+def test_rows_are_kept_when_the_run_breaks_off(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        spot(tmp_path / "in", f"{name}.png")
+    run = explainer(tmp_path / "out", tmp_path / "in", photo_spec(), methods=["gradcam"])
+    draw = ExplainScans.draw
+
+    def stopped(self, scan, views):
+        if scan.case["id"] == "b":
+            raise KeyboardInterrupt
+        draw(self, scan, views)
+
+    monkeypatch.setattr(ExplainScans, "draw", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert "a" in {row["case"] for row in read_records(tmp_path / "out" / "explanations.csv")}
 
 
 def test_classes_by_name():
