@@ -18,6 +18,7 @@ from torch import Tensor
 
 from medseg_monai.bundle import find_bundle
 from medseg_monai.images.grid import Geometry
+from medseg_monai.quality.familiarity import Description
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.training.cache import collate
 from medseg_monai.workflow import overridden
@@ -37,6 +38,8 @@ class Prediction:
         classes: their names.
         geometry: a volume's grid; of a photograph None.
         flagged: whether a person should look at it; None if that is unknown (`medseg review`).
+        reason: why, in words; "" if it is not flagged.
+        description: what the picture and the outline look like, see `medseg_monai.quality.descriptor.describe`; empty for volumes.
     """
 
     mask: NDArray[np.uint8]
@@ -45,6 +48,8 @@ class Prediction:
     classes: tuple[str, ...]
     geometry: Geometry | None = field(default=None, compare=False)
     flagged: bool | None = None
+    reason: str = ""
+    description: Description = field(default_factory=dict, compare=False, repr=False)
 
 
 class Predictor:
@@ -90,7 +95,6 @@ class Predictor:
         parser.update(given)
         part = parser.get_parsed_content
         self.spec: DatasetSpec = part("spec")
-        self._trained = part("trained")
         self._device = torch.device(part("device"))
         self._preprocessing = part("preprocessing")
         self._network = part("network").eval()
@@ -152,14 +156,15 @@ class Predictor:
         if self.spec.spatial_dims == 3:
             i, j, k = (int(side) for side in meta["spatial_shape"])
             geometry = Geometry((i, j, k), np.asarray(meta["affine"], np.float64))
-        review = self._trained.review
         return Prediction(
             mask=mask if self.spec.task == "multilabel" else mask[0],
             probabilities=probabilities,
             uncertainty=number,
             classes=self.spec.classes,
             geometry=geometry,
-            flagged=None if review is None else review.flags(number),
+            flagged=answer["flagged"],
+            reason=answer["reason"],
+            description=answer["description"],
         )
 
 

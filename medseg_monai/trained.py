@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from medseg_monai.files import sha256_of, write_whole
+from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.spec import DatasetSpec
 from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # what reads weights asks for their files' names here
 from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE
@@ -43,6 +44,7 @@ class Trained:
         training: facts of the run (epochs, seconds, score, versions), for people to read.
         cleaning: how masks are cleaned, where `medseg tune` found something better than plain thresholds.
         review: which predictions a person should look at, where `medseg review` has learnt it from validation.
+        familiarity: what is usual in pictures of training's kind, where `medseg review` has learnt it.
         weights_sha256: checksum of ``model.pt``, by which damage is noticed; several while one file takes the other's place, none in
             what earlier versions wrote.
     """
@@ -53,6 +55,7 @@ class Trained:
     training: Mapping[str, Any] = field(default_factory=dict)
     cleaning: Cleaning | None = None
     review: Review | None = None
+    familiarity: Familiarity | None = None
     weights_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +92,7 @@ class Trained:
         for key in (
             "cleaning",
             "review",
+            "familiarity",
         ):  # earlier versions know no such key: it is written only if it differs from the default
             if content[key] is None:
                 del content[key]
@@ -122,6 +126,8 @@ class Trained:
                 content["cleaning"] = Cleaning.from_dict(content["cleaning"])
             if content.get("review") is not None:
                 content["review"] = Review.from_dict(content["review"])
+            if content.get("familiarity") is not None:
+                content["familiarity"] = Familiarity.from_dict(content["familiarity"])
             checksums = content.get("weights_sha256", ())
             content["weights_sha256"] = (checksums,) if isinstance(checksums, str) else tuple(checksums)
             trained = cls(**content)

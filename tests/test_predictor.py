@@ -144,7 +144,8 @@ def test_it_is_flagged_where_the_weights_say_from_when_on(trained: Path, images:
     for threshold, flagged in ((0.0, True), (1.0, False)):
         review = Review(threshold, failure_dice=0.7, cases=1, failures=0, flagged=0, caught=0)
         Trained(content.dataset, content.architecture, content.bundle, review=review).write(tmp_path)
-        assert Predictor(UNETPP, weights=tmp_path)(images[0]).flagged is flagged
+        found = Predictor(UNETPP, weights=tmp_path)(images[0])
+        assert (found.flagged, "unsure of its outline" in found.reason) == (flagged, flagged)
 
 
 def test_uncertain_predictions_are_worse(demo_data: Path, trained: Path) -> None:
@@ -170,6 +171,7 @@ def test_review_learns_the_threshold_and_predict_flags(
     assert review is not None
     assert review.failures == review.caught == review.cases == len(read_dataset(demo_data).cases("validation"))
     assert f"{review.flagged} of {review.cases} validation cases flagged" in learnt.out
+    assert "unfamiliar pictures are not flagged: 12 training" in learnt.out, "too few of them"
     assert (
         medseg("predict", "unetpp", images[0].parent, "-w", tmp_path / "weights", "--out", tmp_path / "out").code == 0
     )

@@ -17,9 +17,13 @@ def review(
     split: Annotated[str, typer.Option(help="Split to learn the threshold from; never test.")] = "validation",
     failure_dice: Annotated[float, typer.Option(help="A case below this Dice is a failure.")] = 0.7,
     catch: Annotated[float, typer.Option(help="Share of the failures that must be flagged.")] = 0.9,
+    unfamiliar: Annotated[
+        float,
+        typer.Option(min=0, max=0.5, help="Share of the cases that may be flagged as unlike the training pictures."),
+    ] = 0.01,
     assignments: Assignments = None,
 ) -> None:
-    """Learn from validation which predictions a person should review; `medseg predict` then flags them in predictions.csv."""
+    """Learn which predictions a person should review: unsure ones, and pictures unlike training's; `medseg predict` then flags them."""
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle, find_weights, weights_to_change
 
@@ -40,13 +44,18 @@ def review(
         split=split,
         failure_dice=failure_dice,
         catch=catch,
+        unfamiliar=unfamiliar,
         progress=lambda cases: tqdm(cases, desc="predicting", unit="case", disable=None),
         assignments=overrides,
     )
-    typer.echo(f"flagged {found}")
+    typer.echo(f"flagged {found.review}")
+    typer.echo(
+        f"flagged {found.familiarity}" if found.familiarity else f"unfamiliar pictures are not flagged: {found.why_not}"
+    )
     file = weights_to_change(folder, find_weights(folder, weights, dataset=dataset.spec.name))
+    nothing_failed = ["no case failed there: the threshold is the highest uncertainty seen"]
     say_end(
-        f"learnt from {counted(found.cases, f'{split} case')} -> {file.parent / 'spec.json'}, used from now on",
-        doubtful=["no case failed there: the threshold is the highest uncertainty seen"] if not found.failures else [],
+        f"learnt from {counted(found.review.cases, f'{split} case')} -> {file.parent / 'spec.json'}, used from now on",
+        doubtful=[] if found.review.failures else nothing_failed,
         following=f"medseg predict {bundle} IMAGES flags by it",
     )

@@ -46,7 +46,6 @@ from medseg_monai.outputs.naming import (
 from medseg_monai.outputs.pictures import picture_file, write_picture, write_volume_picture
 from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, coco_of, pixels, prediction_rows, rle_rows
 from medseg_monai.outputs.volumes import VolumeWriter
-from medseg_monai.tuning.review import Review
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +59,13 @@ class WritePredictions:
     """Ignite handler: write each case's outputs while the network goes on; tables at the end, also when the run breaks off.
 
     Expects decollated output with ``pred``, the mask on the image's own grid; ``probability`` and ``uncertainty_map`` where those are
-    wanted; ``uncertainty`` where it is known.
+    wanted; ``uncertainty``, ``flagged`` and ``reason`` where they are known.
 
     Args:
         folder: where to.
         spec: the data set.
         probabilities, overlays, uncertainty: write these too.
         formats: see `chosen_formats`.
-        review: which cases to flag in predictions.csv.
         pictures: also make a small picture of each case, for the page (`medseg_monai.outputs.pictures`).
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
 
@@ -89,7 +87,6 @@ class WritePredictions:
         overlays: bool = False,
         uncertainty: bool = False,
         formats: str | Sequence[str] | None = None,
-        review: Review | None = None,
         pictures: bool = False,
         made_with: Settings | None = None,
     ) -> None:
@@ -99,7 +96,6 @@ class WritePredictions:
         self.overlays = overlays
         self.uncertainty = uncertainty
         self.formats = chosen_formats(formats, spec)
-        self.review = review
         self.pictures = pictures
         self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
         self.tables = self.finished.tables
@@ -190,7 +186,12 @@ class WritePredictions:
             self._write_small_picture(case, mask)
         number = answer.get("uncertainty")
         self.tables["predictions"].entries[case["id"]] = prediction_rows(
-            case["id"], mask, self.spec, uncertainty=None if number is None else float(number), review=self.review
+            case["id"],
+            mask,
+            self.spec,
+            uncertainty=None if number is None else float(number),
+            flagged=answer.get("flagged"),
+            reason=answer.get("reason", ""),
         )
         self.finished.add(case["id"], _image_of(case), files)
         return files

@@ -17,10 +17,9 @@ from medseg_monai.files import write_whole
 from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
 from medseg_monai.images.rle import encode_rle
 from medseg_monai.spec import DatasetSpec
-from medseg_monai.tuning.review import Review
 
 PREDICTIONS_FILE, RLE_FILE, COCO_FILE = "predictions.csv", "masks_rle.csv", "masks.coco.json"
-PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged")
+PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged", "reason")
 RLE_COLUMNS = ("case", "class", "width", "height", "rle")
 Rows = list[list[Any]]
 
@@ -75,8 +74,8 @@ def run_tables(
 
 
 def predictions_table(folder: Path) -> RunTable:
-    """``predictions.csv``: a row per case and class."""
-    return _csv_table(folder / PREDICTIONS_FILE, PREDICTIONS_COLUMNS)
+    """``predictions.csv``: a row per case and class; rows of earlier versions, which gave no reasons, are kept."""
+    return _csv_table(folder / PREDICTIONS_FILE, PREDICTIONS_COLUMNS, optional=1)
 
 
 def rle_table(folder: Path) -> RunTable:
@@ -94,7 +93,13 @@ def coco_table(folder: Path, spec: DatasetSpec) -> RunTable:
 
 
 def prediction_rows(
-    case: str, mask: NDArray[np.uint8], spec: DatasetSpec, *, uncertainty: float | None, review: Review | None
+    case: str,
+    mask: NDArray[np.uint8],
+    spec: DatasetSpec,
+    *,
+    uncertainty: float | None,
+    flagged: bool | None = None,
+    reason: str = "",
 ) -> Rows:
     """The rows of a case.
 
@@ -103,11 +108,13 @@ def prediction_rows(
         mask: (1, *S) of class numbers, or (classes, *S) of {0, 1} for multilabel.
         spec: the data set.
         uncertainty: `medseg_monai.inference.uncertainty.uncertainty`'s number, the same in all rows; empty if unknown.
-        review: what tells which cases a person should look at; without it ``flagged`` stays empty.
+        flagged: whether a person should look at it; empty if unknown.
+        reason: why, in words.
     """
     number = "" if uncertainty is None else f"{uncertainty:.4f}"
-    flagged = "" if uncertainty is None or review is None else "yes" if review.flags(uncertainty) else "no"
-    return [[case, name, count, number, flagged] for name, count in zip(spec.classes, pixels(mask, spec), strict=True)]
+    look = "" if flagged is None else "yes" if flagged else "no"
+    counts = pixels(mask, spec)
+    return [[case, name, count, number, look, reason] for name, count in zip(spec.classes, counts, strict=True)]
 
 
 def rle_rows(case: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Rows:
@@ -129,17 +136,22 @@ def pixels(mask: NDArray[np.uint8], spec: DatasetSpec) -> list[int]:
     return counts
 
 
-def _csv_table(file: Path, columns: Sequence[str]) -> RunTable:
+def _csv_table(file: Path, columns: Sequence[str], *, optional: int = 0) -> RunTable:
+    """A table whose last `optional` columns may be missing in a file of an earlier version."""
+
     def read(content: str) -> dict[str, Rows]:
         rows = csv_rows(content)
-        if tuple(rows[0]) != tuple(columns):
+        lacking = len(columns) - len(rows[0])
+        if not 0 <= lacking <= optional or tuple(rows[0]) != tuple(columns[: len(rows[0])]):
             raise ValueError("other columns")
         entries: dict[str, Rows] = {}
         for row in rows[1:]:
-            entries.setdefault(row[0], []).append(row)
+            entries.setdefault(row[0], []).append([*row, *[""] * lacking])
         return entries
 
     def text(entries: Mapping[str, Rows]) -> str:
-        return csv_text([columns, *(row for case in sorted(entries) for row in entries[case])])
+        rows = [row for case in sorted(entries) for row in entries[case]]
+        # a journal of an earlier version holds rows without the last columns
+        return csv_text([columns, *([*row, *[""] * (len(columns) - len(row))] for row in rows)])
 
     return RunTable(file, read, text)

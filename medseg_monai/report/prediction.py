@@ -17,6 +17,7 @@ from medseg_monai.outputs.naming import MASK, output_files
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE
 from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
+from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.report.evaluation import left_out
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
 from medseg_monai.spec import DatasetSpec
@@ -38,12 +39,14 @@ class PredictedCase:
         pixels: by class; voxels of volumes.
         uncertainty: None if unknown.
         flagged: None if no threshold says which cases a person should look at.
+        reason: why, in words; "" if it is not flagged, or an earlier version wrote the table.
     """
 
     case: str
     pixels: Mapping[str, int]
     uncertainty: float | None
     flagged: bool | None
+    reason: str = ""
 
     @property
     def mark(self) -> str:
@@ -85,7 +88,7 @@ def write_prediction_report(
         sections=[("Pictures", "cases"), ("All cases", "all"), ("Run", "run")],
         **page_facts(),
         tiles=_tiles(found, len(failures)),
-        reading=_how_flagged(trained.review, found),
+        reading=_how_flagged(trained.review, trained.familiarity),
         key=[(name, hexadecimal(colour)) for name, colour in _coloured(spec)],
         cards=cards,
         not_shown=len(found) - len(cards),
@@ -119,6 +122,7 @@ def read_predictions(folder: Path) -> list[PredictedCase]:
                 {row["class"]: int(row["pixels"]) for row in rows},
                 float(rows[0]["uncertainty"]) if rows[0]["uncertainty"] else None,
                 rows[0]["flagged"] == "yes" if rows[0]["flagged"] else None,
+                rows[0].get("reason") or "",
             )
             for case, rows in cases.items()
         ]
@@ -156,14 +160,23 @@ def _tiles(found: list[PredictedCase], failures: int) -> list[dict[str, Any]]:
     ]
 
 
-def _how_flagged(review: Review | None, found: list[PredictedCase]) -> str:
+def _how_flagged(review: Review | None, familiarity: Familiarity | None) -> str:
     """What the marks are worth."""
+    sentences = []
     if review is not None:
-        return (
+        sentences.append(
             f"Marked for a look from uncertainty {review.threshold:.3f} on. On validation that flagged {review.flagged} of {review.cases} "
-            f"cases, among them {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}. "
-            "It promises nothing for images of another kind."
+            f"cases, among them {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}."
         )
+    if familiarity is not None:
+        sentences.append(
+            f"Images unlike the {familiarity.training} of training that were looked at are marked too, whatever the uncertainty: "
+            f"{familiarity.flagged} of {familiarity.cases} validation cases were."
+        )
+    elif review is not None:
+        sentences.append("It promises nothing for images of another kind.")
+    if sentences:
+        return " ".join(sentences)
     return (
         "From which uncertainty on a mask should be looked at is not known for these weights, so nothing is marked: "
         "medseg review learns it from validation cases. The least certain stand first."
@@ -188,6 +201,7 @@ def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[d
                 "number": len(cards) + 1,
                 "id": case.case,
                 "mark": case.mark,
+                "reason": case.reason,
                 "picture": data_uri(file, content),
                 "mask": _link_to_mask(place, case, spec),
                 "areas": [

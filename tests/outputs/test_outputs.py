@@ -107,7 +107,7 @@ def test_every_format_holds_the_same_mask(tmp_path: Path) -> None:
     assert coco["images"] == [{"id": 1, "case": "x", "file_name": "x.jpg", "width": 4, "height": 3}]
     assert coco["annotations"][0]["bbox"] == [1, 0, 2, 1]
     assert (tmp_path / "masks_rle.csv").read_text().split()[1] == "x,lesion,4,3,2"
-    assert (tmp_path / "predictions.csv").read_text().split()[1] == "x,lesion,2,0.1250,"
+    assert (tmp_path / "predictions.csv").read_text().split()[1] == "x,lesion,2,0.1250,,"
 
 
 def test_a_case_that_a_table_lacks_is_unfinished(tmp_path: Path) -> None:

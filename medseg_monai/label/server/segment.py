@@ -27,7 +27,8 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
     """A model of the server.
 
     Labels are numbered as the classes are (1, 2 …, 0 is background), and the answer's ``params`` hold ``uncertainty``, how unsure the
-    model is of what it found, from 0 to 1.
+    model is of what it found, from 0 to 1; ``flagged``, whether a person should look at the mask (null if nothing was learnt of that), and
+    the ``reason`` in words.
 
     Args:
         bundle: the bundle's folder with its weights.
@@ -65,13 +66,12 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         if data.get(
             "annotations"
         ):  # for tools that take polygons, CVAT's detector say, and for those that ask for JSON only
-            return None, {"uncertainty": round(float(data["uncertainty"]), 4), **outlines(data["pred"], self.spec)}
+            return None, {**sureness(data), **outlines(data["pred"], self.spec)}
         wanted = data.get("result_extension") or extension or "".join(Path(data["image_path"]).suffixes[-2:])
         ending = mask_extension(wanted, self.spec)
         check_number_type(ending, data.get("result_dtype") or "uint8")
         file, result = super().writer(data, ending, dtype)
-        result["uncertainty"] = round(float(data["uncertainty"]), 4)
-        return file, result
+        return file, {**result, **sureness(data)}
 
     def _load_bundle_config(self, path: str, config: str) -> Any:
         """The config, with the bundle's folder as it is named: a ``$`` in it is not code."""
@@ -93,6 +93,12 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
             self.checked = stamp
         network: nn.Module = super()._get_network(device, data)
         return network
+
+
+def sureness(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is answered of how far a mask is to be trusted."""
+    uncertainty = round(float(data["uncertainty"]), 4)
+    return {"uncertainty": uncertainty, "flagged": data.get("flagged"), "reason": data.get("reason", "")}
 
 
 class AsLabelMap(Transform):

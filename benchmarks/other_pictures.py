@@ -1,0 +1,213 @@
+"""Pictures of other kinds than dermoscopy, to try on whether a network's answer to them is flagged: generated ones, photographs that come
+with scikit-image, scikit-learn and matplotlib, and what becomes of dermoscopy when a colour channel goes wrong. Twelve of each kind.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+
+from medseg_monai.prepare.abdomen import Patient, draw_abdomen
+from medseg_monai.prepare.dermoscopy import draw_dermoscopy
+from medseg_monai.prepare.shapes import fractal_noise
+
+COUNT = 12
+SIZE = (384, 288)
+WORDS = "patient history referral clinic biopsy margin diameter colour report letter date signed the of".split(" ")
+PHOTOGRAPHS = [
+    "skimage/data/astronaut.png",
+    "skimage/data/coffee.png",
+    "skimage/data/chelsea.png",
+    "skimage/data/rocket.jpg",
+    "skimage/data/camera.png",
+    "skimage/data/motorcycle_left.png",
+    "skimage/data/hubble_deep_field.jpg",
+    "skimage/data/gravel.png",
+    "skimage/data/grass.png",
+    "sklearn/datasets/images/china.jpg",
+    "sklearn/datasets/images/flower.jpg",
+    "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
+]
+OTHER_MEDICAL = [
+    "skimage/data/ihc.png",
+    "skimage/data/retina.jpg",
+    "skimage/data/microaneurysms.png",
+    "skimage/data/cell.png",
+    "skimage/data/phantom.png",
+]
+
+Random = np.random.Generator
+Kind = Callable[[Random], Image.Image]
+
+
+def document(rng: Random) -> Image.Image:
+    """A page of words."""
+    picture = Image.new("RGB", (600, 800), tuple(int(v) for v in rng.integers(235, 256, 3)))
+    draw, size = ImageDraw.Draw(picture), int(rng.integers(14, 26))
+    font = ImageFont.load_default(size)
+    for y in range(40, 740, int(size * 1.6)):
+        if rng.random() < 0.9:
+            draw.text((40, y), " ".join(rng.choice(WORDS, 14))[: 1000 // size], fill=(20, 20, 30), font=font)
+    return picture
+
+
+def plot(rng: Random) -> Image.Image:
+    """Axes, a grid and curves or bars on white."""
+    picture = Image.new("RGB", (640, 480), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((60, 30, 610, 430), outline="black", width=2)
+    for step in range(1, 6):
+        draw.line((60, 30 + 66 * step, 610, 30 + 66 * step), fill=(220, 220, 220))
+    for _ in range(int(rng.integers(1, 4))):
+        colour = tuple(int(v) for v in rng.integers(0, 200, 3))
+        heights = np.clip(230 + 40 * rng.standard_normal(40).cumsum() / 2, 40, 425)
+        if rng.random() < 0.3:
+            for number, height in enumerate(heights[::4]):
+                draw.rectangle((70 + 54 * number, height, 100 + 54 * number, 430), fill=colour)
+        else:
+            draw.line([(60 + 14 * n, float(h)) for n, h in enumerate(heights)], fill=colour, width=3)
+    draw.text((250, 445), "follow-up (months)", fill="black", font=ImageFont.load_default(18))
+    return picture
+
+
+def screenshot(rng: Random) -> Image.Image:
+    """Windows with title bars, buttons and text; light or dark."""
+    dark = rng.random() < 0.5
+    picture = Image.new("RGB", (1024, 640), (40, 44, 52) if dark else (222, 226, 232))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(int(rng.integers(1, 4))):
+        x, y = int(rng.integers(0, 500)), int(rng.integers(0, 300))
+        right, bottom = x + int(rng.integers(300, 520)), y + int(rng.integers(200, 330))
+        draw.rectangle((x, y, right, bottom), fill=(60, 64, 72) if dark else (250, 250, 250), outline=(90, 90, 90))
+        draw.rectangle((x, y, right, y + 28), fill=tuple(int(v) for v in rng.integers(40, 220, 3)))
+        for line in range(y + 40, bottom - 20, 22):
+            draw.text((x + 12, line), " ".join(rng.choice(WORDS, 6)), fill=(190, 190, 190) if dark else (30, 30, 30))
+    return picture
+
+
+def drawing(rng: Random) -> Image.Image:
+    """A lesion drawn by this project."""
+    return Image.fromarray(draw_dermoscopy(rng, SIZE)[0])
+
+
+def gradient(rng: Random) -> Image.Image:
+    """One colour that becomes another."""
+    along = np.linspace(0, 1, SIZE[0])[None, :, None] * np.ones((SIZE[1], 1, 1))
+    if rng.random() < 0.5:
+        along = (
+            along[:, ::-1]
+            if rng.random() < 0.5
+            else np.linspace(0, 1, SIZE[1])[:, None, None] * np.ones((1, SIZE[0], 1))
+        )
+    first, second = rng.uniform(0, 255, (2, 3))
+    return _picture(first + (second - first) * along)
+
+
+def noise(rng: Random) -> Image.Image:
+    """White or cloudy noise, grey or in colours."""
+    channels = 3 if rng.random() < 0.5 else 1
+    planes = [
+        rng.standard_normal(SIZE[::-1]) if rng.random() < 0.5 else fractal_noise(rng, SIZE, int(rng.integers(2, 12)))
+        for _ in range(channels)
+    ]
+    return _picture(128 + rng.uniform(20, 70) * np.stack([*planes, *planes[:1] * (3 - channels)], axis=-1))
+
+
+def single_colour(rng: Random) -> Image.Image:
+    """A cap left on the lens: one colour, with a camera's noise half of the time."""
+    colour = rng.uniform(0, 255, 3) if rng.random() < 0.7 else np.full(3, rng.choice([0, 255]))
+    return _picture(colour + rng.choice([0, 3]) * rng.standard_normal((*SIZE[::-1], 3)))
+
+
+def sticker(rng: Random) -> Image.Image:
+    """A coloured disc on skin without a lesion: a marker, a ruler's end, a plaster."""
+    skin = np.array([205, 160, 135]) * rng.uniform(0.75, 1.1) + rng.normal(0, 6, 3)
+    pixels = skin + 5 * fractal_noise(rng, SIZE, 4)[..., None] + 3 * rng.standard_normal((*SIZE[::-1], 1))
+    picture = _picture(pixels).resize((2 * SIZE[0], 2 * SIZE[1]))
+    radius, x, y = int(rng.integers(70, 190)), int(rng.integers(280, 490)), int(rng.integers(200, 370))
+    colour = tuple(
+        int(v) for v in Image.new("HSV", (1, 1), (int(rng.integers(0, 256)), 200, 210)).convert("RGB").getpixel((0, 0))
+    )
+    ImageDraw.Draw(picture).ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    return picture.filter(ImageFilter.GaussianBlur(1)).resize(SIZE)
+
+
+def skin_sticker(rng: Random) -> Image.Image:
+    """A disc of a skin's colour on skin of another shade."""
+    picture = np.asarray(sticker(rng)).astype(float)
+    skin = np.median(picture.reshape(-1, 3), axis=0)
+    off = np.abs(picture - skin).sum(axis=-1) > 60
+    picture[off] = skin * rng.uniform(0.6, 0.85)
+    return _picture(picture).filter(ImageFilter.GaussianBlur(0.7))
+
+
+def mr_slice(rng: Random) -> Image.Image:
+    """An abdomen drawn like MR, grey."""
+    pixels, _ = draw_abdomen(Patient.draw(rng), float(rng.uniform(0.1, 0.9)), SIZE)
+    scaled = pixels.astype(float) * 255 / max(1.0, float(np.percentile(pixels, 99)))
+    return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+
+
+GENERATED: dict[str, Kind] = {
+    "document": document,
+    "plot": plot,
+    "screenshot": screenshot,
+    "drawn lesion": drawing,
+    "gradient": gradient,
+    "noise": noise,
+    "single colour": single_colour,
+    "coloured disc on skin": sticker,
+    "skin-coloured disc": skin_sticker,
+    "drawn MR slice": mr_slice,
+}
+SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "dermoscopy, grey": lambda picture: picture.convert("L"),
+    "dermoscopy, inverted": ImageOps.invert,
+    "dermoscopy, red and blue swapped": lambda picture: Image.merge("RGB", picture.split()[::-1]),
+}
+
+
+def other_pictures(dermoscopy: Sequence[Path], scans: Sequence[Path] = ()) -> dict[str, list[Image.Image]]:
+    """Kind -> pictures.
+
+    Args:
+        dermoscopy: photographs to spoil, at least `COUNT`.
+        scans: pictures of another modality, if there are any.
+    """
+    kinds = {
+        name: [draw(np.random.default_rng([number, count])) for count in range(COUNT)]
+        for number, (name, draw) in enumerate(GENERATED.items())
+    }
+    kinds["photograph"] = _installed(PHOTOGRAPHS)
+    kinds["microscope, fundus, phantom"] = _installed(OTHER_MEDICAL)
+    if scans:
+        kinds["MR slice"] = [_stretched(path) for path in scans]
+    for name, spoil in SPOILT.items():
+        kinds[name] = [spoil(Image.open(path).convert("RGB")) for path in dermoscopy[:COUNT]]
+    return kinds
+
+
+def _picture(pixels: NDArray[np.floating]) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def _installed(names: Sequence[str]) -> list[Image.Image]:
+    """Those of the pictures whose package is installed."""
+    found = []
+    for name in names:
+        package, _, rest = name.partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin and (file := Path(spec.origin).parent / rest).is_file():
+            found.append(Image.open(file).convert("RGB"))
+    return found
+
+
+def _stretched(path: Path) -> Image.Image:
+    """A scan in 8 bits, its brightest percent white."""
+    values = np.asarray(Image.open(path)).astype(float)
+    return _picture(values * 255 / max(1.0, float(np.percentile(values, 99))))
