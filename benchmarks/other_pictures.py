@@ -1,10 +1,15 @@
 """Pictures of other kinds than dermoscopy, to try on whether a network's answer to them is flagged: generated ones, photographs that come
 with scikit-image, scikit-learn and matplotlib, and what becomes of dermoscopy when a colour channel goes wrong. Twelve of each kind.
+
+    python benchmarks/other_pictures.py BUNDLE DATASET_DIR [FOLDER_OF_SCANS]
+
+prints how many of each kind are flagged and why, and how many of the test split's photographs.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,13 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from medseg_monai.bundle_files import find_bundle, find_weights
+from medseg_monai.dataset import read_dataset
+from medseg_monai.predictor import ImageLike, Predictor
 from medseg_monai.prepare.abdomen import Patient, draw_abdomen
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.prepare.shapes import fractal_noise
+from medseg_monai.trained import Trained
 
 COUNT = 12
 SIZE = (384, 288)
-WORDS = "patient history referral clinic biopsy margin diameter colour report letter date signed the of".split(" ")
+WORDS = (
+    "patient",
+    "history",
+    "referral",
+    "clinic",
+    "biopsy",
+    "margin",
+    "diameter",
+    "report",
+    "letter",
+    "date",
+    "signed",
+)
 PHOTOGRAPHS = [
     "skimage/data/astronaut.png",
     "skimage/data/coffee.png",
@@ -211,3 +232,32 @@ def _stretched(path: Path) -> Image.Image:
     """A scan in 8 bits, its brightest percent white."""
     values = np.asarray(Image.open(path)).astype(float)
     return _picture(values * 255 / max(1.0, float(np.percentile(values, 99))))
+
+
+def flagged_row(name: str, pictures: Sequence[ImageLike], predict: Predictor, trained: Trained) -> str:
+    """A row of the table: pictures, those that are unlike training's, those that the network is unsure of, and either."""
+    familiarity, review = trained.familiarity, trained.review
+    if familiarity is None or review is None:
+        raise ValueError("what is usual is not known for these weights: run medseg review first")
+    found = [predict(picture) for picture in pictures]
+    unlike = [bool(familiarity.unlike(prediction.description)) for prediction in found]
+    unsure = [review.flags(prediction.uncertainty) for prediction in found]
+    counts = [sum(unlike), sum(unsure), sum(prediction.flagged is True for prediction in found)]
+    return f"| {name} | {len(found)} | {' | '.join(map(str, counts))} |"
+
+
+def main() -> None:
+    """Print the table."""
+    bundle, dataset_dir, *scans = sys.argv[1:]
+    weights = find_weights(find_bundle(bundle))
+    predict, trained = Predictor(bundle, weights=weights), Trained.read(weights.parent)
+    test = [Path(str(case["image"])) for case in read_dataset(Path(dataset_dir)).cases("test")]
+    slices = sorted(Path(scans[0]).rglob("*.png"))[::2] if scans else []
+    print("| pictures | number | unlike training's | unsure | flagged |\n|---|---|---|---|---|")
+    print(flagged_row("dermoscopy, test", test, predict, trained), flush=True)
+    for name, pictures in other_pictures(test[50:], slices).items():
+        print(flagged_row(name, pictures, predict, trained), flush=True)
+
+
+if __name__ == "__main__":
+    main()

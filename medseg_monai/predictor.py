@@ -162,9 +162,9 @@ class Predictor:
             uncertainty=number,
             classes=self.spec.classes,
             geometry=geometry,
-            flagged=answer["flagged"],
-            reason=answer["reason"],
-            description=answer["description"],
+            flagged=answer.get("flagged"),
+            reason=answer.get("reason", ""),
+            description=answer.get("description", {}),
         )
 
 
