@@ -1,0 +1,72 @@
+"""What describes a picture: the same at every size, as many numbers for every picture, and what each part is about."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from medseg_monai.prepare.dermoscopy import draw_dermoscopy
+from medseg_monai.quality.descriptor import describe
+
+
+def picture(width: int, height: int) -> tuple[Tensor, Tensor]:
+    """A reddish slope with a dark ellipse left of the middle, (3, W, H), and the ellipse."""
+    x, y = torch.meshgrid((torch.arange(width) + 0.5) / width, (torch.arange(height) + 0.5) / height, indexing="ij")
+    inside = torch.sigmoid((0.2 - torch.hypot(x - 0.3, y - 0.5)) * 60)
+    grey = 0.5 + 0.3 * x - 0.3 * inside
+    return torch.stack([grey * 1.1, grey * 0.9, grey * 0.8]), inside
+
+
+def drawn(seed: int) -> tuple[Tensor, Tensor]:
+    """A lesion as the demo draws them, (3, W, H), and where it is."""
+    pixels, lesion = draw_dermoscopy(np.random.default_rng(seed), (160, 120))
+    return torch.from_numpy(pixels.transpose(2, 1, 0) / 255), torch.from_numpy(lesion.T.astype(np.float32))
+
+
+@pytest.mark.parametrize("size", [(128, 128), (256, 256), (512, 384), (200, 777)])
+def test_neither_size_nor_aspect_matters(size: tuple[int, int]) -> None:
+    expected, found = describe(*picture(1024, 1024)), describe(*picture(*size))
+    for part in ("colours", "light", "layout"):
+        assert np.allclose(found[part], expected[part], atol=0.03), part
+    assert np.allclose(found["outline"], expected["outline"], atol=0.1)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+@pytest.mark.parametrize("fill", [0.0, 0.5, 1.0])
+def test_even_pictures_without_anything_found_have_finite_numbers(channels: int, fill: float) -> None:
+    found = describe(torch.full((channels, 40, 30), fill), torch.full((40, 30), fill))
+    usual = describe(torch.rand(channels, 64, 64), torch.rand(64, 64))
+    assert {part: len(numbers) for part, numbers in found.items()} == {part: len(n) for part, n in usual.items()}
+    assert all(np.isfinite(numbers).all() for numbers in found.values())
+    assert ("colours" in found) == (channels > 1)
+
+
+def changed(change: str) -> set[str]:
+    """The parts that a change of a drawn lesion leaves other than they were."""
+    image, inside = drawn(1)
+    if change == "grey":
+        other = image.mean(dim=0, keepdim=True).expand_as(image), inside
+    elif change == "outline":
+        other = image, 1 - inside
+    elif change == "mirrored":
+        other = image.flip(1), inside.flip(0)
+    else:
+        other = image * 0.5, inside
+    before, after = describe(image, inside), describe(*other)
+    return {part for part in before if not np.allclose(before[part], after[part], atol=0.05)}
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [("grey", {"colours", "outline"}), ("outline", {"outline"}), ("mirrored", {"layout"})],
+)
+def test_a_part_is_about_what_its_name_says(change: str, parts: set[str]) -> None:
+    assert changed(change) == parts
+
+
+def test_the_layout_by_hand() -> None:
+    image = torch.zeros(1, 3, 3).repeat_interleave(64, 1).repeat_interleave(64, 2)
+    image[:, :64] = 0.9  # the first third along x is light: mean 0.3
+    layout = describe(image, torch.zeros(192, 192))["layout"].reshape(3, 3)
+    assert np.allclose(layout[0], 0.6, atol=0.02)
+    assert np.allclose(layout[1:], -0.3, atol=0.02)

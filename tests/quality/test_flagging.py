@@ -1,0 +1,115 @@
+"""Pictures of other kinds are flagged with a reason, those of training's kind are not; bars around a picture do not count."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from medseg_monai.prepare.dermoscopy import draw_dermoscopy
+from medseg_monai.quality.descriptor import describe
+from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
+from medseg_monai.quality.flagging import Flagd, describe_case, flag
+from medseg_monai.spec import DatasetSpec
+from medseg_monai.tuning.review import Review
+
+SIZE = (96, 72)
+REVIEW = Review(threshold=0.5, failure_dice=0.7, cases=10, failures=2, flagged=3, caught=2)
+SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("red", "green", "blue"), size=(96, 96), aspect="pad")
+
+
+def described(pixels: np.ndarray, lesion: np.ndarray) -> dict[str, np.ndarray]:
+    """Of a picture (H, W, 3) of 0 to 255 and what is outlined in it."""
+    return describe(
+        torch.from_numpy(pixels.astype(np.float32).transpose(2, 1, 0) / 255),
+        torch.from_numpy(lesion.T.astype(np.float32)),
+    )
+
+
+def drawn(first: int, count: int) -> list[dict[str, np.ndarray]]:
+    return [described(*draw_dermoscopy(np.random.default_rng(seed), SIZE)) for seed in range(first, first + count)]
+
+
+@pytest.fixture(scope="module")
+def usual() -> Familiarity:
+    """What is usual in lesions that the demo draws."""
+    return learn_familiarity(drawn(0, 80), drawn(1000, 40), share=0.05)
+
+
+def page(rng: np.random.Generator) -> np.ndarray:
+    picture = Image.new("RGB", SIZE, "white")
+    for y in range(4, SIZE[1], 9):
+        ImageDraw.Draw(picture).text((4, y), "a line of text " * 2, fill="black", font_size=8)
+    return np.asarray(picture)
+
+
+OTHERS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "page": page,
+    "noise": lambda rng: rng.integers(0, 256, (*SIZE[::-1], 3)),
+    "one colour": lambda rng: np.tile(rng.integers(0, 256, 3), (*SIZE[::-1], 1)),
+    "gradient": lambda rng: np.linspace([0, 90, 255], [255, 90, 0], SIZE[0])[None].repeat(SIZE[1], axis=0),
+    "grey": lambda rng: draw_dermoscopy(rng, SIZE)[0].mean(axis=2, keepdims=True).repeat(3, axis=2),
+    "inverted": lambda rng: 255 - draw_dermoscopy(rng, SIZE)[0],
+    "blue for red": lambda rng: draw_dermoscopy(rng, SIZE)[0][..., ::-1],
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("seed", [5000, 5001])
+def test_other_kinds_are_flagged_whatever_is_outlined_in_them(usual: Familiarity, kind: str, seed: int) -> None:
+    _, lesion = draw_dermoscopy(np.random.default_rng(seed), SIZE)
+    found = flag(0.0, described(OTHERS[kind](np.random.default_rng(seed)).copy(), lesion), REVIEW, usual)
+    assert found.flagged is True
+    assert found.reason.startswith("unlike the pictures it was trained on: ")
+
+
+def test_new_ones_of_the_same_kind_are_rarely_flagged(usual: Familiarity) -> None:
+    assert np.mean([flag(0.0, case, REVIEW, usual).flagged for case in drawn(3000, 60)]) < 0.2
+
+
+def test_both_reasons_are_said_and_colours_are_named(usual: Familiarity) -> None:
+    pixels, lesion = draw_dermoscopy(np.random.default_rng(5000), SIZE)
+    strange = described(pixels[..., ::-1].copy(), lesion)
+    unlike, unsure = flag(0.6, strange, REVIEW, usual).reason.split("; ")
+    assert "colours" in unlike
+    assert unsure == "unsure of its outline: uncertainty 0.60, flagged from 0.50 on"
+
+
+def test_what_was_not_learnt_flags_nothing(usual: Familiarity) -> None:
+    strange = described(page(np.random.default_rng(0)), np.zeros(SIZE[::-1]))
+    assert flag(0.9, strange, None, None) == (None, "")
+    assert flag(0.9, {}, None, usual) == (None, ""), "of a volume"
+    assert flag(0.1, strange, REVIEW, None) == (False, "")
+    assert flag(0.9, {}, REVIEW, usual).flagged is True
+
+
+def case_of(width: int, height: int, margin: float) -> tuple[Tensor, Tensor, dict]:
+    """A picture between bars of `margin`, as the network takes it, the logits, and the meta."""
+    image, logits = torch.full((3, 96, 96), (margin - 0.5) / 0.25), torch.full((1, 96, 96), 9.0)
+    image[:, :, 24:72] = (torch.linspace(0.2, 0.8, 96)[None, :, None] - 0.5) / 0.25
+    logits[:, :, 24:72] = -9.0
+    return image, logits, {"spatial_shape": torch.tensor([width, height])}
+
+
+def test_bars_do_not_count() -> None:
+    dark, light = (describe_case(*case_of(200, 100, margin), SPEC) for margin in (0.0, 1.0))
+    for part in dark:
+        assert np.array_equal(dark[part], light[part])
+    assert dark["light"][0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_transform_says_what_flag_says(usual: Familiarity) -> None:
+    image, logits, meta = case_of(200, 100, 0.0)
+    data = {"image": image, "pred": logits, "image_meta_dict": meta, "uncertainty": 0.7}
+    answered = Flagd(spec=SPEC, review=REVIEW, familiarity=usual)(data)
+    expected = flag(0.7, describe_case(image, logits, meta, SPEC), REVIEW, usual)
+    assert (answered["flagged"], answered["reason"]) == expected
+    assert answered["pred"] is logits
+
+
+def test_what_was_learnt_on_other_channels_is_refused(usual: Familiarity) -> None:
+    grey = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(96, 96))
+    with pytest.raises(ValueError, match="run medseg review again"):
+        Flagd(spec=grey, familiarity=usual)
