@@ -46,7 +46,7 @@ from monai.transforms import (
 from PIL import Image
 from torch.utils.data import default_collate
 
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.training.cache import CachedDataset, collate
 from medseg_monai.transforms import augment, load
 

@@ -10,7 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 from medseg_monai.training.folder import SPEC_FILE, WEIGHTS_FILE, recover
 
 BUNDLES, MODELS = "bundles", "models"

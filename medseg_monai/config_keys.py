@@ -13,7 +13,7 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS
 from monai.utils import BundlePropertyConfig
 
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 SEPARATOR = ReferenceResolver.sep
 ACTIONS = {"imports", "initialize", "run", "finalize"}

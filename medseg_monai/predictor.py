@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from medseg_monai.bundle import find_bundle
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.grid import Geometry
 from medseg_monai.quality.familiarity import Description
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.training.cache import collate
 from medseg_monai.workflow import overridden
 

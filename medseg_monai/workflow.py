@@ -15,7 +15,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from medseg_monai.literals import literals
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 # what MONAI adds to a config for MLflow, and what stands there if nothing is said
 TRACKING_KEYS = {"tracking_uri": "", "experiment_name": "monai_experiment", "run_name": None}

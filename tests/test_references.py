@@ -60,12 +60,12 @@ def test_what_is_mentioned_exists() -> None:
 
 def test_dead_references_are_found() -> None:
     text = (
-        "`medseg_monai.spec.DatasetSpec`, `medseg_monai.spec.DatasetSpek`, `medseg_monai.speck`, "
+        "`medseg_monai.dataset.spec.DatasetSpec`, `medseg_monai.dataset.spec.DatasetSpek`, `medseg_monai.speck`, "
         "`transforms/cleaning.py`, `transforms/cleansing.py`, `tests/test_gone.py`, `labels/mine.py`, "
         "[datasets](datasets.md#layouts), [gone](gone.md#x), [elsewhere](https://example.org/gone.md)"
     )
     assert missing(text, REPOSITORY / "docs" / "new.md") == {
-        "medseg_monai.spec.DatasetSpek",
+        "medseg_monai.dataset.spec.DatasetSpek",
         "medseg_monai.speck",
         "transforms/cleansing.py",
         "tests/test_gone.py",

@@ -41,7 +41,7 @@ def export(
     from medseg_monai.export.export import export as export_network
     from medseg_monai.export.export import parity_file, sample_images, trained_network
     from medseg_monai.export.exported import format_of
-    from medseg_monai.spec import did_you_mean
+    from medseg_monai.program.messages import did_you_mean
 
     chosen = next((known for known in FORMATS if known == fmt), None) if fmt else format_of(out or Path("x.ts"))
     if chosen is None:

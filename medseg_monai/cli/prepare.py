@@ -260,7 +260,7 @@ def prepare_nifti(
 
 def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
     """Classes, their values in the masks, and the ignored values, as far as they were named."""
-    from medseg_monai.label_values import parse_classes, read_values
+    from medseg_monai.dataset.label_values import parse_classes, read_values
 
     names, values = parse_classes(classes or [])
     ignored = read_values(ignore, "--ignore") if ignore else None

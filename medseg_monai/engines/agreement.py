@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medseg_monai.spec import Task
+from medseg_monai.dataset.spec import Task
 
 MIN_DICE = 0.999
 """A way of computing agrees with plain float32 from this Dice of their masks on."""

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from medseg_monai.spec import DatasetSpec, did_you_mean
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.program.messages import did_you_mean
 
 Format = Literal["torchscript", "onnx", "openvino", "torch-export"]
 FORMATS: tuple[Format, ...] = get_args(Format)

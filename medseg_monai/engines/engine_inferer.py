@@ -15,10 +15,10 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import Task
 from medseg_monai.engines.precision import precision_of
 from medseg_monai.engines.runners import Runner, check_installed, plain_runner
 from medseg_monai.engines.trial import Choice, Trial
-from medseg_monai.spec import Task
 
 logger = logging.getLogger(__name__)
 

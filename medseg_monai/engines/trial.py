@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import Task
 from medseg_monai.engines.agreement import MIN_DICE, agreement
 from medseg_monai.engines.fusing import fused
 from medseg_monai.engines.precision import precision_of
@@ -38,7 +39,6 @@ from medseg_monai.engines.runners import (
     torch_runner,
 )
 from medseg_monai.files import write_whole
-from medseg_monai.spec import Task
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.evaluation.surfaces import Mask, check_spacing, surface_distances
-from medseg_monai.label_values import IGNORED
 
 Outcome = Literal["ok", "missed", "spurious", "absent"]
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 import medseg_monai
-from medseg_monai.cases import label_spec, main_file
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
+from medseg_monai.dataset.cases import label_spec, main_file
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
 from medseg_monai.evaluation.overlap import OVERLAP_FILE, Overlap, count_label_overlap, count_overlap, write_overlap
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.cases import label_spec
+from medseg_monai.dataset.cases import label_spec
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import read_image_volume, read_label_volume
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.volume_geometry import NetworkGrid, Turn
 
 Label = NDArray[np.uint8]

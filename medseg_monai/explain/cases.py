@@ -15,7 +15,8 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medseg_monai.cases import label_spec, main_file
+from medseg_monai.dataset.cases import label_spec, main_file
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.explain.checks import Checks, CheckSettings, remove_checks
 from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
@@ -32,8 +33,8 @@ from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_image_volume, read_label_volume
 from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.program.messages import did_you_mean
 from medseg_monai.report.evaluation import REPORT_FILE
-from medseg_monai.spec import DatasetSpec, did_you_mean
 
 logger = logging.getLogger(__name__)
 

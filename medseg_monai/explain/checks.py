@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg_monai.csv_files import csv_text
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.faithfulness import (
     Replacement,
     area,
@@ -26,7 +27,6 @@ from medseg_monai.explain.maps import ClassMap, heat
 from medseg_monai.explain.plots import check_curves
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.files import write_whole
-from medseg_monai.spec import DatasetSpec
 
 CHECKS_FILE, SUMMARY_FILE, PLOT_FILE = "checks.csv", "checks.md", "checks.png"
 REGION_ORDER = "region first"

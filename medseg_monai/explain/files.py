@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.csv_files import csv_text
+from medseg_monai.dataset.spec import DatasetSpec, file_part
 from medseg_monai.explain.maps import Method
 from medseg_monai.files import write_whole
 from medseg_monai.images.masks import class_file, write_png
-from medseg_monai.spec import DatasetSpec, file_part
 
 TABLE_FILE = "explanations.csv"
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms.geometry import content_box
 from medseg_monai.transforms.postprocessing import restore
 from medseg_monai.transforms.volume_geometry import NetworkGrid, resample, turned_shape

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.networks.blocks import crop, resize_linear
-from medseg_monai.spec import DatasetSpec, did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 STRIDES: tuple[int, ...] = tuple(2**power for power in range(7))
 PADDED_TO = (8, 16, 32, 64)  # multiples that encoders pad images to

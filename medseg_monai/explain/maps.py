@@ -28,7 +28,7 @@ from monai.visualize.class_activation_maps import ModelWithHooks
 from torch import Tensor, nn
 
 from medseg_monai.explain.layers import LayerError, enlarge, find_layer, frozen, recorded
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 Method = Literal["cam", "gradcam", "gradcampp", "occlusion"]
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -22,12 +22,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.cases import label_coding, main_file
 from medseg_monai.dataset import FILE_NAMES, SPLITS, read_dataset
+from medseg_monai.dataset.cases import label_coding, main_file
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES, read_geometry, read_label_volume
-from medseg_monai.spec import DatasetSpec, did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 Kind = Literal["predicted", "truth", "image", "pixel", "box", "mask"]
 MASK_NAMES = ("{}", "{}_mask", "{}_segmentation")

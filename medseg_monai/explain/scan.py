@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.precision import PrecisionInferer
 from medseg_monai.explain.maps import ClassMap, Method, explain
 from medseg_monai.inference.windows import SlidingWindow
-from medseg_monai.spec import DatasetSpec
 
 
 def explain_scan(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import medseg_monai
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.scores import Evaluation
 from medseg_monai.literals import inert
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 
 METADATA = Path("configs") / "metadata.json"

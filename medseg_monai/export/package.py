@@ -16,6 +16,7 @@ from torch import nn
 
 import medseg_monai
 from medseg_monai.bundle_files import folder_to_write
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.scores import TABLE_FILE, Evaluation, read_evaluation
 from medseg_monai.export.check import Rule, check_bundle
 from medseg_monai.export.export import export, parity_file, trained_network
@@ -23,7 +24,6 @@ from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.export.wheel import wheel_of_this
 from medseg_monai.files import write_whole
 from medseg_monai.markdown import escaped
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained, write_weights
 
 COPIED = ("configs", "docs", "LICENSE")

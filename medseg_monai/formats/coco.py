@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.formats.polygons import polygons
-from medseg_monai.spec import DatasetSpec
 
 
 def coco_entry(mask: NDArray[np.uint8], spec: DatasetSpec, *, file_name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import medseg_monai
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.convert import needed
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files import write_whole
@@ -19,7 +20,6 @@ from medseg_monai.images.dicom import sorted_slices
 from medseg_monai.images.dicom_files import is_dicom_folder, pydicom
 from medseg_monai.images.dicom_stack import Slice
 from medseg_monai.images.grid import Geometry
-from medseg_monai.spec import DatasetSpec
 
 SUFFIX = ".dcm"
 MAY_BE_EMPTY = (

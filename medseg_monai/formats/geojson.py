@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files import write_whole
 from medseg_monai.formats.polygons import Ring, polygons
-from medseg_monai.spec import DatasetSpec
 
 SUFFIX = ".geojson"
 

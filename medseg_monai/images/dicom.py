@@ -22,7 +22,7 @@ from medseg_monai.images.dicom_pixels import read_voxels
 from medseg_monai.images.dicom_stack import Slice, stacked
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.photos import Array
-from medseg_monai.leaks import listed
+from medseg_monai.program.messages import listed
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from medseg_monai.images.dicom_pixels import read_pixels
 from medseg_monai.images.dicom_stack import slice_of
-from medseg_monai.leaks import listed
+from medseg_monai.program.messages import listed
 
 TELLING = (
     *("EchoTime", "TemporalPositionIdentifier", "TriggerTime", "DiffusionBValue", "AcquisitionNumber"),

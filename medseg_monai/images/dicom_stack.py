@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.images.grid import LPS, Geometry, numbers_text
-from medseg_monai.leaks import listed
+from medseg_monai.program.messages import listed
 
 POSITION_TOLERANCE = 0.1
 """A slice may lie so far from its even place, as a share of the distance between slices; scanners round positions."""

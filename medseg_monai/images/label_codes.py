@@ -7,16 +7,23 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.label_values import (
+    BACKGROUND,
+    IGNORED,
+    LabelValues,
+    Value,
+    code_of,
+    shown,
+)
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.photos import Array, PathLike
-from medseg_monai.label_values import BACKGROUND, IGNORED, LabelValues, Value, code_of, shown
-from medseg_monai.spec import DatasetSpec
 
 SHOWN = 6
 """So many values are named in a message."""
 
 
 def labels_by_value(codes: Array, values: LabelValues, spec: DatasetSpec, file: PathLike) -> NDArray[np.uint8]:
-    """Labels from whole numbers, or from colours as `medseg_monai.label_values.code_of` gives them.
+    """Labels from whole numbers, or from colours as `medseg_monai.dataset.label_values.code_of` gives them.
 
     Args:
         codes: (*S), whole numbers.
@@ -99,5 +106,5 @@ def ignored_numbers(spec: DatasetSpec) -> list[int]:
 
 
 def ignored_colours(spec: DatasetSpec) -> list[int]:
-    """The colours among them, as `medseg_monai.label_values.code_of` gives them."""
+    """The colours among them, as `medseg_monai.dataset.label_values.code_of` gives them."""
     return [code_of(value) for value in spec.ignore if isinstance(value, str)]

@@ -27,13 +27,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medseg_monai.cases import MASK_BANDS
+from medseg_monai.dataset.cases import MASK_BANDS
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec, file_part
 from medseg_monai.files import write_whole
 from medseg_monai.images.label_codes import ignored_colours, ignored_numbers, labels_by_value
 from medseg_monai.images.mask_pictures import LOSSY_FORMATS, listed_levels, oriented, read_mask_picture, two_levels
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, opened, read_header
-from medseg_monai.label_values import IGNORED
-from medseg_monai.spec import DatasetSpec, file_part
 
 
 def read_mask(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.images.photos import SUFFIXES, PathLike
-from medseg_monai.leaks import listed
+from medseg_monai.program.messages import listed
 
 logger = logging.getLogger(__name__)
 

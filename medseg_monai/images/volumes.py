@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images import dicom, dicom_files, itk_files, nifti
 from medseg_monai.images.grid import Geometry, Header, check_same_grid, shape_text
 from medseg_monai.images.label_codes import ignored_numbers, labels_by_value
 from medseg_monai.images.paired import header_of
 from medseg_monai.images.photos import Array, PathLike
-from medseg_monai.label_values import IGNORED
-from medseg_monai.spec import DatasetSpec
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 READ_BY_NIBABEL = (*NIFTI_SUFFIXES, ".hdr", ".hdr.gz")

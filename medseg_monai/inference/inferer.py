@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from monai.inferers import Inferer
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.precision import PrecisionInferer
 from medseg_monai.inference.averaging import AveragedViews
 from medseg_monai.inference.windows import SlidingWindow
-from medseg_monai.spec import DatasetSpec
 
 
 def scans_at_once(spec: DatasetSpec, wanted: int) -> int:

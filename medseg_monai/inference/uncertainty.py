@@ -10,7 +10,7 @@ import torch
 from monai.transforms.transform import MapTransform
 from torch import Tensor
 
-from medseg_monai.spec import DatasetSpec, Task
+from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.transforms.decision import check_finite, probabilities
 from medseg_monai.transforms.postprocessing import restore
 from medseg_monai.transforms.volume_geometry import NetworkGrid

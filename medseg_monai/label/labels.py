@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medseg_monai.dataset.spec import DatasetSpec, file_part
 from medseg_monai.formats.polygons import polygons
 from medseg_monai.images.itk_files import simpleitk
 from medseg_monai.images.masks import read_mask, write_png
@@ -20,7 +21,6 @@ from medseg_monai.images.volumes import (
     read_label_volume,
     write_label_volume,
 )
-from medseg_monai.spec import DatasetSpec, file_part
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.cases import main_file
+from medseg_monai.dataset.cases import main_file
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files import HIDDEN_FOLDER, lock_folder, remove_parts
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
 from medseg_monai.outputs.naming import chosen_formats, output_files
 from medseg_monai.outputs.tables import RunTable, run_tables
-from medseg_monai.spec import DatasetSpec
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
 from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
 from medseg_monai.images.masks import class_file, mask_files
 from medseg_monai.outputs.volumes import volume_files
-from medseg_monai.spec import DatasetSpec, did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
 PICTURE_FORMATS = ("png", "geojson", "coco", "rle")

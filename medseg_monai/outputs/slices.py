@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medseg_monai.cases import main_file
+from medseg_monai.dataset.cases import main_file
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
@@ -21,7 +22,6 @@ from medseg_monai.outputs.naming import chosen_formats, output_files
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.submission import read_submission, submission_rows, write_submission
 from medseg_monai.outputs.volumes import VolumeWriter
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
 
 logger = logging.getLogger(__name__)

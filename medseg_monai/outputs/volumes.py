@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medseg_monai.csv_files import csv_rows, csv_text
+from medseg_monai.dataset.spec import DatasetSpec, file_part
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge
@@ -25,7 +26,6 @@ from medseg_monai.images.volumes import (
     volume_suffix,
     write_label_volume,
 )
-from medseg_monai.spec import DatasetSpec, file_part
 
 MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
 TABLE_FILE = "volumes.csv"

@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from medseg_monai.cases import stem
 from medseg_monai.dataset import DatasetSpec, Intensity
-from medseg_monai.leaks import listed
+from medseg_monai.dataset.cases import stem
 from medseg_monai.prepare.folder import images_below, pairs_of
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
@@ -33,6 +32,7 @@ from medseg_monai.prepare.volume_pairs import (
     usable_volumes,
     with_present,
 )
+from medseg_monai.program.messages import listed
 
 ORGANS = (
     "spleen",

@@ -23,7 +23,7 @@ from medseg_monai.prepare.pairs import Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.shapes import Size
 from medseg_monai.prepare.torso import EXTENT_MM, STRUCTURES, Torso, draw_torso, torso_grid
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 Kind = Literal["dermoscopy", "mr", "volumes"]
 SIZES: Mapping[Kind, tuple[int, ...]] = {"dermoscopy": (256, 256), "mr": (256, 256), "volumes": (48, 42, 30)}

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg_monai.cases import absolute_path, case_names, stem
 from medseg_monai.dataset import Aspect, DatasetSpec, Intensity, Task
-from medseg_monai.label_values import LabelValues, Value
-from medseg_monai.leaks import listed
+from medseg_monai.dataset.cases import absolute_path, case_names, stem
+from medseg_monai.dataset.label_values import LabelValues, Value
 from medseg_monai.prepare.layouts.choose import AUTO, read_layout
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, chosen, facts_of, innermost, task_of
 from medseg_monai.prepare.mask_contents import look_into_masks
@@ -34,7 +33,7 @@ from medseg_monai.prepare.pairs import (
 )
 from medseg_monai.prepare.prepared import Prepared, finish
 from medseg_monai.prepare.splits import FRACTIONS, split_named
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean, listed
 
 SIZE = (256, 256)
 
@@ -73,7 +72,7 @@ def prepare_folder(
         task: default: binary for one class; for several, multilabel if `masks` has a folder for each, else multiclass.
         classes: foreground classes; default: the names of the folders below `masks` (unless `images` has folders of
             the same names), else "foreground".
-        label_values: each class's numbers or colours in the masks, see `medseg_monai.label_values`; default: 1, 2, … in the
+        label_values: each class's numbers or colours in the masks, see `medseg_monai.dataset.label_values`; default: 1, 2, … in the
             order of the classes, or two levels for one class.
         ignore: values of pixels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.

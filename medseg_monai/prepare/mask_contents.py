@@ -15,10 +15,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask
-from medseg_monai.label_values import IGNORED
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress
-from medseg_monai.spec import DatasetSpec
 
 SHOWN = 3
 """So many different reasons are named when a data set is refused."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from medseg_monai.dataset import DatasetSpec
-from medseg_monai.leaks import listed
 from medseg_monai.prepare.folder import images_below, pairs_of
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
@@ -34,6 +33,7 @@ from medseg_monai.prepare.volume_pairs import (
     usable_volumes,
     with_present,
 )
+from medseg_monai.program.messages import listed
 
 LICENCE = "CC BY-SA 4.0"
 CITATION = "Antonelli et al., Nat. Commun. 13, 4128 (2022)"

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec, Task
+from medseg_monai.dataset.label_values import MOST_CLASSES, LabelValues, Value
 from medseg_monai.images.volumes import read_label_names
-from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value
 from medseg_monai.prepare.folder import Source, read_source, reasons, with_facts
 from medseg_monai.prepare.layouts.choose import AUTO
 from medseg_monai.prepare.layouts.contents import Drawing, chosen, facts_of, named_by, plain_values, task_of
@@ -68,7 +68,7 @@ def prepare_nifti(
         task: default: multilabel if `labels` has a folder for each class; else binary for one class, multiclass for several.
         classes: foreground classes, label 1 first; default: the folders below `labels`, else the names in the labels' headers,
             else ``class 1``, ``class 2`` … for each label that occurs.
-        label_values: each class's numbers in the labels, see `medseg_monai.label_values`; default: 1, 2, … in the order of the
+        label_values: each class's numbers in the labels, see `medseg_monai.dataset.label_values`; default: 1, 2, … in the order of the
             classes, or, without `classes`, what occurs.
         ignore: values of voxels that count for nothing.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.cases import stem
+from medseg_monai.dataset.cases import stem
 from medseg_monai.images.photos import SUFFIXES, PhotoHeader, opened, orientation_of
 from medseg_monai.images.volumes import VOLUME_SUFFIXES
-from medseg_monai.leaks import listed
+from medseg_monai.program.messages import listed
 
 LeftOut = tuple[Path, str]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.leaks import listed
 from medseg_monai.prepare.pairs import LeftOut, Pair
 from medseg_monai.prepare.splits import read_splits
+from medseg_monai.program.messages import listed
 
 TEST_SHARE = 0.15
 FOLDS = 5

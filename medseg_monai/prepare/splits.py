@@ -15,8 +15,7 @@ from pathlib import Path
 from medseg_monai.dataset import SPLITS
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import volume_suffix
-from medseg_monai.leaks import listed
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean, listed
 
 FRACTIONS = (0.7, 0.15, 0.15)
 """Shares of training, validation and test in a drawn split."""

@@ -22,11 +22,10 @@ from medseg_monai.images.masks import write_bands
 from medseg_monai.images.photos import opened
 from medseg_monai.images.rle import decode_rle
 from medseg_monai.images.slices import Scan, SliceFile, check_size, number_ranges, scan_of, slice_file
-from medseg_monai.leaks import listed
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress, find_files
 from medseg_monai.prepare.patients import dealt_splits, splits_by_table
 from medseg_monai.prepare.prepared import Prepared, finish
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean, listed
 
 CLASSES = ("large_bowel", "small_bowel", "stomach")
 BAD_SCANS = ("case7_day0", "case81_day30")

@@ -9,13 +9,13 @@ from typing import Literal
 
 import numpy as np
 
+from medseg_monai.dataset.label_values import LabelValues, Value
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
-from medseg_monai.label_values import LabelValues, Value
-from medseg_monai.leaks import listed
 from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
-from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.program.messages import listed
 
 Modality = Literal["ct", "mr"]
 Triple = tuple[float, float, float]

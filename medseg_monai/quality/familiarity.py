@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.spec import refuse_unknown_keys
+from medseg_monai.program.messages import refuse_unknown_keys
 
 Array = NDArray[np.float64]
 Description: TypeAlias = Mapping[str, Array]

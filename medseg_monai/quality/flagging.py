@@ -11,9 +11,9 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Description, Familiarity
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.decision import probabilities
 from medseg_monai.transforms.geometry import content_box
 from medseg_monai.transforms.intensity import mean_and_std

@@ -13,7 +13,7 @@ from monai.transforms.compose import Compose
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from medseg_monai.cases import as_list, main_file
+from medseg_monai.dataset.cases import as_list, main_file
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache

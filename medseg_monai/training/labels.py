@@ -11,9 +11,9 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from torch import Tensor
 
-from medseg_monai.label_values import IGNORED
-from medseg_monai.leaks import listed
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.program.messages import listed
 from medseg_monai.training.cache import CachedDataset
 
 logger = logging.getLogger(__name__)

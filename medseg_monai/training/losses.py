@@ -18,9 +18,10 @@ from monai.losses import DiceLoss, FocalLoss, GeneralizedDiceLoss, TverskyLoss
 from monai.networks import one_hot
 from torch import Tensor, nn
 
-from medseg_monai.label_values import IGNORED
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import Task
 from medseg_monai.networks.blocks import resize_linear
-from medseg_monai.spec import Task, did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 PixelTerm = Literal["cross_entropy", "focal"]
 RegionTerm = Literal["dice", "generalised_dice", "tversky", "lovasz"]

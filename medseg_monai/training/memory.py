@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.precision import precision_of
-from medseg_monai.spec import DatasetSpec
 
 logger = logging.getLogger(__name__)
 

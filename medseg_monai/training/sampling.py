@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from medseg_monai.cases import as_list
-from medseg_monai.leaks import listed
+from medseg_monai.dataset.cases import as_list
+from medseg_monai.program.messages import listed
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from monai.metrics import CumulativeIterationMetric
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.evaluation.scan_scores import ScanMasks, competition_score
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 
 def chosen_metric(metrics: Mapping[str, Any], selection: str) -> dict[str, Any]:

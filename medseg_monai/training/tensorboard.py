@@ -15,10 +15,10 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.figures.drawing import Picture
 from medseg_monai.report.case_pictures import case_tiles
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.training.folder import files_of
 from medseg_monai.transforms.intensity import mean_and_std
 

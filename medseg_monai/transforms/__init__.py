@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms.augmentation import Augmentation
 from medseg_monai.transforms.photo_augment import AugmentPhotod
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod, NormalisePhotod

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, find_objects, generate_binary_structure, label
 
-from medseg_monai.spec import Task, refuse_unknown_keys
+from medseg_monai.dataset.spec import Task
+from medseg_monai.program.messages import refuse_unknown_keys
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec
 
 
 class Box(NamedTuple):
@@ -23,7 +23,7 @@ def content_box(original_size: Sequence[int], spec: DatasetSpec) -> Box:
     ``stretch`` fills the input, changing the aspect ratio. ``pad`` keeps it: the picture is centred, bars
     of 0 lie left and right of it or above and below. Without a ``spec.size`` the picture stays as it is.
 
-    >>> from medseg_monai.spec import DatasetSpec
+    >>> from medseg_monai.dataset.spec import DatasetSpec
     >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(64, 64),
     ...     aspect="pad")
     >>> content_box((200, 100), spec)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medseg_monai.dataset.spec import Intensity
 from medseg_monai.images.photos import Array
-from medseg_monai.spec import Intensity
 
 
 def value_window(image: Array, intensity: Intensity) -> Array:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from monai.transforms.transform import MapTransform, Randomizable
 from torch import Tensor
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.photos import Array
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.augmentation import Augmentation
 from medseg_monai.transforms.intensity import mean_and_std, normalised, unit_values
 

@@ -12,12 +12,12 @@ from monai.transforms.transform import MapTransform
 from PIL import Image
 from torch import Tensor
 
-from medseg_monai.cases import main_file
+from medseg_monai.dataset.cases import main_file
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, read_header, read_image
 from medseg_monai.images.slices import check_size, slice_file
-from medseg_monai.label_values import IGNORED
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.geometry import Box, content_box
 from medseg_monai.transforms.intensity import normalised, value_window
 

@@ -11,8 +11,8 @@ from monai.transforms.transform import MapTransform
 from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
 
-from medseg_monai.label_values import IGNORED
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning, clean
 from medseg_monai.transforms.decision import as_mask, check_finite, probabilities
 from medseg_monai.transforms.geometry import content_box

@@ -14,9 +14,9 @@ import torch
 from monai.transforms.transform import MapTransform
 from torch import Tensor
 
-from medseg_monai.cases import as_list, main_file
+from medseg_monai.dataset.cases import as_list, main_file
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.slices import stack_files
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod
 
 logger = logging.getLogger(__name__)

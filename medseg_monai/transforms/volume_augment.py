@@ -18,7 +18,7 @@ from monai.transforms.transform import MapTransform, Randomizable
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.photo_augment import SEED_KEY
 from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volumes import STEPS, normalised_volume

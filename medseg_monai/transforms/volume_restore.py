@@ -15,8 +15,8 @@ import torch
 from monai.transforms.transform import MapTransform
 from torch import Tensor
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.photos import Array
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, clean_labels
 from medseg_monai.transforms.decision import probabilities, thresholded
 from medseg_monai.transforms.volume_geometry import NetworkGrid, along_axis, turned_shape

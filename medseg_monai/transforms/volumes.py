@@ -14,11 +14,11 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.photos import Array
 from medseg_monai.images.volumes import read_image_volume, read_label_volume
-from medseg_monai.label_values import IGNORED
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.transforms.photos import label_settings
 from medseg_monai.transforms.volume_geometry import Box, NetworkGrid, Turn, resample

@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.evaluation.scan_scores import DICE_WEIGHT, HAUSDORFF_WEIGHT, score_scan, slice_of
 from medseg_monai.evaluation.surfaces import Mask
-from medseg_monai.spec import DatasetSpec, did_you_mean
+from medseg_monai.program.messages import did_you_mean
 from medseg_monai.transforms.cleaning import Cleaning, clean, clean_labels, drop_isolated_slices
 
 TuningMetric = Literal["dice", "jaccard", "competition"]

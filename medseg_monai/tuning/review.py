@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from medseg_monai.spec import refuse_unknown_keys
+from medseg_monai.program.messages import refuse_unknown_keys
 
 DIGITS = 4
 """Decimals of an uncertainty that are written, and compared."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from medseg_monai.bundle import find_weights, split_cases
 from medseg_monai.bundle_files import weights_to_change
-from medseg_monai.cases import label_spec, main_file
 from medseg_monai.dataset import Dataset
+from medseg_monai.dataset.cases import label_spec, main_file
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
@@ -24,7 +25,6 @@ from medseg_monai.images.photos import Array
 from medseg_monai.inference.scans import UNUSABLE
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.familiarity import Description, Familiarity, learn_familiarity
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 from medseg_monai.tuning.review import Review, choose_review
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.engine_inferer import cache_folder
 from medseg_monai.engines.runners import check_installed
 from medseg_monai.engines.trial import Choice, Trial
 from medseg_monai.inference.inferer import preparation_seconds, scan_inferer
 from medseg_monai.networks import UNet
-from medseg_monai.spec import DatasetSpec
 
 PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.evaluation.metrics import class_masks, score_case
 from medseg_monai.evaluation.volume_scoring import read_truth, score_volume, volume_view
-from medseg_monai.spec import DatasetSpec, Intensity
 
 SIDES = (2.0, 1.0, 5.0)
 AFFINE = np.diag([-2.0, 1.0, 5.0, 1.0])

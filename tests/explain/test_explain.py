@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.layers import LayerError, enlarge, list_layers, stride_of
 from medseg_monai.explain.maps import PaperGradCAMpp, class_heads, explain, heat
 from medseg_monai.networks import PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
-from medseg_monai.spec import DatasetSpec
 
 NETWORKS = {
     "unet": (UNet, {"features": (8, 16, 16)}, ["encoder.stages.1", "bottleneck", "decoder.0", "last_stage"]),

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.explain.grid import to_network, to_scan
 from medseg_monai.explain.regions import Region, with_truth
-from medseg_monai.spec import DatasetSpec, Intensity
 
 SPEC = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(32, 32))
 NOTHING = np.zeros((20, 12), dtype=bool)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.checks import Checks, CheckSettings
 from medseg_monai.explain.faithfulness import (
     area,
@@ -16,7 +17,6 @@ from medseg_monai.explain.faithfulness import (
 )
 from medseg_monai.explain.maps import explain
 from medseg_monai.networks import PSPNet, UNet
-from medseg_monai.spec import DatasetSpec
 
 
 def seeded(seed: int = 0) -> torch.Generator:

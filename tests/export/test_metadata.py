@@ -6,8 +6,8 @@ import json
 import pytest
 from conftest import REPOSITORY
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.export.metadata import metadata_for, metadata_mistakes, network_data_format, read_metadata
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 
 BUNDLE = REPOSITORY / "bundles" / "unetpp"

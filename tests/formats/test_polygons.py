@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageDraw
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
 from medseg_monai.formats.geojson import write_geojson
 from medseg_monai.formats.polygons import Polygon, polygons, signed_area
-from medseg_monai.spec import DatasetSpec
 
 BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))
 NUMBERS = DatasetSpec("d", "multiclass", classes=("liver", "spleen"), channels=("grey",), size=(8, 8))

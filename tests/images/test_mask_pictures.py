@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask
-from medseg_monai.label_values import IGNORED
-from medseg_monai.spec import DatasetSpec
 
 NUMBERS = np.array([[0, 1, 2, 3, 0, 1], [1, 1, 2, 2, 3, 3], [0, 0, 0, 0, 0, 2], [3, 0, 0, 1, 0, 0]], np.uint8)  # 6 x 4
 COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask, write_bands, write_mask
 from medseg_monai.images.photos import PhotoHeader
-from medseg_monai.spec import DatasetSpec
 
 BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(8, 8))
 ORGANS = DatasetSpec("d", "multiclass", classes=("a", "b"), channels=("grey",), size=(8, 8))

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import (
     is_volume,
@@ -21,7 +22,6 @@ from medseg_monai.images.volumes import (
     read_volume,
     write_label_volume,
 )
-from medseg_monai.spec import DatasetSpec
 
 sitk = pytest.importorskip("SimpleITK")
 

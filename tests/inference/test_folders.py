@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.inference.folders import PassedOver, walk
 from medseg_monai.inference.scans import find_scans
-from medseg_monai.spec import DatasetSpec
 
 VOLUMES = DatasetSpec("d", "binary", classes=("a",), channels=("CT",), spatial_dims=3, size=(8, 8, 8))
 

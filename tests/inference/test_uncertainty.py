@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.inference.uncertainty import Uncertaind, uncertainty, uncertainty_of_logits
-from medseg_monai.spec import DatasetSpec, Intensity
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(4, 4))
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.networks import UNet
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.trained import Trained
 
 logger = logging.getLogger(__name__)

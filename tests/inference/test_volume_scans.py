@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.inference.scans import find_scans
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms import load
 
 pydicom = pytest.importorskip("pydicom")
@@ -78,7 +78,7 @@ def test_a_chosen_series_loads(tmp_path: Path) -> None:
 
 
 def _window() -> "object":
-    from medseg_monai.spec import Intensity
+    from medseg_monai.dataset.spec import Intensity
 
     return Intensity("window", lower=-1000, upper=1000)
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.engines.precision import PrecisionInferer
 from medseg_monai.inference.inferer import scan_inferer, scans_at_once
 from medseg_monai.inference.windows import SlidingWindow, window_starts, window_weights
-from medseg_monai.spec import DatasetSpec, Intensity
 
 
 def sliding(size: tuple[int, ...], **options: float) -> SlidingWindow:

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files import FolderInUseError, lock_folder
 from medseg_monai.outputs.finished import unfinished
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, difference, made_with
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import Cleaning
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.outputs.tables import coco_table, prediction_rows, predictions_table, rle_rows, rle_table
-from medseg_monai.spec import DatasetSpec
 
 ORGANS = DatasetSpec("d", "multilabel", classes=("bowel", "stomach"), channels=("grey",), size=(8, 8))
 NUMBERS = DatasetSpec("d", "multiclass", classes=("a", "b"), channels=("grey",), size=(8, 8))

@@ -12,11 +12,11 @@ import SimpleITK as sitk
 import torch
 from PIL import Image
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import write_mask
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.outputs.submission import read_submission, submitted_mask
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning
 
 ORGANS = ("large_bowel", "stomach")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.volumes import read_label_names, read_volume
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
 from medseg_monai.outputs.volumes import TABLE_FILE
-from medseg_monai.spec import DatasetSpec
 
 sitk = pytest.importorskip("SimpleITK")
 

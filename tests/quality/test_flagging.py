@@ -8,11 +8,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
 from medseg_monai.quality.flagging import Flagd, describe_case, flag
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.tuning.review import Review
 
 SIZE = (96, 72)

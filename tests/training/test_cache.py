@@ -14,7 +14,7 @@ from monai.transforms import Compose, Lambda
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.training.cache import CachedDataset, SeededSampler, collate, sample_seed
 from medseg_monai.transforms import augment, load, normalise
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.augmentation import Augmentation
 from medseg_monai.transforms.photo_augment import AugmentPhotod, Drawn, draw
 

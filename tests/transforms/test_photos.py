@@ -8,7 +8,7 @@ import torch
 from monai.transforms import Compose
 from PIL import Image
 
-from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.transforms import Augmentation, LoadPhotod, load, load_and_augment, normalise
 from medseg_monai.transforms.geometry import Box, content_box
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from monai.data import decollate_batch
 from PIL import Image
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.outputs.predictions import WritePredictions
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.training.cache import collate
 from medseg_monai.transforms import load
 from medseg_monai.transforms.cleaning import Cleaning, clean

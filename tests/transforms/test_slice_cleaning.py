@@ -6,10 +6,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask, write_mask
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.outputs.submission import read_submission
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.cleaning import Cleaning
 
 OVERLAPPING = DatasetSpec("d", "multilabel", classes=("bowel", "stomach"), channels=("grey",), size=(8, 8))

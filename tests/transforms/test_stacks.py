@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images import photos as readers
 from medseg_monai.images.masks import write_bands
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import augment, load, load_and_augment, normalise
 from medseg_monai.transforms.stacks import _recent_slice

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.transforms import augment
 from medseg_monai.transforms.augmentation import Augmentation
 from medseg_monai.transforms.volume_augment import (

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import one_hot
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import write_label_volume
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.transforms import load, normalise, postprocess
 from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volume_restore import restore_mask, restore_probabilities

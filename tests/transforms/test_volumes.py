@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.grid import Geometry
-from medseg_monai.spec import DatasetSpec, Intensity
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import load, normalise
 from medseg_monai.transforms.volume_geometry import NetworkGrid

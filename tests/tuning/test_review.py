@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.trained import Trained
 from medseg_monai.tuning.review import Review, choose_review
 

@@ -23,7 +23,7 @@ from medseg_monai.label.server.routes import install
 from medseg_monai.label.server.segment import Segment
 from medseg_monai.label.server.sessions import OwnSessions
 from medseg_monai.label.server.studies import Studies
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from medseg_monai.images.photos import SUFFIXES, opened
 from medseg_monai.images.volumes import VOLUME_SUFFIXES, WRITTEN_SUFFIXES, is_volume, read_volume_header
 from medseg_monai.label.names import parse_object, shortened, split_file_name
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 NOT_FOUND, CONFLICT, TOO_LARGE, UNUSABLE, NO_SPACE = 404, 409, 413, 422, 507
 MAX_FIELDS_BYTES = 256 * 1024

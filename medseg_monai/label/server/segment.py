@@ -14,9 +14,9 @@ from monai.transforms.transform import Transform
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import Tensor, nn
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.label.labels import check_number_type, label_map, mask_extension, outlines
 from medseg_monai.literals import literal
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights
 
 # one image at a time, always in the same thread: MONAI Label's tasks change sys.path and the bundle's config as they run

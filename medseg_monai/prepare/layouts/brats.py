@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from medseg_monai.cases import stem
-from medseg_monai.leaks import listed
+from medseg_monai.dataset.cases import stem
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.pairs import LeftOut, Pair
+from medseg_monai.program.messages import listed
 
 SEQUENCES = {
     "t1": "T1",

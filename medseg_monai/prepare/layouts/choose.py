@@ -17,7 +17,7 @@ from medseg_monai.prepare.layouts.totalsegmentator import TOTALSEGMENTATOR
 from medseg_monai.prepare.layouts.vessels import VESSELS
 from medseg_monai.prepare.layouts.voc import VOC
 from medseg_monai.prepare.pairs import PICTURES, VOLUMES, FileKind, nearest_names
-from medseg_monai.spec import did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 PICTURE_LAYOUTS = (NNUNET, VOC, VESSELS, GLAS, COCO, LABELME, NAMES)
 VOLUME_LAYOUTS = (NNUNET, TOTALSEGMENTATOR, BRATS, NAMES)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from medseg_monai.cases import absolute_path, case_names
+from medseg_monai.dataset.cases import absolute_path, case_names
 from medseg_monai.images.photos import MAX_PIXELS
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw

@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
 
-from medseg_monai.cases import absolute_path
+from medseg_monai.dataset.cases import absolute_path
+from medseg_monai.dataset.spec import Task
 from medseg_monai.prepare.pairs import FileKind, LeftOut, Pair, Progress, find_files, name_key
-from medseg_monai.spec import Task, did_you_mean
+from medseg_monai.program.messages import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ def _are_regions(values: Mapping[str, tuple[int | str, ...]]) -> bool:
 
 
 def facts_of(found: FolderContents) -> Facts:
-    """What a description file says, as `medseg_monai.spec.DatasetSpec` takes it."""
+    """What a description file says, as `medseg_monai.dataset.spec.DatasetSpec` takes it."""
     said = found.facts
     return {
         "description": said.get("description", ""),

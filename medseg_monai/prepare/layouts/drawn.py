@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.spec import Task
 from medseg_monai.images.masks import class_file, write_png
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair
-from medseg_monai.spec import Task
 
 Shape = tuple[str, NDArray[np.bool_]]
 """A class, and the (H, W) pixels inside an outline."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg_monai.cases import stem
+from medseg_monai.dataset.cases import stem
 from medseg_monai.images.photos import opened
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw

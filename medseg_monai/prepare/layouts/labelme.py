@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from medseg_monai.cases import absolute_path, case_names, stem
+from medseg_monai.dataset.cases import absolute_path, case_names, stem
 from medseg_monai.images.photos import MAX_PIXELS, read_header
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
 from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw

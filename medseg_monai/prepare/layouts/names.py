@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg_monai.cases import absolute_path, case_names, stem
+from medseg_monai.dataset.cases import absolute_path, case_names, stem
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, core, match_places, name_key
 from medseg_monai.prepare.splits import split_named

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.cases import stem
+from medseg_monai.dataset.cases import stem
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, plain_values, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, name_key
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg_monai.leaks import listed
 from medseg_monai.prepare.layouts.contents import FolderContents, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair, nearest_names
 from medseg_monai.prepare.splits import split_named
+from medseg_monai.program.messages import listed
 
 FIELDS = ("case", "channel", "class", "split", "group")
 EXAMPLE = "'{case}/image_{channel}.nii.gz -> {case}/label.nii.gz'"

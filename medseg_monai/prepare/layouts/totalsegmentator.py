@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from medseg_monai.cases import stem
-from medseg_monai.leaks import listed
+from medseg_monai.dataset.cases import stem
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair
 from medseg_monai.prepare.splits import read_rows, split_named
+from medseg_monai.program.messages import listed
 
 SCANS = ("ct", "mri", "mr", "image")
 

@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from medseg_monai.cases import stem
+from medseg_monai.dataset.cases import stem
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing, stated
 from medseg_monai.prepare.layouts.names import spot_of
 from medseg_monai.prepare.pairs import LeftOut, Pair

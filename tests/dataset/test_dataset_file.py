@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import REPOSITORY
 from monai.data import load_decathlon_datalist
 
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
@@ -111,7 +112,7 @@ def test_yaml_by_hand(tmp_path):
     ("language", "name", "groups"), [("yaml", "wounds", ["p01", "p01", "p02"]), ("json", "abdomen", ["a"])]
 )
 def test_examples_in_the_documentation_are_right(tmp_path, language, name, groups):
-    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "datasets.md").read_text(encoding="utf-8")
     (example,) = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
     (tmp_path / f"dataset.{language}").write_text(example)
     dataset = read_dataset(tmp_path)

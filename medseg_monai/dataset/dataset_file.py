@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from medseg_monai.cases import (
+from medseg_monai.dataset.cases import (
     Case,
     absolute_path,
     as_list,
@@ -27,32 +27,13 @@ from medseg_monai.cases import (
     map_paths,
     rebased,
 )
-from medseg_monai.files import write_whole
-from medseg_monai.leaks import listed, same_content, shared_keys
-from medseg_monai.spec import (
+from medseg_monai.dataset.leaks import same_content, shared_keys
+from medseg_monai.dataset.spec import (
     SPEC_KEYS,
-    Aspect,
     DatasetSpec,
-    Intensity,
-    IntensityKind,
-    Task,
-    did_you_mean,
-    refuse_unknown_keys,
 )
-
-__all__ = [
-    "SPLITS",
-    "Aspect",
-    "Case",
-    "Dataset",
-    "DatasetSpec",
-    "Intensity",
-    "IntensityKind",
-    "Task",
-    "check_dataset",
-    "read_dataset",
-    "write_dataset",
-]
+from medseg_monai.files import write_whole
+from medseg_monai.program.messages import did_you_mean, listed, refuse_unknown_keys
 
 SPLITS = ("training", "validation", "test")
 FILE_NAMES = ("dataset.json", "dataset.yaml", "dataset.yml")
@@ -65,7 +46,7 @@ class Dataset:
     Args:
         spec: what a network must know.
         root: the folder that relative paths start from.
-        training, validation, test: cases, as `medseg_monai.cases.Case` says.
+        training, validation, test: cases, as `medseg_monai.dataset.cases.Case` says.
 
     Raises:
         ValueError: a case lacks a key, has an unknown one, or its number of files does not fit the spec.
@@ -89,7 +70,7 @@ class Dataset:
 
         The id is the image's file name without suffix, or its path below the images' common folder where
         names repeat. A case without a group is a group of its own. ``coding`` says how the data set's labels are to be read, if
-        they do not hold class numbers: see `medseg_monai.cases.label_spec`.
+        they do not hold class numbers: see `medseg_monai.dataset.cases.label_spec`.
         """
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}{did_you_mean(split, SPLITS)}")

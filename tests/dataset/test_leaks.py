@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from medseg_monai.leaks import content_hash, listed, same_content, shared_keys
+from medseg_monai.dataset.leaks import content_hash, same_content, shared_keys
+from medseg_monai.program.messages import listed
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg_monai.dataset import Dataset, read_dataset, write_dataset
-from medseg_monai.label_values import LabelValues, code_of, parse_classes, read_values, shown
-from medseg_monai.spec import DatasetSpec
+from medseg_monai.dataset.label_values import (
+    LabelValues,
+    code_of,
+    parse_classes,
+    read_values,
+    shown,
+)
+from medseg_monai.dataset.spec import DatasetSpec
 
 
 def spec(task="multiclass", classes=("a", "b"), **more):

@@ -13,17 +13,6 @@ from medseg_monai.images.paired import all_files
 Key = TypeVar("Key", bound=Hashable)
 
 
-def listed(items: Iterable[object], *, limit: int = 5) -> str:
-    """The first few of many, and how many more there are.
-
-    >>> listed("abc"), listed("abcdefg")
-    ('a, b, c', 'a, b, c, d, e and 2 more')
-    """
-    names = [str(item) for item in items]
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
 def shared_keys(keys: Mapping[str, Iterable[Key]]) -> dict[Key, list[str]]:
     """Keys that occur in two splits or more, each with those splits, in the order first met.
 

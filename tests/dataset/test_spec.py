@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.spec import DatasetSpec, Intensity, did_you_mean
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.program.messages import did_you_mean
 
 GOOD = {"name": "x", "task": "binary", "classes": ["lesion"], "channels": ["red", "green", "blue"], "size": [192, 128]}
 

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, get_args
 
-from medseg_monai.label_values import MOST_CLASSES, LabelValues, Value, check_ignore, read_values
+from medseg_monai.dataset.label_values import (
+    MOST_CLASSES,
+    LabelValues,
+    Value,
+    check_ignore,
+    read_values,
+)
+from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Aspect = Literal["stretch", "pad"]
 IntensityKind = Literal["uint8", "percentile", "window", "zscore"]
-
-
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest right name, else the list of right names.
-
-    >>> did_you_mean("clases", ["classes", "channels"])
-    " (did you mean 'classes'?)"
-    >>> did_you_mean("?", ["classes", "channels"])
-    ' (known: classes, channels)'
-    """
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names)})"
-
-
-def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
-    """Raise a ValueError that names the first key not in `known`, and the nearest right one."""
-    names = list(known)
-    for key in content:
-        if key not in names:
-            raise ValueError(f"{where + ': ' if where else ''}unknown key {key!r}{did_you_mean(key, names)}")
 
 
 def file_part(name: str) -> str:

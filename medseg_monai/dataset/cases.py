@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from medseg_monai.spec import DatasetSpec, did_you_mean, refuse_unknown_keys
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
 
 Case = dict[str, Any]
 """``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class, or several of the one class there is)

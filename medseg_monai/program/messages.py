@@ -1,0 +1,39 @@
+"""How messages name things: the nearest right name of a wrong one, and the first few of many."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the nearest right name, else the list of right names.
+
+    >>> did_you_mean("clases", ["classes", "channels"])
+    " (did you mean 'classes'?)"
+    >>> did_you_mean("?", ["classes", "channels"])
+    ' (known: classes, channels)'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names)})"
+
+
+def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
+    """Raise a ValueError that names the first key not in `known`, and the nearest right one."""
+    names = list(known)
+    for key in content:
+        if key not in names:
+            raise ValueError(f"{where + ': ' if where else ''}unknown key {key!r}{did_you_mean(key, names)}")
+
+
+def listed(items: Iterable[object], *, limit: int = 5) -> str:
+    """The first few of many, and how many more there are.
+
+    >>> listed("abc"), listed("abcdefg")
+    ('a, b, c', 'a, b, c, d, e and 2 more')
+    """
+    names = [str(item) for item in items]
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
