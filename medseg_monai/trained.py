@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files import sha256_of, write_whole
+from medseg_monai.files.writing import sha256_of, write_whole
 from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # what reads weights asks for their files' names here
 from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE

@@ -18,7 +18,7 @@ from architectures.facts import build, table
 from architectures.layout import diagram_of
 
 from medseg_monai.bundle import untrained
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 BEGIN, END = "<!-- written by scripts/draw_architectures.py -->", "<!-- end of what is written -->"

@@ -12,7 +12,7 @@ import torch
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.trained import Trained, describe, load_weights, write_weights
 from medseg_monai.transforms.cleaning import Cleaning

@@ -27,7 +27,7 @@ from medseg_monai.cli.review import review
 from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
 from medseg_monai.console import begin_logging
-from medseg_monai.files import DiskFullError
+from medseg_monai.files.writing import DiskFullError
 from medseg_monai.startup import StoppedBySignal, stop_like_ctrl_c
 
 INTERRUPTED = 130  # what typer exits with after Ctrl-C

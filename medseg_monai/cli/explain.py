@@ -100,9 +100,9 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
 
 def _report(folder: Path, checked: bool) -> None:
     """Say how many maps there are and what the table notes; and the checks' tables."""
-    from medseg_monai.csv_files import read_records
     from medseg_monai.explain.checks import SUMMARY_FILE
     from medseg_monai.explain.files import TABLE_FILE
+    from medseg_monai.files.csv_tables import read_records
     from medseg_monai.report.evaluation import REPORT_FILE
 
     rows = read_records(folder / TABLE_FILE)

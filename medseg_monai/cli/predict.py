@@ -138,7 +138,7 @@ def _default_out() -> Path:
     Raises:
         FileExistsError: it is.
     """
-    from medseg_monai.files import HIDDEN_FOLDER
+    from medseg_monai.files.writing import HIDDEN_FOLDER
 
     if DEFAULT_OUT.exists() and not (DEFAULT_OUT / HIDDEN_FOLDER).is_dir():
         raise FileExistsError(

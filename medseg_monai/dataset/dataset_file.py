@@ -32,7 +32,7 @@ from medseg_monai.dataset.spec import (
     SPEC_KEYS,
     DatasetSpec,
 )
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.program.messages import did_you_mean, listed, refuse_unknown_keys
 
 SPLITS = ("training", "validation", "test")

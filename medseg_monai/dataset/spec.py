@@ -15,20 +15,12 @@ from medseg_monai.dataset.label_values import (
     check_ignore,
     read_values,
 )
+from medseg_monai.files.writing import file_part
 from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Aspect = Literal["stretch", "pad"]
 IntensityKind = Literal["uint8", "percentile", "window", "zscore"]
-
-
-def file_part(name: str) -> str:
-    """A class's name as part of a file's: other characters than letters, digits, ``_``, ``.`` and ``-`` become ``_``.
-
-    >>> file_part("large bowel")
-    'large_bowel'
-    """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
 
 
 @dataclass(frozen=True)

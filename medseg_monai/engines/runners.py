@@ -21,7 +21,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from medseg_monai.engines.convert import INPUT, OUTPUT, needed
 from medseg_monai.engines.streams import side_by_side
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 
 Runner = Callable[[Tensor], Tensor]
 

@@ -38,7 +38,7 @@ from medseg_monai.engines.runners import (
     plain_runner,
     torch_runner,
 )
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 
 logger = logging.getLogger(__name__)
 

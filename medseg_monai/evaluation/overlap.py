@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.evaluation.surfaces import Mask
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_rows, csv_text
+from medseg_monai.files.writing import write_whole
 
 NOTHING = "nothing"
 """Name of the last row and column: no class at all."""

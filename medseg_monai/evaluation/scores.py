@@ -12,12 +12,12 @@ from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.csv_files import csv_text, read_records
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.scan_scores import ScanScores, summarise_scans
 from medseg_monai.evaluation.summary import Summary
-from medseg_monai.files import write_whole
-from medseg_monai.markdown import Markdown, markdown_table
+from medseg_monai.files.csv_tables import csv_text, read_records
+from medseg_monai.files.markdown import Markdown, markdown_table
+from medseg_monai.files.writing import write_whole
 
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"

@@ -30,7 +30,7 @@ from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.evaluation.volume_scoring import read_truth, score_volume, volume_view
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
-from medseg_monai.files import lock_folder, remove_parts
+from medseg_monai.files.writing import lock_folder, remove_parts
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_geometry

@@ -27,7 +27,7 @@ from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method,
 from medseg_monai.explain.regions import Region
 from medseg_monai.explain.scan import explain_scan
 from medseg_monai.figures.cases import save_figure
-from medseg_monai.files import DiskFullError
+from medseg_monai.files.writing import DiskFullError
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image

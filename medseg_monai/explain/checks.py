@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medseg_monai.csv_files import csv_text
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.faithfulness import (
     Replacement,
@@ -26,7 +25,8 @@ from medseg_monai.explain.layers import TRAINING_HEADS
 from medseg_monai.explain.maps import ClassMap, heat
 from medseg_monai.explain.plots import check_curves
 from medseg_monai.figures.cases import save_figure
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_text
+from medseg_monai.files.writing import write_whole
 
 CHECKS_FILE, SUMMARY_FILE, PLOT_FILE = "checks.csv", "checks.md", "checks.png"
 REGION_ORDER = "region first"

@@ -12,10 +12,10 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.csv_files import csv_text
-from medseg_monai.dataset.spec import DatasetSpec, file_part
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.maps import Method
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_text
+from medseg_monai.files.writing import file_part, write_whole
 from medseg_monai.images.masks import class_file, write_png
 
 TABLE_FILE = "explanations.csv"

@@ -22,8 +22,8 @@ from medseg_monai.export.check import Rule, check_bundle
 from medseg_monai.export.export import export, parity_file, trained_network
 from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.export.wheel import wheel_of_this
-from medseg_monai.files import write_whole
-from medseg_monai.markdown import escaped
+from medseg_monai.files.markdown import escaped
+from medseg_monai.files.writing import write_whole
 from medseg_monai.trained import Trained, write_weights
 
 COPIED = ("configs", "docs", "LICENSE")

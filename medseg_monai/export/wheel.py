@@ -13,7 +13,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
 import medseg_monai
-from medseg_monai.csv_files import csv_text
+from medseg_monai.files.csv_tables import csv_text
 
 NAME = "medseg-monai"
 BUNDLED_WEIGHTS = "medseg_monai/bundles/*/models/*"

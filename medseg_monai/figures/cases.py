@@ -19,7 +19,7 @@ from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.figures import drawing
 from medseg_monai.figures.axial import fullest_slice, spread_slices, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import Colour, Picture
-from medseg_monai.files import readable, write_whole
+from medseg_monai.files.writing import readable, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

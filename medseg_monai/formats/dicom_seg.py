@@ -15,7 +15,7 @@ import medseg_monai
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.convert import needed
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.images.dicom import sorted_slices
 from medseg_monai.images.dicom_files import is_dicom_folder, pydicom
 from medseg_monai.images.dicom_stack import Slice

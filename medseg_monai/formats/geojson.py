@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.formats.polygons import Ring, polygons
 
 SUFFIX = ".geojson"

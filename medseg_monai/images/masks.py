@@ -29,8 +29,8 @@ from PIL import Image
 
 from medseg_monai.dataset.cases import MASK_BANDS
 from medseg_monai.dataset.label_values import IGNORED
-from medseg_monai.dataset.spec import DatasetSpec, file_part
-from medseg_monai.files import write_whole
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.writing import file_part, write_whole
 from medseg_monai.images.label_codes import ignored_colours, ignored_numbers, labels_by_value
 from medseg_monai.images.mask_pictures import LOSSY_FORMATS, listed_levels, oriented, read_mask_picture, two_levels
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, opened, read_header

@@ -16,7 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.images.grid import Geometry, Header, numbers_text, shape_text
 from medseg_monai.images.label_names import label_names, label_table
 from medseg_monai.images.paired import all_files, header_suffix

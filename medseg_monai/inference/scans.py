@@ -14,9 +14,9 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from medseg_monai.csv_files import csv_text
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_text
+from medseg_monai.files.writing import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.inference.folders import PassedOver, walk
 from medseg_monai.inference.volume_scans import FoundImage, find_volumes, volumes_in

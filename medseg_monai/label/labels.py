@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg_monai.dataset.spec import DatasetSpec, file_part
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.writing import file_part
 from medseg_monai.formats.polygons import polygons
 from medseg_monai.images.itk_files import simpleitk
 from medseg_monai.images.masks import read_mask, write_png

@@ -10,7 +10,7 @@ from typing import Any
 
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files import HIDDEN_FOLDER, lock_folder, remove_parts
+from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, remove_parts
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
 from medseg_monai.outputs.naming import chosen_formats, output_files
 from medseg_monai.outputs.tables import RunTable, run_tables

@@ -20,7 +20,12 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset.cases import absolute_path
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files import HIDDEN_FOLDER, refuse_full_disk, sha256_of, write_whole
+from medseg_monai.files.writing import (
+    HIDDEN_FOLDER,
+    refuse_full_disk,
+    sha256_of,
+    write_whole,
+)
 from medseg_monai.images.dicom_files import split_path
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.slices import slice_file, stack_files

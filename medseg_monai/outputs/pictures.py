@@ -14,7 +14,7 @@ from PIL import Image
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge, shrink
-from medseg_monai.files import HIDDEN_FOLDER, write_whole
+from medseg_monai.files.writing import HIDDEN_FOLDER, write_whole
 from medseg_monai.images.photos import read_image
 from medseg_monai.outputs.volumes import drawn_slice, geometry_of
 

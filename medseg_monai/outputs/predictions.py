@@ -23,7 +23,7 @@ from PIL import Image
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.drawing import overlay
-from medseg_monai.files import DiskFullError, write_whole
+from medseg_monai.files.writing import DiskFullError, write_whole
 from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
 from medseg_monai.formats.dicom_seg import write_dicom_seg
 from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX

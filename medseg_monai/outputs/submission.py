@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.csv_files import csv_rows, csv_text
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_rows, csv_text
+from medseg_monai.files.writing import write_whole
 from medseg_monai.images.rle import decode_rle, encode_rle
 
 COLUMNS = ("id", "class", "predicted")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.csv_files import csv_rows, csv_text
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_rows, csv_text
+from medseg_monai.files.writing import write_whole
 from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
 from medseg_monai.images.rle import encode_rle
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medseg_monai.csv_files import csv_rows, csv_text
-from medseg_monai.dataset.spec import DatasetSpec, file_part
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_rows, csv_text
+from medseg_monai.files.writing import file_part, write_whole
 from medseg_monai.images import nifti
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medseg_monai.dataset import DatasetSpec, Intensity
-from medseg_monai.files import replacing
+from medseg_monai.files.writing import replacing
 from medseg_monai.prepare.abdomen import ORGANS, Patient, draw_abdomen
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.prepare.pairs import Pair, Progress

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.csv_files import csv_text
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
 from medseg_monai.dataset.cases import absolute_path, stem
 from medseg_monai.dataset.leaks import same_content
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_text
+from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.pairs import LeftOut, Pair
 from medseg_monai.prepare.splits import FRACTIONS, draw_splits, fractions_for, read_splits, read_table
 from medseg_monai.program.messages import listed

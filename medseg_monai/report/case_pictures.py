@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medseg_monai.csv_files import csv_text, read_records
 from medseg_monai.evaluation.metrics import CaseScores
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.figures.drawing import Picture
-from medseg_monai.files import write_whole
+from medseg_monai.files.csv_tables import csv_text, read_records
+from medseg_monai.files.writing import write_whole
 
 PICTURES_FOLDER, LIST_FILE = "pictures", "pictures.csv"
 FAILED, WORST, MEDIAN, BEST = "missed or spurious", "lowest Dice", "around the median", "highest Dice"

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from medseg_monai.csv_files import read_records
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.overlap import NOTHING, read_overlap
 from medseg_monai.evaluation.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
 from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
+from medseg_monai.files.csv_tables import read_records
 from medseg_monai.inference.scans import FAILURES_FILE
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.report.histogram import Histogram, histogram

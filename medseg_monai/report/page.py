@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import medseg_monai
-from medseg_monai.files import readable, write_whole
+from medseg_monai.files.writing import readable, write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg_monai.csv_files import read_records
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
+from medseg_monai.files.csv_tables import read_records
 from medseg_monai.images.formats import open_picture
 from medseg_monai.outputs.naming import MASK, output_files
 from medseg_monai.outputs.pictures import picture_file

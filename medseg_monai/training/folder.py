@@ -12,7 +12,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from medseg_monai.files import HIDDEN_FOLDER, lock_folder, remove_parts
+from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, remove_parts
 
 logger = logging.getLogger(__name__)
 

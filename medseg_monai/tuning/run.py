@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medseg_monai.dataset.cases import label_spec
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.images.masks import read_mask
 from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.trained import Trained

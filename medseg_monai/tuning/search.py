@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.markdown import Markdown, escaped, markdown_table
+from medseg_monai.files.markdown import Markdown, escaped, markdown_table
 from medseg_monai.transforms.cleaning import PLAIN, SIGMOID_THRESHOLD, Cleaning
 from medseg_monai.tuning.cases import Terms, TuningCases, TuningMetric, score_of
 

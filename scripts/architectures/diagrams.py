@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from medseg_monai.figures import drawing
-from medseg_monai.files import write_whole
+from medseg_monai.files.writing import write_whole
 
 Point = tuple[float, float]  # inches from the lower left corner
 

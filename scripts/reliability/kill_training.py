@@ -24,7 +24,7 @@ from pathlib import Path
 
 from medseg_monai.bundle import find_weights
 from medseg_monai.cli import main as medseg
-from medseg_monai.files import HIDDEN_FOLDER, LOCK_FILE
+from medseg_monai.files.writing import HIDDEN_FOLDER, LOCK_FILE
 from medseg_monai.prepare.demo import prepare_demo
 from medseg_monai.trained import Trained, load_weights
 from medseg_monai.workflow import run_bundle  # noqa: F401  # imported once here, not in each of the processes forked below

@@ -8,7 +8,7 @@ from evaluations import scores_of
 
 from medseg_monai.evaluation.scores import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.evaluation.summary import summarise
-from medseg_monai.markdown import markdown_table
+from medseg_monai.files.markdown import markdown_table
 
 RUN = {"bundle": "unetpp", "parameters": 9_160_000, "train_seconds": 61.5}
 SCORES = [

@@ -14,11 +14,11 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 from torch import nn
 
-from medseg_monai.csv_files import read_records
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.explain.cases import Asked, ExplainScans, channels_of
 from medseg_monai.explain.layers import LayerError
 from medseg_monai.explain.regions import with_truth
+from medseg_monai.files.csv_tables import read_records
 from medseg_monai.inference.inferer import scan_inferer
 from medseg_monai.inference.scans import Scans, find_scans
 from medseg_monai.transforms import Pipeline, load, normalise, postprocess

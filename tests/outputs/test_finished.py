@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files import FolderInUseError, lock_folder
+from medseg_monai.files.writing import FolderInUseError, lock_folder
 from medseg_monai.outputs.finished import unfinished
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, difference, made_with
 from medseg_monai.outputs.predictions import WritePredictions
@@ -146,7 +146,7 @@ def test_names_that_are_not_utf8_are_remembered(tmp_path: Path) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from medseg_monai.files import lock_folder; lock = lock_folder(pathlib.Path(sys.argv[1]))\n"
+        "import sys, pathlib; from medseg_monai.files.writing import lock_folder; lock = lock_folder(pathlib.Path(sys.argv[1]))\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=-1, stdout=-1)

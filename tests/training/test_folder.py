@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medseg_monai.bundle import find_weights
-from medseg_monai.files import lock_folder
+from medseg_monai.files.writing import lock_folder
 from medseg_monai.training.folder import begin, files_of, finish_publishing, publish, recover
 
 FILES = ("model.pt", "spec.json", "last.pt", "history.csv", "tensorboard/events", "evaluation_test/summary.json")

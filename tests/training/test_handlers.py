@@ -19,7 +19,7 @@ from monai.networks.nets import BasicUNet
 from scripted_evaluator import BATCHES, scripted_evaluator
 from torch import nn
 
-from medseg_monai.files import DiskFullError, FolderInUseError
+from medseg_monai.files.writing import DiskFullError, FolderInUseError
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.trained import Trained, load_weights
 from medseg_monai.training.handlers import (
@@ -170,7 +170,7 @@ def test_what_belongs_to_an_epoch_is_published_together(network: nn.Linear, tmp_
 
 def test_a_folder_is_one_trainings_at_a_time(network: nn.Linear, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from medseg_monai.files import lock_folder\n"
+        "import sys; from pathlib import Path; from medseg_monai.files.writing import lock_folder\n"
         f"lock = lock_folder(Path({str(tmp_path)!r})); print('has it', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

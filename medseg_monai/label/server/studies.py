@@ -17,7 +17,7 @@ from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
-from medseg_monai.files import replacing, write_whole
+from medseg_monai.files.writing import replacing, write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES
 from medseg_monai.label.names import check_name, shortened, split_file_name

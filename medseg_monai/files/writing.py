@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -146,3 +147,12 @@ def readable(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a surrogate pair, which names on Windows may hold
         return text.encode("utf-8", "backslashreplace").decode()
+
+
+def file_part(name: str) -> str:
+    """A class's name as part of a file's: other characters than letters, digits, ``_``, ``.`` and ``-`` become ``_``.
+
+    >>> file_part("large bowel")
+    'large_bowel'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.csv_files import csv_records, csv_rows, csv_text, read_records
+from medseg_monai.files.csv_tables import (
+    csv_records,
+    csv_rows,
+    csv_text,
+    read_records,
+)
 
 FORMULAS = [
     "=1+1",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.markdown import Markdown, escaped, markdown_table
+from medseg_monai.files.markdown import Markdown, escaped, markdown_table
 
 HOSTILE = (
     "<script>alert(1)</script>",

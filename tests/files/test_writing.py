@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.files import (
+from medseg_monai.files.writing import (
     DiskFullError,
     FolderInUseError,
     lock_folder,
@@ -21,7 +21,7 @@ from medseg_monai.files import (
 
 HOLD = """
 import pathlib, sys, time
-from medseg_monai.files import lock_folder
+from medseg_monai.files.writing import lock_folder
 lock = lock_folder(pathlib.Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
@@ -84,7 +84,7 @@ def test_text_with_names_that_are_not_utf8_is_written_as_utf8(tmp_path: Path) ->
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     code = (
-        "import sys, os, pathlib; from medseg_monai.files import replacing\n"
+        "import sys, os, pathlib; from medseg_monai.files.writing import replacing\n"
         "with replacing(pathlib.Path(sys.argv[1]) / 'mask.nrrd', ending='.nrrd') as part:\n"
         "    part.write_bytes(b'half'); os.kill(os.getpid(), 9)"
     )
