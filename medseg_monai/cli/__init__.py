@@ -26,9 +26,9 @@ from medseg_monai.cli.prepare import prepare_app
 from medseg_monai.cli.review import review
 from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
-from medseg_monai.console import begin_logging
 from medseg_monai.files.writing import DiskFullError
-from medseg_monai.startup import StoppedBySignal, stop_like_ctrl_c
+from medseg_monai.program.console import begin_logging
+from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c
 
 INTERRUPTED = 130  # what typer exits with after Ctrl-C
 BY_SIGNAL = 128  # and the signal's number: what shells give a process that a signal ended

@@ -38,7 +38,7 @@ def init(
 
 def doctor() -> None:
     """Show what is installed, which hardware is found, and what is missing."""
-    from medseg_monai.doctor import examine
+    from medseg_monai.program.doctor import examine
 
     findings = examine()
     width = max(len(finding.what) for finding in findings)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medseg_monai.console import say_technical
+from medseg_monai.program.console import say_technical
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]

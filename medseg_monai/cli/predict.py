@@ -88,7 +88,7 @@ def predict(
     """Segment images: each gets a mask of the image's size and a row in predictions.csv; failures are listed in failures.csv."""
     from medseg_monai.assignments import parse_assignments
     from medseg_monai.bundle_files import find_bundle, find_weights
-    from medseg_monai.startup import without_unused
+    from medseg_monai.program.imports import without_unused
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(*scans)

@@ -18,7 +18,6 @@ from tqdm import tqdm
 from medseg_monai.bundle import default_root, evaluation_folder, find_trained, find_weights
 from medseg_monai.bundle_files import weights_to_change as own_copy
 from medseg_monai.config_keys import check_keys
-from medseg_monai.console import keep_bars_whole
 from medseg_monai.dataset import Dataset
 from medseg_monai.engines.precision import default_device, placed
 from medseg_monai.inference.averaging import with_members
@@ -26,6 +25,7 @@ from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.inference.scans import find_scans
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
+from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.trained import Trained, load_weights
 from medseg_monai.training.cache import collate
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning

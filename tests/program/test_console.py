@@ -8,7 +8,12 @@ from collections.abc import Iterator
 import pytest
 from tqdm import tqdm
 
-from medseg_monai.console import FORMAT, ConsoleHandler, keep_bars_whole, say_technical
+from medseg_monai.program.console import (
+    FORMAT,
+    ConsoleHandler,
+    keep_bars_whole,
+    say_technical,
+)
 
 
 @pytest.fixture
