@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from medseg_monai.bundle import list_bundles, untrained
+from medseg_monai.bundle.paths import list_bundles
+from medseg_monai.bundle.trained import untrained
 from medseg_monai.explain.maps import Method, explain
 
 CASES: tuple[tuple[Method, str], ...] = (

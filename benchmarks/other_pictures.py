@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from medseg_monai.bundle_files import find_bundle, find_weights
+from medseg_monai.bundle.paths import find_bundle, find_weights
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import read_dataset
 from medseg_monai.predictor import ImageLike, Predictor
 from medseg_monai.prepare.abdomen import Patient, draw_abdomen
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.prepare.shapes import fractal_noise
-from medseg_monai.trained import Trained
 
 COUNT = 12
 SIZE = (384, 288)

@@ -156,8 +156,8 @@ def _small(label: Path | str) -> Tensor:
 
 def prepare(work: Path, key: str, photographs: Path) -> Path:
     """A folder with our weights and spec.json, and smp's weights where it has such a network."""
+    from medseg_monai.bundle.trained import Trained
     from medseg_monai.dataset import DatasetSpec
-    from medseg_monai.trained import Trained
 
     folder = work / key
     if not (folder / "model.pt").is_file():

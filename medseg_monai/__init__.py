@@ -2,8 +2,7 @@
 
 ============================== ==================================================================================
 prepare/                       a raw download -> a folder with dataset.json
-spec.py, dataset.py            what a network must know of a data set; its file
-cases.py, leaks.py             its cases; what must not be in two splits
+dataset/                       what a network must know of a data set, its cases, and the file that holds both
 images/                        photographs, masks, slices and volumes, from disk and back
 transforms/                    to the network's grid, random changes, and the way back to the scan's own grid
 networks/                      one file per architecture
@@ -17,13 +16,10 @@ explain/                       CAM and Grad-CAM of a segmentation, and whether t
 figures/, report/              what is drawn; evaluations and explanations as one HTML file
 export/                        files for other runtimes; a bundle as a zip
 label/                         bundles in a MONAI Label server
-bundle_files.py, bundle.py     where bundles and weights lie; the data they work on
-trained.py                     weights that describe themselves
-workflow.py, cli/              run a config, checked; the `medseg` command
-assignments.py                 what `--set KEY=VALUE` says
-files.py                       write whole or not at all
-console.py                     log lines that leave progress bars whole
-startup.py, doctor.py          quick to the first mask; what is installed
+bundle/                        where bundles and weights lie; weights that describe themselves; a config run, checked
+cli/                           the `medseg` command
+files/                         text written whole or not at all: tables, Markdown
+program/                       quick to start, log lines, messages, signals; what is installed
 ============================== ==================================================================================
 """
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from medseg_monai.bundle import find_bundle
+from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.grid import Geometry
 from medseg_monai.quality.familiarity import Description
 from medseg_monai.training.cache import collate
-from medseg_monai.workflow import overridden
 
 ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 

@@ -17,7 +17,7 @@ from architectures.diagrams import Diagram, read_description, write_png
 from architectures.facts import build, table
 from architectures.layout import diagram_of
 
-from medseg_monai.bundle import untrained
+from medseg_monai.bundle.trained import untrained
 from medseg_monai.files.writing import write_whole
 
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"

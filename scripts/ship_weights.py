@@ -24,10 +24,15 @@ from sync_bundles import BUNDLES, OWN_FILE, dump
 from sync_bundles import main as sync_bundles
 from torch import Tensor
 
+from medseg_monai.bundle.trained import (
+    WEIGHTS_FILE,
+    Trained,
+    load_weights,
+    write_weights,
+)
 from medseg_monai.evaluation.scores import Evaluation, read_evaluation
 from medseg_monai.export.metadata import metadata_for
 from medseg_monai.export.package import data_licence
-from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights, write_weights
 
 LARGEST = 12_000_000
 """Bytes of a weights file: the repository keeps every version for ever."""

@@ -89,9 +89,9 @@ def medseg(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
 @pytest.fixture(scope="session")
 def trained(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with weights of a small U-Net++ trained for two epochs on the demo data."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle import find_bundle
-    from medseg_monai.workflow import run_bundle
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle
+    from medseg_monai.bundle.workflow import run_bundle
 
     folder = tmp_path_factory.mktemp("trained")
     settings = ["architecture#features=[4, 8, 8]", "batch_size=4", "size=[64, 64]", "max_epochs=2"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg_monai import networks
-from medseg_monai.bundle import untrained
+from medseg_monai.bundle.trained import untrained
 from medseg_monai.explain.maps import class_heads
 
 WIDTHS, WIDTH = (6, 8, 10, 12, 12), 16

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.images.masks import write_mask
 from medseg_monai.outputs.pictures import write_picture
 from medseg_monai.outputs.tables import prediction_rows, predictions_table
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained
 from medseg_monai.tuning.review import Review
 
 SPEC = demo_spec("mr")  # overlapping classes

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from medseg_monai import networks
-from medseg_monai.bundle import untrained
+from medseg_monai.bundle.trained import untrained
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/metadata.json"))
 

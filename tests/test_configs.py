@@ -23,11 +23,10 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, run, verify_
 from network_contract import small_bundle
 from PIL import Image
 
-from medseg_monai.bundle import untrained
+from medseg_monai.bundle.trained import Trained, load_weights, untrained
+from medseg_monai.bundle.workflow import TRACKING_KEYS, check_overrides, run_bundle
 from medseg_monai.dataset import read_dataset
 from medseg_monai.evaluation.scores import read_evaluation
-from medseg_monai.trained import Trained, load_weights
-from medseg_monai.workflow import TRACKING_KEYS, check_overrides, run_bundle
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 SMALL = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [64, 64]}
@@ -195,7 +194,7 @@ def test_training_as_monai_label_calls_it(demo_data: Path, trained: Path, tmp_pa
         config_file=str(root / "configs" / "train.json"),
         bundle_root=str(root),
         device="cpu",
-        imports=[*config["imports"], "$from medseg_monai.bundle import find_trained"],
+        imports=[*config["imports"], "$from medseg_monai.bundle.trained import find_trained"],
         spec="$find_trained(@bundle_root).dataset",
         architecture={**Trained.read(trained).architecture, "_mode_": "callable"},
         output_dir=str(root / "models" / "training"),

@@ -13,7 +13,7 @@ from monai.fl.utils.exchange_object import ExchangeObject
 from network_contract import small_bundle
 from torch import Tensor
 
-from medseg_monai.bundle import untrained
+from medseg_monai.bundle.trained import untrained
 from medseg_monai.evaluation.scores import read_evaluation
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))

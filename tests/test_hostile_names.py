@@ -15,11 +15,11 @@ from conftest import REPOSITORY, Outcome
 from PIL import Image
 
 from medseg_monai import Predictor
+from medseg_monai.bundle.trained import Trained
+from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import read_dataset
 from medseg_monai.evaluation.scores import read_evaluation
 from medseg_monai.files.csv_tables import read_records
-from medseg_monai.trained import Trained
-from medseg_monai.workflow import run_bundle
 
 UNET = REPOSITORY / "bundles" / "unet"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")

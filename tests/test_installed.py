@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from medseg_monai import bundle_files
-from medseg_monai.bundle import default_root, evaluation_folder
-from medseg_monai.bundle_files import (
+from medseg_monai.bundle.paths import (
     belongs_to_program,
     copy_bundle,
+    default_root,
+    evaluation_folder,
     find_bundle,
     find_weights,
     folder_to_write,
@@ -99,7 +99,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (models / name).write_text(f"shipped {name}")
     here.mkdir()
     monkeypatch.chdir(here)
-    monkeypatch.setattr(bundle_files, "__file__", str(package / "bundle_files.py"))
+    monkeypatch.setattr("medseg_monai.__file__", str(package / "__init__.py"))
     return package / "bundles"
 
 

@@ -17,12 +17,12 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from medseg_monai import Predictor
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import read_dataset
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.predictor import Prediction
-from medseg_monai.trained import Trained
 from medseg_monai.training.cache import collate
 from medseg_monai.transforms import Pipeline, load, normalise
 from medseg_monai.tuning.review import Review

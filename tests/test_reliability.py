@@ -13,7 +13,7 @@ import torch
 from conftest import Outcome
 from PIL import Image
 
-from medseg_monai.trained import Trained, write_weights
+from medseg_monai.bundle.trained import Trained, write_weights
 
 Medseg = Callable[..., Outcome]
 HOSTILE = "$__import__('os').system('touch pwned') %a @b #1::2 \n=1+1.png"

@@ -13,9 +13,9 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 
 from medseg_monai import Predictor
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.export.check import check_bundle
 from medseg_monai.files.writing import sha256_of
-from medseg_monai.trained import Trained
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/models/model.pt"))
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.jpg"))

@@ -35,15 +35,15 @@ def evaluate(
     assignments: Assignments = None,
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(dataset_dir)
     if weights:
         find_weights(folder, weights)
+    from medseg_monai.bundle.workflow import run_bundle
     from medseg_monai.report.evaluation import REPORT_FILE
-    from medseg_monai.workflow import run_bundle
 
     values = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
     values |= {"report": True} if report else {}

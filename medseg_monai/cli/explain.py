@@ -50,8 +50,8 @@ def explain(
     assignments: Assignments = None,
 ) -> None:
     """Show where a network looks for a class: CAM and Grad-CAM maps and a panel for each image."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(*(scans or []), truth)
@@ -60,7 +60,7 @@ def explain(
     if list_layers:
         _list_layers(folder, weights)
         return
-    from medseg_monai.workflow import run_bundle
+    from medseg_monai.bundle.workflow import run_bundle
 
     values = given(
         dataset_dir=[str(scan) for scan in scans or []],
@@ -84,7 +84,7 @@ def explain(
 
 
 def _list_layers(bundle: Path, weights: str | None) -> None:
-    from medseg_monai.bundle import find_trained
+    from medseg_monai.bundle.trained import find_trained
     from medseg_monai.explain.layers import list_layers
     from medseg_monai.explain.maps import DEFAULT_LAYERS
 

@@ -31,8 +31,8 @@ def export(
     ] = None,
 ) -> None:
     """Write trained weights as a file for another runtime, with their spec inside; refused if the answers differ."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder = find_bundle(bundle)
     file, overrides = find_weights(folder, weights), parse_assignments(assignments or [])

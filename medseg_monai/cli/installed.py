@@ -12,8 +12,8 @@ from medseg_monai.cli.options import BundleName
 
 def list_bundles() -> None:
     """The bundles, what each has been trained on, and its folder, which MONAI's own commands take."""
-    from medseg_monai.bundle_files import list_bundles as found
-    from medseg_monai.bundle_files import trained_on
+    from medseg_monai.bundle.paths import list_bundles as found
+    from medseg_monai.bundle.paths import trained_on
 
     rows = [(bundle.name, ", ".join(trained_on(bundle)) or "not trained yet", str(bundle)) for bundle in found()]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
@@ -26,7 +26,7 @@ def init(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; default: bundles/NAME.")] = None,
 ) -> None:
     """Copy a bundle to ./bundles to change it: from then on the copy takes precedence."""
-    from medseg_monai.bundle_files import BUNDLES, copy_bundle
+    from medseg_monai.bundle.paths import BUNDLES, copy_bundle
 
     folder = copy_bundle(bundle, out)
     found_by_name = folder == Path(BUNDLES) / folder.name

@@ -16,7 +16,7 @@ Size = Annotated[int | None, typer.Option(help="Width and height of the network'
 
 def _bundle_names() -> list[str]:
     """For the shell's completion."""
-    from medseg_monai.bundle_files import list_bundles
+    from medseg_monai.bundle.paths import list_bundles
 
     return [bundle.name for bundle in list_bundles()]
 

@@ -24,8 +24,8 @@ def package(
     ] = None,
 ) -> None:
     """Write a bundle with its weights, model card, licences and this package's wheel as one zip that runs anywhere."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights
 
     root, options = find_bundle(bundle), parse_assignments(assignments or [])
     file = find_weights(root, weights)

@@ -86,8 +86,8 @@ def predict(
     assignments: Assignments = None,
 ) -> None:
     """Segment images: each gets a mask of the image's size and a row in predictions.csv; failures are listed in failures.csv."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights
     from medseg_monai.program.imports import without_unused
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
@@ -97,7 +97,7 @@ def predict(
         for name in weights or [""]:
             find_weights(folder, name)
     with without_unused():
-        from medseg_monai.workflow import bundle_workflow, run_workflow
+        from medseg_monai.bundle.workflow import bundle_workflow, run_workflow
 
     cleaning = {
         f"cleaning#{name}": value

@@ -24,8 +24,8 @@ def review(
     assignments: Assignments = None,
 ) -> None:
     """Learn which predictions a person should review: unsure ones, and pictures unlike training's; `medseg predict` then flags them."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights, weights_to_change
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights, weights_to_change
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(dataset_dir)
@@ -33,7 +33,7 @@ def review(
         find_weights(folder, weights)
     from tqdm import tqdm
 
-    from medseg_monai.bundle import open_dataset
+    from medseg_monai.training.dataset import open_dataset
     from medseg_monai.tuning.review_run import review_bundle
 
     dataset = open_dataset(dataset_dir)

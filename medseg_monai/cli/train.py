@@ -62,12 +62,12 @@ def train(
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
 ) -> None:
     """Train a bundle on a data set; weights and spec.json go to the bundle's models/DATA SET (installed: ./models/BUNDLE/DATA SET)."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(dataset_dir, *(overlay or []))
-    from medseg_monai.workflow import run_bundle
+    from medseg_monai.bundle.workflow import run_bundle
 
     values = given(
         dataset_dir=text(dataset_dir),
@@ -99,8 +99,8 @@ def train(
 
 def _say_end(weights: Path, bundle: Path) -> None:
     """Say how well the best epoch did, where its weights are, and what can be done with them."""
-    from medseg_monai.bundle_files import list_bundles
-    from medseg_monai.trained import Trained
+    from medseg_monai.bundle.paths import list_bundles
+    from medseg_monai.bundle.trained import Trained
     from medseg_monai.training.folder import CURVES_FILE
 
     trained = Trained.read(weights)

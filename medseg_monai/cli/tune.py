@@ -35,15 +35,15 @@ def tune(
     assignments: Assignments = None,
 ) -> None:
     """Choose thresholds and mask cleaning for trained weights; settings that help on held-out cases go into their spec.json."""
-    from medseg_monai.assignments import parse_assignments
-    from medseg_monai.bundle_files import find_bundle, find_weights
+    from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(dataset_dir)
     if weights:
         find_weights(folder, weights)
+    from medseg_monai.bundle.workflow import run_bundle
     from medseg_monai.tuning.run import REPORT_FILE
-    from medseg_monai.workflow import run_bundle
 
     values = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)
     workflow = run_bundle(

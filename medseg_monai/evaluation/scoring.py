@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import medseg_monai
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
 from medseg_monai.dataset.cases import label_spec, main_file
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
@@ -38,7 +39,6 @@ from medseg_monai.inference.inferer import preparation_seconds
 from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
-from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
 
 PICTURE_FILE, DISTRIBUTION_FILE, OVERLAP_PICTURE = "cases.jpg", "dice.png", "overlap.png"

@@ -21,11 +21,11 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
-from medseg_monai.bundle import find_bundle
+from medseg_monai.bundle.literals import literal
+from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.trained import WEIGHTS_FILE, load_weights
 from medseg_monai.export.metadata import metadata_mistakes, read_metadata
 from medseg_monai.export.unpack import unpack
-from medseg_monai.literals import literal
-from medseg_monai.trained import WEIGHTS_FILE, load_weights
 
 LARGEST_FILE = 25 * 1024 * 1024
 LARGE_FILES = ("large_files.yml", "large_files.yaml", "large_files.json")

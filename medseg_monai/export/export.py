@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import medseg_monai
+from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.agreement import MIN_DICE, Agreement, agreement
 from medseg_monai.engines.convert import INPUT, OUTPUT, SUFFIXES, Format, axis_names, convert, network_size
 from medseg_monai.export.exported import open_exported
 from medseg_monai.files.writing import write_whole
-from medseg_monai.trained import Trained, load_weights
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 """Of the largest logit: both sides compute in float32, so more than rounding is a wrong export."""

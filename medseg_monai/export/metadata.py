@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import medseg_monai
+from medseg_monai.bundle.literals import inert
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.scores import Evaluation
-from medseg_monai.literals import inert
-from medseg_monai.trained import Trained
 
 METADATA = Path("configs") / "metadata.json"
 # What https://…/meta_schema_20240725.json, which metadata.json names, asks of the keys it knows.

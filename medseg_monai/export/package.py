@@ -15,7 +15,8 @@ from typing import Any
 from torch import nn
 
 import medseg_monai
-from medseg_monai.bundle_files import folder_to_write
+from medseg_monai.bundle.paths import folder_to_write
+from medseg_monai.bundle.trained import Trained, write_weights
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.scores import TABLE_FILE, Evaluation, read_evaluation
 from medseg_monai.export.check import Rule, check_bundle
@@ -24,7 +25,6 @@ from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.export.wheel import wheel_of_this
 from medseg_monai.files.markdown import escaped
 from medseg_monai.files.writing import write_whole
-from medseg_monai.trained import Trained, write_weights
 
 COPIED = ("configs", "docs", "LICENSE")
 WHEELS = "wheel"

@@ -16,11 +16,11 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
-from medseg_monai.bundle import find_bundle, find_weights
+from medseg_monai.bundle.paths import find_bundle, find_weights
+from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.engines.agreement import Agreement, agreement
 from medseg_monai.program.messages import did_you_mean
-from medseg_monai.trained import Trained, load_weights
 
 logger = logging.getLogger(__name__)
 

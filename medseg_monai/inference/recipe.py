@@ -15,9 +15,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from medseg_monai.bundle import default_root, evaluation_folder, find_trained, find_weights
-from medseg_monai.bundle_files import weights_to_change as own_copy
-from medseg_monai.config_keys import check_keys
+from medseg_monai.bundle.config_keys import check_keys
+from medseg_monai.bundle.paths import default_root, evaluation_folder, find_weights
+from medseg_monai.bundle.paths import weights_to_change as own_copy
+from medseg_monai.bundle.trained import Trained, find_trained, load_weights
 from medseg_monai.dataset import Dataset
 from medseg_monai.engines.precision import default_device, placed
 from medseg_monai.inference.averaging import with_members
@@ -26,7 +27,6 @@ from medseg_monai.inference.scans import find_scans
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.program.console import keep_bars_whole
-from medseg_monai.trained import Trained, load_weights
 from medseg_monai.training.cache import collate
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
 

@@ -15,13 +15,13 @@ from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
-from medseg_monai.bundle import find_bundle, find_weights
+from medseg_monai.bundle.paths import find_bundle, find_weights
+from medseg_monai.bundle.trained import WEIGHTS_FILE, Trained, write_weights
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.files.writing import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES
-from medseg_monai.trained import WEIGHTS_FILE, Trained, write_weights
 
 logger = logging.getLogger(__name__)
 

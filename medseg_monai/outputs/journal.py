@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.cases import absolute_path
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import (
@@ -29,7 +30,6 @@ from medseg_monai.files.writing import (
 from medseg_monai.images.dicom_files import split_path
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.slices import slice_file, stack_files
-from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import Cleaning
 
 JOURNAL_FILE = "predictions.jsonl"

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from medseg_monai.bundle_files import list_bundles, trained_on
+from medseg_monai.bundle.paths import list_bundles, trained_on
 
 REQUIRED = (
     "torch",

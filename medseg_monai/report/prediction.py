@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
@@ -21,7 +22,6 @@ from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
 from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.report.evaluation import left_out
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
-from medseg_monai.trained import Trained
 from medseg_monai.tuning.review import Review
 
 PAGE_FILE = "index.html"

@@ -26,11 +26,17 @@ from monai.utils import CommonKeys
 from torch import nn
 
 import medseg_monai
+from medseg_monai.bundle.trained import (
+    LAST_FILE,
+    WEIGHTS_FILE,
+    Trained,
+    describe,
+    write_weights,
+)
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.writing import lock_folder, write_whole
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.program.signals import stop_like_ctrl_c, undisturbed
-from medseg_monai.trained import LAST_FILE, WEIGHTS_FILE, Trained, describe, write_weights
 from medseg_monai.training.folder import (
     CURVES_FILE,
     HISTORY_FILE,

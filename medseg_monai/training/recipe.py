@@ -21,13 +21,19 @@ from monai.utils import set_determinism
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from medseg_monai.bundle import default_root, open_dataset, repeated, share, split_cases, training_spec
-from medseg_monai.bundle_files import models_folder
-from medseg_monai.config_keys import check_keys
+from medseg_monai.bundle.config_keys import check_keys
+from medseg_monai.bundle.paths import default_root, models_folder
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
 from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.training.cache import collate
+from medseg_monai.training.dataset import (
+    open_dataset,
+    repeated,
+    share,
+    split_cases,
+    training_spec,
+)
 from medseg_monai.training.handlers import (
     ClipGradients,
     Progress,

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medseg_monai.bundle import find_weights, split_cases
-from medseg_monai.bundle_files import weights_to_change
+from medseg_monai.bundle.paths import find_weights, weights_to_change
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import Dataset
 from medseg_monai.dataset.cases import label_spec, main_file
 from medseg_monai.dataset.spec import DatasetSpec
@@ -25,7 +25,7 @@ from medseg_monai.images.photos import Array
 from medseg_monai.inference.scans import UNUSABLE
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.familiarity import Description, Familiarity, learn_familiarity
-from medseg_monai.trained import Trained
+from medseg_monai.training.dataset import split_cases
 from medseg_monai.tuning.review import Review, choose_review
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def review_bundle(
     Args:
         bundle_root: the bundle's folder.
         dataset: with labelled cases.
-        weights: as `medseg_monai.bundle.find_weights` takes them, by default those trained on this data set if there are any.
+        weights: as `medseg_monai.bundle.paths.find_weights` takes them, by default those trained on this data set if there are any.
         split: whose cases to learn from; never the test split, whose scores would then test nothing.
         failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
         unfamiliar: share of the split that may be flagged as unlike training's, see `learn_familiarity`.

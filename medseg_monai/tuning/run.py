@@ -14,12 +14,12 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.cases import label_spec
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import write_whole
 from medseg_monai.images.masks import read_mask
 from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
-from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN
 from medseg_monai.tuning.cases import TuningCases, TuningMetric
 from medseg_monai.tuning.search import Tuning, tune, tuning_markdown

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from medseg_monai.bundle import untrained
-from medseg_monai.trained import Trained
+from medseg_monai.bundle.trained import Trained, untrained
 
 SIDE = 256  # of the image that goes through a network for photographs, (1, 3, SIDE, SIDE)
 VOLUME_SIDE = 128  # of the patch that goes through a network for volumes, (1, 1, VOLUME_SIDE, VOLUME_SIDE, VOLUME_SIDE)

@@ -23,9 +23,8 @@ from pathlib import Path
 import torch
 from kill_training import ended, start
 
-from medseg_monai.bundle import untrained
+from medseg_monai.bundle.trained import Trained, untrained, write_weights
 from medseg_monai.prepare.demo import prepare_demo
-from medseg_monai.trained import Trained, write_weights
 
 LONGEST_STOP_SECONDS = 30.0
 PICTURES = 30

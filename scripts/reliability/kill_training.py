@@ -22,12 +22,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from medseg_monai.bundle import find_weights
+from medseg_monai.bundle.paths import find_weights
+from medseg_monai.bundle.trained import Trained, load_weights
+from medseg_monai.bundle.workflow import run_bundle  # noqa: F401  # imported once here, not in each of the processes forked below
 from medseg_monai.cli import main as medseg
 from medseg_monai.files.writing import HIDDEN_FOLDER, LOCK_FILE
 from medseg_monai.prepare.demo import prepare_demo
-from medseg_monai.trained import Trained, load_weights
-from medseg_monai.workflow import run_bundle  # noqa: F401  # imported once here, not in each of the processes forked below
 
 SMALL = (
     "--size",

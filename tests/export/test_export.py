@@ -11,6 +11,7 @@ import torch
 from conftest import REPOSITORY
 from torch import nn
 
+from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to_openvino, to_torchscript
 from medseg_monai.export.export import export, generated_images, parity_file, sample_images
@@ -18,7 +19,6 @@ from medseg_monai.export.exported import format_of, open_exported, read_facts
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import write_label_volume
 from medseg_monai.networks import UNet, UNetPlusPlus
-from medseg_monai.trained import Trained, load_weights
 
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
 each_format = pytest.mark.parametrize("fmt", FORMATS)

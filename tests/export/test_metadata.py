@@ -6,9 +6,9 @@ import json
 import pytest
 from conftest import REPOSITORY
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.export.metadata import metadata_for, metadata_mistakes, network_data_format, read_metadata
-from medseg_monai.trained import Trained
 
 BUNDLE = REPOSITORY / "bundles" / "unetpp"
 SCHEMA = REPOSITORY.parent / "shared" / "schemas" / "meta_schema_20240725.json"

@@ -13,11 +13,11 @@ import torch
 from conftest import REPOSITORY
 from PIL import Image
 
+from medseg_monai.bundle.trained import Trained, write_weights
+from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.export.check import LARGEST_FILE, check_bundle, opened
 from medseg_monai.export.package import data_licence, package
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained, write_weights
-from medseg_monai.workflow import run_bundle
 
 BUNDLE = REPOSITORY / "bundles" / "unetpp"
 

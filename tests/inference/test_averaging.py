@@ -8,6 +8,7 @@ import torch
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.inference.averaging import (
@@ -19,7 +20,6 @@ from medseg_monai.inference.averaging import (
     views,
     with_members,
 )
-from medseg_monai.trained import Trained
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))
 

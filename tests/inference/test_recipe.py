@@ -7,10 +7,10 @@ import pytest
 import torch
 from monai.networks.nets import BasicUNet
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.inference import recipe
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,

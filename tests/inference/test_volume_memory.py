@@ -12,9 +12,9 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.networks import UNet
-from medseg_monai.trained import Trained
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ CLASSES = tuple(f"organ{number}" for number in range(1, 16))
 RUN = """
 import resource, sys
 from pathlib import Path
-from medseg_monai.workflow import run_bundle
+from medseg_monai.bundle.workflow import run_bundle
 weights, scan, out = sys.argv[1:]
 given = {"dataset_dir": scan, "weights": weights, "output_dir": out, "device": "cpu"}
 run_bundle(Path("bundles/unet3d"), "inference", given)

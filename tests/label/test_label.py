@@ -12,6 +12,7 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask
 from medseg_monai.label import serve as serving
@@ -25,7 +26,6 @@ from medseg_monai.label.labels import (
     usable_label,
 )
 from medseg_monai.label.serve import ServedModel, build_app, parse_bundles, same_stem, server_environment
-from medseg_monai.trained import Trained
 
 UNETPP = REPOSITORY / "bundles" / "unetpp"
 BINARY = DatasetSpec("x", "binary", classes=("lesion",), channels=("grey",), size=(32, 32))

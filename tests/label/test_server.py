@@ -21,11 +21,11 @@ from label_server import Server, label_server, png
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
-from medseg_monai.assignments import parse_assignments
-from medseg_monai.bundle import find_bundle
+from medseg_monai.bundle.assignments import parse_assignments
+from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import read_dataset
 from medseg_monai.prepare.demo import prepare_demo
-from medseg_monai.workflow import run_bundle
 
 pytest.importorskip("monailabel")
 requests = pytest.importorskip("requests")

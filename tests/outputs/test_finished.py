@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import FolderInUseError, lock_folder
 from medseg_monai.outputs.finished import unfinished
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, difference, made_with
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import Cleaning
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))

@@ -4,11 +4,11 @@ import pytest
 from explanations import write_made_up_explanations
 from html_page import Page
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.inference.scans import FAILURES_FILE
 from medseg_monai.report import explanation as explanation_report
 from medseg_monai.report.explanation import write_explanation_report
-from medseg_monai.trained import Trained
 
 SPEC = DatasetSpec("demo", "binary", classes=("lesion",), channels=("grey",), size=(32, 24), licence="CC-BY <4.0>")
 NAMES = ("<b>bold</b>", "folder/photo 2", 'q"uote')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medseg_monai.bundle import find_weights
+from medseg_monai.bundle.paths import find_weights
 from medseg_monai.files.writing import lock_folder
 from medseg_monai.training.folder import begin, files_of, finish_publishing, publish, recover
 

@@ -19,9 +19,9 @@ from monai.networks.nets import BasicUNet
 from scripted_evaluator import BATCHES, scripted_evaluator
 from torch import nn
 
+from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.files.writing import DiskFullError, FolderInUseError
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained, load_weights
 from medseg_monai.training.handlers import (
     ClipGradients,
     RecordEpochs,

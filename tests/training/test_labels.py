@@ -10,9 +10,9 @@ import pytest
 from conftest import SMALL
 from PIL import Image
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import Dataset, write_dataset
 from medseg_monai.dataset.spec import DatasetSpec, Task
-from medseg_monai.trained import Trained
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.training.labels import missing_classes
 from medseg_monai.transforms import load

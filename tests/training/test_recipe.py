@@ -13,11 +13,10 @@ from monai.networks.nets import BasicUNet
 from scripted_evaluator import BATCHES, scripted_evaluator
 from torch import nn
 
-from medseg_monai.bundle import default_root
-from medseg_monai.bundle_files import program_bundles
+from medseg_monai.bundle.paths import default_root, program_bundles
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import Dataset
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained
 from medseg_monai.training import recipe
 from medseg_monai.training.memory import TrainingPlan
 

@@ -10,12 +10,12 @@ import torch.distributed as dist
 from conftest import REPOSITORY
 from ignite.engine import Engine
 
-from medseg_monai.bundle import find_bundle
+from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import Dataset, read_dataset, write_dataset
 from medseg_monai.evaluation.scan_scores import competition_score, score_scan
 from medseg_monai.prepare.demo import demo_spec, prepare_demo
 from medseg_monai.training.selection import ScanMetric, chosen_metric, other_metrics
-from medseg_monai.workflow import run_bundle
 
 SMALL = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [32, 32], "max_epochs": 1}
 

@@ -17,7 +17,7 @@ def logged(database):
 
 def test_tracking_without_mlflow_names_the_extra(medseg, demo_data, tmp_path, monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr("medseg_monai.workflow.find_spec", lambda name: None if name == "mlflow" else find(name))
+    monkeypatch.setattr("medseg_monai.bundle.workflow.find_spec", lambda name: None if name == "mlflow" else find(name))
     ended = medseg("train", "unetpp", "-d", demo_data, "--output-dir", tmp_path, "--tracking", "mlflow")
     assert (ended.code, ended.err.splitlines()[-1]) == (
         1,

@@ -7,8 +7,8 @@ import torch
 from conftest import REPOSITORY
 from torch import nn
 
+from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.training.weight_average import AverageWeights, weight_average
-from medseg_monai.workflow import run_bundle
 
 
 def test_an_average_by_hand() -> None:

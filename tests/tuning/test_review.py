@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.trained import Trained
 from medseg_monai.tuning.review import Review, choose_review
 
 UNCERTAINTIES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, score_case
 from medseg_monai.evaluation.scan_scores import competition_score, score_scan
 from medseg_monai.inference.scans import Scans
-from medseg_monai.trained import Trained
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, clean
 from medseg_monai.tuning.cases import TuningCases, score_of
 from medseg_monai.tuning.run import TuneCleaning

@@ -9,9 +9,15 @@ from typing import Any
 
 from monailabel.tasks.train.bundle import BundleTrainTask
 
+from medseg_monai.bundle.literals import literal
+from medseg_monai.bundle.trained import (
+    SPEC_FILE,
+    WEIGHTS_FILE,
+    Trained,
+    load_weights,
+    write_weights,
+)
 from medseg_monai.label.labels import training_cases
-from medseg_monai.literals import literal
-from medseg_monai.trained import SPEC_FILE, WEIGHTS_FILE, Trained, load_weights, write_weights
 
 FINAL = "final"
 """Tag of labels that an annotator has finished: what is trained on."""
@@ -29,7 +35,7 @@ CONFIGS = ("train#handlers",)
 """Of what MONAI Label hands to a training, what is a config: the bundle's own."""
 UNFETCHED = {"weights_file": None, "pretrained": False}
 """Arguments of networks that would fetch weights, which the trained ones then replace."""
-IMPORTS = ("$from medseg_monai.bundle import find_trained", "$from medseg_monai.trained import load_weights")
+IMPORTS = ("$from medseg_monai.bundle.trained import find_trained, load_weights",)
 
 
 class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types

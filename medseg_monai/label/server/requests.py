@@ -11,8 +11,8 @@ from monailabel.config import settings
 from monailabel.utils.others.generic import name_to_device
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from medseg_monai.bundle.workflow import check_device
 from medseg_monai.label.names import check_name
-from medseg_monai.workflow import check_device
 
 
 def _first(value: Any) -> Any:

@@ -14,10 +14,10 @@ from monai.transforms.transform import Transform
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import Tensor, nn
 
+from medseg_monai.bundle.literals import literal
+from medseg_monai.bundle.trained import WEIGHTS_FILE, Trained, load_weights
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.label.labels import check_number_type, label_map, mask_extension, outlines
-from medseg_monai.literals import literal
-from medseg_monai.trained import WEIGHTS_FILE, Trained, load_weights
 
 # one image at a time, always in the same thread: MONAI Label's tasks change sys.path and the bundle's config as they run
 _ALONE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segment")

@@ -9,9 +9,9 @@ from fastapi import File, HTTPException, UploadFile
 from fastapi.responses import FileResponse
 from monailabel.interfaces.utils.app import app_instance
 
+from medseg_monai.bundle.trained import WEIGHTS_FILE
 from medseg_monai.label.server.gate import ADMIN, ANNOTATOR, NOT_FOUND, scratch
 from medseg_monai.label.server.learn import put_aside, replace_weights
-from medseg_monai.trained import WEIGHTS_FILE
 
 
 def info(model: str) -> Any:

@@ -1,6 +1,6 @@
 """Run a bundle's config as MONAI would, with the overrides checked first: MONAI itself silently ignores an unknown key.
 
-What overrides a config comes in two kinds, and only here do they meet: values, which are data (`medseg_monai.literals`), and the
+What overrides a config comes in two kinds, and only here do they meet: values, which are data (`medseg_monai.bundle.literals`), and the
 assignments of ``--set``, which are pieces of config and may hold expressions and references as a config file does.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from medseg_monai.literals import literals
+from medseg_monai.bundle.literals import literals
 from medseg_monai.program.messages import did_you_mean
 
 # what MONAI adds to a config for MLflow, and what stands there if nothing is said
@@ -122,7 +122,7 @@ def bundle_workflow(
         bundle: the bundle's folder.
         config: ``train``, ``evaluate`` or ``inference``.
         values: by config key, whatever text they hold: they are never read as config.
-        assignments: pieces of config by key, as `medseg_monai.assignments` reads them from ``--set``: these may be expressions.
+        assignments: pieces of config by key, as `medseg_monai.bundle.assignments` reads them from ``--set``: these may be expressions.
         overlays: further config files, merged over the first.
         tracking: ``mlflow``, or a file of MONAI's tracking settings; adds the keys of `TRACKING_KEYS`.
 

@@ -10,6 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
+import medseg_monai
 from medseg_monai.program.messages import did_you_mean
 from medseg_monai.training.folder import SPEC_FILE, WEIGHTS_FILE, recover
 
@@ -19,7 +20,7 @@ _TRAIN_CONFIG = Path("configs") / "train.json"
 
 def program_bundles() -> Path:
     """The folder of the bundles that come with the program: in the installed package, or beside it in the repository."""
-    package = Path(__file__).resolve().parent
+    package = Path(medseg_monai.__file__).resolve().parent
     return package / BUNDLES if (package / BUNDLES).is_dir() else package.parent / BUNDLES
 
 
@@ -68,10 +69,22 @@ def plain_name(name: str) -> str:
     return re.sub(r"^3d(.+)", r"\g<1>3d", text)
 
 
+def default_root(name: str) -> str:
+    """A bundle's folder as its own configs see it: a config does not know where it lies, only where it is run.
+
+    Returns:
+        ``.`` if this is run inside the bundle, else its place in ``./bundles``, else that of the program's bundle of this name.
+    """
+    if Path("configs/metadata.json").is_file():
+        return "."
+    here, with_program = Path(BUNDLES) / name, program_bundles() / name
+    return str(with_program if with_program.is_dir() and not here.is_dir() else here)
+
+
 def belongs_to_program(bundle_root: str | Path) -> bool:
     """Whether a bundle is one that came with the program, seen from elsewhere than the program's own repository."""
     bundles = program_bundles()
-    inside_package = bundles.parent == Path(__file__).resolve().parent
+    inside_package = bundles.parent == Path(medseg_monai.__file__).resolve().parent
     at_home = not inside_package and Path.cwd().resolve().is_relative_to(bundles.parent)
     return Path(bundle_root).resolve().parent == bundles and not at_home
 
@@ -187,3 +200,15 @@ def _trainings(bundle_root: str | Path) -> dict[str, Path]:
         for file in place.glob(f"*/{WEIGHTS_FILE}"):
             found.setdefault(file.parent.name, file)
     return dict(sorted(found.items()))
+
+
+def evaluation_folder(bundle_root: str | Path, weights: str | Path | None, *, dataset: str, split: str) -> str:
+    """Where an evaluation's tables go unless the user says: beside the weights.
+
+    Before a first training it is where they will be: MONAI's federated client asks a bundle that has no weights yet.
+    """
+    try:
+        folder = folder_to_write(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
+    except FileNotFoundError:
+        folder = models_folder(bundle_root) / dataset
+    return str(folder / f"evaluation_{split}")

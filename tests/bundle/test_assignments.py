@@ -2,7 +2,7 @@
 
 import pytest
 
-from medseg_monai.assignments import parse_assignments
+from medseg_monai.bundle.assignments import parse_assignments
 
 
 def test_assignments_are_read_as_yaml() -> None:

@@ -12,9 +12,14 @@ import torch
 from monai.networks.nets import BasicUNet
 from torch import nn
 
+from medseg_monai.bundle.trained import (
+    Trained,
+    describe,
+    load_weights,
+    write_weights,
+)
 from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.demo import demo_spec
-from medseg_monai.trained import Trained, describe, load_weights, write_weights
 from medseg_monai.transforms.cleaning import Cleaning
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
@@ -192,7 +197,7 @@ def test_killed_while_weights_are_replaced_leaves_two_files_that_go_together(
         writes.append(path.name)
         write_whole(path, content)
 
-    monkeypatch.setattr("medseg_monai.trained.write_whole", killed)
+    monkeypatch.setattr("medseg_monai.bundle.trained.write_whole", killed)
     try:
         saved(replace(trained, training={"best_epoch": 2}), tmp_path)
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from medseg_monai.bundle.paths import find_weights, trained_on
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import sha256_of, write_whole
 from medseg_monai.quality.familiarity import Familiarity
@@ -151,6 +152,34 @@ def describe(architecture: partial[nn.Module] | type[nn.Module]) -> dict[str, An
         else network.__module__
     )
     return {"_target_": f"{package}.{network.__name__}", **keywords}
+
+
+def find_trained(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Trained:
+    """What the weights in use were trained for; the bundle's own default when it has not been trained yet.
+
+    The default lets tools that only look at the network (MONAI's ``verify_net_in_out``) work on a bundle without weights.
+    The arguments are those of `find_weights`.
+    """
+    try:
+        return Trained.read(find_weights(bundle_root, weights, dataset=dataset).parent)
+    except FileNotFoundError:
+        if weights or trained_on(Path(bundle_root)):
+            raise
+        return untrained(bundle_root)
+
+
+def untrained(bundle_root: str | Path) -> Trained:
+    """What the bundle's ``train.json`` would build for its demo data set."""
+    from monai.bundle import ConfigParser
+
+    from medseg_monai.prepare.demo import demo_spec
+
+    config = ConfigParser.load_config_file(Path(bundle_root) / "configs" / "train.json")
+    spec = demo_spec(config["demo"])
+    # the imports are the config's own; the spec is given, so that nothing looks for data
+    parser = ConfigParser({**config, "spec": spec})
+    architecture = describe(parser.get_parsed_content("architecture"))
+    return Trained(dataset=spec, architecture=architecture, bundle=Path(bundle_root).resolve().name)
 
 
 def write_weights(folder: Path, state: Mapping[str, torch.Tensor] | bytes, trained: Trained) -> None:

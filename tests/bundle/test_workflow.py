@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 from monai.bundle import ConfigParser
 
-from medseg_monai.workflow import check_device, check_overrides, overridden
+from medseg_monai.bundle.workflow import check_device, check_overrides, overridden
 
 CONFIG = {
     "lr": 0.1,

@@ -11,7 +11,7 @@ import pytest
 from conftest import REPOSITORY
 from monai.bundle import ConfigParser, ConfigWorkflow, run
 
-from medseg_monai.config_keys import refuse_unknown
+from medseg_monai.bundle.config_keys import refuse_unknown
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 RUNNABLE = [("train",), ("evaluate",), ("inference",), ("explain",), ("evaluate", "tune"), ("train", "evaluate")]

@@ -1,8 +1,4 @@
-"""What bundles work with: the data they train on, and what their weights say of themselves.
-
-A bundle is a folder of JSON: one network and its recipe. What it trains goes to ``<bundle>/models/<data set name>/``, or to
-``./models/<bundle>/<data set name>/`` if the bundle came with the installed program. Weights that it ships lie in ``<bundle>/models/``.
-"""
+"""The data set that a training works on: opened and checked, its cases shared out, its size as wanted."""
 
 from __future__ import annotations
 
@@ -12,12 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg_monai.bundle_files import BUNDLES, folder_to_write, models_folder, program_bundles, trained_on
-from medseg_monai.bundle_files import find_bundle as find_bundle  # what works with bundles asks for them here
-from medseg_monai.bundle_files import find_weights as find_weights
-from medseg_monai.bundle_files import list_bundles as list_bundles
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
-from medseg_monai.trained import Trained, describe
 
 if TYPE_CHECKING:
     from medseg_monai.prepare.demo import Kind
@@ -26,58 +17,6 @@ logger = logging.getLogger(__name__)
 
 LEAST_SIDE = {2: 8, 3: 4}
 """Pixels, or voxels, of the shortest side that networks are trained at, by the number of spatial axes."""
-
-
-def default_root(name: str) -> str:
-    """A bundle's folder as its own configs see it: a config does not know where it lies, only where it is run.
-
-    Returns:
-        ``.`` if this is run inside the bundle, else its place in ``./bundles``, else that of the program's bundle of this name.
-    """
-    if Path("configs/metadata.json").is_file():
-        return "."
-    here, with_program = Path(BUNDLES) / name, program_bundles() / name
-    return str(with_program if with_program.is_dir() and not here.is_dir() else here)
-
-
-def find_trained(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Trained:
-    """What the weights in use were trained for; the bundle's own default when it has not been trained yet.
-
-    The default lets tools that only look at the network (MONAI's ``verify_net_in_out``) work on a bundle without weights.
-    The arguments are those of `find_weights`.
-    """
-    try:
-        return Trained.read(find_weights(bundle_root, weights, dataset=dataset).parent)
-    except FileNotFoundError:
-        if weights or trained_on(Path(bundle_root)):
-            raise
-        return untrained(bundle_root)
-
-
-def evaluation_folder(bundle_root: str | Path, weights: str | Path | None, *, dataset: str, split: str) -> str:
-    """Where an evaluation's tables go unless the user says: beside the weights.
-
-    Before a first training it is where they will be: MONAI's federated client asks a bundle that has no weights yet.
-    """
-    try:
-        folder = folder_to_write(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
-    except FileNotFoundError:
-        folder = models_folder(bundle_root) / dataset
-    return str(folder / f"evaluation_{split}")
-
-
-def untrained(bundle_root: str | Path) -> Trained:
-    """What the bundle's ``train.json`` would build for its demo data set."""
-    from monai.bundle import ConfigParser
-
-    from medseg_monai.prepare.demo import demo_spec
-
-    config = ConfigParser.load_config_file(Path(bundle_root) / "configs" / "train.json")
-    spec = demo_spec(config["demo"])
-    # the imports are the config's own; the spec is given, so that nothing looks for data
-    parser = ConfigParser({**config, "spec": spec})
-    architecture = describe(parser.get_parsed_content("architecture"))
-    return Trained(dataset=spec, architecture=architecture, bundle=Path(bundle_root).resolve().name)
 
 
 def open_dataset(

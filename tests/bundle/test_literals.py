@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.bundle import ConfigParser
 
-from medseg_monai.literals import inert, literal, literals
+from medseg_monai.bundle.literals import inert, literal, literals
 
 
 class Colour(str, Enum):
