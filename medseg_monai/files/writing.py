@@ -74,8 +74,8 @@ def replacing(path: Path, *, ending: str = "", sync: bool = True) -> Iterator[Pa
         refuse_full_disk(error, path)
         raise
     finally:
-        with suppress(OSError):  # what went wrong before is what is to be said
-            part.unlink(missing_ok=True)
+        with suppress(OSError):  # it took the file's place, or what went wrong before is what is to be said
+            part.unlink()
 
 
 def _sync(file: Path) -> None:
@@ -109,8 +109,8 @@ def lock_folder(folder: Path) -> FileLock:
     file = folder / HIDDEN_FOLDER / LOCK_FILE
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file.resolve(), timeout=0, thread_local=False, is_singleton=True)
-        lock.acquire()
+        lock = FileLock(file.resolve(), thread_local=False, is_singleton=True)
+        lock.acquire(blocking=False)
     except Timeout:
         raise FolderInUseError(
             f"{folder} is being written to by another medseg: wait until it has ended, or name another folder"

@@ -203,7 +203,7 @@ def _mean(tensors: list[Tensor]) -> Tensor:
     total = tensors[0]
     for tensor in tensors[1:]:
         total = total + tensor
-    return total / len(tensors) if len(tensors) > 1 else total
+    return total / len(tensors)
 
 
 def _check_inference_depth(inference_depth: int | None, deepest: int) -> None:

@@ -57,7 +57,7 @@ def test_texts_that_look_like_escapes_are_read_back(text: str) -> None:
 
 
 def test_a_table_of_another_program_is_read_as_it_is() -> None:
-    assert csv_rows("a,b\r\n\"x\ny\",'it''s'\r\n") == [["a", "b"], ["x\ny", "'it''s'"]]
+    assert csv_rows("a,b\r\n\"x\ny\",'it''s'\r\n\r\n=1,-x\r\n") == [["a", "b"], ["x\ny", "'it''s'"], ["=1", "-x"]]
 
 
 def test_a_cell_may_be_long() -> None:

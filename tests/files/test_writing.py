@@ -1,10 +1,12 @@
 """A file is there whole or not at all; a folder has one writer."""
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from medseg_monai.files.writing import (
     FolderInUseError,
     lock_folder,
     readable,
+    refuse_full_disk,
     remove_parts,
     replacing,
+    sha256_of,
     write_whole,
 )
 
@@ -54,6 +58,30 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
     with pytest.raises(OSError, match="name too long") as raised:
         write_whole(tmp_path / f"x{name}", b"1")
     assert raised.value.errno == errno.ENAMETOOLONG
+    assert not isinstance(raised.value, DiskFullError)
+
+
+def test_folders_are_made_as_far_as_they_are_missing(tmp_path: Path) -> None:
+    for content in (b"1", b"2"):
+        write_whole(tmp_path / "a" / "b" / "c.txt", content)
+        assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == content
+    for _ in range(2):
+        lock_folder(tmp_path / "d" / "e").release()
+
+
+def test_a_full_disk_names_the_file_that_it_had_no_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the one that the file was to become part of; a lock's file too."""
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    with pytest.raises(DiskFullError) as raised, replacing(outer):
+        refuse_full_disk(OSError(errno.ENOSPC, "No space left on device"), inner)
+    assert raised.value.filename == str(inner)
+
+    def full_disk(self: Path, **_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full_disk)
+    with pytest.raises(DiskFullError, match=r"lock could not be written: No space left on device\. Make room"):
+        lock_folder(tmp_path)
 
 
 def test_the_disk_has_a_file_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +102,9 @@ def test_the_disk_has_a_file_before_it_takes_its_name(tmp_path: Path, monkeypatc
     write_whole(tmp_path / "a", b"2", sync=False)
     assert done == ["sync", "replace", "replace"]
     assert (tmp_path / "a").read_bytes() == b"2"
+    with replacing(tmp_path / "a") as part:
+        part.write_bytes(b"3")
+    assert done[3:] == ["sync", "replace"]
 
 
 def test_text_with_names_that_are_not_utf8_is_written_as_utf8(tmp_path: Path) -> None:
@@ -123,3 +154,19 @@ def test_a_folder_has_one_process_and_is_free_after_kill_9(tmp_path: Path) -> No
     assert again.is_locked
     again.release()
     assert not again.is_locked
+
+
+def test_a_lock_is_the_process_s_not_a_thread_s(tmp_path: Path) -> None:
+    lock = lock_folder(tmp_path)
+    other = threading.Thread(target=lock.release)
+    other.start()
+    other.join()
+    assert not lock.is_locked
+
+
+def test_files_are_hashed_as_if_they_were_one(tmp_path: Path) -> None:
+    contents = [bytes(range(256)) * 4097, b"", b"tail"]  # the first longer than a block
+    files = [tmp_path / str(number) for number in range(3)]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    assert sha256_of(files) == hashlib.sha256(b"".join(contents)).hexdigest()

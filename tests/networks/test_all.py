@@ -113,6 +113,24 @@ def test_training_heads_have_the_input_size(name):
         assert head.shape == (2, 2, *x.shape[2:])
 
 
+@pytest.mark.parametrize(
+    ("name", "bottleneck", "last_stage"),
+    [
+        ("UNet", (4, 6), (64, 96)),
+        ("UNetPlusPlus", (4, 6), (64, 96)),
+        ("ResUNetPlusPlus", (8, 12), (64, 96)),
+        ("PSPNet", (16, 24), (16, 24)),
+        ("DeepLabV3Plus", (4, 6), (16, 24)),
+    ],
+)
+def test_by_default_features_are_as_fine_as_in_the_figures(name, bottleneck, last_stage):
+    network, sides = build(name).eval(), []
+    for layer in (network.bottleneck, network.last_stage):
+        layer.register_forward_hook(lambda _module, _inputs, output: sides.append(tuple(output.shape[2:])))
+    network(image(name, 64, 96))
+    assert sides == [bottleneck, last_stage]
+
+
 @each_network
 def test_a_batch_equals_its_images_one_by_one(name):
     network = build(name).eval()

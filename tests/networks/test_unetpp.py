@@ -28,6 +28,18 @@ def test_published_size_by_hand():
     assert encoder + nodes + heads == pytest.approx(9.16e6, abs=5e3)
 
 
+def test_size_on_an_encoder_of_other_widths_by_hand():
+    maps, widths = (64, 64, 128), (4, 6, 8)  # ResNet-18's first three maps
+    nodes = sum(
+        conv_block(
+            maps[row] + (column - 1) * widths[row] + (maps[row + 1] if column == 1 else widths[row + 1]), widths[row]
+        )
+        for column, row in ((1, 0), (1, 1), (2, 0))
+    )
+    network = UNetPlusPlus(3, 1, features=widths, encoder="resnet18")
+    assert parameters(network) - parameters(network.encoder) == nodes + 2 * (4 + 1)
+
+
 @pytest.fixture
 def network():
     torch.manual_seed(0)
@@ -45,6 +57,12 @@ def test_eval_is_the_mean_of_the_fast_modes(network, x):
     with torch.no_grad():
         heads = [network.pruned(depth)(x) for depth in (1, 2, 3)]
         torch.testing.assert_close(network(x), sum(heads) / 3)
+
+
+def test_two_heads_are_averaged_too(x):
+    network = UNetPlusPlus(1, 2, features=(4, 5, 6)).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), (network.pruned(1)(x) + network.pruned(2)(x)) / 2)
 
 
 def test_training_lists_the_deepest_head_first(network, x):
