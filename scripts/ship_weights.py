@@ -67,7 +67,7 @@ def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str
     lines = [
         BEGIN,
         f"Trained on **{spec.name}** ({'; '.join(filter(None, about))}), {training['epochs']} epochs at {wide}, "
-        f"{training['parameters']:,} parameters, {size / 1e6:.1f} MB in half precision. Again:",
+        f"{training['parameters']:,} parameters, {size / 1e6:.1f} MB in half precision. To train it again:",
         "",
         "```sh",
         f"medseg train {bundle} -d data/{spec.name} --overlay bundles/{bundle}/configs/shipped.json",
