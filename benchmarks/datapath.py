@@ -47,8 +47,9 @@ from PIL import Image
 from torch.utils.data import default_collate
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.training.cache import CachedDataset, collate
+from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import augment, load
+from medseg_monai.transforms.batches import collate
 
 BOTH = ("image", "label")
 HEADING = "## Data path"

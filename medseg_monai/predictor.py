@@ -21,7 +21,7 @@ from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.grid import Geometry
 from medseg_monai.quality.familiarity import Description
-from medseg_monai.training.cache import collate
+from medseg_monai.transforms.batches import collate
 
 ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 

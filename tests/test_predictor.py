@@ -23,8 +23,8 @@ from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.grid import Geometry
 from medseg_monai.images.masks import read_mask
 from medseg_monai.predictor import Prediction
-from medseg_monai.training.cache import collate
 from medseg_monai.transforms import Pipeline, load, normalise
+from medseg_monai.transforms.batches import collate
 from medseg_monai.tuning.review import Review
 from medseg_monai.tuning.review_run import _truth, lowest_dice
 

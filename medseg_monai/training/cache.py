@@ -11,17 +11,15 @@ from typing import Any
 import torch
 from monai.transforms.compose import Compose
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from medseg_monai.dataset.cases import as_list, main_file
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache
-from medseg_monai.training.sampling import SeededSampler, case_id, sample_seed
+from medseg_monai.training.sampling import case_id, sample_seed
 from medseg_monai.transforms.photo_augment import SEED_KEY
 from medseg_monai.transforms.stacks import LoadStackd
-
-__all__ = ["CachedDataset", "SeededSampler", "collate", "sample_seed"]
 
 Case = dict[Hashable, Any]
 
@@ -174,26 +172,3 @@ def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> C
     if "image_meta_dict" in loaded:
         loaded["image_meta_dict"] = {"filename_or_obj": main_file(case["image"]), **loaded["image_meta_dict"]}
     return loaded
-
-
-def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
-    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several shapes) is listed.
-
-    What is a list in a case itself (files of several masks, the classes that are present) stays out: MONAI's ``decollate_batch``
-    takes such a list for a batch of its own, and three masks of one image would become three images.
-    """
-    values = {key: [case.get(key) for case in batch] for key in batch[0]}
-    return {
-        key: _collate_values(of_all)
-        for key, of_all in values.items()
-        if not any(isinstance(value, (list, tuple)) for value in of_all)
-    }
-
-
-def _collate_values(values: list[Any]) -> Any:
-    first = values[0]
-    if isinstance(first, Mapping):
-        return collate(values)
-    if all(isinstance(v, Tensor) and v.shape == first.shape for v in values):
-        return default_collate([v.as_subclass(Tensor) for v in values])
-    return values

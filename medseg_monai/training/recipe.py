@@ -26,7 +26,6 @@ from medseg_monai.bundle.paths import default_root, models_folder
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
 from medseg_monai.inference.inferer import scans_at_once
-from medseg_monai.training.cache import collate
 from medseg_monai.training.dataset import (
     open_dataset,
     repeated,
@@ -48,6 +47,7 @@ from medseg_monai.training.memory import TrainingPlan
 from medseg_monai.training.selection import chosen_metric, other_metrics
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
 from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
+from medseg_monai.transforms.batches import collate
 
 if TYPE_CHECKING:
     from medseg_monai.prepare.demo import Kind

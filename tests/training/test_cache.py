@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader as MonaiLoader
-from monai.data import MetaTensor, decollate_batch
+from monai.data import decollate_batch
 from monai.engines import SupervisedTrainer
 from monai.transforms import Compose, Lambda
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.training.cache import CachedDataset, SeededSampler, collate, sample_seed
+from medseg_monai.training.cache import CachedDataset
+from medseg_monai.training.sampling import SeededSampler, sample_seed
 from medseg_monai.transforms import augment, load, normalise
+from medseg_monai.transforms.batches import collate
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(32, 24))
 COUNT = 7
@@ -260,30 +262,6 @@ def test_batch_is_plain_and_contiguous(cases):
     parts = decollate_batch(batch)
     assert [part["id"] for part in parts] == batch["id"]
     assert parts[1]["image_meta_dict"]["filename_or_obj"] == batch["image_meta_dict"]["filename_or_obj"][1]
-
-
-@pytest.mark.parametrize("images", [1, 2, 3])
-def test_decollated_are_as_many_cases_as_were_collated(images):
-    """Also where a case holds lists: masks in a file per class, the classes that are present."""
-    cases = [
-        {
-            "image": torch.full((1, 2, 2), float(n)),
-            "id": f"c{n}",
-            "label": ["a.png", "b.png", "c.png"],
-            "present": ["a", "b"][:n],
-        }
-        for n in range(images)
-    ]
-    parts = decollate_batch(collate(cases))
-    assert [part["id"] for part in parts] == [f"c{n}" for n in range(images)]
-    assert [float(part["image"].mean()) for part in parts] == list(range(images))
-
-
-def test_collate_lists_what_cannot_be_stacked():
-    batch = collate([{"a": torch.zeros(2), "b": 1}, {"a": torch.zeros(3), "b": None}])
-    assert [tensor.shape for tensor in batch["a"]] == [(2,), (3,)]
-    assert batch["b"] == [1, None]
-    assert type(collate([{"a": MetaTensor(torch.ones(2))}])["a"]) is torch.Tensor
 
 
 def test_sampler_visits_each_case_once_an_epoch():

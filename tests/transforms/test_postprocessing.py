@@ -10,8 +10,8 @@ from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.outputs.predictions import WritePredictions
-from medseg_monai.training.cache import collate
 from medseg_monai.transforms import load
+from medseg_monai.transforms.batches import collate
 from medseg_monai.transforms.cleaning import Cleaning, clean
 from medseg_monai.transforms.decision import as_mask, probabilities, thresholded
 from medseg_monai.transforms.geometry import content_box
