@@ -2,15 +2,15 @@
 
 Every workflow decodes, resizes and normalises through these factories, so that training, evaluation and
 prediction see the same numbers. The way back (probabilities to a mask on the photograph's grid) is
-`postprocess.py`.
+`postprocessing.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.augment_ranges import Augmentation, Strength
 from medseg_monai.transforms.photo_augment import AugmentPhotod
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod, NormalisePhotod
 from medseg_monai.transforms.pipeline import Pipeline
@@ -23,7 +23,7 @@ from medseg_monai.transforms.postprocessing import (
     restore,
 )
 from medseg_monai.transforms.stacks import LoadStackd
-from medseg_monai.transforms.volume_augment import AugmentVolumed, VolumeAugmentation
+from medseg_monai.transforms.volume_augment import AugmentVolumed
 from medseg_monai.transforms.volumes import LoadVolumed, NormaliseVolumed
 
 __all__ = [
@@ -44,8 +44,6 @@ __all__ = [
     "postprocess",
     "restore",
 ]
-
-Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation
 
 
 def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:
@@ -83,12 +81,8 @@ def augment(
         foreground: 3D only: share of the patches that are centred on a voxel of a class.
     """
     if spec.spatial_dims == 3:
-        if isinstance(strength, Augmentation):
-            raise TypeError("augment: an Augmentation is for photographs; volumes take a VolumeAugmentation")
         return Pipeline([AugmentVolumed(keys, spec=spec, strength=strength, foreground=foreground)])
-    if isinstance(strength, VolumeAugmentation):
-        raise TypeError("augment: a VolumeAugmentation is for volumes; photographs take an Augmentation")
-    return Pipeline([AugmentPhotod(keys, spec=spec, strength=Augmentation.of(strength))])
+    return Pipeline([AugmentPhotod(keys, spec=spec, strength=strength)])
 
 
 def load_and_augment(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.images.photos import Array
-from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.augment_ranges import Augmentation, Strength
 from medseg_monai.transforms.intensity import mean_and_std, normalised, unit_values
 
 SEED_KEY = "augment_seed"
@@ -187,7 +187,7 @@ class AugmentPhotod(MapTransform, Randomizable):
         strength: see `medseg_monai.transforms.augment`.
     """
 
-    def __init__(self, keys: Sequence[str], *, spec: DatasetSpec, strength: float | str | Augmentation = 1.0) -> None:
+    def __init__(self, keys: Sequence[str], *, spec: DatasetSpec, strength: Strength = 1.0) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)
         self.spec = spec
         self.augmentation = Augmentation.of(strength)

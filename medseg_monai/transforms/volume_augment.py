@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,78 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.transforms.augment_ranges import Strength, VolumeAugmentation
 from medseg_monai.transforms.photo_augment import SEED_KEY
 from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volumes import STEPS, normalised_volume
 
 Vector = NDArray[np.float64]
-NAMES = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}
-PROBABILITIES = ("flip", "warp_probability", "grey_probability")
-
-
-@dataclass(frozen=True)
-class VolumeAugmentation:
-    """How far random changes to a volume reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
-
-    Args:
-        flip: probability of mirroring along each axis.
-        rotate_degrees: turn about each axis by up to this angle.
-        scale: enlarge or shrink by up to a factor of 1 + scale, each axis by itself.
-        shift: move by up to this share of the patch.
-        bend_mm: smooth displacement of up to about this much, along each axis.
-        warp_probability: share of the samples that are rotated, scaled, shifted and bent; the others keep sharp voxels.
-        brightness: added to values of 0..1.
-        contrast: factor of up to 1 + contrast, or its inverse, about the patch's mean.
-        bend: middle grey moves by up to bend / 4, black and white stay.
-        noise: standard deviation of up to this is added, on the scale of 0..1.
-        grey_probability: share of the samples whose values change.
-    """
-
-    flip: float = 0.5
-    rotate_degrees: float = 15.0
-    scale: float = 0.2
-    shift: float = 0.05
-    bend_mm: float = 0.0
-    warp_probability: float = 0.8
-    brightness: float = 0.1
-    contrast: float = 0.25
-    bend: float = 0.3
-    noise: float = 0.03
-    grey_probability: float = 0.8
-
-    def __post_init__(self) -> None:
-        """Refuse values that have no meaning."""
-        for item in fields(self):
-            most = 1.0 if item.name in (*PROBABILITIES, "bend") else math.inf
-            if not 0 <= getattr(self, item.name) <= most:
-                limit = f"0 to {most:g}" if most < math.inf else "0 or more"
-                raise ValueError(f"augmentation {item.name} is {getattr(self, item.name)}; it must be {limit}")
-
-    @classmethod
-    def of(cls, strength: float | str | Mapping[str, float] | VolumeAugmentation) -> VolumeAugmentation:
-        """The augmentation that a number (1 is the default, 0 is none), a name or a mapping of changed values stands for.
-
-        ``upright`` is the default without mirroring, for anatomy with fixed sides.
-
-        Raises:
-            ValueError: another name, or a value that has no meaning.
-        """
-        if isinstance(strength, VolumeAugmentation):
-            return strength
-        if isinstance(strength, Mapping):
-            return cls(**strength)
-        if strength == "upright":
-            return cls(flip=0.0)
-        if isinstance(strength, str) and strength not in NAMES:
-            raise ValueError(f"augmentation strength {strength!r} is not one of {', '.join([*NAMES, 'upright'])}")
-        factor = NAMES[strength] if isinstance(strength, str) else strength
-        if not 0 <= factor < math.inf:
-            raise ValueError(f"augmentation strength is {factor}; it must be 0 or more")
-        values = {item.name: getattr(cls(), item.name) for item in fields(cls)}
-        for name in values:
-            if factor == 0 or name not in PROBABILITIES:
-                values[name] = min(1.0, factor * values[name]) if name == "bend" else factor * values[name]
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -288,7 +222,7 @@ class AugmentVolumed(MapTransform, Randomizable):
         keys: Sequence[str],
         *,
         spec: DatasetSpec,
-        strength: float | str | Mapping[str, float] | VolumeAugmentation = 1.0,
+        strength: Strength = 1.0,
         foreground: float = 0.67,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)

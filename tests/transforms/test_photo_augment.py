@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.augment_ranges import Augmentation
 from medseg_monai.transforms.photo_augment import AugmentPhotod, Drawn, draw
 
 UNIT = Intensity("uint8", mean=(0,), std=(1,))
@@ -216,30 +216,6 @@ def test_turns_move_pixels_as_the_warp_would(seed, side):
 
 def test_upright_never_mirrors():
     assert all(np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn_colours(Augmentation.of("upright")))
-
-
-def test_strength_scales_ranges():
-    assert Augmentation.of(0.5).rotate_degrees == 15
-    assert Augmentation.of("light") == Augmentation.of(0.5)
-    assert Augmentation.of(1) == Augmentation() == Augmentation.of("default")
-    assert Augmentation.of(100).rotate_degrees == 180
-    assert (Augmentation.of(100).flip_x, Augmentation.of(0).flip_x) == (0.5, 0)
-    own = Augmentation(tint=0)
-    assert Augmentation.of(own) is own
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Augmentation.of("stron"), "'stron' is not one of off, light, default, strong, upright"),
-        (lambda: Augmentation.of(-1), "strength is -1; it must be 0 or more"),
-        (lambda: Augmentation(flip_x=1.5), "flip_x is 1.5; it must be 0 to 1"),
-        (lambda: Augmentation(shift=-0.1), "shift is -0.1; it must be 0 or more"),
-    ],
-)
-def test_wrong_strengths(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
 
 
 def loaded_case(image, label=None, **more):

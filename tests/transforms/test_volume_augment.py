@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.transforms import augment
-from medseg_monai.transforms.augmentation import Augmentation
+from medseg_monai.transforms.augment_ranges import VolumeAugmentation
 from medseg_monai.transforms.volume_augment import (
     DrawnVolume,
-    VolumeAugmentation,
     choose_centre,
     cut_patch,
     draw_volume,
@@ -192,16 +191,6 @@ def test_values_change_on_the_scale_of_0_to_1() -> None:
     assert torch.allclose(changed, (mean + 1.5 * (plain - mean) + 0.1).clamp(0, 1), atol=1e-5)
 
 
-def test_strengths() -> None:
-    assert VolumeAugmentation.of("upright").flip == 0
-    assert VolumeAugmentation.of(0).warp_probability == 0
-    assert VolumeAugmentation.of(2).rotate_degrees == 2 * VolumeAugmentation().rotate_degrees
-    assert VolumeAugmentation.of({"flip": 0.25}).flip == 0.25
-    with pytest.raises(ValueError, match="augmentation flip is 2; it must be 0 to 1"):
-        VolumeAugmentation(flip=2)
-    with pytest.raises(ValueError, match="is not one of off, light, default, strong, upright"):
-        VolumeAugmentation.of("much")
-    with pytest.raises(TypeError, match="volumes take a VolumeAugmentation"):
-        augment(spec_of(), strength=Augmentation())
+def test_a_share_of_patches_is_at_most_1() -> None:
     with pytest.raises(ValueError, match="foreground is 2; it is a share"):
         augment(spec_of(), foreground=2)

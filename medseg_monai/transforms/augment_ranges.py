@@ -1,0 +1,161 @@
+"""How far random changes to a training case reach: what `strength` stands for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeVar
+
+NAMED = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}
+UPRIGHT = "upright"
+
+Ranges = TypeVar("Ranges", bound="_Ranges")
+
+
+@dataclass(frozen=True)
+class _Ranges:
+    """What ranges of photographs and of volumes have in common.
+
+    Attributes:
+        probabilities: fields that stay as they are when ranges grow or shrink.
+        limits: the largest value of a field; without one, a field may be as large as wanted.
+        upright: values of fields for anatomy with fixed sides: no mirroring.
+    """
+
+    probabilities: ClassVar[tuple[str, ...]]
+    limits: ClassVar[Mapping[str, float]]
+    upright: ClassVar[Mapping[str, float]]
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        for item in fields(self):
+            value, most = getattr(self, item.name), self._limit(item.name)
+            if not 0 <= value <= most:
+                limit = "0 or more" if most == math.inf else f"0 to {most:g}"
+                raise ValueError(f"augmentation {item.name} is {value}; it must be {limit}")
+
+    @classmethod
+    def _limit(cls, name: str) -> float:
+        return 1.0 if name in cls.probabilities else cls.limits.get(name, math.inf)
+
+    def scaled(self: Ranges, factor: float) -> Ranges:
+        """All ranges times `factor`, up to their limits; probabilities stay, but 0 switches everything off.
+
+        Raises:
+            ValueError: the factor is negative or not finite.
+        """
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"augmentation strength is {factor}; it must be 0 or more")
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name in values:
+            if factor == 0 or name not in self.probabilities:
+                values[name] = min(factor * values[name], self._limit(name))
+        return type(self)(**values)
+
+    @classmethod
+    def of(cls: type[Ranges], strength: float | str | Mapping[str, float] | _Ranges) -> Ranges:
+        """The ranges that a number (1 is the default, 0 is none), a name or a mapping of changed values stands for.
+
+        ``upright`` is for anatomy with fixed sides; see `medseg_monai.transforms.augment`.
+
+        Raises:
+            ValueError: another name, or a value that has no meaning.
+            TypeError: ranges of another kind: a photograph's for volumes, or the other way round.
+        """
+        if isinstance(strength, cls):
+            return strength
+        if isinstance(strength, _Ranges):
+            raise TypeError(f"augmentation: {cls.__name__} is needed here, not {type(strength).__name__}")
+        if isinstance(strength, Mapping):
+            return cls(**strength)
+        if strength == UPRIGHT:
+            return cls(**cls.upright)
+        if isinstance(strength, str) and strength not in NAMED:
+            raise ValueError(f"augmentation strength {strength!r} is not one of {', '.join([*NAMED, UPRIGHT])}")
+        return cls().scaled(NAMED[strength] if isinstance(strength, str) else strength)
+
+
+@dataclass(frozen=True)
+class Augmentation(_Ranges):
+    """How far random changes to a photograph reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
+
+    Args:
+        flip_x, flip_y: probability of mirroring left-right and top-bottom.
+        quarter_turn: probability of a turn by 90 degrees, square inputs only (with flips: all eight positions).
+        rotate_degrees: turn by up to this angle.
+        scale: enlarge or shrink by up to a factor of 1 + scale.
+        shift: move by up to this share of width and height.
+        shear: slant, as a tangent.
+        warp_probability: share of the samples that are rotated, scaled, shifted and slanted; the others
+            keep sharp pixels.
+        brightness: added to values of 0..1.
+        contrast: factor of up to 1 + contrast, or its inverse, about middle grey.
+        bend: middle grey moves by up to bend / 4, black and white stay (much as a gamma does, at a seventh
+            of the time).
+        saturation, hue_degrees, tint: colour pictures only: strength of colour, turn of hue, gain per
+            channel.
+        colour_probability: share of the samples whose colour and light change.
+        sharpness: detail (what differs from the mean of 5 x 5 pixels) becomes up to 1 + sharpness times as strong, or weaker by as
+            much: 1 reaches from that mean, a blur, to detail twice as strong.
+    """
+
+    flip_x: float = 0.5
+    flip_y: float = 0.5
+    quarter_turn: float = 0.5
+    rotate_degrees: float = 30.0
+    scale: float = 0.2
+    shift: float = 0.08
+    shear: float = 0.08
+    warp_probability: float = 0.8
+    brightness: float = 0.1
+    contrast: float = 0.2
+    bend: float = 0.2
+    saturation: float = 0.2
+    hue_degrees: float = 8.0
+    tint: float = 0.05
+    colour_probability: float = 0.8
+    sharpness: float = 0.0
+
+    probabilities = ("flip_x", "flip_y", "quarter_turn", "warp_probability", "colour_probability")
+    limits: ClassVar[Mapping[str, float]] = {"rotate_degrees": 180.0, "shear": 0.5, "bend": 1.0, "sharpness": 1.0}
+    upright: ClassVar[Mapping[str, float]] = {"flip_x": 0.0, "flip_y": 0.0, "quarter_turn": 0.0, "rotate_degrees": 15.0}
+
+
+@dataclass(frozen=True)
+class VolumeAugmentation(_Ranges):
+    """How far random changes to a volume reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
+
+    Args:
+        flip: probability of mirroring along each axis.
+        rotate_degrees: turn about each axis by up to this angle.
+        scale: enlarge or shrink by up to a factor of 1 + scale, each axis by itself.
+        shift: move by up to this share of the patch.
+        bend_mm: smooth displacement of up to about this much, along each axis.
+        warp_probability: share of the samples that are rotated, scaled, shifted and bent; the others keep sharp voxels.
+        brightness: added to values of 0..1.
+        contrast: factor of up to 1 + contrast, or its inverse, about the patch's mean.
+        bend: middle grey moves by up to bend / 4, black and white stay.
+        noise: standard deviation of up to this is added, on the scale of 0..1.
+        grey_probability: share of the samples whose values change.
+    """
+
+    flip: float = 0.5
+    rotate_degrees: float = 15.0
+    scale: float = 0.2
+    shift: float = 0.05
+    bend_mm: float = 0.0
+    warp_probability: float = 0.8
+    brightness: float = 0.1
+    contrast: float = 0.25
+    bend: float = 0.3
+    noise: float = 0.03
+    grey_probability: float = 0.8
+
+    probabilities = ("flip", "warp_probability", "grey_probability")
+    limits: ClassVar[Mapping[str, float]] = {"bend": 1.0}
+    upright: ClassVar[Mapping[str, float]] = {"flip": 0.0}
+
+
+Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation
+"""What `of` takes."""
