@@ -7,8 +7,6 @@ from pathlib import Path
 
 import typer
 
-SHOWN = 5
-
 
 def say_end(what: str, *, look: Path | None = None, doubtful: Sequence[str] = (), following: str | None = None) -> None:
     """Print the last lines of a command.
@@ -29,9 +27,3 @@ def say_end(what: str, *, look: Path | None = None, doubtful: Sequence[str] = ()
 def counted(number: int, what: str) -> str:
     """``1 image``, ``2 images``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def names(cases: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
-    return ", ".join(cases[:SHOWN]) + more

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg_monai.cli.endings import counted, names, say_end
+from medseg_monai.cli.endings import counted, say_end
 from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device, Verbose, Workers, check_there, given
+from medseg_monai.program.messages import listed
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -166,8 +167,8 @@ def _say_end(parser: ConfigParser) -> None:
     counts += [f"{len(dataset.failures)} failed"]
     what = counted(len(scans), "volume" if spec.spatial_dims == 3 else "image")
     look = out / PAGE_FILE if parser.get_parsed_content("writer").pictures else None
-    doubtful = [f"flagged, a person should look: {names(flagged)}"] if flagged else []
-    doubtful += [f"nothing was found in {names(empty)}"] if empty else []
+    doubtful = [f"flagged, a person should look: {listed(flagged)}"] if flagged else []
+    doubtful += [f"nothing was found in {listed(empty)}"] if empty else []
     if failed := [Path(failure.path).name for failure in dataset.failures]:
-        doubtful.append(f"left out, see {out / FAILURES_FILE}: {names(failed)}")
+        doubtful.append(f"left out, see {out / FAILURES_FILE}: {listed(failed)}")
     say_end(f"{what} -> {out}/ ({', '.join(counts)})", look=look, doubtful=doubtful)

@@ -77,7 +77,7 @@ def test_a_signal_at_any_moment_ends_in_one_line(where: str, medseg: Medseg, mon
         StoppedBySignal.received = signal.SIGTERM
         raise StoppedBySignal(signal.SIGTERM)
 
-    monkeypatch.setattr(f"medseg_monai.cli.{where}", stopped)
+    monkeypatch.setattr(f"medseg_monai.cli.app.{where}", stopped)
     monkeypatch.setattr(StoppedBySignal, "received", None)
     outcome = medseg("list")
     assert (outcome.code, outcome.err) == (143, "medseg: stopped; what was finished is kept\n")

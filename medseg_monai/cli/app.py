@@ -1,0 +1,150 @@
+"""The `medseg` command: argument parsing only. What it does is done by the package, through `monai.bundle`.
+
+One file per command or group of commands; each imports what it needs when it is called, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from medseg_monai import __version__
+from medseg_monai.cli.evaluate import compare, evaluate
+from medseg_monai.cli.explain import explain
+from medseg_monai.cli.export import export
+from medseg_monai.cli.installed import doctor, init, list_bundles
+from medseg_monai.cli.label import label_app
+from medseg_monai.cli.package import check, package
+from medseg_monai.cli.predict import predict
+from medseg_monai.cli.prepare import prepare_app
+from medseg_monai.cli.review import review
+from medseg_monai.cli.train import train
+from medseg_monai.cli.tune import tune
+from medseg_monai.files.writing import DiskFullError
+from medseg_monai.program.console import begin_logging
+from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c
+
+INTERRUPTED = 130  # what typer exits with after Ctrl-C
+BY_SIGNAL = 128  # and the signal's number: what shells give a process that a signal ended
+NO_MEMORY = "can't allocate memory"  # in what torch says if the machine has too little
+
+app = typer.Typer(
+    name="medseg",
+    help="Segment medical images with MONAI bundles: prepare data, train, evaluate, predict.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"medseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+# in the order that the work is done in
+app.add_typer(prepare_app, name="prepare")
+app.command()(train)
+app.command()(tune)
+app.command()(evaluate)
+app.command()(compare)
+app.command()(review)
+app.command()(predict)
+app.command("infer", hidden=True)(predict)  # what others call it
+app.command()(explain)
+app.command()(export)
+app.command()(package)
+app.command()(check)
+app.add_typer(label_app, name="label")
+app.command("list")(list_bundles)
+app.command()(init)
+app.command()(doctor)
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """What really went wrong: MONAI wraps errors of components in RuntimeErrors."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _one_line(error: BaseException) -> str:
+    """The message; of an error in a worker process, whose message is a traceback, the last line."""
+    if isinstance(error, _out_of_memory()):
+        return "out of memory on the GPU: lower batch_size or size"
+    text = str(error).strip()
+    if isinstance(error, MemoryError) or NO_MEMORY in text:
+        return (
+            f"too little memory on this machine: lower batch_size or size ({(text or 'MemoryError').splitlines()[0]})"
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
+        error = DiskFullError(error.errno, error.strerror, error.filename or "a file")
+        text = str(error)
+    return _printed(text.splitlines()[-1] if "Original Traceback" in text else text)
+
+
+def _printed(text: str) -> str:
+    """One line for a terminal: a name may hold line breaks, and escapes that clear the screen or hide what follows."""
+    line = re.sub(r"\s*[\r\n\x0b\x0c\x85\u2028\u2029]\s*", " ", text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda found: ascii(found[0])[1:-1], line)
+
+
+def _out_of_memory() -> type[BaseException]:
+    """The class of torch's error, without importing torch for errors that came before it was needed."""
+    torch = sys.modules.get("torch")
+    found: type[BaseException] = torch.OutOfMemoryError if torch is not None else MemoryError
+    return found
+
+
+def _show_every_name() -> None:
+    """Let what is printed hold names that are not UTF-8, or not of the terminal's own characters."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _stopped() -> NoReturn:
+    """Say so, and end as shells expect it."""
+    typer.echo("medseg: stopped; what was finished is kept", err=True)
+    sys.exit(INTERRUPTED if StoppedBySignal.received is None else BY_SIGNAL + StoppedBySignal.received)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
+    try:
+        stop_like_ctrl_c()
+        begin_logging()
+        _show_every_name()
+        app()
+    except KeyboardInterrupt:  # outside of what typer runs
+        _stopped()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            _stopped()
+        raise
+    except Exception as error:
+        cause = _root_cause(error)
+        mistakes = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, _out_of_memory())
+        # a component that MONAI could not make was given a wrong argument: the config's TypeError, not ours
+        expected = isinstance(cause, mistakes) or (cause is not error and isinstance(cause, TypeError))
+        expected = expected or NO_MEMORY in str(cause)
+        if not expected or os.environ.get("MEDSEG_TRACEBACK"):
+            raise
+        typer.echo(f"medseg: error: {_one_line(cause)}", err=True)
+        sys.exit(1)
