@@ -14,12 +14,13 @@ from monai.bundle import ConfigParser
 from monai.data.utils import decollate_batch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids import grid_of
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.quality.familiarity import Description
 from medseg_monai.transforms.batches import collate
 
@@ -116,7 +117,7 @@ class Predictor:
 
     def batches(self, images: Iterable[ImageLike], *, size: int = 1) -> Iterator[Prediction]:
         """Segment images in turn, `size` of them going through the network together (volumes one by one)."""
-        size = 1 if self.spec.spatial_dims == 3 else size
+        size = scans_at_once(self.spec, size)
         waiting: list[dict[Any, Any]] = []
         for image in images:
             waiting.append(self._read(image))
@@ -149,29 +150,23 @@ class Predictor:
         return [self._prediction(case, answer) for case, answer in zip(cases, answers, strict=True)]
 
     def _prediction(self, case: dict[str, Any], answer: dict[str, Any]) -> Prediction:
-        mask = _seen(answer["pred"], self.spec)
-        probabilities = _seen(answer["probability"], self.spec)[-len(self.spec.classes) :]
-        meta, number = case["image_meta_dict"], float(answer["uncertainty"])
-        geometry = None
-        if self.spec.spatial_dims == 3:
-            i, j, k = (int(side) for side in meta["spatial_shape"])
-            geometry = Geometry((i, j, k), np.asarray(meta["affine"], np.float64))
+        mask = as_predicted(answer["pred"].cpu().numpy(), self.spec)
+        probabilities = as_predicted(answer["probability"].cpu().numpy(), self.spec)[-len(self.spec.classes) :]
         return Prediction(
             mask=mask if self.spec.task == "multilabel" else mask[0],
             probabilities=probabilities,
-            uncertainty=number,
+            uncertainty=float(answer["uncertainty"]),
             classes=self.spec.classes,
-            geometry=geometry,
+            geometry=grid_of(case["image_meta_dict"], self.spec).geometry,
             flagged=answer.get("flagged"),
             reason=answer.get("reason", ""),
             description=answer.get("description", {}),
         )
 
 
-def _seen(maps: Tensor, spec: DatasetSpec) -> NDArray[Any]:
-    """(C, W, H) as pictures lie in memory, (C, H, W); volumes as they are."""
-    values: NDArray[Any] = maps.cpu().numpy()
-    return np.ascontiguousarray(values.swapaxes(1, 2)) if spec.spatial_dims == 2 else values
+def as_predicted(maps: NDArray[Any], spec: DatasetSpec) -> NDArray[Any]:
+    """Maps with the axes of a `Prediction`: (C, W, H) as pictures lie in memory, (C, H, W); volumes as they are."""
+    return np.ascontiguousarray(maps.swapaxes(1, 2)) if spec.spatial_dims == 2 else maps
 
 
 def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:

@@ -16,17 +16,19 @@ from monai.bundle import run
 from PIL import Image
 from scipy.stats import spearmanr
 
-from medseg_monai import Predictor
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import read_dataset
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.images.grid import Geometry
+from medseg_monai.evaluation.metrics import split_ignored
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.truth import read_truth
+from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.images.masks import read_mask
-from medseg_monai.predictor import Prediction
+from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.transforms import Pipeline, load, normalise
 from medseg_monai.transforms.batches import collate
 from medseg_monai.tuning.review import Review
-from medseg_monai.tuning.review_run import _truth, lowest_dice
+from medseg_monai.tuning.review_run import lowest_dice
 
 UNETPP = REPOSITORY / "bundles" / "unetpp"
 
@@ -195,10 +197,11 @@ def test_a_volumes_truth_on_another_grid_is_refused(tmp_path: Path) -> None:
     spec = DatasetSpec("v", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8))
     nibabel.save(nibabel.Nifti1Image(np.eye(4, dtype=np.uint8)[..., None], np.diag([-1, 1, 1, 1])), tmp_path / "y.nii")
     case = {"label": str(tmp_path / "y.nii")}
-    truth, ignored = _truth(case, spec, Geometry((4, 4, 1), np.diag([-1, 1, 1, 1])))
+    on_grid = VolumeGrid.whole(Geometry((4, 4, 1), np.diag([-1, 1, 1, 1])))
+    truth, ignored = split_ignored(read_truth(case, on_grid, spec))
     assert (truth.sum(), ignored) == (4, None)
     with pytest.raises(ValueError, match="away from its image"):
-        _truth(case, spec, Geometry((4, 4, 1), np.eye(4)))
+        read_truth(case, VolumeGrid.whole(Geometry((4, 4, 1), np.eye(4))), spec)
 
 
 def test_a_volume_comes_back_on_its_own_grid(tmp_path: Path) -> None:

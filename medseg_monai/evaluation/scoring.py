@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,23 @@ import torch
 from ignite.engine import Events
 from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
-from numpy.typing import NDArray
 from torch import nn
 
 import medseg_monai
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
-from medseg_monai.dataset.cases import label_spec, main_file
-from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
-from medseg_monai.evaluation.overlap import OVERLAP_FILE, Overlap, count_label_overlap, count_overlap, write_overlap
+from medseg_monai.evaluation.labels import Label, PackedLabel, case_view, score_labels
+from medseg_monai.evaluation.metrics import CaseScores, class_masks, split_ignored
+from medseg_monai.evaluation.overlap import OVERLAP_FILE, Overlap, count_label_overlap, write_overlap
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
 from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.surfaces import Mask
-from medseg_monai.evaluation.volume_scoring import read_truth, score_volume, volume_view
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
 from medseg_monai.files.writing import lock_folder, remove_parts
-from medseg_monai.images.masks import read_mask
-from medseg_monai.images.photos import read_image
-from medseg_monai.images.volumes import read_geometry
+from medseg_monai.grids import Grid, grid_of
+from medseg_monai.grids.truth import read_truth
 from medseg_monai.inference.inferer import preparation_seconds
 from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
@@ -88,8 +84,9 @@ class ScoreCases:
         self._overlap: Overlap | None = None
         self.cleaning = cleaning
         self.scan_scores: list[ScanScores] = []
-        self._slices = ScanMasks() if are_slices(self._cases) else None
-        self._masks: dict[str, bytes] = {}  # compressed: some kilobytes each, however large the photograph
+        self._slices = ScanMasks() if spec.spatial_dims == 2 and are_slices(self._cases) else None
+        self._labels: dict[str, PackedLabel] = {}
+        self._grids: dict[str, Grid] = {}
         self._network_seconds = 0.0
         self._images = 0
         self._started = self._prepared = 0.0
@@ -105,7 +102,8 @@ class ScoreCases:
     def _begin(self, engine: Workflow) -> None:
         self.scores.clear()
         self.scan_scores.clear()
-        self._masks.clear()
+        self._labels.clear()
+        self._grids.clear()
         self._overlap = None
         if self._slices is not None:
             self._slices.clear()
@@ -128,45 +126,28 @@ class ScoreCases:
             if was_set_aside(answer):
                 continue
             try:
-                truth = self._truth(case, item["image_meta_dict"])
+                grid = grid_of(item["image_meta_dict"], self.spec)
+                truth, ignored = split_ignored(read_truth(case, grid, self.spec))
             except UNUSABLE as error:
                 self.scans.set_aside(case, error)
                 continue
-            if self.spec.spatial_dims == 3:
-                self._score_volume(case["id"], answer["pred"].cpu().numpy(), truth, item["image_meta_dict"])
-                continue
-            count = len(self.spec.classes)
-            truth, ignored = split_ignored(truth)
-            pred, true = class_masks(answer["pred"].cpu().numpy(), count), class_masks(truth, count)
+            self._grids[case["id"]] = grid
+            pred = answer["pred"].cpu().numpy()
             if self._slices is None:
-                self._score_case(case["id"], pred, true, ignored)
+                self._score_case(case["id"], pred, truth, ignored)
             else:  # distances of the whole scan follow: nothing is there where nothing counts
-                self._slices.add(case["id"], pred if ignored is None else pred & ~ignored, true)
+                count = len(self.spec.classes)
+                found, true = class_masks(pred, count), class_masks(truth, count)
+                self._slices.add(case["id"], found if ignored is None else found & ~ignored, true)
 
-    def _truth(self, case: Mapping[str, Any], meta: Mapping[str, Any]) -> NDArray[np.uint8]:
-        spec = label_spec(case, self.spec)
-        if self.spec.spatial_dims == 3:
-            return read_truth(case, meta, spec)
-        return read_mask(case["label"], spec, image=meta["filename_or_obj"])
-
-    def _score_volume(
-        self, case_id: str, pred: NDArray[np.uint8], truth: NDArray[np.uint8], meta: Mapping[str, Any]
-    ) -> None:
-        truth, ignored = split_ignored(truth)
-        self.scores += score_volume(pred, truth, case=case_id, classes=self.spec.classes, meta=meta, ignored=ignored)
-        if len(self.spec.classes) > 1:
+    def _score_case(self, case_id: str, pred: Label, truth: Label, ignored: Mask | None = None) -> None:
+        classes, spacing = self.spec.classes, self._grids[case_id].spacing
+        self.scores += score_labels(pred, truth, case=case_id, classes=classes, spacing=spacing, ignored=ignored)
+        if len(classes) > 1:
             counted = pred if ignored is None else np.where(ignored, np.uint8(0), pred)
-            self._add_overlap(count_label_overlap(counted, truth, self.spec.classes))
+            self._add_overlap(count_label_overlap(counted, truth, classes))
         if self.pictures or self.report:
-            self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
-
-    def _score_case(self, case_id: str, pred: Mask, truth: Mask, ignored: Mask | None = None) -> None:
-        self.scores += score_case(pred, truth, case=case_id, classes=self.spec.classes, ignored=ignored)
-        if len(self.spec.classes) > 1:
-            counted = pred if ignored is None else pred & ~ignored
-            self._add_overlap(count_overlap(counted, truth, self.spec.classes))
-        if self.pictures or self.report:
-            self._masks[case_id] = zlib.compress(pred.tobytes(), level=1)
+            self._labels[case_id] = PackedLabel.of(pred)
 
     def _add_overlap(self, overlap: Overlap) -> None:
         self._overlap = overlap if self._overlap is None else self._overlap + overlap
@@ -179,7 +160,7 @@ class ScoreCases:
                 pred, scan.truth, scan=scan.name, classes=self.spec.classes, numbers=scan.numbers
             )
             for case_id, mask, truth in zip(scan.cases, pred, scan.truth, strict=True):
-                self._score_case(case_id, mask, truth)
+                self._score_case(case_id, mask.astype(np.uint8), truth.astype(np.uint8))
 
     def _write(self, engine: Workflow) -> None:
         if self._slices is not None:
@@ -206,10 +187,9 @@ class ScoreCases:
         remove_case_pictures(self.folder)
         per_image = 1000 * self._network_seconds / self._images
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
-        unit = "mm" if self.spec.spatial_dims == 3 else "px"
-        write_evaluation(
-            self.folder, self.scores, summarise(self.scores, distance_unit=unit), run=run, scans=self.scan_scores
-        )
+        unit = next(iter(self._grids.values())).unit
+        summary = summarise(self.scores, distance_unit=unit)
+        write_evaluation(self.folder, self.scores, summary, run=run, scans=self.scan_scores)
         if self._overlap is not None:
             write_overlap(self.folder, self._overlap)
         self.scans.write_failures(self.folder)
@@ -220,7 +200,7 @@ class ScoreCases:
 
     def _draw(self) -> None:
         """``cases.jpg``: cases at even steps from the lowest to the highest mean Dice: image, prediction, and the true outline."""
-        by_case: dict[str, list[float]] = {case_id: [] for case_id in self._masks}
+        by_case: dict[str, list[float]] = {case_id: [] for case_id in self._labels}
         for score in self.scores:
             by_case[score.case].append(score.dice)
         dice = {case_id: np.mean(scores) for case_id, scores in by_case.items()}
@@ -240,18 +220,8 @@ class ScoreCases:
             save_figure(class_overlap(self._overlap), self.folder / OVERLAP_PICTURE)
 
     def _view(self, case_id: str, title: str) -> CaseView:
-        case, count = self._cases[case_id], len(self.spec.classes)
-        if self.spec.spatial_dims == 3:
-            shape = (self.spec.label_channels, *read_geometry(case["image"]).shape)
-            label = np.frombuffer(zlib.decompress(self._masks[case_id]), np.uint8).reshape(shape)
-            return volume_view(case, label, self.spec, title)
-        truth, _ = split_ignored(read_mask(case["label"], label_spec(case, self.spec), image=main_file(case["image"])))
-        masks = np.frombuffer(zlib.decompress(self._masks[case_id]), np.bool_).reshape(count, *truth.shape[1:])
-        if self.spec.slice_stride:  # the slice itself: three neighbours are not colours
-            image = read_image(main_file(case["image"]), 1)
-        else:
-            image = read_image(case["image"], self.spec.in_channels)
-        return CaseView(image, masks, class_masks(truth, count), title)
+        label = self._labels[case_id].label()
+        return case_view(self._cases[case_id], label, self._grids[case_id], self.spec, title)
 
 
 def run_facts(

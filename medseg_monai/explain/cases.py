@@ -15,23 +15,19 @@ from monai.inferers import Inferer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medseg_monai.dataset.cases import label_spec, main_file
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.explain.checks import Checks, CheckSettings, remove_checks
 from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
 from medseg_monai.explain.files import Explanation, map_file, write_explanations, write_map
-from medseg_monai.explain.grid import to_network, to_scan
 from medseg_monai.explain.layers import LayerError, find_layer
 from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method, heat
 from medseg_monai.explain.regions import Region
 from medseg_monai.explain.scan import explain_scan
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.files.writing import DiskFullError
-from medseg_monai.images.grid import Geometry
-from medseg_monai.images.masks import read_mask
-from medseg_monai.images.photos import read_image
-from medseg_monai.images.volumes import read_image_volume, read_label_volume
+from medseg_monai.grids import Grid, grid_of
+from medseg_monai.grids.truth import read_shown, read_truth
 from medseg_monai.inference.scans import UNUSABLE, Scans
 from medseg_monai.program.messages import did_you_mean
 from medseg_monai.report.evaluation import REPORT_FILE
@@ -84,7 +80,7 @@ class ScanInHand:
 
     Attributes:
         case: with the paths that ``image`` and ``label`` have.
-        meta: the ``image_meta_dict`` of ``load``.
+        grid: its own and the network's.
         image: (1, C, *s), as the network takes it.
         logits: (K, *s).
         predicted: bool (classes, *S), on the scan's own grid.
@@ -92,7 +88,7 @@ class ScanInHand:
     """
 
     case: Mapping[str, Any]
-    meta: Mapping[str, Any]
+    grid: Grid
     image: Tensor
     logits: Tensor
     predicted: Mask
@@ -187,35 +183,29 @@ class ExplainScans:
         with torch.no_grad():
             logits = self.inferer(image, self.network)[0]
         answer = self.postprocessing({"pred": logits, "image_meta_dict": meta})
-        truth = self._truth(case, meta)
-        count = len(self.spec.classes)
+        grid = grid_of(meta, self.spec)
         return ScanInHand(
             case=case,
-            meta=meta,
+            grid=grid,
             image=image,
             logits=logits,
-            predicted=class_masks(answer["pred"].cpu().numpy(), count),
-            truth=None if truth is None else class_masks(truth, count),
+            predicted=class_masks(answer["pred"].cpu().numpy(), len(self.spec.classes)),
+            truth=self._truth(case, grid),
         )
 
-    def _truth(self, case: Mapping[str, Any], meta: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    def _truth(self, case: Mapping[str, Any], grid: Grid) -> Mask | None:
         if not case.get("label"):
             return None
-        spec = label_spec(case, self.spec)
-        if self.spec.spatial_dims == 2:
-            label = read_mask(case["label"], spec, image=main_file(case["image"]))
-        else:
-            i, j, k = (int(n) for n in meta["spatial_shape"])
-            label = read_label_volume(case["label"], spec, Geometry((i, j, k), np.asarray(meta["affine"])))
-        return split_ignored(label)[0]
+        label, _ = split_ignored(read_truth(case, grid, self.spec))
+        return class_masks(label, len(self.spec.classes))
 
     def explain_class(self, scan: ScanInHand, name: str) -> ClassView:
         """Maps of one class, written and noted in the table; and how to draw them."""
         index = self.spec.classes.index(name)
         truth = None if scan.truth is None else scan.truth[index]
-        size = [int(side) for side in scan.meta["spatial_shape"]]
+        size = scan.grid.own_shape
         mask = self.region.mask(scan.case, self.spec, size=size, predicted=scan.predicted[index], truth=truth)
-        weights = to_network(mask, scan.meta, self.spec).to(self.device)
+        weights = scan.grid.to_network(mask).to(self.device)
         views: list[MapView] = []
         maps: dict[tuple[Method, str], Tensor] = {}
         for method, layer in self.asked.pairs():
@@ -240,13 +230,13 @@ class ExplainScans:
             logger.warning("%s: %s: no map: %s", case_id, name, note)
             return None, None, Explanation(**row, score=None, note=note, region_pixels=pixels, heat_inside=None, map="")  # type: ignore[arg-type]
         found = self._explain(self.network, scan, name, weights, method, layer)
-        scaled, flat = heat(to_scan(found.values.cpu(), scan.meta, self.spec))
+        scaled, flat = heat(scan.grid.restore(found.values.cpu()[None], outside=None)[0])
         note = found.note or flat
         if note:
             logger.warning("%s: %s: %s says nothing: %s", case_id, name, method, note)
         values: NDArray[np.float32] = scaled.numpy()
         file = self.folder / map_file(case_id, method, layer, name, self.spec)
-        write_map(values, file, scan.meta)
+        write_map(values, file, scan.grid.geometry)
         inside = float(values[mask].sum() / values.sum()) if values.any() else None
         done = {**row, "score": found.score, "note": note, "region_pixels": pixels, "heat_inside": inside}
         return found, values, Explanation(**done, map=file.relative_to(self.folder).as_posix())  # type: ignore[arg-type]
@@ -274,17 +264,11 @@ class ExplainScans:
 
     def draw(self, scan: ScanInHand, views: Sequence[ClassView]) -> None:
         """The scan's panel: a row for each class that has a map, or one that says why there is none."""
-        source, affine = scan.case["image"], None
-        if self.spec.spatial_dims == 3:
-            volume = read_image_volume(source, self.spec.in_channels)
-            image, affine = volume.array, volume.affine
-        elif self.spec.slice_stride:  # neighbouring slices are not colours
-            image = read_image(main_file(source), 1)
-        else:
-            image = read_image(source, self.spec.in_channels)
+        image, geometry = read_shown(scan.case, self.spec), scan.grid.geometry
         shown = [view for view in views if any(m.heat is not None for m in view.maps)] or list(views[:1])
         # channels of volumes are not colours
-        figure = explanation_panel(image, shown, affine=affine, colour=affine is None)
+        affine = None if geometry is None else geometry.affine
+        figure = explanation_panel(image, shown, affine=affine, colour=geometry is None)
         save_figure(figure, self.folder / f"{scan.case['id']}{PANEL}")
 
 

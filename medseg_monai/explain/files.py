@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -16,7 +15,8 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.maps import Method
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import file_part, write_whole
-from medseg_monai.images.masks import class_file, write_png
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.images.masks import write_png
 
 TABLE_FILE = "explanations.csv"
 
@@ -52,20 +52,20 @@ class Explanation:
 
 def map_file(case_id: str, method: Method, layer: str, name: str, spec: DatasetSpec) -> Path:
     """``<id>_<method>_<layer>.png`` (``.nii.gz`` for a volume), with the class's name after it where there are several."""
-    file = Path(f"{case_id}_{method}_{file_part(layer)}{'.png' if spec.spatial_dims == 2 else '.nii'}")
-    named = class_file(file, name) if len(spec.classes) > 1 else file
-    return named if spec.spatial_dims == 2 else named.with_name(f"{named.name}.gz")
+    ending = ".png" if spec.spatial_dims == 2 else ".nii.gz"
+    stem = f"{case_id}_{method}_{file_part(layer)}"
+    return Path(f"{stem}_{file_part(name)}{ending}" if len(spec.classes) > 1 else f"{stem}{ending}")
 
 
-def write_map(values: NDArray[np.float32], file: Path, meta: Mapping[str, Any]) -> None:
-    """Write heat of 0 .. 1: a photograph's as 8-bit grey PNG (255 is 1.0), a volume's as float32 NIfTI with the scan's affine.
+def write_map(values: NDArray[np.float32], file: Path, geometry: Geometry | None) -> None:
+    """Write heat of 0 .. 1: a photograph's as 8-bit grey PNG (255 is 1.0), a volume's as float32 NIfTI on the scan's grid.
 
     8 bits, because a step of 1/255 is far finer than what such a map can say, and every program shows it.
     """
-    if values.ndim == 2:
+    if geometry is None:
         write_png(np.rint(values * 255).astype(np.uint8), file)
         return
-    image = nibabel.Nifti1Image(values.astype(np.float32), np.asarray(meta["affine"]))  # type: ignore[no-untyped-call]
+    image = nibabel.Nifti1Image(values.astype(np.float32), geometry.affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
     write_whole(file, gzip.compress(image.to_bytes(), compresslevel=3))
 

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from medseg_monai.dataset import FILE_NAMES, SPLITS, read_dataset
 from medseg_monai.dataset.cases import label_coding, main_file
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.images.masks import read_mask
+from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import SUFFIXES
-from medseg_monai.images.volumes import VOLUME_SUFFIXES, read_geometry, read_label_volume
+from medseg_monai.images.volumes import VOLUME_SUFFIXES
 from medseg_monai.program.messages import did_you_mean
 
 Kind = Literal["predicted", "truth", "image", "pixel", "box", "mask"]
@@ -118,11 +118,7 @@ class Region:
 def read_region(file: str | Path, case: Mapping[str, Any], spec: DatasetSpec) -> Mask:
     """A region from a mask of two levels, a picture with the image's size or a volume on its grid: bool (W, H) or (I, J, K)."""
     binary = replace(spec, task="binary", classes=("region",))
-    if spec.spatial_dims == 3:
-        label = read_label_volume(file, binary, read_geometry(case["image"]))
-    else:
-        label = read_mask(file, binary, image=main_file(case["image"]))
-    found: Mask = label[0] > 0
+    found: Mask = read_truth({"image": case["image"], "label": str(file)}, None, binary)[0] > 0
     return found
 
 

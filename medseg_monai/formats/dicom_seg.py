@@ -16,10 +16,10 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.convert import needed
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files.writing import write_whole
+from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.dicom import sorted_slices
 from medseg_monai.images.dicom_files import is_dicom_folder, pydicom
 from medseg_monai.images.dicom_stack import Slice
-from medseg_monai.images.grid import Geometry
 
 SUFFIX = ".dcm"
 MAY_BE_EMPTY = (

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.dicom_copies import without_copies
 from medseg_monai.images.dicom_files import SERIES_MARK, candidates, image_header, split_path
 from medseg_monai.images.dicom_pixels import read_voxels
 from medseg_monai.images.dicom_stack import Slice, stacked
-from medseg_monai.images.grid import Geometry
 from medseg_monai.images.photos import Array
 from medseg_monai.program.messages import listed
 

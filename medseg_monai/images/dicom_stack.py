@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.images.grid import LPS, Geometry, numbers_text
+from medseg_monai.grids.geometry import LPS, Geometry, numbers_text
 from medseg_monai.program.messages import listed
 
 POSITION_TOLERANCE = 0.1

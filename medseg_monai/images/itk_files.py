@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.images.grid import LPS, Geometry, Header, numbers_text
+from medseg_monai.grids.geometry import LPS, Geometry, Header, numbers_text
 from medseg_monai.images.label_names import segment_keys, segment_names
 from medseg_monai.images.paired import missing_voxels
 from medseg_monai.images.photos import Array

@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medseg_monai.files.writing import write_whole
-from medseg_monai.images.grid import Geometry, Header, numbers_text, shape_text
+from medseg_monai.grids.geometry import Geometry, Header, numbers_text, shape_text
 from medseg_monai.images.label_names import label_names, label_table
 from medseg_monai.images.paired import all_files, header_suffix
 from medseg_monai.images.photos import Array

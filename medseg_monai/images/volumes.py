@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids.geometry import Geometry, Header, check_same_grid, shape_text
 from medseg_monai.images import dicom, dicom_files, itk_files, nifti
-from medseg_monai.images.grid import Geometry, Header, check_same_grid, shape_text
 from medseg_monai.images.label_codes import ignored_numbers, labels_by_value
 from medseg_monai.images.paired import header_of
 from medseg_monai.images.photos import Array, PathLike

@@ -11,10 +11,8 @@ from monai.transforms.transform import MapTransform
 from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec, Task
+from medseg_monai.grids import grid_of
 from medseg_monai.transforms.decision import check_finite, probabilities
-from medseg_monai.transforms.postprocessing import restore
-from medseg_monai.transforms.volume_geometry import NetworkGrid
-from medseg_monai.transforms.volume_restore import restore_map
 
 POSSIBLE = 0.05
 """Pixels whose probability of any class is above this count for a case's number; the rest is background for certain."""
@@ -93,10 +91,6 @@ class Uncertaind(MapTransform):
         check_finite(logits)
         entropy, case["uncertainty"] = uncertainty_of_logits(logits, self.spec)
         if self.maps:
-            meta = case[self.meta_key]
-            if self.spec.spatial_dims == 2:
-                size = [int(side) for side in meta["spatial_shape"]]
-                case["uncertainty_map"] = restore(entropy[None], size, self.spec)
-            else:
-                case["uncertainty_map"] = restore_map(entropy[None], NetworkGrid.from_meta(meta, self.spec.spacing_mm))
+            grid = grid_of(case[self.meta_key], self.spec)
+            case["uncertainty_map"] = grid.restore(entropy[None], dtype=grid.map_dtype)
         return case

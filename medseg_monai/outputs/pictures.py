@@ -15,8 +15,9 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge, shrink
 from medseg_monai.files.writing import HIDDEN_FOLDER, write_whole
+from medseg_monai.grids import volume_grid_of
 from medseg_monai.images.photos import read_image
-from medseg_monai.outputs.volumes import drawn_slice, geometry_of
+from medseg_monai.outputs.volumes import drawn_slice
 
 PICTURES_FOLDER = "pictures"
 LONGEST_SIDE = 560  # pixels: sharp on a screen with two pixels to one of the page
@@ -46,7 +47,9 @@ def write_volume_picture(
         mask: on the scan's own grid.
         spec: the data set.
     """
-    drawn = drawn_slice(str(meta["filename_or_obj"]), mask, spec, geometry_of(meta), longest=LONGEST_SIDE)
+    drawn = drawn_slice(
+        str(meta["filename_or_obj"]), mask, spec, volume_grid_of(meta, spec).geometry, longest=LONGEST_SIDE
+    )
     return _write(drawn, np.zeros((0, *drawn.shape[:2]), bool), picture_file(folder, case_id))
 
 

@@ -17,8 +17,9 @@ from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixe
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge
 from medseg_monai.files.csv_tables import csv_rows, csv_text
 from medseg_monai.files.writing import file_part, write_whole
+from medseg_monai.grids import volume_grid_of
+from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images import nifti
-from medseg_monai.images.grid import Geometry
 from medseg_monai.images.volumes import (
     nifti_on_grid,
     read_image_volume,
@@ -80,12 +81,6 @@ def _named(stem: Path, what: str, ending: str, classes: Sequence[str]) -> list[P
     return [stem.with_name(f"{stem.name}{what}{part}{ending}") for part in parts]
 
 
-def geometry_of(meta: Mapping[str, Any]) -> Geometry:
-    """The scan's own grid, from the ``image_meta_dict`` that ``load`` adds."""
-    i, j, k = (int(n) for n in meta["spatial_shape"])
-    return Geometry((i, j, k), np.asarray(meta["affine"], np.float64))
-
-
 class VolumeWriter:
     """Writes the outputs of volumes, one case at a time.
 
@@ -124,7 +119,7 @@ class VolumeWriter:
                 (channels, I, J, K) and ``uncertainty_map`` (1, I, J, K) where those are wanted.
         """
         meta = case["image_meta_dict"]
-        geometry, image = geometry_of(meta), str(meta["filename_or_obj"])
+        geometry, image = volume_grid_of(meta, self.spec).geometry, str(meta["filename_or_obj"])
         stem = self.folder / case["id"]
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
         files: list[Path] = []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
 
 STRUCTURES = ("liver", "kidney", "vertebra")
 """Classes 1, 2 and 3."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from medseg_monai.dataset.label_values import LabelValues, Value
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.turn import Turn
 from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
 from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
@@ -65,8 +66,6 @@ class VolumeFacts:
         return i, j, k
 
     def _ras_axes(self) -> Sequence[int]:
-        from medseg_monai.transforms.volume_geometry import Turn  # takes MONAI along: not before a volume was read
-
         return Turn.to_ras(self.geometry.affine).axes
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Description, Familiarity
 from medseg_monai.transforms.decision import probabilities
-from medseg_monai.transforms.geometry import content_box
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.tuning.review import Review
 
@@ -78,7 +78,7 @@ def describe_case(
     """
     if spec.spatial_dims != 2:
         return {}
-    box = content_box([int(side) for side in meta["spatial_shape"]], spec)
+    box = PhotoGrid.of(meta["spatial_shape"], spec).box
     place = (slice(None), slice(box.x, box.x + box.width), slice(box.y, box.y + box.height))
     seen = torch.as_tensor(image).as_subclass(Tensor)[place].cpu()
     mean, std = (torch.from_numpy(values)[:, None, None] for values in mean_and_std(spec.intensity, len(seen)))

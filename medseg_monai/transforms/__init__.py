@@ -1,8 +1,7 @@
 """From files to the network's input: the sure half (`load`, `normalise`) and the random half (`augment`), from a spec.
 
 Every workflow decodes, resizes and normalises through these factories, so that training, evaluation and
-prediction see the same numbers. The way back (probabilities to a mask on the photograph's grid) is
-`postprocessing.py`.
+prediction see the same numbers. The way back (probabilities to a mask on the image's grid) is `postprocessing.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from medseg_monai.transforms.postprocessing import (
     Restored,
     ToProbabilitiesd,
     postprocess,
-    restore,
 )
 from medseg_monai.transforms.stacks import LoadStackd
 from medseg_monai.transforms.volume_augment import AugmentVolumed
@@ -42,7 +40,6 @@ __all__ = [
     "load_and_augment",
     "normalise",
     "postprocess",
-    "restore",
 ]
 
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids.photo import Box, PhotoGrid
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, read_header, read_image
 from medseg_monai.images.slices import check_size, slice_file
-from medseg_monai.transforms.geometry import Box, content_box
 from medseg_monai.transforms.intensity import normalised, value_window
 
 LabelSize = Literal["network", "native"]
@@ -74,7 +74,7 @@ class LoadPhotod(MapTransform):
         header = read_header(image)
         if slice := slice_file(image):
             check_size(slice, header.size)
-        return header, content_box(header.size, self.spec)
+        return header, PhotoGrid.of(header.size, self.spec).box
 
     def _label(self, source: Any, header: PhotoHeader, box: Box) -> Tensor:
         label = read_mask(source, self.spec, image=header)

@@ -6,54 +6,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from monai.transforms.transform import MapTransform
 from monai.transforms.utility.dictionary import CopyItemsd
 from torch import Tensor
 
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids import grid_of
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning, clean
 from medseg_monai.transforms.decision import as_mask, check_finite, probabilities
-from medseg_monai.transforms.geometry import content_box
 from medseg_monai.transforms.pipeline import Pipeline
 from medseg_monai.transforms.volume_restore import RestoreVolumed
-
-
-def restore(values: Tensor, original_size: Sequence[int], spec: DatasetSpec) -> Tensor:
-    """A map on the network's grid brought to the photograph's own: what `load` did, backwards.
-
-    Args:
-        values: (C, w, h) with (w, h) = ``spec.size``. Floating-point maps are interpolated (bilinear,
-            half-pixel centres, as images were), whole numbers and bool take the nearest value.
-        original_size: the upright photograph's (width, height).
-        spec: the data set.
-
-    Returns:
-        (C, width, height), of the dtype of `values`.
-
-    Raises:
-        ValueError: `values` is not on the network's grid.
-
-    >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(4, 4),
-    ...     aspect="pad")
-    >>> restore(torch.ones(1, 4, 4), (8, 4), spec).shape
-    torch.Size([1, 8, 4])
-    """
-    width, height = (int(side) for side in original_size)
-    box = content_box((width, height), spec)
-    grid = tuple(spec.size or (width, height))
-    if values.ndim != 3 or tuple(values.shape[1:]) != grid:
-        raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {grid[0]}, {grid[1]}) is restored")
-    content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
-    if (box.width, box.height) == (width, height):
-        return content
-    if not values.is_floating_point():
-        return F.interpolate(content[None].float(), size=(width, height), mode="nearest-exact")[0].to(values.dtype)
-    shrinks = width < box.width or height < box.height
-    return F.interpolate(content[None], size=(width, height), mode="bilinear", align_corners=False, antialias=shrinks)[
-        0
-    ]
 
 
 class _PerMap(MapTransform):
@@ -93,12 +56,12 @@ class ToProbabilitiesd(_PerMap):
 
 
 class Restored(_PerMap):
-    """`restore` maps under `keys` to the size that ``load`` noted in the case's ``image_meta_dict``.
+    """Maps under `keys` brought to the image's own grid, which ``load`` noted in the case's ``image_meta_dict``.
 
     Args:
         keys: maps (C, w, h) on the network's grid.
         spec: the data set.
-        image_key: the image whose size is taken.
+        image_key: the image whose grid is taken.
     """
 
     def __init__(self, keys: str | Sequence[str] = "pred", *, spec: DatasetSpec, image_key: str = "image") -> None:
@@ -106,9 +69,8 @@ class Restored(_PerMap):
         self.meta_key = f"{image_key}_meta_dict"
 
     def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
-        """To the photograph's grid."""
-        size = [int(side) for side in case[self.meta_key]["spatial_shape"]]
-        return restore(values, size, self.spec)
+        """To the image's grid."""
+        return grid_of(case[self.meta_key], self.spec).restore(values)
 
 
 class AsMaskd(_PerMap):

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.grids import volume_grid_of
+from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.transforms.augment_ranges import Strength, VolumeAugmentation
 from medseg_monai.transforms.photo_augment import SEED_KEY
-from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volumes import STEPS, normalised_volume
 
 Vector = NDArray[np.float64]
@@ -247,7 +248,7 @@ class AugmentVolumed(MapTransform, Randomizable):
             self.augmentation,
             centre=inside(near, shape, size),
             size=size,
-            spacing_mm=self.spec.spacing_mm or _native_spacing(meta),
+            spacing_mm=self.spec.spacing_mm or _native_spacing(volume_grid_of(meta, self.spec)),
         )
         label_key = next((key for key in label_keys if case.get(key) is not None), None)
         label = None if label_key is None else case[label_key]
@@ -258,7 +259,6 @@ class AugmentVolumed(MapTransform, Randomizable):
         return case
 
 
-def _native_spacing(meta: Mapping[str, Any]) -> list[float]:
+def _native_spacing(grid: VolumeGrid) -> list[float]:
     """Voxel sides after turning, where volumes keep their own."""
-    grid = NetworkGrid.from_meta(meta, None)
-    return [grid.native.spacing_mm[axis] for axis in grid.turn.axes]
+    return [grid.spacing[axis] for axis in grid.turn.axes]

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.resampling import resample
+from medseg_monai.grids.turn import Turn
+from medseg_monai.grids.volume import Box, VolumeGrid
 from medseg_monai.images.photos import Array
 from medseg_monai.images.volumes import read_image_volume, read_label_volume
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.transforms.photos import label_settings
-from medseg_monai.transforms.volume_geometry import Box, NetworkGrid, Turn, resample
 
 STEPS = 65535
 """Stored values are 0 (the lower limit of intensity) to this (the upper one), uint16."""
@@ -37,7 +39,7 @@ class LoadVolumed(MapTransform):
     """Volume and label from their files, on the network's grid; without a label if the case has none.
 
     Adds ``image_meta_dict``: ``filename_or_obj``; ``spatial_shape`` (I, J, K) and ``affine`` (4, 4), float64, of the scan's own
-    grid; ``box`` (3, 2), the part around the patient, see `medseg_monai.transforms.volume_geometry.NetworkGrid`; ``window`` (C, 2),
+    grid; ``box`` (3, 2), the part around the patient, see `medseg_monai.grids.volume.VolumeGrid`; ``window`` (C, 2),
     the stored values that become 0 and 1; and with a label ``positions`` (n, 4), int16: class number and voxel, up to 1000 of
     each class.
 
@@ -73,7 +75,7 @@ class LoadVolumed(MapTransform):
         image_key, *label_keys = self.keys
         volume = read_image_volume(case[image_key], self.spec.in_channels)
         limits = value_limits(volume.array, self.spec.intensity)
-        grid = NetworkGrid(
+        grid = VolumeGrid(
             volume.geometry, _box(volume.array, limits[:, 0], volume.affine), _tuple(self.spec.spacing_mm)
         )
         stored = _stored(volume.array, limits, grid)
@@ -92,7 +94,7 @@ class LoadVolumed(MapTransform):
                 meta["positions"] = torch.from_numpy(class_positions(label))
         return case
 
-    def _label(self, source: Any, geometry: Geometry, grid: NetworkGrid) -> NDArray[np.uint8]:
+    def _label(self, source: Any, geometry: Geometry, grid: VolumeGrid) -> NDArray[np.uint8]:
         label = read_label_volume(source, self.spec, geometry)
         if self.label_size == "native":
             return np.ascontiguousarray(label)
@@ -137,9 +139,9 @@ def _box(image: Array, lowest: NDArray[np.float32], affine: NDArray[np.float64])
     return ends[0], ends[1], ends[2]
 
 
-def _stored(image: Array, limits: NDArray[np.float32], grid: NetworkGrid) -> NDArray[np.uint16]:
+def _stored(image: Array, limits: NDArray[np.float32], grid: VolumeGrid) -> NDArray[np.uint16]:
     """(C, i, j, k) on the network's grid, from 0 at the lower limit to `STEPS` at the upper one."""
-    out = np.empty((len(image), *grid.shape), np.uint16)
+    out = np.empty((len(image), *grid.network_shape), np.uint16)
     weights = [grid.weights(axis) for axis in range(3)]
     for channel, (low, high), target in zip(image, limits.tolist(), out, strict=True):
         part = torch.from_numpy(np.array(grid.turn.apply(channel)[grid.cut], np.float32, order="C"))
@@ -157,7 +159,7 @@ def _window(stored: NDArray[np.uint16], intensity: Intensity) -> NDArray[np.floa
     return np.stack([mean, mean + np.where(std > 0, std, 1)], axis=1).astype(np.float32)
 
 
-def label_on_network_grid(label: NDArray[np.uint8], grid: NetworkGrid, spec: DatasetSpec) -> NDArray[np.uint8]:
+def label_on_network_grid(label: NDArray[np.uint8], grid: VolumeGrid, spec: DatasetSpec) -> NDArray[np.uint8]:
     """Labels (1 or classes, I, J, K) of a scan on the network's grid: each voxel the class that covers most of it.
 
     Coverage is taken with the weights that images are resampled with, class by class, so that only two maps are held at once.
@@ -172,10 +174,10 @@ def label_on_network_grid(label: NDArray[np.uint8], grid: NetworkGrid, spec: Dat
     return np.stack([_most_covering(plane, grid, weights) for plane in turned])
 
 
-def _most_covering(plane: NDArray[np.uint8], grid: NetworkGrid, weights: Sequence[Tensor | None]) -> NDArray[np.uint8]:
+def _most_covering(plane: NDArray[np.uint8], grid: VolumeGrid, weights: Sequence[Tensor | None]) -> NDArray[np.uint8]:
     """Which of the numbers in (i, j, k) covers most of each voxel of the network's grid."""
-    best = torch.full(grid.shape, -1.0)
-    found = torch.zeros(grid.shape, dtype=torch.uint8)
+    best = torch.full(grid.network_shape, -1.0)
+    found = torch.zeros(grid.network_shape, dtype=torch.uint8)
     for number in np.unique(plane).tolist():
         coverage = resample(torch.from_numpy(plane == number).float(), weights)
         found[coverage > best] = number

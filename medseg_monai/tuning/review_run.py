@@ -16,14 +16,12 @@ import numpy as np
 from medseg_monai.bundle.paths import find_weights, weights_to_change
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import Dataset
-from medseg_monai.dataset.cases import label_spec, main_file
-from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.dataset.cases import main_file
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
-from medseg_monai.images.grid import Geometry
-from medseg_monai.images.masks import read_mask
+from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
 from medseg_monai.inference.scans import UNUSABLE
-from medseg_monai.predictor import Prediction, Predictor
+from medseg_monai.predictor import Prediction, Predictor, as_predicted
 from medseg_monai.quality.familiarity import Description, Familiarity, learn_familiarity
 from medseg_monai.training.dataset import split_cases
 from medseg_monai.tuning.review import Review, choose_review
@@ -90,8 +88,10 @@ def review_bundle(
     for case in progress(cases) if progress else cases:
         prediction = predict(main_file(case["image"]))
         numbers.append(prediction.uncertainty)
-        truth, ignored = _truth(case, predict.spec, prediction.geometry)
-        dices.append(lowest_dice(prediction, truth, ignored))
+        truth, ignored = split_ignored(read_truth(case, None, predict.spec))
+        planes = as_predicted(class_masks(truth, len(predict.spec.classes)), predict.spec)
+        lost = None if ignored is None else as_predicted(ignored, predict.spec)
+        dices.append(lowest_dice(prediction, planes, lost))
         seen.append(prediction.description)
     review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
     familiarity, why_not = _familiarity(predict, dataset.cases("training"), seen, unfamiliar, progress)
@@ -146,16 +146,3 @@ def lowest_dice(prediction: Prediction, truth: Array, ignored: Array | None = No
         overlap.append(int(np.count_nonzero(ours & theirs)))
         sizes.append(int(np.count_nonzero(ours)) + int(np.count_nonzero(theirs)))
     return min(2 * both / size if size else 1.0 for both, size in zip(overlap, sizes, strict=True))
-
-
-def _truth(case: Mapping[str, Any], spec: DatasetSpec, geometry: Geometry | None = None) -> tuple[Array, Array | None]:
-    """A case's label as (classes, H, W), or (classes, I, J, K), which must lie on the volume's grid; and what of it is ignored."""
-    count, reading = len(spec.classes), label_spec(case, spec)
-    if spec.spatial_dims == 3:
-        from medseg_monai.images.volumes import read_label_volume
-
-        label, ignored = split_ignored(read_label_volume(case["label"], reading, geometry))
-        return class_masks(label, count), ignored
-    label, ignored = split_ignored(read_mask(case["label"], reading, image=main_file(case["image"])))
-    planes: Array = class_masks(label, count).swapaxes(1, 2)
-    return planes, None if ignored is None else ignored.swapaxes(1, 2)

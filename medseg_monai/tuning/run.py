@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
-from numpy.typing import NDArray
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset.cases import label_spec
-from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import write_whole
-from medseg_monai.images.masks import read_mask
+from medseg_monai.grids import grid_of
+from medseg_monai.grids.truth import read_truth
 from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.transforms.cleaning import PLAIN
 from medseg_monai.tuning.cases import TuningCases, TuningMetric
@@ -72,15 +67,14 @@ class TuneCleaning:
         for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
             if was_set_aside(answer):
                 continue
-            case, meta = self._cases[item["id"]], item["image_meta_dict"]
+            case, grid = self._cases[item["id"]], grid_of(item["image_meta_dict"], self.trained.dataset)
             try:
-                truth = _truth(case["label"], label_spec(case, self.trained.dataset), meta)
+                truth = read_truth(case, grid, self.trained.dataset)
             except UNUSABLE as error:
                 self.scans.set_aside(case, error)
                 continue
-            volume = _voxel_volume(meta)
             probabilities = answer["probability"].cpu().numpy()
-            self.cases.add(case["id"], case["group"], probabilities, truth, voxel_volume=volume)
+            self.cases.add(case["id"], case["group"], probabilities, truth, voxel_volume=grid.pixel_size)
 
     def _tune(self, engine: Workflow) -> None:
         if not len(self.cases):
@@ -91,19 +85,3 @@ class TuneCleaning:
         replace(self.trained, cleaning=cleaning).write(self.weights)
         write_whole(self.folder / REPORT_FILE, tuning_markdown(self.tuning, on=self.on))
         write_whole(self.folder / RESULT_FILE, (json.dumps(self.tuning.to_dict(), indent=2) + "\n").encode())
-
-
-def _truth(label: Any, spec: DatasetSpec, meta: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The label on the image's own grid."""
-    if spec.spatial_dims == 2:
-        return read_mask(label, spec, image=meta["filename_or_obj"])
-    from medseg_monai.images.grid import Geometry
-    from medseg_monai.images.volumes import read_label_volume
-
-    i, j, k = (int(side) for side in meta["spatial_shape"])
-    return read_label_volume(label, spec, Geometry((i, j, k), np.asarray(meta["affine"])))
-
-
-def _voxel_volume(meta: Mapping[str, Any]) -> float:
-    """Cubic millimetres of a voxel; 1 for pictures, whose sizes are counted in pixels."""
-    return float(abs(np.linalg.det(np.asarray(meta["affine"])[:3, :3]))) if "affine" in meta else 1.0

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.explain.grid import to_network, to_scan
 from medseg_monai.explain.regions import Region, with_truth
+from medseg_monai.grids import grid_of
+from medseg_monai.grids.photo import PhotoGrid
 
 SPEC = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(32, 32))
 NOTHING = np.zeros((20, 12), dtype=bool)
@@ -71,14 +72,14 @@ def test_wrong_regions_are_named(text, message):
 def test_a_single_pixel_of_a_large_photograph_does_not_vanish():
     large = np.zeros((4000, 3000), dtype=bool)
     large[3999, 0] = True
-    weights = to_network(large, {}, SPEC)
+    weights = PhotoGrid.of(large.shape, SPEC).to_network(large)
     assert weights.nonzero().tolist() == [[31, 0]]
     assert float(weights[31, 0]) == pytest.approx(1 / (125 * 94), rel=0.01)  # 3000 / 32 is not a whole number
 
 
 def test_a_region_lies_inside_the_bars():
     padded = DatasetSpec(name="x", task="binary", classes=("a",), channels=("g",), size=(32, 32), aspect="pad")
-    weights = to_network(np.ones((64, 32), dtype=bool), {}, padded)
+    weights = PhotoGrid.of((64, 32), padded).to_network(np.ones((64, 32), dtype=bool))
     assert weights.sum() == 32 * 16
     assert weights[:, 8:24].min() == 1
 
@@ -86,7 +87,7 @@ def test_a_region_lies_inside_the_bars():
 def test_maps_come_back_to_the_photograph():
     values = torch.zeros(32, 32)
     values[24:, :8] = 1  # right, top
-    back = to_scan(values, {"spatial_shape": torch.tensor([20, 12])}, SPEC)
+    back = grid_of({"spatial_shape": torch.tensor([20, 12])}, SPEC).restore(values[None], outside=None)[0]
     assert back.shape == (20, 12)
     assert back[19, 0] == 1
     assert back[0, 11] == 0
@@ -103,10 +104,10 @@ def test_regions_and_maps_of_volumes_with_other_axes():
     )  # fmt: skip
     region = np.zeros((6, 12, 8), dtype=bool)
     region[5, 10:12, 0:2] = True  # in front, on the left, at the feet
-    weights = to_network(region, meta, spec)
+    weights = grid_of(meta, spec).to_network(region)
     assert weights.shape == (6, 6, 4)
     assert np.unravel_index(int(weights.argmax()), weights.shape) == (0, 5, 0)  # RAS: left, front, feet
-    back = to_scan(weights, meta, spec)
+    back = grid_of(meta, spec).restore(weights[None], outside=None)[0]
     assert back.shape == (6, 12, 8)
     assert back[5, 11, 0] == back.max()
 

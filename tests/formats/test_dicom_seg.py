@@ -16,7 +16,7 @@ from dicom_series import write_series  # noqa: E402
 from medseg_monai.dataset.spec import DatasetSpec  # noqa: E402
 from medseg_monai.formats import dicom_seg  # noqa: E402
 from medseg_monai.formats.dicom_seg import write_dicom_seg  # noqa: E402
-from medseg_monai.images.grid import LPS  # noqa: E402
+from medseg_monai.grids.geometry import LPS  # noqa: E402
 from medseg_monai.images.volumes import read_geometry  # noqa: E402
 
 NUMBERS = DatasetSpec(

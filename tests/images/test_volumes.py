@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.volumes import (
     is_volume,
     read_geometry,

@@ -12,7 +12,7 @@ import pytest
 
 from medseg_monai.dataset import Dataset, check_dataset, read_dataset
 from medseg_monai.dataset.label_values import LabelValues
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.volumes import read_label_volume, write_label_volume
 from medseg_monai.prepare.amos import ORGANS, case_number, prepare_amos
 from medseg_monai.prepare.msd import prepare_msd

@@ -9,8 +9,8 @@ from monai.transforms import Compose
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.grids.photo import Box, PhotoGrid
 from medseg_monai.transforms import Augmentation, LoadPhotod, load, load_and_augment, normalise
-from medseg_monai.transforms.geometry import Box, content_box
 
 RGB = ("red", "green", "blue")
 
@@ -44,14 +44,14 @@ def case(tmp_path):
     ],
 )
 def test_padded_content_is_centred(original, size, box):
-    assert content_box(original, spec(size, aspect="pad")) == box
-    assert content_box(original, spec(size, aspect="stretch")) == Box(0, 0, *size)
+    assert PhotoGrid.of(original, spec(size, aspect="pad")).box == box
+    assert PhotoGrid.of(original, spec(size, aspect="stretch")).box == Box(0, 0, *size)
 
 
 def test_volumes_are_not_photographs():
     volumes = DatasetSpec("d", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8))
     with pytest.raises(ValueError, match="photographs have 2 axes, the spec of 'd' has 3"):
-        content_box((8, 8), volumes)
+        PhotoGrid.of((8, 8), volumes)
 
 
 def test_stretched_case(case):
@@ -109,11 +109,11 @@ def test_symmetric_masks_stay_symmetric(tmp_path, aspect, size):
         assert tensor.any()
         assert (
             torch.equal(tensor, tensor.flip(1))
-            or size[0] % 2 != content_box((90, 60), spec(size, aspect=aspect)).width % 2
+            or size[0] % 2 != PhotoGrid.of((90, 60), spec(size, aspect=aspect)).box.width % 2
         )
         assert (
             torch.equal(tensor, tensor.flip(2))
-            or size[1] % 2 != content_box((90, 60), spec(size, aspect=aspect)).height % 2
+            or size[1] % 2 != PhotoGrid.of((90, 60), spec(size, aspect=aspect)).box.height % 2
         )
 
 

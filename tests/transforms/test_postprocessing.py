@@ -9,13 +9,13 @@ from monai.data import decollate_batch
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.transforms import load
 from medseg_monai.transforms.batches import collate
 from medseg_monai.transforms.cleaning import Cleaning, clean
 from medseg_monai.transforms.decision import as_mask, probabilities, thresholded
-from medseg_monai.transforms.geometry import content_box
-from medseg_monai.transforms.postprocessing import AsMaskd, ClassMasksd, Restored, postprocess, restore
+from medseg_monai.transforms.postprocessing import AsMaskd, ClassMasksd, Restored, postprocess
 
 
 def spec(size=(16, 12), task="binary", classes=("lesion",), aspect="stretch"):
@@ -51,9 +51,9 @@ def test_restore_undoes_load(tmp_path_factory, aspect, original, size, centre):
     mask = ellipse(*original, *centre)
     here = spec(size, aspect=aspect)
     loaded = load(here)(files(tmp_path_factory.mktemp("case"), mask))
-    back = as_mask(restore(loaded["label"].float(), original, here), here)[0].numpy() > 0
+    back = as_mask(PhotoGrid.of(original, here).restore(loaded["label"].float()), here)[0].numpy() > 0
     assert back.shape == original
-    box = content_box(original, here)
+    box = PhotoGrid.of(original, here).box
     pixel = max(original[0] / box.width, original[1] / box.height, 1.0)  # a network pixel, in the photograph's
     assert np.abs(centre_of_mass(back) - centre_of_mass(mask)).max() < 0.4 * pixel  # both edges may round one way
     assert (back & mask).sum() / (back | mask).sum() > 1 - 0.08 * pixel
@@ -64,7 +64,7 @@ def test_restore_undoes_load(tmp_path_factory, aspect, original, size, centre):
 def test_centred_shape_stays_centred(tmp_path, aspect, original):
     here = spec((64, 48), aspect=aspect)
     loaded = load(here)(files(tmp_path, ellipse(*original)))
-    back = restore(loaded["label"].float(), original, here)[0]
+    back = PhotoGrid.of(original, here).restore(loaded["label"].float())[0]
     # bars of unequal width (an odd remainder) are undone exactly, so the shape is symmetric again in both axes
     torch.testing.assert_close(back, back.flip(0), atol=1e-4, rtol=0)
     torch.testing.assert_close(back, back.flip(1), atol=1e-4, rtol=0)
@@ -74,7 +74,12 @@ def test_centred_shape_stays_centred(tmp_path, aspect, original):
 def test_off_centre_shape_keeps_its_place(tmp_path, aspect):
     mask = ellipse(500, 200, x=0.2, y=0.7, rx=0.1, ry=0.2)
     here = spec((128, 128), aspect=aspect)
-    back = as_mask(restore(load(here)(files(tmp_path, mask))["label"].float(), (500, 200), here), here)[0].numpy() > 0
+    back = (
+        as_mask(PhotoGrid.of((500, 200), here).restore(load(here)(files(tmp_path, mask))["label"].float()), here)[
+            0
+        ].numpy()
+        > 0
+    )
     np.testing.assert_allclose(centre_of_mass(back), centre_of_mass(mask), atol=0.5)
     assert (back & mask).sum() / (back | mask).sum() > 0.93
 
@@ -82,31 +87,31 @@ def test_off_centre_shape_keeps_its_place(tmp_path, aspect):
 def test_restore_by_hand():
     """Doubling [0, 1] along x with pixel centres: 0, 1/4, 3/4, 1."""
     values = torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])
-    restored = restore(values, (4, 2), spec((2, 2)))
+    restored = PhotoGrid.of((4, 2), spec((2, 2))).restore(values)
     assert restored.shape == (1, 4, 2)
     assert restored[0, :, 0].tolist() == [0, 0.25, 0.75, 1]
 
 
 def test_shrinking_takes_means_not_samples():
     values = torch.tensor([0.0, 1.0]).repeat(8)[None, :, None].expand(1, 16, 12)
-    np.testing.assert_allclose(restore(values.contiguous(), (4, 12), spec())[0, 1:3], 0.5, atol=0.02)
+    np.testing.assert_allclose(PhotoGrid.of((4, 12), spec()).restore(values.contiguous())[0, 1:3], 0.5, atol=0.02)
 
 
 def test_whole_numbers_are_never_mixed():
     values = torch.tensor([[0, 2], [2, 0]], dtype=torch.uint8)[None]
-    restored = restore(values, (5, 7), spec((2, 2)))
+    restored = PhotoGrid.of((5, 7), spec((2, 2))).restore(values)
     assert restored.dtype == torch.uint8
     assert restored.unique().tolist() == [0, 2]
 
 
 def test_restoring_to_the_same_size_changes_nothing():
     values = torch.rand(2, 16, 12)
-    assert torch.equal(restore(values, (16, 12), spec()), values)
+    assert torch.equal(PhotoGrid.of((16, 12), spec()).restore(values), values)
 
 
 def test_map_on_another_grid():
     with pytest.raises(ValueError, match=r"shape \(1, 12, 16\) came; \(C, 16, 12\) is restored"):
-        restore(torch.zeros(1, 12, 16), (30, 30), spec())
+        PhotoGrid.of((30, 30), spec()).restore(torch.zeros(1, 12, 16))
 
 
 def test_masks_by_task():

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch.nn.functional import one_hot
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.images.volumes import write_label_volume
 from medseg_monai.transforms import load, normalise, postprocess
-from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volume_restore import restore_mask, restore_probabilities
 from medseg_monai.transforms.volumes import label_on_network_grid
 
@@ -54,7 +54,7 @@ def logits_of(label: np.ndarray, count: int) -> torch.Tensor:
 def test_turned_axes_come_back_to_the_voxel(orientation, shape, slab_bytes, seed) -> None:  # type: ignore[no-untyped-def]
     native = geometry(*orientation, shape, (0.8, 1.5, 4))
     truth = np.random.default_rng(seed).integers(0, 4, (1, *shape), dtype=np.uint8)
-    grid, spec = NetworkGrid.whole(native), spec_of()
+    grid, spec = VolumeGrid.whole(native), spec_of()
     there = label_on_network_grid(truth, grid, spec)
     back = restore_mask(logits_of(there, 4), grid, spec, slab_bytes=slab_bytes)
     assert back.dtype == torch.uint8
@@ -79,7 +79,7 @@ def test_a_known_shape_comes_back_within_half_a_voxel(axes, signs, spacing) -> N
     shape = tuple(int(np.rint((46, 52, 44)[world] / side)) for world, side in zip(axes, (0.9, 1.3, 2.0), strict=True))
     native = geometry(axes, signs, shape, (0.9, 1.3, 2.0))  # type: ignore[arg-type]
     spec = spec_of(spacing=spacing)
-    truth, grid = asymmetric(native), NetworkGrid.whole(native, spacing)
+    truth, grid = asymmetric(native), VolumeGrid.whole(native, spacing)
     back = restore_mask(logits_of(label_on_network_grid(truth, grid, spec), 4), grid, spec).numpy()
     for number in (1, 2, 3):
         ours, theirs = (np.argwhere(label[0] == number) * native.spacing_mm for label in (back, truth))
@@ -97,12 +97,12 @@ def test_probabilities_are_those_of_simpleitk() -> None:
     sitk = pytest.importorskip("SimpleITK")
     native = geometry((0, 1, 2), (1, 1, 1), (20, 18, 9), (1, 1.25, 3))
     spec = spec_of("binary", (2, 2, 4))
-    grid = NetworkGrid.whole(native, spec.spacing_mm)
-    probs = np.random.default_rng(1).uniform(0.05, 0.95, (1, *grid.shape)).astype(np.float32)
+    grid = VolumeGrid.whole(native, spec.spacing_mm)
+    probs = np.random.default_rng(1).uniform(0.05, 0.95, (1, *grid.network_shape)).astype(np.float32)
     ours = restore_probabilities(torch.logit(torch.from_numpy(probs)), grid, spec, slab_bytes=1)[0].numpy()
     image = sitk.GetImageFromArray(probs[0].transpose(2, 1, 0))
     image.SetSpacing((2, 2, 4))
-    image.SetOrigin(grid.affine()[:3, 3].tolist())
+    image.SetOrigin(grid.network_affine()[:3, 3].tolist())
     theirs = sitk.Resample(
         image, native.shape, sitk.Transform(), sitk.sitkLinear, native.affine[:3, 3].tolist(), native.spacing_mm
     )
@@ -116,8 +116,8 @@ def test_probabilities_are_those_of_simpleitk() -> None:
 def test_outside_the_part_that_was_seen_is_background(task: str) -> None:
     spec = spec_of(task)
     native = geometry((1, 0, 2), (1, -1, 1), (6, 7, 8), (1, 1, 1))
-    grid = NetworkGrid(native, ((2, 5), (1, 4), (3, 8)))
-    sure = torch.full((spec.out_channels, *grid.shape), 9.0)
+    grid = VolumeGrid(native, ((2, 5), (1, 4), (3, 8)))
+    sure = torch.full((spec.out_channels, *grid.network_shape), 9.0)
     sure[0] -= 1.0 if task == "multiclass" else 0.0
     mask = restore_mask(sure, grid, spec)
     assert mask.shape == (spec.label_channels, *native.shape)
@@ -131,8 +131,8 @@ def test_outside_the_part_that_was_seen_is_background(task: str) -> None:
 
 def test_half_precision_decides_alike() -> None:
     spec, native = spec_of(spacing=(2, 2, 2)), geometry((0, 1, 2), (1, 1, 1), (12, 12, 12), (1.5, 1.5, 1.5))
-    grid = NetworkGrid.whole(native, spec.spacing_mm)
-    logits = 4 * torch.randn(4, *grid.shape, generator=torch.Generator().manual_seed(0))
+    grid = VolumeGrid.whole(native, spec.spacing_mm)
+    logits = 4 * torch.randn(4, *grid.network_shape, generator=torch.Generator().manual_seed(0))
     full, half = (restore_mask(each, grid, spec) for each in (logits, logits.half()))
     assert (full != half).float().mean() < 2e-3
 
@@ -140,7 +140,7 @@ def test_half_precision_decides_alike() -> None:
 def test_a_map_of_another_grid_is_refused() -> None:
     native = geometry((0, 1, 2), (1, 1, 1), (6, 6, 6), (1, 1, 1))
     with pytest.raises(ValueError, match=r"\(4, 5, 6, 6\) came; \(C, 6, 6, 6\)"):
-        restore_mask(torch.zeros(4, 5, 6, 6), NetworkGrid.whole(native), spec_of())
+        restore_mask(torch.zeros(4, 5, 6, 6), VolumeGrid.whole(native), spec_of())
 
 
 def test_a_case_through_the_pipelines(tmp_path: Path) -> None:

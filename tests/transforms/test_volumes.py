@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.images.grid import Geometry
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import load, normalise
-from medseg_monai.transforms.volume_geometry import NetworkGrid
 from medseg_monai.transforms.volumes import STEPS, class_positions, label_on_network_grid, value_limits
 
 WINDOW = Intensity("window", lower=-100, upper=300)
@@ -105,7 +105,7 @@ def test_image_and_label_lie_on_each_other(tmp_path: Path) -> None:
 
 def test_a_label_on_the_networks_grid_takes_what_covers_most() -> None:
     label = np.array([[[[1, 1, 2, 2, 2, 2, 0, 0]]]], np.uint8)
-    grid = NetworkGrid.whole(Geometry((1, 1, 8), np.eye(4)), (1, 1, 2))
+    grid = VolumeGrid.whole(Geometry((1, 1, 8), np.eye(4)), (1, 1, 2))
     assert label_on_network_grid(label, grid, spec_of()).tolist() == [[[[1, 2, 2, 0]]]]
     two = np.concatenate([label == 1, label == 2]).astype(np.uint8)
     overlapping = label_on_network_grid(two, grid, spec_of(task="multilabel"))

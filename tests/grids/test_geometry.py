@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medseg_monai.images.grid import Geometry, check_same_grid, grid_distance
+from medseg_monai.grids.geometry import Geometry, check_same_grid, grid_distance
 
 TURNED = np.array([[0, 0, 3.0, 1], [-2, 0, 0, 2], [0, 1, 0, 3], [0, 0, 0, 1]])
 

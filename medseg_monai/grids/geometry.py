@@ -10,8 +10,6 @@ import nibabel
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medseg_monai.images.photos import Array
-
 SHEAR_TOLERANCE = 1e-3
 """Cosine of the angle between two axes from which they no longer count as standing at right angles (0.06 degrees)."""
 SAME_GRID = 0.1
@@ -72,7 +70,7 @@ def _check_shape(shape: Sequence[int]) -> None:
         raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")
 
 
-def _check_affine(affine: Array) -> None:
+def _check_affine(affine: NDArray[np.float64]) -> None:
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise ValueError("its affine is not a matrix of 4 x 4 finite numbers; correct the header")
     sides = np.linalg.norm(affine[:3, :3], axis=0)

@@ -9,8 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.images.grid import Geometry
-from medseg_monai.transforms.volume_geometry import NetworkGrid, Turn, linear_weights, resample, turned_shape
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.resampling import linear_weights, resample
+from medseg_monai.grids.turn import Turn, turned_shape
+from medseg_monai.grids.volume import VolumeGrid
 
 ORIENTATIONS = [(axes, signs) for axes in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 SIDES = (0.7, 1.1, 3.0)
@@ -31,10 +33,10 @@ def test_every_orientation_is_turned_as_nibabel_does_and_back(axes: tuple[int, .
     native = grid_of(axes, signs)
     values = np.arange(5 * 6 * 7, dtype=np.int16).reshape(native.shape)
     canonical = nibabel.as_closest_canonical(nibabel.Nifti1Image(values, native.affine))
-    turn, grid = Turn.to_ras(native.affine), NetworkGrid.whole(native)
+    turn, grid = Turn.to_ras(native.affine), VolumeGrid.whole(native)
     assert np.array_equal(turn.apply(values), np.asarray(canonical.dataobj))
-    assert np.allclose(grid.affine(), canonical.affine)
-    assert (grid.shape, grid.steps) == (canonical.shape, (1, 1, 1))
+    assert np.allclose(grid.network_affine(), canonical.affine)
+    assert (grid.network_shape, grid.steps) == (canonical.shape, (1, 1, 1))
     assert np.array_equal(turn.undo(turn.apply(values)), values)
     leading = np.stack([values, -values])
     assert np.array_equal(turn.undo(turn.apply(leading)), leading)
@@ -46,26 +48,26 @@ def test_the_grid_lies_where_it_says(axes: tuple[int, ...], signs: tuple[int, ..
     """Values that are world coordinates stay so: linear functions survive linear interpolation."""
     native = grid_of(axes, signs, (15, 16, 14))
     spacing = (1.9, 2.1, 4.5) if shrink else (0.9, 0.6, 0.8)
-    grid = NetworkGrid.whole(native, spacing)
+    grid = VolumeGrid.whole(native, spacing)
     indices = np.stack(np.meshgrid(*map(np.arange, native.shape), indexing="ij"), axis=-1)
     world = (indices @ native.affine[:3, :3].T + native.affine[:3, 3]).transpose(3, 0, 1, 2)
     turned = torch.from_numpy(np.ascontiguousarray(grid.turn.apply(world), dtype=np.float32))
     there = resample(turned, [grid.weights(axis) for axis in range(3)]).numpy()
-    assert there.shape[1:] == grid.shape
-    indices = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
-    wanted = (indices @ grid.affine()[:3, :3].T + grid.affine()[:3, 3]).transpose(3, 0, 1, 2)
-    inner = (slice(None), *(slice(3, -3) if n > 6 else slice(n // 2, n // 2 + 1) for n in grid.shape))
+    assert there.shape[1:] == grid.network_shape
+    indices = np.stack(np.meshgrid(*map(np.arange, grid.network_shape), indexing="ij"), axis=-1)
+    wanted = (indices @ grid.network_affine()[:3, :3].T + grid.network_affine()[:3, 3]).transpose(3, 0, 1, 2)
+    inner = (slice(None), *(slice(3, -3) if n > 6 else slice(n // 2, n // 2 + 1) for n in grid.network_shape))
     if not shrink:
         assert np.abs(there - wanted)[inner].max() < 0.06  # 1e-6 where voxels shrink; anti-aliasing weighs whole voxels
-    assert np.abs(there - wanted)[(slice(None), *(n // 2 for n in grid.shape))].max() < 0.5 * max(spacing)
-    assert np.linalg.norm(grid.affine()[:3, :3], axis=0) == pytest.approx(spacing)
+    assert np.abs(there - wanted)[(slice(None), *(n // 2 for n in grid.network_shape))].max() < 0.5 * max(spacing)
+    assert np.linalg.norm(grid.network_affine()[:3, :3], axis=0) == pytest.approx(spacing)
 
 
 def test_interpolation_is_that_of_simpleitk() -> None:
     sitk = pytest.importorskip("SimpleITK")
     native = grid_of((0, 1, 2), (1, 1, 1), (9, 8, 6))
     values = np.random.default_rng(0).normal(size=native.shape).astype(np.float32)
-    grid = NetworkGrid.whole(native, (0.5, 0.8, 1.3))
+    grid = VolumeGrid.whole(native, (0.5, 0.8, 1.3))
     ours = resample(torch.from_numpy(values), [grid.weights(axis) for axis in range(3)]).numpy()
     image = sitk.GetImageFromArray(values.transpose(2, 1, 0))
     image.SetSpacing(native.spacing_mm)
@@ -73,7 +75,12 @@ def test_interpolation_is_that_of_simpleitk() -> None:
         native.affine[:3, 3].tolist()
     )  # both in the same axes: which are right and front does not matter here
     theirs = sitk.Resample(
-        image, grid.shape, sitk.Transform(), sitk.sitkLinear, grid.affine()[:3, 3].tolist(), (0.5, 0.8, 1.3)
+        image,
+        grid.network_shape,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        grid.network_affine()[:3, 3].tolist(),
+        (0.5, 0.8, 1.3),
     )
     reference = sitk.GetArrayFromImage(theirs).transpose(2, 1, 0)
     inside = reference != 0  # beyond the outermost voxel centres SimpleITK gives 0
@@ -102,14 +109,14 @@ def test_shrinking_takes_every_voxel_into_account() -> None:
 
 def test_a_spacing_that_differs_in_the_fifth_digit_is_the_same() -> None:
     native = grid_of((0, 1, 2), (1, -1, 1))
-    grid = NetworkGrid.whole(native, tuple(side * 1.00002 for side in SIDES))
-    assert grid.shape == turned_shape(native)
+    grid = VolumeGrid.whole(native, tuple(side * 1.00002 for side in SIDES))
+    assert grid.network_shape == turned_shape(native)
     assert [grid.weights(axis) for axis in range(3)] == [None] * 3
 
 
 def test_a_box_moves_the_grid() -> None:
     native = grid_of((2, 0, 1), (-1, 1, -1), (8, 9, 10))
-    cut = NetworkGrid(native, ((1, 5), (2, 8), (0, 7)))
-    whole = NetworkGrid.whole(native)
-    assert np.allclose(cut.affine()[:3, 3], (whole.affine() @ (1, 2, 0, 1))[:3])
-    assert cut.shape == (4, 6, 7)
+    cut = VolumeGrid(native, ((1, 5), (2, 8), (0, 7)))
+    whole = VolumeGrid.whole(native)
+    assert np.allclose(cut.network_affine()[:3, 3], (whole.network_affine() @ (1, 2, 0, 1))[:3])
+    assert cut.network_shape == (4, 6, 7)

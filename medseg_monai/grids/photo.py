@@ -1,0 +1,127 @@
+"""The grid of a photograph and the one that a network sees it on: the rule that `load` follows forwards and `restore` backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medseg_monai.dataset.spec import Aspect, DatasetSpec
+
+
+class Box(NamedTuple):
+    """The photograph's rectangle in the network's input, in its pixels: first column and row, width and height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class PhotoGrid:
+    """An upright photograph's own grid and the network's, and what lies between them.
+
+    Args:
+        own_shape: the photograph's (width, height).
+        size: (width, height) of the network's input; None for the photograph's own.
+        aspect: ``stretch`` fills the input, changing the aspect ratio. ``pad`` keeps it: the picture is centred, bars of 0 lie left
+            and right of it or above and below.
+    """
+
+    own_shape: tuple[int, int]
+    size: tuple[int, ...] | None = None
+    aspect: Aspect = "stretch"
+    unit: ClassVar[str] = "px"
+    """Of distances."""
+    spacing: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    """Pixel sides along (width, height)."""
+    pixel_size: ClassVar[float] = 1.0
+    """Sizes are counted in pixels."""
+    geometry: ClassVar[None] = None
+    """A photograph lies nowhere in the patient."""
+    map_dtype: ClassVar[torch.dtype] = torch.float32
+    """What maps of a whole image are kept in until they are written."""
+
+    @classmethod
+    def of(cls, original_size: Sequence[int], spec: DatasetSpec) -> PhotoGrid:
+        """The grid of a photograph of `original_size` (width, height).
+
+        Raises:
+            ValueError: the spec is for volumes.
+
+        >>> spec = DatasetSpec(name="x", task="binary", classes=("a",), channels=("grey",), size=(64, 64),
+        ...     aspect="pad")
+        >>> PhotoGrid.of((200, 100), spec).box
+        Box(x=0, y=16, width=64, height=32)
+        """
+        if spec.spatial_dims != 2:
+            raise ValueError(f"photographs have 2 axes, the spec of {spec.name!r} has {spec.spatial_dims}")
+        width, height = (int(side) for side in original_size)
+        return cls((width, height), spec.size, spec.aspect)
+
+    @property
+    def network_shape(self) -> tuple[int, int]:
+        """The network's (width, height)."""
+        width, height = self.size or self.own_shape
+        return width, height
+
+    @property
+    def box(self) -> Box:
+        """The rectangle that the photograph fills in the network's input."""
+        (width, height), (full_width, full_height) = self.own_shape, self.network_shape
+        if self.size is None or self.aspect == "stretch":
+            return Box(0, 0, full_width, full_height)
+        scale = min(full_width / width, full_height / height)
+        inner_width = min(full_width, max(1, round(width * scale)))
+        inner_height = min(full_height, max(1, round(height * scale)))
+        return Box((full_width - inner_width) // 2, (full_height - inner_height) // 2, inner_width, inner_height)
+
+    def to_network(self, mask: NDArray[np.bool_]) -> Tensor:
+        """How much of each pixel of the network's input a mask (W, H) covers, float32 (w, h): nothing is so small that it vanishes."""
+        box, values = self.box, torch.from_numpy(mask.astype(np.float32))
+        weights = torch.zeros(self.network_shape)
+        weights[box.x : box.x + box.width, box.y : box.y + box.height] = F.interpolate(
+            values[None, None], size=(box.width, box.height), mode="area"
+        )[0, 0]
+        return weights
+
+    def restore(self, values: Tensor, *, outside: float | None = 0.0, dtype: torch.dtype | None = None) -> Tensor:
+        """A map on the network's grid brought to the photograph's own: what `load` did, backwards.
+
+        Args:
+            values: (C, w, h) of `network_shape`. Floating-point maps are interpolated (bilinear, half-pixel centres, as images were),
+                whole numbers and bool take the nearest value.
+            outside: nothing: the network saw all of a photograph.
+            dtype: of the result; None for that of `values`.
+
+        Returns:
+            (C, width, height).
+
+        Raises:
+            ValueError: `values` is not on the network's grid.
+
+        >>> PhotoGrid((8, 4), size=(4, 4), aspect="pad").restore(torch.ones(1, 4, 4)).shape
+        torch.Size([1, 8, 4])
+        """
+        grid, box = self.network_shape, self.box
+        if values.ndim != 3 or tuple(values.shape[1:]) != grid:
+            raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {grid[0]}, {grid[1]}) is restored")
+        content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
+        return self._enlarged(content).to(dtype or values.dtype)
+
+    def _enlarged(self, content: Tensor) -> Tensor:
+        """(C, w, h) of the box at the photograph's size."""
+        own, box = self.own_shape, self.box
+        if (box.width, box.height) == own:
+            return content
+        if not content.is_floating_point():
+            return F.interpolate(content[None].float(), size=own, mode="nearest-exact")[0]
+        shrinks = own[0] < box.width or own[1] < box.height
+        return F.interpolate(content[None], size=own, mode="bilinear", align_corners=False, antialias=shrinks)[0]

@@ -1,0 +1,47 @@
+"""The truth of a case, and its image as a person sees it, both on the image's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.dataset.cases import label_spec, main_file
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids import Grid
+from medseg_monai.images.masks import read_mask
+from medseg_monai.images.photos import read_image
+from medseg_monai.images.volumes import read_geometry, read_image_volume, read_label_volume
+
+
+def read_truth(case: Mapping[str, Any], grid: Grid | None, spec: DatasetSpec) -> NDArray[np.uint8]:
+    """A case's label, (1, *S) of class numbers or (classes, *S) of {0, 1}; `IGNORED` where nothing counts.
+
+    Args:
+        case: with ``image`` and ``label``.
+        grid: of the image, on which the label must lie; None for what the image's header says.
+        spec: what the weights know; how the label is written stands in the case.
+
+    Raises:
+        OSError, ValueError: it cannot be read, lies on another grid or holds values that are no class.
+    """
+    reading = label_spec(case, spec)
+    if spec.spatial_dims == 2:
+        return read_mask(case["label"], reading, image=main_file(case["image"]))
+    geometry = grid.geometry if grid else read_geometry(case["image"])
+    return read_label_volume(case["label"], reading, geometry)
+
+
+def read_shown(case: Mapping[str, Any], spec: DatasetSpec) -> NDArray[Any]:
+    """A case's image as figures show it, (C, *S); of neighbouring slices the slice itself alone, since they are no colours.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    if spec.spatial_dims == 3:
+        return read_image_volume(case["image"], spec.in_channels).array
+    if spec.slice_stride:
+        return read_image(main_file(case["image"]), 1)
+    return read_image(case["image"], spec.in_channels)
