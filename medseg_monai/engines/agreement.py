@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medseg_monai.dataset.spec import Task
+from medseg_monai.transforms.decision import to_probabilities
 
 MIN_DICE = 0.999
 """A way of computing agrees with plain float32 from this Dice of their masks on."""
@@ -96,7 +97,7 @@ def agreement(expected: Tensor, found: Tensor, *, task: Task, threshold: float =
     """
     if expected.shape != found.shape:
         raise ValueError(f"logits of shape {tuple(found.shape)} came, plain float32 gives {tuple(expected.shape)}")
-    ours, theirs = (_probabilities(logits.detach().float().cpu(), task) for logits in (expected, found))
+    ours, theirs = (to_probabilities(logits.detach().cpu(), task) for logits in (expected, found))
     masks = [_class_masks(probabilities, task, threshold).flatten(2) for probabilities in (ours, theirs)]
     difference = (ours - theirs).abs()
     finite = bool(torch.isfinite(found).all())
@@ -113,10 +114,6 @@ def agreement(expected: Tensor, found: Tensor, *, task: Task, threshold: float =
         difference.numel(),
         len(ours),
     )
-
-
-def _probabilities(logits: Tensor, task: Task) -> Tensor:
-    return logits.softmax(dim=1) if task == "multiclass" else logits.sigmoid()
 
 
 def _class_masks(probabilities: Tensor, task: Task, threshold: float) -> Tensor:

@@ -27,6 +27,7 @@ from medseg_monai.explain.plots import check_curves
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
+from medseg_monai.transforms.decision import to_probabilities
 
 CHECKS_FILE, SUMMARY_FILE, PLOT_FILE = "checks.csv", "checks.md", "checks.png"
 REGION_ORDER = "region first"
@@ -134,8 +135,7 @@ class Checks:
 
         def answer(images: Tensor) -> Tensor:
             with torch.no_grad():
-                logits = self.run_network(images, self.network).float()
-            probs = logits.softmax(1) if self.spec.task == "multiclass" else logits.sigmoid()
+                probs = to_probabilities(self.run_network(images, self.network), self.spec.task)
             return (probs[:, channel] * share).flatten(1).sum(1)
 
         for check, insert in (("deletion", False), ("insertion", True)):

@@ -21,6 +21,7 @@ from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.engines.agreement import Agreement, agreement
 from medseg_monai.program.messages import did_you_mean
+from medseg_monai.transforms.decision import to_probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +33,6 @@ STRANGE = 0.5
 COMPARED = 3
 """Images with foreground on which that is looked at, at most `COMPARED_SIDE` points along an axis of each."""
 COMPARED_SIDE = 64
-
-
-def to_probabilities(logits: Tensor, task: Task) -> Tensor:
-    """(B, C, *S) logits to probabilities."""
-    return logits.float().softmax(dim=1) if task == "multiclass" else logits.float().sigmoid()
 
 
 def to_logits(probabilities: Tensor, task: Task) -> Tensor:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.transforms.cleaning import Cleaning
 
 
+def to_probabilities(logits: Tensor, task: Task) -> Tensor:
+    """(B, C, ...) logits to float32 probabilities: softmax over channels for multiclass, sigmoid of each for the others."""
+    return logits.float().softmax(dim=1) if task == "multiclass" else logits.float().sigmoid()
+
+
 def probabilities(logits: Tensor, spec: DatasetSpec) -> Tensor:
-    """(C, ...) logits to probabilities: softmax over channels for multiclass, sigmoid of each for the others."""
-    return logits.float().softmax(dim=0) if spec.task == "multiclass" else logits.float().sigmoid()
+    """`to_probabilities` of one case, (C, ...)."""
+    return to_probabilities(logits[None], spec.task)[0]
 
 
 def check_finite(logits: Tensor) -> None:
