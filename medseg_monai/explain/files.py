@@ -17,6 +17,7 @@ from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import file_part, write_whole
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.masks import write_png
+from medseg_monai.outputs.naming import file_rules
 
 TABLE_FILE = "explanations.csv"
 
@@ -52,9 +53,8 @@ class Explanation:
 
 def map_file(case_id: str, method: Method, layer: str, name: str, spec: DatasetSpec) -> Path:
     """``<id>_<method>_<layer>.png`` (``.nii.gz`` for a volume), with the class's name after it where there are several."""
-    ending = ".png" if spec.spatial_dims == 2 else ".nii.gz"
-    stem = f"{case_id}_{method}_{file_part(layer)}"
-    return Path(f"{stem}_{file_part(name)}{ending}" if len(spec.classes) > 1 else f"{stem}{ending}")
+    of_class = f"_{file_part(name)}" if len(spec.classes) > 1 else ""
+    return Path(f"{case_id}_{method}_{file_part(layer)}{of_class}{file_rules(spec).map_ending}")
 
 
 def write_map(values: NDArray[np.float32], file: Path, geometry: Geometry | None) -> None:

@@ -1,21 +1,68 @@
-"""How the files of a prediction are called, and in which formats masks are written."""
+"""How the files of a prediction are called, and in which formats masks are written: the rules of photographs and of volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.writing import file_part
 from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
 from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
-from medseg_monai.images.masks import class_file, mask_files
-from medseg_monai.outputs.volumes import volume_files
+from medseg_monai.images.volumes import volume_suffix
 from medseg_monai.program.messages import did_you_mean
 
 MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
-PICTURE_FORMATS = ("png", "geojson", "coco", "rle")
-VOLUME_FORMATS = {"nifti": ".nii.gz", "nrrd": ".seg.nrrd", "mha": ".mha", "dicomseg": DICOM_SEG_SUFFIX}
-"""Format -> how its files end."""
+SCAN_ENDINGS = {".nrrd": ".seg.nrrd", ".nhdr": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
+"""What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
+ending ``.seg.nrrd``."""
+
+
+@dataclass(frozen=True)
+class FileRules:
+    """What the files of a kind of image are.
+
+    Attributes:
+        images: the kind, for people.
+        label_endings: format -> ending of label maps: one file, or one per overlapping class.
+        whole_endings: format -> ending of what holds all classes in one file.
+        tables: formats that are one file for all cases.
+        default: the formats if none is named; () for label maps in the image's own format.
+        map_ending: of maps: probabilities, uncertainty, explanations.
+    """
+
+    images: str
+    label_endings: Mapping[str, str]
+    whole_endings: Mapping[str, str]
+    tables: tuple[str, ...]
+    default: tuple[str, ...]
+    map_ending: str
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """All names."""
+        return (*self.label_endings, *self.whole_endings, *self.tables)
+
+    def endings(self, formats: Sequence[str], image: str) -> list[str]:
+        """Of the label maps that the formats ask for; if that is none, and by default, the image's own."""
+        named = [self.label_endings[name] for name in formats if name in self.label_endings]
+        return named or ([] if self.default else [SCAN_ENDINGS.get(volume_suffix(image), ".nii.gz")])
+
+
+PHOTOGRAPHS = FileRules(
+    "photographs", {"png": ".png"}, {"geojson": GEOJSON_SUFFIX}, tables=("coco", "rle"), default=("png",),
+    map_ending=".png",
+)  # fmt: skip
+VOLUMES = FileRules(
+    "volumes", {"nifti": ".nii.gz", "nrrd": ".seg.nrrd", "mha": ".mha"}, {"dicomseg": DICOM_SEG_SUFFIX}, tables=(),
+    default=(), map_ending=".nii.gz",
+)  # fmt: skip
+
+
+def file_rules(spec: DatasetSpec) -> FileRules:
+    """The rules for a data set's images."""
+    return VOLUMES if spec.spatial_dims == 3 else PHOTOGRAPHS
 
 
 def chosen_formats(formats: str | Sequence[str] | None, spec: DatasetSpec) -> tuple[str, ...]:
@@ -34,12 +81,11 @@ def chosen_formats(formats: str | Sequence[str] | None, spec: DatasetSpec) -> tu
     """
     names = formats.split(",") if isinstance(formats, str) else list(formats or [])
     wanted = [name.strip().lower() for name in names if name.strip()]
-    known = tuple(VOLUME_FORMATS) if spec.spatial_dims == 3 else PICTURE_FORMATS
+    rules = file_rules(spec)
     for name in wanted:
-        if name not in known:
-            kind = "volumes" if spec.spatial_dims == 3 else "photographs"
-            raise ValueError(f"no format {name!r} for masks of {kind}{did_you_mean(name, known)}")
-    return tuple(dict.fromkeys(wanted)) or (() if spec.spatial_dims == 3 else ("png",))
+        if name not in rules.formats:
+            raise ValueError(f"no format {name!r} for masks of {rules.images}{did_you_mean(name, rules.formats)}")
+    return tuple(dict.fromkeys(wanted)) or rules.default
 
 
 def output_files(
@@ -57,7 +103,7 @@ def output_files(
 
     ``<id>_mask.png``, or ``<id>_mask_<class>.png`` for each of several overlapping classes; ``<id>_mask.geojson``;
     ``<id>_probability.png``, one per foreground class where there are several; ``<id>_uncertainty.png``; ``<id>_overlay.jpg``. Of
-    volumes, `medseg_monai.outputs.volumes.volume_files`, whose format depends on that of the `image`, and ``<id>_mask.dcm``.
+    volumes ``.nii.gz`` instead of ``.png``, of masks also the ending of the `image`'s own format, and ``<id>_mask.dcm``.
 
     Raises:
         ValueError: the id leads out of ``folder``, or a format is none.
@@ -65,47 +111,12 @@ def output_files(
     stem = Path(folder) / case_id
     if not stem.resolve().is_relative_to(Path(folder).resolve()):
         raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
-    wanted = chosen_formats(formats, spec)
-    if spec.spatial_dims == 3:
-        return _volume_files(
-            stem, spec, image, wanted, probabilities=probabilities, overlays=overlays, uncertainty=uncertainty
-        )
-    files = mask_files(named(stem, MASK, ".png"), spec) if "png" in wanted else []
-    files += [named(stem, MASK, GEOJSON_SUFFIX)] if "geojson" in wanted else []
+    wanted, rules = chosen_formats(formats, spec), file_rules(spec)
+    files = [file for ending in rules.endings(wanted, image) for file in mask_files(stem, spec, ending)]
+    files += [named(stem, MASK, rules.whole_endings[name]) for name in wanted if name in rules.whole_endings]
     files += probability_files(stem, spec) if probabilities else []
-    files += [named(stem, UNCERTAINTY, ".png")] if uncertainty else []
+    files += [uncertainty_file(stem, spec)] if uncertainty else []
     return files + ([overlay_file(stem)] if overlays else [])
-
-
-def _volume_files(
-    stem: Path,
-    spec: DatasetSpec,
-    image: str,
-    formats: Sequence[str],
-    *,
-    probabilities: bool,
-    overlays: bool,
-    uncertainty: bool,
-) -> list[Path]:
-    files: list[Path] = []
-    for ending in label_endings(formats):
-        files += volume_files(
-            stem,
-            spec,
-            image,
-            probabilities=probabilities,
-            overlays=overlays,
-            uncertainty=uncertainty,
-            ending=ending,
-        )
-    if "dicomseg" in formats:
-        files.append(named(stem, MASK, DICOM_SEG_SUFFIX))
-    return list(dict.fromkeys(files))
-
-
-def label_endings(formats: Sequence[str]) -> list[str | None]:
-    """Of label maps; None for the scan's own format, where none or only DICOM-SEG beside it was asked for."""
-    return [VOLUME_FORMATS[name] for name in formats if name != "dicomseg"] or [None]
 
 
 def named(stem: Path, what: str, suffix: str) -> Path:
@@ -113,12 +124,26 @@ def named(stem: Path, what: str, suffix: str) -> Path:
     return stem.with_name(f"{stem.name}{what}{suffix}")
 
 
+def mask_files(stem: Path, spec: DatasetSpec, ending: str) -> list[Path]:
+    """``<id>_mask<ending>``, or one ``<id>_mask_<class><ending>`` per overlapping class."""
+    return _per_class(stem, MASK, ending, spec.classes if spec.task == "multilabel" else ())
+
+
 def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
-    """One 8-bit PNG per foreground class; without the class in its name where there is only one."""
-    file = named(stem, PROBABILITY, ".png")
-    return [file] if len(spec.classes) == 1 else [class_file(file, name) for name in spec.classes]
+    """One map per foreground class; without the class in its name where there is only one."""
+    return _per_class(stem, PROBABILITY, file_rules(spec).map_ending, spec.classes if len(spec.classes) > 1 else ())
+
+
+def uncertainty_file(stem: Path, spec: DatasetSpec) -> Path:
+    """The map of how unsure the network is."""
+    return named(stem, UNCERTAINTY, file_rules(spec).map_ending)
 
 
 def overlay_file(stem: Path) -> Path:
-    """The picture with outlines."""
+    """The picture with outlines; of a volume of the axial slice with most of the mask."""
     return named(stem, OVERLAY, ".jpg")
+
+
+def _per_class(stem: Path, what: str, ending: str, classes: Sequence[str]) -> list[Path]:
+    parts = [f"_{file_part(name)}" for name in classes] or [""]
+    return [named(stem, f"{what}{part}", ending) for part in parts]

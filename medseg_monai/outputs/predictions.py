@@ -30,18 +30,19 @@ from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
 from medseg_monai.formats.geojson import write_geojson
 from medseg_monai.images.masks import write_mask, write_png
 from medseg_monai.images.photos import read_image
+from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.inference.scans import Scans, was_set_aside
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
 from medseg_monai.outputs.naming import (
     MASK,
-    UNCERTAINTY,
+    VOLUMES,
     chosen_formats,
-    label_endings,
     named,
     output_files,
     overlay_file,
     probability_files,
+    uncertainty_file,
 )
 from medseg_monai.outputs.pictures import picture_file, write_picture, write_volume_picture
 from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, coco_of, pixels, prediction_rows, rle_rows
@@ -99,7 +100,7 @@ class WritePredictions:
         self.pictures = pictures
         self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
         self.tables = self.finished.tables
-        self._writers = 1 if spec.spatial_dims == 3 else WRITERS
+        self._writers = scans_at_once(spec, WRITERS)
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Any, Future[list[Path]]]] = deque()
         self._scans: Scans | None = None
@@ -212,7 +213,7 @@ class WritePredictions:
             mask = answer["pred"].cpu().numpy()
             image = _image_of(case)
             files.append(write_dicom_seg(mask, image, named(stem, MASK, DICOM_SEG_SUFFIX), self.spec))
-        for number, ending in enumerate(label_endings(self.formats)):
+        for number, ending in enumerate(VOLUMES.endings(self.formats, _image_of(case))):
             first = number == 0
             writer = VolumeWriter(
                 self.folder,
@@ -236,7 +237,7 @@ class WritePredictions:
                 write_png(level, file) for level, file in zip(maps, probability_files(stem, self.spec), strict=True)
             ]
         if self.uncertainty:
-            files.append(write_png(_levels(answer["uncertainty_map"])[0], named(stem, UNCERTAINTY, ".png")))
+            files.append(write_png(_levels(answer["uncertainty_map"])[0], uncertainty_file(stem, self.spec)))
         if self.overlays:
             files.append(self._write_overlay(image, mask, overlay_file(stem)))
         files += self._write_formats(case["id"], mask)

@@ -16,7 +16,7 @@ from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge
 from medseg_monai.files.csv_tables import csv_rows, csv_text
-from medseg_monai.files.writing import file_part, write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.grids import volume_grid_of
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images import nifti
@@ -24,61 +24,14 @@ from medseg_monai.images.volumes import (
     nifti_on_grid,
     read_image_volume,
     read_volume_header,
-    volume_suffix,
     write_label_volume,
 )
+from medseg_monai.outputs.naming import VOLUMES, mask_files, overlay_file, probability_files, uncertainty_file
 
-MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
 TABLE_FILE = "volumes.csv"
 OVERLAY_PIXELS = 768
 """Smaller slices are enlarged by a whole factor up to this, so that outlines are fine."""
 COLUMNS = ("case", "class", "ml", "voxels")
-FORMATS = {".nrrd": ".seg.nrrd", ".nhdr": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
-"""What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
-ending ``.seg.nrrd``."""
-
-
-def mask_files(stem: Path, spec: DatasetSpec, image: str, ending: str | None = None) -> list[Path]:
-    """``<id>_mask.nii.gz`` (.seg.nrrd, .mha), or one ``<id>_mask_<class>`` per overlapping class; `ending` replaces the scan's own."""
-    ending = ending or FORMATS.get(volume_suffix(image), ".nii.gz")
-    return _named(stem, MASK, ending, spec.classes if spec.task == "multilabel" else ())
-
-
-def volume_files(
-    stem: Path,
-    spec: DatasetSpec,
-    image: str,
-    *,
-    probabilities: bool = False,
-    overlays: bool = False,
-    uncertainty: bool = False,
-    ending: str | None = None,
-) -> list[Path]:
-    """The files of a case's prediction, besides its rows in volumes.csv."""
-    files = mask_files(stem, spec, image, ending)
-    files += probability_files(stem, spec) if probabilities else []
-    files += [uncertainty_file(stem)] if uncertainty else []
-    return files + ([overlay_file(stem)] if overlays else [])
-
-
-def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
-    """One NIfTI per foreground class; without the class in its name where there is only one."""
-    return _named(stem, PROBABILITY, ".nii.gz", spec.classes if len(spec.classes) > 1 else ())
-
-
-def uncertainty_file(stem: Path) -> Path:
-    """The map of how unsure the network is."""
-    return stem.with_name(f"{stem.name}{UNCERTAINTY}.nii.gz")
-
-
-def overlay_file(stem: Path) -> Path:
-    """The picture of the axial slice with most of the mask."""
-    return stem.with_name(f"{stem.name}{OVERLAY}.jpg")
-
-
-def _named(stem: Path, what: str, ending: str, classes: Sequence[str]) -> list[Path]:
-    parts = [f"_{file_part(name)}" for name in classes] or [""]
-    return [stem.with_name(f"{stem.name}{what}{part}{ending}") for part in parts]
 
 
 class VolumeWriter:
@@ -126,12 +79,12 @@ class VolumeWriter:
         if self.probabilities:
             files += _write_shares(answer["probability"], geometry, image, probability_files(stem, self.spec))
         if self.uncertainty:
-            files += _write_shares(answer["uncertainty_map"], geometry, image, [uncertainty_file(stem)])
+            files += _write_shares(answer["uncertainty_map"], geometry, image, [uncertainty_file(stem, self.spec)])
         if self.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
         names = [[name] for name in self.spec.classes] if self.spec.task == "multilabel" else [list(self.spec.classes)]
-        masks = mask_files(stem, self.spec, image, self.ending)
+        masks = mask_files(stem, self.spec, self.ending or VOLUMES.endings((), image)[0])
         return files + [
             write_label_volume(plane, geometry, file, classes, like=image)
             for plane, file, classes in zip(mask, masks, names, strict=True)
