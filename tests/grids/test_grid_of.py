@@ -1,0 +1,63 @@
+"""A case's grid from what ``load`` notes, and what both kinds of grid answer."""
+
+import numpy as np
+import pytest
+import torch
+
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.grids import grid_of
+from medseg_monai.grids.photo import PhotoGrid
+from medseg_monai.grids.volume import VolumeGrid
+
+PHOTOS = DatasetSpec("p", "binary", classes=("a",), channels=("grey",), size=(8, 4), aspect="pad")
+VOLUMES = DatasetSpec(
+    "v", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), intensity=Intensity("zscore")
+)
+AFFINE = torch.diag(torch.tensor([2.0, 1.0, 5.0, 1.0], dtype=torch.float64))
+SCAN = {"spatial_shape": torch.tensor([4, 5, 6]), "affine": AFFINE, "box": torch.tensor([[1, 3], [0, 5], [2, 6]])}
+
+
+def test_a_photographs_grid_counts_in_pixels() -> None:
+    grid = grid_of({"spatial_shape": torch.tensor([20, 20])}, PHOTOS)
+    assert isinstance(grid, PhotoGrid)
+    assert (grid.own_shape, grid.network_shape, grid.box) == ((20, 20), (8, 4), (2, 0, 4, 4))
+    assert (grid.spacing, grid.unit, grid.pixel_size, grid.geometry) == ((1, 1), "px", 1, None)
+
+
+def test_a_volumes_grid_counts_in_millimetres() -> None:
+    grid = grid_of(SCAN, VOLUMES)
+    assert isinstance(grid, VolumeGrid)
+    assert (grid.own_shape, grid.network_shape) == ((4, 5, 6), (2, 5, 4))
+    assert (grid.spacing, grid.unit, grid.geometry.spacing_mm) == ((2, 1, 5), "mm", (2, 1, 5))
+    assert grid.pixel_size == pytest.approx(10)
+
+
+def test_without_a_box_the_network_saw_all() -> None:
+    grid = grid_of({key: value for key, value in SCAN.items() if key != "box"}, VOLUMES)
+    assert grid.network_shape == (4, 5, 6)
+
+
+@pytest.mark.parametrize(("outside", "expected"), [(0.0, 0.0), (7.0, 7.0), (None, 3.0)])
+def test_where_the_network_did_not_look(outside: float | None, expected: float) -> None:
+    """None is the lowest value that the map has."""
+    values = 3 + torch.arange(40.0).reshape(1, 2, 5, 4)
+    back = grid_of(SCAN, VOLUMES).restore(values, outside=outside)
+    assert back.dtype == torch.float32
+    assert torch.equal(back[:, 1:3, :, 2:], values)
+    unseen = torch.ones(1, 4, 5, 6, dtype=torch.bool)
+    unseen[:, 1:3, :, 2:] = False
+    assert back[unseen].unique().tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("meta", "spec"), [({"spatial_shape": (20, 20)}, PHOTOS), (SCAN, VOLUMES)], ids=["photo", "volume"]
+)
+def test_a_region_of_all_covers_what_the_network_sees_and_comes_back(
+    meta: dict[str, object], spec: DatasetSpec
+) -> None:
+    grid = grid_of(meta, spec)
+    there = grid.to_network(np.ones(grid.own_shape, bool))
+    assert there.shape == grid.network_shape
+    assert set(there.unique().tolist()) <= {0, 1}  # 0 in the bars of a photograph
+    back = grid.restore(there[None], outside=1.0, dtype=grid.map_dtype)
+    assert back.numpy() == pytest.approx(np.ones((1, *grid.own_shape)))
