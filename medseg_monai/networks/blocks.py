@@ -146,13 +146,9 @@ class Subsample(nn.Module):
 class HalvePool(nn.Module):
     """Max pooling by 2 that rounds up, so that an odd last row is kept. Shape: (B, C, *S) -> (B, C, *ceil(S / 2))."""
 
-    def __init__(self, *, spatial_dims: int = 2) -> None:
-        super().__init__()
-        self.is_3d = spatial_dims == 3
-
     def forward(self, x: Tensor) -> Tensor:
         """Pool every spatial axis by 2."""
-        if self.is_3d:
+        if x.dim() == 5:
             return F.max_pool3d(x, 2, ceil_mode=True)
         return F.max_pool2d(x, 2, ceil_mode=True)
 

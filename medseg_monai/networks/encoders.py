@@ -48,7 +48,7 @@ class PlainEncoder(nn.Module):
         super().__init__()
         self.channels = tuple(features)
         self.strides = tuple(stem_stride * 2**level for level in range(len(features)))
-        self.pool = HalvePool(spatial_dims=spatial_dims)
+        self.pool = HalvePool()
         self.stages = nn.ModuleList()
         for level, width in enumerate(features):
             came = in_channels if level == 0 else features[level - 1]

@@ -134,7 +134,7 @@ class Attention(nn.Module):
         super().__init__()
         self.fine = nn.Sequential(
             norm_relu_conv(fine_channels, coarse_channels, norm=norm, spatial_dims=spatial_dims),
-            HalvePool(spatial_dims=spatial_dims),
+            HalvePool(),
         )
         self.coarse = norm_relu_conv(coarse_channels, coarse_channels, norm=norm, spatial_dims=spatial_dims)
         self.weigh = norm_relu_conv(coarse_channels, coarse_channels, norm=norm, spatial_dims=spatial_dims)

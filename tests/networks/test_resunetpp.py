@@ -8,7 +8,6 @@ import torch
 from timm.layers import SEModule
 
 from medseg_monai.networks import ResUNetPlusPlus
-from medseg_monai.networks.blocks import Subsample
 from medseg_monai.networks.resunetpp import Attention, ResidualUnit, SqueezeExcite, SummedPyramid
 
 OPTIONS = {"norm": "batch", "spatial_dims": 2}
@@ -73,13 +72,6 @@ def test_published_size():
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ResUNetPlusPlus(3, 1, **arguments)
-
-
-def test_subsampling_before_a_1x1_convolution_is_its_stride() -> None:
-    strided = torch.nn.Conv2d(3, 5, 1, stride=2)
-    image = torch.randn(2, 3, 9, 12)
-    subsampled = torch.nn.functional.conv2d(Subsample(2)(image), strided.weight, strided.bias)
-    torch.testing.assert_close(subsampled, strided(image))
 
 
 def test_training_in_channels_last_does_not_corrupt_memory() -> None:

@@ -68,6 +68,7 @@ def test_timm_encoder_has_its_own_channels_and_the_decoder_those_given():
     assert network.encoder.channels == (64, 64, 128, 256, 512)
     assert network.encoder.strides == (2, 4, 8, 16, 32)
     assert [up.up.out_channels for up in network.decoder] == [32, 24, 16, 8]
+    assert [up.up.out_channels for up in UNet(4, 2, encoder="resnet18").decoder] == [256, 128, 64, 32]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,29 @@ from medseg_monai.transforms.augment_ranges import Augmentation, VolumeAugmentat
 def test_strength_scales_ranges():
     assert Augmentation.of(0.5).rotate_degrees == 15
     assert Augmentation.of("light") == Augmentation.of(0.5)
+    assert Augmentation.of("strong") == Augmentation.of(1.6)
+    assert Augmentation.of({"shear": 0.3}) == Augmentation(shear=0.3)
     assert Augmentation.of(1) == Augmentation() == Augmentation.of("default")
     assert Augmentation.of(100).rotate_degrees == 180
     assert (Augmentation.of(100).flip_x, Augmentation.of(0).flip_x) == (0.5, 0)
     own = Augmentation(tint=0)
     assert Augmentation.of(own) is own
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        *((field, 1) for field in ("flip_x", "flip_y", "quarter_turn", "warp_probability", "colour_probability")),
+        ("rotate_degrees", 180),
+        ("shear", 0.5),
+        ("bend", 1),  # beyond it middle grey would be darker than black
+        ("sharpness", 1),
+    ],
+)
+def test_values_end_where_they_lose_their_meaning(field, most):
+    assert getattr(Augmentation(**{field: most}), field) == most
+    with pytest.raises(ValueError, match=f"{field} is .*; it must be 0 to {most:g}"):
+        Augmentation(**{field: most * 1.01})
 
 
 @pytest.mark.parametrize(

@@ -173,13 +173,48 @@ def test_pictures_of_other_channel_counts_have_no_hue():
         np.testing.assert_allclose(drawn.colour, drawn.colour[0, 0] * np.eye(5))
 
 
-def test_ranges_are_kept():
-    augmentation = Augmentation(warp_probability=1, flip_x=0, flip_y=0, quarter_turn=0, shear=0)
-    scales = [np.linalg.det(d.linear) ** -0.5 for d in drawn_colours(augmentation)]
-    assert 1 / 1.2 <= min(scales) < 0.87
-    assert 1.15 < max(scales) <= 1.2
-    angles = [np.degrees(np.arctan2(d.linear[0, 1], d.linear[0, 0])) for d in drawn_colours(augmentation)]
-    assert 25 < max(np.abs(angles)) <= 30
+def alone(field):
+    """The default reach of one kind of change, in every sample, and nothing else."""
+    off = vars(Augmentation.of("off"))
+    reach = getattr(Augmentation(), field)
+    return Augmentation(**{**off, "warp_probability": 1.0, "colour_probability": 1.0, field: reach})
+
+
+MEASURED = {
+    "rotate_degrees": (30, lambda d: np.degrees(np.arctan2(d.linear[0, 1], d.linear[0, 0]))),
+    "scale": (np.log(1.2), lambda d: -np.log(np.linalg.det(d.linear)) / 2),
+    "shift": (0.08, lambda d: d.offset / (8, 8)),
+    "shear": (0.08, lambda d: np.linalg.inv(d.linear)[[0, 1], [1, 0]]),
+    "brightness": (0.1, lambda d: d.light),
+    "contrast": (np.log(1.2), lambda d: np.log(np.diag(d.colour))),
+    "bend": (0.2, lambda d: d.bend),
+    "saturation": (0.2, lambda d: d.colour[0, 0] - d.colour[1, 0] - 1),  # grey has a share of it in each row alike
+    "hue_degrees": (8, lambda d: np.degrees(np.arccos((np.trace(d.colour) - 1) / 2))),
+    "tint": (0.05, lambda d: np.diag(d.colour) - 1),
+}
+
+
+@pytest.mark.parametrize("field", MEASURED)
+def test_each_change_reaches_as_far_as_it_says_by_default(field):
+    reach, measure = MEASURED[field]
+    found = np.array([measure(drawn) for drawn in drawn_colours(alone(field))])
+    assert 0.95 * reach < np.abs(found).max() <= reach * (1 + 1e-6)
+    if field != "hue_degrees":  # of which the trace gives no sign
+        assert found.min() < -0.9 * reach
+        assert found.max() > 0.9 * reach
+
+
+def test_shares_of_samples_that_change_by_default():
+    drawn = drawn_colours(Augmentation(), count=1000)
+    still = np.mean([(np.abs(d.linear) == np.abs(d.linear).round()).all() for d in drawn])
+    assert still == pytest.approx(0.2, abs=0.04)
+    assert np.mean([np.array_equal(d.colour, np.eye(3)) for d in drawn]) == pytest.approx(0.2, abs=0.04)
+    assert not any(d.sharpness for d in drawn)
+
+
+def test_contrast_turns_about_middle_grey():
+    for drawn in drawn_colours(alone("contrast")):
+        np.testing.assert_allclose(drawn.colour @ np.full(3, 0.5) + drawn.light, 0.5)
 
 
 @pytest.mark.parametrize(("field", "mirrored"), [("flip_x", ((-1, 0), (0, 1))), ("flip_y", ((1, 0), (0, -1)))])
@@ -214,8 +249,10 @@ def test_turns_move_pixels_as_the_warp_would(seed, side):
     np.testing.assert_array_equal(moved_label, image[:1, columns, rows])
 
 
-def test_upright_never_mirrors():
-    assert all(np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn_colours(Augmentation.of("upright")))
+def test_upright_never_mirrors_and_turns_less():
+    drawn = drawn_colours(Augmentation.of("upright"))
+    assert all(np.linalg.det(d.linear) > 0 and d.linear[0, 0] > 0 for d in drawn)
+    assert Augmentation.of("upright") == Augmentation(flip_x=0, flip_y=0, quarter_turn=0, rotate_degrees=15)
 
 
 def loaded_case(image, label=None, **more):

@@ -1,5 +1,7 @@
 """Random patches: where they are cut, what happens to them, and that the same seed gives the same."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -163,6 +165,58 @@ def test_turns_are_turns_in_the_patient() -> None:
     in_mm = side @ drawn.linear @ np.linalg.inv(side)
     assert np.allclose(in_mm @ in_mm.T, np.eye(3))
     assert not np.allclose(drawn.linear @ drawn.linear.T, np.eye(3))
+
+
+def alone(field: str, reach: float) -> VolumeAugmentation:
+    """One kind of change, in every sample, and nothing else."""
+    off = vars(VolumeAugmentation.of("off"))
+    return VolumeAugmentation(**{**off, "warp_probability": 1.0, "grey_probability": 1.0, field: reach})
+
+
+def drawn_volumes(augmentation: VolumeAugmentation, count: int = 200) -> list[DrawnVolume]:
+    return [
+        draw_volume(np.random.default_rng(n), augmentation, centre=np.zeros(3), size=(10, 10, 10), spacing_mm=(1, 1, 2))
+        for n in range(count)
+    ]
+
+
+MEASURED = {
+    "scale": (np.log(1.2), lambda d: np.log(np.diag(d.linear))),
+    "shift": (0.05, lambda d: d.centre / 10),
+    "brightness": (0.1, lambda d: d.brightness),
+    "contrast": (np.log(1.25), lambda d: np.log(d.contrast)),
+    "bend": (0.3, lambda d: d.bend),
+}
+
+
+@pytest.mark.parametrize("field", MEASURED)
+def test_each_change_reaches_as_far_as_it_says_by_default(field: str) -> None:
+    reach, measure = MEASURED[field]
+    found = np.array([measure(drawn) for drawn in drawn_volumes(alone(field, getattr(VolumeAugmentation(), field)))])
+    assert -1.001 * reach < found.min() < -0.9 * reach
+    assert 0.9 * reach < found.max() < 1.001 * reach
+
+
+@pytest.mark.parametrize(("axis", "turned", "becomes"), [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_a_quarter_turn_about_an_axis_takes_the_next_to_the_one_after(axis: int, turned: int, becomes: int) -> None:
+    angles = np.zeros(3)
+    angles[axis] = math.pi / 2
+    np.testing.assert_allclose(rotation(angles.tolist()) @ np.eye(3)[turned], np.eye(3)[becomes], atol=1e-12)
+
+
+def test_turns_and_noise_reach_as_far_as_they_say_by_default() -> None:
+    drawn = drawn_volumes(VolumeAugmentation(flip=0, scale=0))
+    noise = [d.noise for d in drawn if d.noise]
+    assert 0 <= min(noise) < 0.003
+    assert 0.027 < max(noise) <= 0.03
+    side = np.diag([1.0, 1.0, 2.0])
+    turns = [side @ d.linear @ np.linalg.inv(side) for d in drawn]
+    angles = np.degrees(np.arccos([np.clip((np.trace(turn) - 1) / 2, -1, 1) for turn in turns]))
+    assert 15 < angles.max() < 15 * 3**0.5 + 1  # about three axes, 15 degrees each
+    assert np.mean(angles == 0) == pytest.approx(0.2, abs=0.07)
+    assert np.mean([d.contrast == 1 for d in drawn]) == pytest.approx(0.2, abs=0.07)
+    mirrored = np.mean([np.diag(d.linear) < 0 for d in drawn_volumes(VolumeAugmentation(warp_probability=0))], axis=0)
+    assert mirrored == pytest.approx([0.5, 0.5, 0.5], abs=0.1)
 
 
 def test_a_smooth_bend_moves_by_so_many_millimetres() -> None:

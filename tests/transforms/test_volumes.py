@@ -38,6 +38,7 @@ def test_a_window_by_hand(tmp_path: Path) -> None:
     assert case["image"].dtype == torch.uint16
     # the last voxels are air, and so is the first slice: both are cut off
     assert case["image_meta_dict"]["box"].tolist() == [[0, 2], [0, 2], [1, 5]]
+    assert case["image"].int().max() == STEPS
     seen = normalise(spec)(case)["image"]
     assert seen.shape == (1, 2, 2, 4)
     assert seen[0, 0, 0].tolist() == pytest.approx([-1, 0, 2, 2], abs=1e-4)  # 0 HU is a quarter of the window
@@ -70,6 +71,8 @@ def test_every_channel_has_its_own_limits() -> None:
     image = np.stack([np.arange(1000.0), np.arange(1000.0) * 5 + 7]).reshape(2, 10, 10, 10)
     limits = value_limits(image, Intensity("percentile", lower=0, upper=100))
     assert limits.tolist() == [[0, 999], [7, 5002]]
+    even = value_limits(np.arange(1001.0).reshape(1, 7, 11, 13), Intensity("zscore"))
+    assert even.tolist() == [[5, 995]]  # half a percent from either end
     flat = value_limits(np.full((1, 2, 2, 2), 3.0), Intensity("zscore"))
     assert flat.tolist() == [[3, 4]]
     with pytest.raises(ValueError, match="'uint8' is for photographs"):
@@ -79,6 +82,7 @@ def test_every_channel_has_its_own_limits() -> None:
 def test_an_empty_volume_is_kept_whole(tmp_path: Path) -> None:
     spec = spec_of()
     case = load(spec, keys=("image",))({"image": write(tmp_path / "a.nii", np.full((3, 4, 5), -1000, np.int16))})
+    assert not case["image"].int().any()
     seen = normalise(spec)(case)["image"]
     assert seen.shape == (1, 3, 4, 5)
     assert torch.isfinite(seen).all()
@@ -111,6 +115,14 @@ def test_a_label_on_the_networks_grid_takes_what_covers_most() -> None:
     overlapping = label_on_network_grid(two, grid, spec_of(task="multilabel"))
     assert overlapping.tolist() == [[[[1, 0, 0, 0]]], [[[0, 1, 1, 0]]]]
     assert overlapping.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", ("a",)), ("multilabel", ("a", "b"))])
+def test_what_fills_half_a_voxel_is_kept_if_classes_do_not_compete(task: str, classes: tuple[str, ...]) -> None:
+    label = np.array([[[[1, 0, 0]]], [[[0, 0, 1]]]], np.uint8)[: len(classes), ..., :2]
+    grid = NetworkGrid.whole(Geometry((1, 1, 2), np.eye(4)), (1, 1, 2))
+    found = label_on_network_grid(label, grid, spec_of(task=task, classes=classes))
+    assert found.ravel().tolist() == [1, 0][: len(classes)]
 
 
 def test_positions_are_spread_over_the_whole_class() -> None:
