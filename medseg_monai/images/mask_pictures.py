@@ -67,9 +67,9 @@ class MaskPicture:
             raise ValueError(f"{self.path}: {self._colours_text()}")
         if plane.dtype.kind == "f":
             whole = np.rint(plane)
-            if not np.isfinite(plane).all() or np.abs(plane - whole).max() > WHOLE:
-                odd = plane[~(np.abs(plane - whole) <= WHOLE)].flat[0]
-                raise ValueError(f"{self.path}: holds {odd:.4g}; class numbers are whole numbers")
+            right = np.isfinite(plane) & np.isclose(plane, whole, rtol=0, atol=WHOLE)
+            if not right.all():
+                raise ValueError(f"{self.path}: holds {plane[~right].flat[0]:.4g}; class numbers are whole numbers")
             return whole.astype(np.int64)
         return plane
 
@@ -193,7 +193,9 @@ def _packed(values: Array, path: Path) -> Array:
     """Colours (or grey levels) as one number each, (H, W) int32."""
     levels = values.astype(np.int32) * (255 if values.dtype == bool else 1)
     if levels.min() < 0 or levels.max() > 255:
-        raise ValueError(f"{path}: holds levels up to {levels.max()}, colours have 8 bits; give its classes numbers")
+        raise ValueError(
+            f"{path}: holds levels from {levels.min()} to {levels.max()}, colours have 8 bits; give its classes numbers"
+        )
     if levels.ndim == 2:
         return levels * 0x010101
     packed: Array = levels[..., 0] << 16 | levels[..., 1] << 8 | levels[..., 2]

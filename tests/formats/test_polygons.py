@@ -87,6 +87,7 @@ def test_geojson_names_classes_and_closes_rings(tmp_path: Path) -> None:
     mask[0, 1, 2], mask[0, 3, 0] = 1, 2
     content = json.loads(write_geojson(mask, tmp_path / "x.geojson", NUMBERS).read_text())
     assert [feature["properties"]["class"] for feature in content["features"]] == ["liver", "spleen"]
+    assert [feature["properties"]["pixels"] for feature in content["features"]] == [1, 1]
     assert content["features"][0]["geometry"] == {
         "type": "Polygon", "coordinates": [[[1, 2], [2, 2], [2, 3], [1, 3], [1, 2]]],
     }  # fmt: skip
@@ -118,4 +119,17 @@ def test_a_coco_file_counts_images_and_gives_its_entries_back() -> None:
         (1, 1, 1, 4),
         (2, 2, 1, 4),
     ]
+    assert content["annotations"][0]["iscrowd"] == 0
     assert coco_entries(json.loads(json.dumps(content))) == entries
+
+
+def test_coco_counts_categories_from_one() -> None:
+    mask = np.array([[[1, 0, 2, 2]]], np.uint8)
+    content = coco_file({"a": coco_entry(mask, NUMBERS, file_name="a.jpg")}, NUMBERS)
+    assert content["categories"] == [{"id": 1, "name": "liver"}, {"id": 2, "name": "spleen"}]
+    assert [(a["category_id"], a["bbox"], a["area"]) for a in content["annotations"]] == [
+        (1, [0, 0, 1, 1], 1),
+        (2, [0, 2, 1, 2], 2),
+    ]
+    (image,) = content["images"]
+    assert (image["width"], image["height"]) == (1, 4)

@@ -59,6 +59,29 @@ def test_opaque_on_transparent(tmp_path, paint, canvas):
     np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", rgba), BINARY)[0].T, inside)
 
 
+def test_half_opaque_is_opaque(tmp_path):
+    """Of 255 steps, 128 and more are; what is more transparent is background, whatever colour it has."""
+    rgba = np.full((4, 6, 4), 255, np.uint8)
+    rgba[1:3, 2:5, :3] = 0
+    rgba[..., 3] = np.where(np.arange(6) < 4, 128, 127)
+    expected = np.zeros((4, 6))
+    expected[:, :4] = 1
+    expected[1:3, 2:4] = 0
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", rgba), BINARY)[0].T, expected)
+    rgba[..., 3] = 128
+    expected[:] = 1
+    expected[1:3, 2:5] = 0
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", rgba), BINARY)[0].T, expected)
+
+
+def test_a_picture_below_an_alpha_channel_of_nothing(tmp_path):
+    """Some programs write alpha 0 all over: the picture is then what was meant."""
+    rgba = np.dstack([(NUMBERS[..., None] > 1).repeat(3, 2) * 255, np.zeros_like(NUMBERS)]).astype(np.uint8)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", rgba), BINARY)[0].T, NUMBERS > 1)
+    rgba[..., 3] = 127
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", rgba), BINARY)[0].T, NUMBERS > 1)
+
+
 def test_an_empty_transparent_layer_is_an_empty_mask(tmp_path):
     layer = np.full((4, 6, 4), 255, np.uint8)
     layer[..., 3] = 0
@@ -191,8 +214,13 @@ def test_floating_point_masks(tmp_path, scale):
 
 def test_class_numbers_in_floating_point(tmp_path):
     np.testing.assert_array_equal(read_mask(save(tmp_path / "m.tif", NUMBERS.astype(np.float32)), spec())[0].T, NUMBERS)
-    with pytest.raises(ValueError, match=r"m\.tif: holds 0\.5; class numbers are whole numbers"):
-        read_mask(save(tmp_path / "m.tif", NUMBERS * np.float32(0.5)), spec())
+    nearly = (NUMBERS + 0.0009 * (-1.0) ** NUMBERS).astype(np.float32)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.tif", nearly), spec())[0].T, NUMBERS)
+    for odd, named in ((0.5, "0.5"), (1.002, "1.002"), (np.nan, "nan"), (np.inf, "inf")):
+        values = NUMBERS.astype(np.float32)
+        values[1, 2] = odd
+        with pytest.raises(ValueError, match=rf"m\.tif: holds {named}; class numbers are whole numbers"):
+            read_mask(save(tmp_path / "m.tif", values), spec())
 
 
 @pytest.mark.parametrize(
@@ -203,6 +231,72 @@ def test_floating_point_that_is_no_mask(tmp_path, values, message):
     path = save(tmp_path / "m.tif", np.resize(np.array(values, np.float32), (4, 6)))
     with pytest.raises(ValueError, match=rf"m\.tif: .*{message}"):
         read_mask(path, BINARY)
+
+
+def blurred(flat, middle, *, size=40):
+    """A left half of 255 beside a right half of 0, and so many pixels between: even inside, or scattered in the dark."""
+    picture = np.zeros((size, size), np.uint8)
+    picture[:, : size // 2] = 255
+    picture[:, size // 2] = np.linspace(100, 160, size)  # the edge: many levels, none of them even
+    side = int(flat**0.5)
+    if flat:
+        picture[2 : 4 + side, 30 : 32 + side] = middle  # of which side x side have neighbours of their own level alone
+    return picture
+
+
+@pytest.mark.parametrize("side", [0, 4, 5])
+def test_a_patch_of_a_third_level_is_not_an_edge(tmp_path, side):
+    """16 pixels may be alike by chance; 25 are a class."""
+    path = save(tmp_path / "m.png", blurred(side**2, 120))
+    if side < 5:
+        with pytest.warns(UserWarning, match="thresholded at half"):
+            label = read_mask(path, BINARY)[0].T
+        np.testing.assert_array_equal(label, np.asarray(Image.open(path)) > 127)
+    else:
+        with pytest.raises(ValueError, match="a binary mask has background 0 and one other level"):
+            read_mask(path, BINARY)
+
+
+@pytest.mark.parametrize(("columns", "refused"), [(9, False), (11, True)])
+def test_more_than_a_quarter_of_middle_levels_is_not_a_mask(tmp_path, columns, refused):
+    picture = blurred(0, 0)
+    picture[:, 20 : 20 + columns] = np.arange(40 * columns).reshape(40, columns) % 60 + 90  # no two neighbours alike
+    path = save(tmp_path / "m.png", picture)
+    if refused:
+        with pytest.raises(ValueError, match="a binary mask has background 0 and one other level"):
+            read_mask(path, BINARY)
+    else:
+        with pytest.warns(UserWarning, match="thresholded at half"):
+            assert read_mask(path, BINARY).any()
+
+
+@pytest.mark.parametrize(("off", "refused"), [(4, False), (6, True)])
+def test_shades_of_one_colour_may_be_rounded(tmp_path, off, refused):
+    picture = np.zeros((30, 30, 3), np.uint8)
+    picture[:, :14] = (200, 100, 0)
+    picture[:, 14] = np.outer(np.linspace(60, 140, 30), (1, 0.5, 0)).astype(np.uint8)
+    picture[5, 14] = (100, 50 + off, 0)
+    path = save(tmp_path / "m.png", picture)
+    if refused:
+        with pytest.raises(ValueError, match="colours"):
+            read_mask(path, BINARY)
+    else:
+        with pytest.warns(UserWarning, match="thresholded at half"):
+            np.testing.assert_array_equal(read_mask(path, BINARY)[0].T, picture[..., 0] > 100)
+
+
+def test_levels_beyond_8_bits_are_no_colours(tmp_path):
+    table = spec("binary", ("a",), label_values={"a": "#000001"})
+    for odd, named in ((-1, "-1 to 1"), (256, "0 to 256")):
+        stored = NUMBERS.clip(0, 1).astype(np.int32)
+        stored[0, 0] = odd
+        with pytest.raises(ValueError, match=rf"m\.tif: holds levels from {named}, colours have 8 bits"):
+            read_mask(save(tmp_path / "m.tif", stored), table)
+    grey = spec("binary", ("a",), label_values={"a": "#ffffff"})
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", NUMBERS > 1), grey)[0].T, NUMBERS > 1)
+    shade = spec("binary", ("a",), label_values={"a": "#030303"}, ignore=["#010101", "#020202"])
+    expected = np.array([0, IGNORED, IGNORED, 1])[NUMBERS]
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", NUMBERS), shade)[0].T, expected)
 
 
 def test_smoothed_colour_is_thresholded(tmp_path):

@@ -141,7 +141,10 @@ def test_class_numbers(tmp_path):
 
 def test_class_number_without_a_class(tmp_path):
     path = save(tmp_path / "m.png", np.full((4, 6), 3, np.uint8) * CORNER)
-    with pytest.raises(ValueError, match=r"m\.png: holds the levels 0, 3; 2 classes need levels 0 to 2"):
+    with pytest.raises(ValueError, match=r"m\.png: holds the levels 0, 3; 2 classes need levels 0 to 2.*NAME=3 "):
+        read_mask(path, ORGANS)
+    path = save(tmp_path / "m.tif", CORNER.astype(np.int32) - 1)
+    with pytest.raises(ValueError, match=r"m\.tif: holds the levels -1, 0; 2 classes need levels 0 to 2"):
         read_mask(path, ORGANS)
 
 
@@ -162,8 +165,9 @@ def test_one_file_per_class_for_classes_that_exclude_each_other(tmp_path):
     first[0, 1] = second[3, 5] = 1
     paths = [save(tmp_path / "a.png", first), save(tmp_path / "b.png", second)]
     np.testing.assert_array_equal(read_mask(paths, ORGANS), (first + 2 * second).T[None])
-    with pytest.raises(ValueError, match="overlap; make the data set's task multilabel"):
-        read_mask([paths[0], paths[0]], ORGANS)
+    same = save(tmp_path / "c.png", first)
+    with pytest.raises(ValueError, match=r"a\.png: the classes' masks overlap; make the data set's task multilabel"):
+        read_mask([paths[0], same], ORGANS)
 
 
 @pytest.mark.parametrize(("spec", "files"), [(OVERLAP, 3), (ORGANS, 3)])
@@ -254,8 +258,10 @@ def test_files_written(tmp_path):
 def test_only_png_and_right_shapes_are_written(tmp_path):
     with pytest.raises(ValueError, match=r"m\.jpg: masks are written as \.png"):
         write_mask(CORNER[None], tmp_path / "m.jpg", BINARY)
-    with pytest.raises(ValueError, match=r"a mask of shape \(4, 6\) came, \(1, W, H\) is written"):
-        write_mask(CORNER, tmp_path / "m.png", BINARY)
+    for shape in ((1, 6), (2, 4, 6), (1, 2, 4, 6)):
+        with pytest.raises(ValueError, match=rf"a mask of shape \({', '.join(map(str, shape))}\) came, \(1, W, H\) is"):
+            write_mask(np.zeros(shape, np.uint8), tmp_path / "m.png", BINARY)
+    assert write_mask(CORNER[None], tmp_path / "m.PNG", BINARY) == [tmp_path / "m.PNG"]
 
 
 def test_interrupted_writing_leaves_the_old_file_and_no_scrap(tmp_path, monkeypatch):

@@ -76,6 +76,9 @@ def test_any_number_but_zero_is_inside(value):
         ("0 2", "the run '0 2' leads out of the picture"),
         ("1 2 12 2", "the run '12 2' leads out of the picture"),
         ("13 1", "the run '13 1' leads out of the picture"),
+        ("1 1 12 1 13 1 14 1", "the run '13 1' leads out of the picture"),  # the first that does
+        ("1 2 0 3 -1 2", "the run '0 3' leads out of the picture"),
+        ("1 3 2 3 4 3", "overlap or are out of order: '1 3' and '2 3'"),
         ("9000000000000000000 9000000000000000000", "leads out of the picture"),
         ("1 0", "at least one pixel, got the length 0"),
         ("5 -2", "at least one pixel, got the length -2"),

@@ -129,10 +129,24 @@ def picture(path: Path, mode: str = "L", size: tuple[int, int] = (12, 8), **opti
     return path
 
 
-@pytest.mark.parametrize(("mode", "grey", "deep"), [("L", True, False), ("RGB", False, False), ("I;16", True, True)])
+@pytest.mark.parametrize(
+    ("mode", "grey", "deep"),
+    [
+        *((mode, True, False) for mode in ("1", "L", "LA", "F")),
+        *((mode, False, False) for mode in ("RGB", "RGBA", "P")),
+        *((mode, True, True) for mode in ("I", "I;16")),
+    ],
+)
 def test_looks(tmp_path, mode, grey, deep):
-    looks = look_at(Pair(picture(tmp_path / "a.png", mode), (picture(tmp_path / "m.png"),)))
+    looks = look_at(Pair(picture(tmp_path / "a.tif", mode), (picture(tmp_path / "m.png"),)))
     assert (looks.grey, looks.deep) == (grey, deep)
+
+
+def test_one_deep_channel_makes_a_deep_image(tmp_path):
+    flat, deep = picture(tmp_path / "f.tif"), picture(tmp_path / "d.tif", "I;16")
+    for stack in ((flat, deep), (deep, flat)):
+        assert look_at(Pair(stack[0], (flat,), stack=stack)).deep
+    assert not look_at(Pair(flat, (flat,), stack=(flat, flat))).deep
 
 
 def test_a_mask_may_lie_on_the_stored_or_on_the_rotated_picture(tmp_path):

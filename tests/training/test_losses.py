@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.losses import DiceCELoss
+from torch import nn
 
-from medseg_monai.training.losses import LovaszLoss, OverHeads, segmentation_loss
+from medseg_monai.training.losses import CrossEntropy, LovaszLoss, OverHeads, PixelAndRegionLoss, segmentation_loss
 
 SURE = 40.0  # a logit whose sigmoid is 1 in float32
 
@@ -149,6 +150,12 @@ def test_lovasz_between_the_corners_by_hand():
     assert LovaszLoss(softmax=False)(logits, uint8([[[[1, 0]]]])).item() == pytest.approx(0.35, rel=1e-5)
 
 
+def test_lovasz_leaves_out_classes_that_a_label_lacks():
+    # of the first class as above; there is no pixel of the second, whose false probabilities then count for nothing
+    probs = torch.tensor([[[[0.3, 0.6]], [[0.6, 0.3]], [[0.1, 0.1]]]])
+    assert LovaszLoss(softmax=True)(probs.log(), uint8([[[[1, 0]]]])).item() == pytest.approx(0.4, rel=1e-5)
+
+
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_perfect_answer_costs_nothing(task, region):
@@ -200,6 +207,33 @@ def test_float32_under_autocast():
     assert loss.item() < 1e-3
 
 
+class Products(nn.Module):
+    """A loss of matrix products, which autocast makes in bfloat16."""
+
+    def forward(self, logits, _label):
+        rows = logits.flatten(1)
+        return (rows @ rows.T).sum()
+
+
+def test_any_loss_is_computed_in_float32_under_autocast():
+    logits, label = torch.full((1, 1, 1, 257), 1.0), torch.ones(1, 1, 1, 257, dtype=torch.uint8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert OverHeads(Products())(logits, label) == 257  # a number that bfloat16 does not have
+
+
+class Unasked(nn.Module):
+    def forward(self, _logits, _label):
+        raise AssertionError
+
+
+def test_a_term_without_weight_is_not_computed():
+    one, logits = CrossEntropy(softmax=False), torch.zeros(1, 1, 2, 2)
+    label = torch.ones(1, 1, 2, 2, dtype=torch.uint8)
+    for pixel, region, weight in ((one, Unasked(), 0), (Unasked(), one, 1)):
+        loss = PixelAndRegionLoss(pixel, region, region_weight=weight)
+        assert loss(logits, label).item() == pytest.approx(math.log(2))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -208,6 +242,8 @@ def test_float32_under_autocast():
         ({"task": "binary", "pixel": "focl"}, "did you mean 'focal'"),
         ({"task": "binary", "dice_weight": 1.5}, "dice_weight is 0 to 1"),
         ({"task": "binary", "head_weights": (1, -1)}, "at least 0"),
+        ({"task": "binary", "head_weights": ()}, "needs weights"),
+        ({"task": "binary", "dice_weight": -0.1}, "dice_weight is 0 to 1"),
     ],
 )
 def test_mistakes_are_named(arguments, message):
@@ -258,6 +294,13 @@ def test_a_picture_that_is_ignored_as_a_whole_teaches_nothing(task):
     assert value.item() == pytest.approx(0, abs=1e-6)
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("pixel", ["cross_entropy", "focal"])
+def test_one_pixel_that_counts_has_the_whole_weight(pixel):
+    label = uint8([[[[255, 1, 255]]]])
+    value = segmentation_loss("binary", pixel=pixel, dice_weight=0)(torch.zeros(1, 1, 1, 3), label)
+    assert value.item() == pytest.approx(math.log(2) * (0.25 if pixel == "focal" else 1))
 
 
 def test_a_class_ignored_in_one_channel_still_counts_in_the_other():

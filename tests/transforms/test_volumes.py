@@ -120,7 +120,7 @@ def test_a_label_on_the_networks_grid_takes_what_covers_most() -> None:
 @pytest.mark.parametrize(("task", "classes"), [("binary", ("a",)), ("multilabel", ("a", "b"))])
 def test_what_fills_half_a_voxel_is_kept_if_classes_do_not_compete(task: str, classes: tuple[str, ...]) -> None:
     label = np.array([[[[1, 0, 0]]], [[[0, 0, 1]]]], np.uint8)[: len(classes), ..., :2]
-    grid = NetworkGrid.whole(Geometry((1, 1, 2), np.eye(4)), (1, 1, 2))
+    grid = VolumeGrid.whole(Geometry((1, 1, 2), np.eye(4)), (1, 1, 2))
     found = label_on_network_grid(label, grid, spec_of(task=task, classes=classes))
     assert found.ravel().tolist() == [1, 0][: len(classes)]
 
