@@ -357,7 +357,7 @@ def test_prediction_ends_with_what_it_did_and_a_page(
     assert (page.count('<img src="data:image/jpeg'), page.count("text.png")) == (3, 1)
     assert "engine torch" not in ended.err
     again = medseg(*predict, "--no-report")
-    assert "(3 masks, 3 of them from before" in again.out
+    assert "(3 masks, 3 of them from earlier runs" in again.out
     assert "look:" not in again.out
     assert medseg("infer", *predict[1:], "--overwrite", "--verbose").code == 1
     assert logging.getLogger("medseg_monai").level == logging.DEBUG
@@ -377,7 +377,7 @@ def test_masks_that_somebody_drew_are_not_written_over(
     drawn.write_text("drawn")
     refused = medseg("predict", "unetpp", image, "-w", trained)
     assert (refused.code, drawn.read_text()) == (1, "drawn")
-    assert "was not made by medseg predict: name a folder with --out" in refused.err
+    assert "was not written by medseg predict: name another folder with --out" in refused.err
 
 
 def test_a_page_is_made_of_up_to_200_images_unless_told_otherwise() -> None:
@@ -409,7 +409,7 @@ def test_training_ends_with_where_weights_are_and_what_comes_next(
     assert ended.code == 0, ended.err
     done, doubt, following = ended.out.splitlines()
     assert done.startswith(f"unetpp trained on demo -> {tmp_path}/ (model.pt: epoch 1 of 1, validation mean_dice 0.")
-    assert doubt == "doubtful: the last epoch was the best: more epochs may be better"
+    assert doubt == "doubtful: the last epoch was the best: more epochs may improve the scores"
     assert (
         following == f"next: medseg evaluate unetpp -w {tmp_path} -d DATA; medseg predict unetpp IMAGES -w {tmp_path}"
     )

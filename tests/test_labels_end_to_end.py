@@ -55,11 +55,11 @@ def test_a_file_of_several_pages_is_named_by_predict_explain_and_predictor(
     images = [raw / "images" / "0.png", tmp_path / "stack.tif"]
     pages = [Image.open(path) for path in sorted((raw / "images").iterdir())[:5]]
     pages[0].save(images[1], save_all=True, append_images=pages[1:])
-    reason = "holds 5 pictures (pages or frames); save each as a file of its own"
+    reason = "contains 5 pictures (pages or frames); save each as a separate file"
     for command in ("predict", "explain"):
         out = tmp_path / command
         assert medseg(command, "unetpp", *images, "--weights", trained, "--out", out).code == 1
         with (out / "failures.csv").open(newline="") as file:
             assert [row["reason"] for row in csv.DictReader(file)] == [reason]
-    with pytest.raises(ValueError, match="holds 5 pictures"):
+    with pytest.raises(ValueError, match="contains 5 pictures"):
         Predictor("bundles/unetpp", weights=trained)(images[1])

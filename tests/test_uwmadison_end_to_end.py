@@ -126,7 +126,7 @@ def test_a_picture_that_is_no_slice_fails_and_the_rest_is_done(raw, tmp_path, me
         reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(stream)}
     assert len(reasons) == 3
     assert "is 64x56 but its name says 56x64" in reasons["slice_0009_56_64_1.50_1.63.png"]
-    assert "neighbouring slices are wanted" in reasons["photo.png"]
+    assert "needs 3 neighbouring slices" in reasons["photo.png"]
     assert reasons["slice_0004_64_56_1.50_1.63.png"].startswith("is empty (0 bytes)")
     done = [row.partition(",")[0][-4:] for row in (tmp_path / "out" / "submission.csv").read_text().splitlines()[1::3]]
     assert done == ["0001", "0002", "0003", "0005", "0006"]

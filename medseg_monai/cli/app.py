@@ -1,4 +1,4 @@
-"""The `medseg` command: argument parsing only. What it does is done by the package, through `monai.bundle`.
+"""The `medseg` command: argument parsing only. The package does the work, through `monai.bundle`.
 
 One file per command or group of commands; each imports what it needs when it is called, so that ``--help`` is quick.
 """
@@ -30,9 +30,9 @@ from medseg_monai.files.writing import DiskFullError
 from medseg_monai.program.console import begin_logging
 from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c
 
-INTERRUPTED = 130  # what typer exits with after Ctrl-C
-BY_SIGNAL = 128  # and the signal's number: what shells give a process that a signal ended
-NO_MEMORY = "can't allocate memory"  # in what torch says if the machine has too little
+INTERRUPTED = 130  # typer's exit code after Ctrl-C
+BY_SIGNAL = 128  # plus the signal's number: the exit code that shells report for a process ended by a signal
+NO_MEMORY = "can't allocate memory"  # part of torch's message if the machine has too little
 
 app = typer.Typer(
     name="medseg",
@@ -58,7 +58,7 @@ def _options(
     """Options of the program itself."""
 
 
-# in the order that the work is done in
+# in the order of the workflow
 app.add_typer(prepare_app, name="prepare")
 app.command()(train)
 app.command()(tune)
@@ -66,7 +66,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(review)
 app.command()(predict)
-app.command("infer", hidden=True)(predict)  # what others call it
+app.command("infer", hidden=True)(predict)  # its name in other programs
 app.command()(explain)
 app.command()(export)
 app.command()(package)
@@ -78,20 +78,20 @@ app.command()(doctor)
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """What really went wrong: MONAI wraps errors of components in RuntimeErrors."""
+    """The original error: MONAI wraps errors of components in RuntimeErrors."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def _one_line(error: BaseException) -> str:
-    """The message; of an error in a worker process, whose message is a traceback, the last line."""
+    """The message; for an error in a worker process, whose message is a traceback, its last line."""
     if isinstance(error, _out_of_memory()):
         return "out of memory on the GPU: lower batch_size or size"
     text = str(error).strip()
     if isinstance(error, MemoryError) or NO_MEMORY in text:
         return (
-            f"too little memory on this machine: lower batch_size or size ({(text or 'MemoryError').splitlines()[0]})"
+            f"not enough memory on this machine: lower batch_size or size ({(text or 'MemoryError').splitlines()[0]})"
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
         error = DiskFullError(error.errno, error.strerror, error.filename or "a file")
@@ -100,39 +100,39 @@ def _one_line(error: BaseException) -> str:
 
 
 def _printed(text: str) -> str:
-    """One line for a terminal: a name may hold line breaks, and escapes that clear the screen or hide what follows."""
+    """One line for a terminal: a name may contain line breaks, and escapes that clear the screen or hide text."""
     line = re.sub(r"\s*[\r\n\x0b\x0c\x85\u2028\u2029]\s*", " ", text)
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda found: ascii(found[0])[1:-1], line)
 
 
 def _out_of_memory() -> type[BaseException]:
-    """The class of torch's error, without importing torch for errors that came before it was needed."""
+    """The class of torch's error, without importing torch for errors that occur before it is needed."""
     torch = sys.modules.get("torch")
     found: type[BaseException] = torch.OutOfMemoryError if torch is not None else MemoryError
     return found
 
 
 def _show_every_name() -> None:
-    """Let what is printed hold names that are not UTF-8, or not of the terminal's own characters."""
+    """Let printed text contain names that are not UTF-8, or that the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _stopped() -> NoReturn:
-    """Say so, and end as shells expect it."""
+    """Say so, and exit with the code that shells expect."""
     typer.echo("medseg: stopped; what was finished is kept", err=True)
     sys.exit(INTERRUPTED if StoppedBySignal.received is None else BY_SIGNAL + StoppedBySignal.received)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows it."""
+    """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows the traceback."""
     try:
         stop_like_ctrl_c()
         begin_logging()
         _show_every_name()
         app()
-    except KeyboardInterrupt:  # outside of what typer runs
+    except KeyboardInterrupt:  # outside typer's own handling
         _stopped()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
@@ -141,7 +141,7 @@ def main() -> None:
     except Exception as error:
         cause = _root_cause(error)
         mistakes = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, _out_of_memory())
-        # a component that MONAI could not make was given a wrong argument: the config's TypeError, not ours
+        # MONAI could not build a component: a wrong argument in the config, so the TypeError is not a bug of ours
         expected = isinstance(cause, mistakes) or (cause is not error and isinstance(cause, TypeError))
         expected = expected or NO_MEMORY in str(cause)
         if not expected or os.environ.get("MEDSEG_TRACEBACK"):

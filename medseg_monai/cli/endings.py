@@ -1,4 +1,4 @@
-"""How a command ends: what it did, where that is, what is doubtful and what comes next."""
+"""The last lines of a command: what it did, where the results are, what is doubtful and what comes next."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def say_end(what: str, *, look: Path | None = None, doubtful: Sequence[str] = ()
     """Print the last lines of a command.
 
     Args:
-        what: what was done and where it is: ``10 images -> masks/ (10 masks, 0 failed)``.
+        what: what was done, and where the results are: ``10 images -> masks/ (10 masks, 0 failed)``.
         look: a file to open.
-        doubtful: what a person should know before using it.
-        following: the command that comes next, or what to do.
+        doubtful: what a person should know before using the results.
+        following: the next command, or what to do.
     """
     typer.echo(what + (f" · look: {look}" if look else ""))
     for doubt in doubtful:

@@ -1,4 +1,4 @@
-"""`medseg evaluate`, and `medseg compare` of what it wrote."""
+"""`medseg evaluate`, and `medseg compare` for its results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def evaluate(
     bundle: BundleName,
     dataset_dir: DatasetDir = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where the tables go; default: beside the weights.")
+        Path | None, typer.Option("--out", "-o", help="Folder for the tables; default: beside the weights.")
     ] = None,
     weights: Weights = None,
     split: Annotated[str, typer.Option(help="training, validation or test.")] = "test",
@@ -67,7 +67,7 @@ def compare(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")] = Path("comparison"),
     metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
 ) -> None:
-    """One table of several evaluations, with intervals and a paired significance test: Markdown, CSV, a plot."""
+    """Compare several evaluations in one table, with intervals and a paired significance test: Markdown, CSV, a plot."""
     check_there(*evaluations)
     from medseg_monai.evaluation.compare import compare as compare_evaluations
     from medseg_monai.evaluation.compare import write_comparison

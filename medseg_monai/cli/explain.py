@@ -38,13 +38,14 @@ def explain(
         ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="A data set with these images, a folder of masks, or the one image's mask.")
+        Path | None,
+        typer.Option(help="A data set with these images, a folder of masks, or the mask of a single image."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Deletion, insertion and randomisation: can the maps be trusted?")
     ] = False,
     report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with the panels.")] = False,
-    list_layers: Annotated[bool, typer.Option("--layers", help="List the layers that maps can be made of.")] = False,
+    list_layers: Annotated[bool, typer.Option("--layers", help="List the layers that maps can be made from.")] = False,
     device: Device = None,
     verbose: Verbose = False,
     assignments: Assignments = None,
@@ -77,7 +78,7 @@ def explain(
     )
     try:
         run_bundle(folder, "explain", values, assignments=overrides)
-    except SystemExit:  # some images could not be used: say what was done with the others
+    except SystemExit:  # some images could not be used: still report the others
         _report(out, check)
         raise
     _report(out, check)
@@ -99,7 +100,7 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
 
 
 def _report(folder: Path, checked: bool) -> None:
-    """Say how many maps there are and what the table notes; and the checks' tables."""
+    """Print the number of maps, the table's notes, and the checks' tables."""
     from medseg_monai.explain.checks import SUMMARY_FILE
     from medseg_monai.explain.files import TABLE_FILE
     from medseg_monai.files.csv_tables import read_records
@@ -119,5 +120,5 @@ def _report(folder: Path, checked: bool) -> None:
     say_end(
         f"{maps} of {counted(len(cases), 'image')} -> {folder}/ ({TABLE_FILE}, panels)",
         look=page if page.is_file() else None,
-        following=None if checked else "add --check to see whether the maps are worth anything",
+        following=None if checked else "add --check to see whether the maps can be trusted",
     )

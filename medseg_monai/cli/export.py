@@ -23,14 +23,14 @@ def export(
     weights: Weights = None,
     samples: Annotated[
         list[Path] | None,
-        typer.Option(help="Images, or folders of images, to compare answers on; default: generated ones."),
+        typer.Option(help="Images, or folders of images, to compare the outputs on; default: generated ones."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A network's argument for inference, KEY=VALUE (inference_depth=2)."),
+        typer.Option("--set", help="An argument of the network for inference, KEY=VALUE (inference_depth=2)."),
     ] = None,
 ) -> None:
-    """Write trained weights as a file for another runtime, with their spec inside; refused if the answers differ."""
+    """Write trained weights as a file for another runtime, with their spec inside; refused if the outputs differ."""
     from medseg_monai.bundle.assignments import parse_assignments
     from medseg_monai.bundle.paths import find_bundle, find_weights
 
@@ -45,12 +45,12 @@ def export(
 
     chosen = next((known for known in FORMATS if known == fmt), None) if fmt else format_of(out or Path("x.ts"))
     if chosen is None:
-        raise ValueError(f"no format {fmt!r}{did_you_mean(fmt, FORMATS)}")
+        raise ValueError(f"unknown format {fmt!r}{did_you_mean(fmt, FORMATS)}")
     out = out or Path(f"{folder.resolve().name}{SUFFIXES[chosen]}")
     trained, network = trained_network(file, overrides)
     images = sample_images(trained.dataset, samples) if samples else None
     parity = export_network(trained, network, out, chosen, images=images)
     shown = "the images given" if samples else "generated images"
     say_end(
-        f"{file} -> {out} ({chosen}); against torch on {shown}, which says nothing of accuracy: {parity} · report: {parity_file(out)}"
+        f"{file} -> {out} ({chosen}); against torch on {shown}, which says nothing about accuracy: {parity} · report: {parity_file(out)}"
     )

@@ -1,4 +1,4 @@
-"""`medseg list`, `medseg init` and `medseg doctor`: what is here."""
+"""`medseg list`, `medseg init` and `medseg doctor`: what is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg_monai.cli.options import BundleName
 
 
 def list_bundles() -> None:
-    """The bundles, what each has been trained on, and its folder, which MONAI's own commands take."""
+    """List the bundles, the data sets that each was trained on, and its folder, which MONAI's own commands take."""
     from medseg_monai.bundle.paths import list_bundles as found
     from medseg_monai.bundle.paths import trained_on
 
@@ -23,7 +23,7 @@ def list_bundles() -> None:
 
 def init(
     bundle: BundleName,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; default: bundles/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to create; default: bundles/NAME.")] = None,
 ) -> None:
     """Copy a bundle to ./bundles to change it: from then on the copy takes precedence."""
     from medseg_monai.bundle.paths import BUNDLES, copy_bundle
@@ -31,13 +31,13 @@ def init(
     folder = copy_bundle(bundle, out)
     found_by_name = folder == Path(BUNDLES) / folder.name
     typer.echo(
-        f"{folder}: its network and its recipe stand in configs/train.json\n"
+        f"{folder}: its network and its recipe are in configs/train.json\n"
         f"next: medseg train {folder.name if found_by_name else folder} --dataset-dir DATA"
     )
 
 
 def doctor() -> None:
-    """Show what is installed, which hardware is found, and what is missing."""
+    """Show what is installed, what hardware was found, and what is missing."""
     from medseg_monai.program.doctor import examine
 
     findings = examine()

@@ -19,14 +19,14 @@ def _label() -> None:
 def serve(
     studies: Annotated[
         str,
-        typer.Option("--studies", "-s", help="Folder of images, in which labels are saved too; or a DICOMweb address."),
+        typer.Option("--studies", "-s", help="Folder of images, in which labels are saved too; or a DICOMweb URL."),
     ],
     bundles: Annotated[
         str, typer.Option("--bundles", "-b", help="Bundles to serve, NAME or NAME=WEIGHTS, separated by commas.")
     ],
     app: Annotated[
         Path | None,
-        typer.Option(help="Folder for the models, with what they learn; default: monailabel_app in STUDIES, or here."),
+        typer.Option(help="Folder for the models and their new weights; default: monailabel_app in STUDIES, or here."),
     ] = None,
     host: Annotated[
         str,

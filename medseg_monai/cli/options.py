@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what turns them into overrides of a config."""
+"""Arguments and options that several commands share, and functions that turn them into overrides of a config."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; default
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that the user gave: the others keep the library's or the config's defaults."""
+    """The options that the user set: the others keep the library's or the config's defaults."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def text(path: Path | None) -> str | None:
-    """A path as a config holds it."""
+    """A path as text for a config."""
     return None if path is None else str(path)
 
 
@@ -63,9 +63,9 @@ def square(size: int | None) -> tuple[int, int] | None:
 
 
 def check_there(*paths: Path | None) -> None:
-    """Raise a FileNotFoundError for a path that is not there, before anything slow is imported to find that out.
+    """Raise a FileNotFoundError for a path that does not exist, before anything slow is imported.
 
-    ``FOLDER#SERIES_UID`` is there if the folder is.
+    ``FOLDER#SERIES_UID`` exists if the folder does.
     """
     for path in paths:
         if path is not None and not path.exists() and not Path(str(path).rpartition("#")[0] or path).exists():

@@ -20,7 +20,7 @@ def package(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A network's argument for inference, KEY=VALUE (inference_depth=2)."),
+        typer.Option("--set", help="An argument of the network for inference, KEY=VALUE (inference_depth=2)."),
     ] = None,
 ) -> None:
     """Write a bundle with its weights, model card, licences and this package's wheel as one zip that runs anywhere."""
@@ -45,7 +45,7 @@ def package(
 def check(
     bundle: Annotated[str, typer.Argument(help="A bundle's name or folder, or a packaged zip.")],
 ) -> None:
-    """Check a bundle against the rules of MONAI's model zoo, offline. Its config runs: check what you trust."""
+    """Check a bundle against the rules of MONAI's model zoo, offline. This runs its config: check only bundles that you trust."""
     from medseg_monai.export.check import check_bundle, opened
 
     with opened(bundle) as root:
@@ -55,4 +55,4 @@ def check(
     if failed := sum(not rule.ok for rule in rules):
         typer.echo(f"{failed} of {len(rules)} rules failed", err=True)
         raise typer.Exit(1)
-    say_end(f"{bundle}: {len(rules)} rules of the model zoo hold")
+    say_end(f"{bundle}: all {len(rules)} rules of the model zoo are met")

@@ -38,10 +38,13 @@ def predict(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="torch (default), onnx, openvino; auto tries those installed; plain for plain float32."),
+        typer.Option(
+            help="torch (default), onnx, openvino; auto: the fastest one installed; plain: unchanged float32."
+        ),
     ] = None,
     tta: Annotated[
-        str | None, typer.Option(help="Average over mirrored images: flips; and over rotated ones: dihedral.")
+        str | None,
+        typer.Option(help="Average over mirrored images (flips), or over mirrored and rotated ones (dihedral)."),
     ] = None,
     formats: Annotated[
         str | None,
@@ -67,13 +70,13 @@ def predict(
         bool, typer.Option("--probabilities", help="Also write probabilities (8-bit PNG).")
     ] = False,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Also write how unsure the network is of each pixel.")
+        bool, typer.Option("--uncertainty", help="Also write a map of the network's uncertainty.")
     ] = False,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw the outline on the image.")] = False,
     report: Annotated[
         bool | None,
         typer.Option(
-            "--report/--no-report", help="One page, index.html, with pictures; default: written for up to 200 images."
+            "--report/--no-report", help="Write index.html, one page with pictures; default: for up to 200 images."
         ),
     ] = None,
     series: Annotated[
@@ -127,29 +130,29 @@ def predict(
     workflow = bundle_workflow(folder, "inference", values, assignments=overrides)
     try:
         run_workflow(workflow)
-    except SystemExit:  # some images could not be used: say what was done with the others
+    except SystemExit:  # some images could not be used: still report the others
         _say_end(workflow.parser)
         raise
     _say_end(workflow.parser)
 
 
 def _default_out() -> Path:
-    """``masks``, unless a folder of that name is somebody else's: masks drawn by hand have such names too.
+    """``masks``, unless `medseg predict` did not write the folder of that name: it may contain masks drawn by hand.
 
     Raises:
-        FileExistsError: it is.
+        FileExistsError: it did not.
     """
     from medseg_monai.files.writing import HIDDEN_FOLDER
 
     if DEFAULT_OUT.exists() and not (DEFAULT_OUT / HIDDEN_FOLDER).is_dir():
         raise FileExistsError(
-            f"{DEFAULT_OUT}/ is there already, and was not made by medseg predict: name a folder with --out"
+            f"{DEFAULT_OUT}/ already exists and was not written by medseg predict: name another folder with --out"
         )
     return DEFAULT_OUT
 
 
 def _say_end(parser: ConfigParser) -> None:
-    """Say what was done, where it is, and what is doubtful."""
+    """Print what was done, where the results are, and what is doubtful."""
     from medseg_monai.inference.scans import FAILURES_FILE
     from medseg_monai.report.prediction import PAGE_FILE, read_predictions
 
@@ -161,7 +164,7 @@ def _say_end(parser: ConfigParser) -> None:
     flagged = [case.case for case in found if case.flagged]
     empty = [case.case for case in found if not any(case.pixels.values())]
     earlier = len(scans) - len(dataset.data)
-    counts = [f"{done} {'mask' if done == 1 else 'masks'}{f', {earlier} of them from before' if earlier else ''}"]
+    counts = [f"{done} {'mask' if done == 1 else 'masks'}{f', {earlier} of them from earlier runs' if earlier else ''}"]
     counts += [f"{len(flagged)} flagged"] if any(case.flagged is not None for case in found) else []
     counts += [f"{len(empty)} empty"] if empty else []
     counts += [f"{len(dataset.failures)} failed"]

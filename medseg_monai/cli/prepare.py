@@ -26,12 +26,12 @@ IgnoreOption = Annotated[
     typer.Option("--ignore", help="A number or colour of mask pixels to ignore, e.g. 255; repeat it for several."),
 ]
 LAYOUT_HELP = (
-    "How the folder is laid out (docs/datasets.md); auto: images/ and masks/ if they exist, else the layout that fits."
+    "Layout of the folder (docs/datasets.md); auto: images/ and masks/ if they exist, else the layout that fits."
 )
 PatternOption = Annotated[
     str,
     typer.Option(
-        help="Where things lie: '{case}/{channel}.png -> {case}/mask.png'; also {class}, {split}, {group}, *."
+        help="Where the files are: '{case}/{channel}.png -> {case}/mask.png'; also {class}, {split}, {group}, *."
     ),
 ]
 Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id,split that decides the splits.")]
@@ -90,7 +90,7 @@ def prepare_uwmadison(
 
 @prepare_app.command("folder")
 def prepare_folder(
-    raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the masks' folders.")],
+    raw: Annotated[Path, typer.Argument(help="Folder with the images' and the masks' folders.")],
     out: OutByName = None,
     images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "",
     masks: Annotated[
@@ -115,7 +115,7 @@ def prepare_folder(
         typer.Option(help="CSV with the columns image_id,group (patient or lesion); splits keep groups whole."),
     ] = None,
     group_pattern: Annotated[
-        str | None, typer.Option(help="A regular expression whose one pair of parentheses finds the group in the path.")
+        str | None, typer.Option(help="A regular expression with one pair of parentheses around the group in the path.")
     ] = None,
     splits: Splits = None,
     size: Size = None,
@@ -151,10 +151,10 @@ def prepare_folder(
 
 Spacing = Annotated[
     tuple[float, float, float] | None,
-    typer.Option(help="mm along right, anterior, superior to resample to; default: the training cases' median."),
+    typer.Option(help="Voxel size to resample to, mm along right, anterior, superior; default: the training median."),
 ]
-Patch = Annotated[tuple[int, int, int] | None, typer.Option(help="Voxels of a patch, along the same axes.")]
-Window = Annotated[tuple[float, float] | None, typer.Option(help="Hounsfield units that become 0 and 1; for CT.")]
+Patch = Annotated[tuple[int, int, int] | None, typer.Option(help="Size of a patch in voxels, along the same axes.")]
+Window = Annotated[tuple[float, float] | None, typer.Option(help="Hounsfield units that become 0 and 1, for CT.")]
 ModalityOption = Annotated[
     Literal["ct", "mr"] | None, typer.Option(help="Default: as the source states, else inferred from the values.")
 ]
@@ -188,7 +188,7 @@ def prepare_amos(
     raw: Annotated[Path, typer.Argument(help="The unpacked folder, with imagesTr and labelsTr.")],
     out: Out = Path("data/amos"),
     modality: Annotated[
-        Literal["ct", "mr", "all"], typer.Option(help="Numbers below 500 are CT, the others MR.")
+        Literal["ct", "mr", "all"], typer.Option(help="Cases to use: numbers below 500 are CT, the others MR.")
     ] = "ct",
     splits: Splits = None,
     groups: Groups = None,
@@ -209,7 +209,7 @@ def prepare_amos(
 
 @prepare_app.command("nifti")
 def prepare_nifti(
-    raw: Annotated[Path, typer.Argument(help="Folder that holds the images' and the labels' folders.")],
+    raw: Annotated[Path, typer.Argument(help="Folder with the images' and the labels' folders.")],
     out: OutByName = None,
     images: Annotated[str, typer.Option(help="Name of the images' folder.")] = "",
     labels: Annotated[
@@ -227,7 +227,7 @@ def prepare_nifti(
     ] = None,
     groups: Groups = None,
     group_pattern: Annotated[
-        str | None, typer.Option(help="A regular expression whose one pair of parentheses finds the group in the path.")
+        str | None, typer.Option(help="A regular expression with one pair of parentheses around the group in the path.")
     ] = None,
     splits: Splits = None,
     spacing: Spacing = None,
@@ -259,7 +259,7 @@ def prepare_nifti(
 
 
 def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
-    """Classes, their values in the masks, and the ignored values, as far as they were named."""
+    """Classes, their values in the masks, and the ignored values; None for what was not given."""
     from medseg_monai.dataset.label_values import parse_classes, read_values
 
     names, values = parse_classes(classes or [])
@@ -268,7 +268,7 @@ def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, An
 
 
 def _overrides(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
-    """What the user sets by hand instead of deriving it from the data."""
+    """Settings that the user chose instead of those derived from the data."""
     from medseg_monai.prepare.volume_pairs import VolumeOverrides
 
     return VolumeOverrides(spacing_mm=spacing, size=size, modality=modality, window=window)
@@ -296,19 +296,19 @@ def prepare_demo(
     size: Size = None,
     seed: Seed = 0,
 ) -> None:
-    """Generated pictures with known masks, for trying out the tools only."""
+    """Generated pictures with known masks, only for trying out the tools."""
     from medseg_monai.prepare.demo import prepare_demo as prepare
 
     _report(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)
 
 
 def _by_name(raw: Path) -> Path:
-    """Where a data set goes that is called after its raw folder."""
+    """The default output folder, named after the raw folder."""
     return Path("data") / raw.resolve().name
 
 
 def _report(prepared: Any, out: Path) -> None:
-    """Say what was prepared, and name what was left out."""
+    """Print what was prepared and what was left out."""
     shown = 20
     for path, reason in prepared.left_out[:shown]:
         typer.echo(f"left out: {path}: {reason}", err=True)

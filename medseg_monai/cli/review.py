@@ -23,7 +23,7 @@ def review(
     ] = 0.01,
     assignments: Assignments = None,
 ) -> None:
-    """Learn which predictions a person should review: unsure ones, and pictures unlike training's; `medseg predict` then flags them."""
+    """Learn which predictions a person should review (uncertain ones, pictures unlike training); `medseg predict` then flags them."""
     from medseg_monai.bundle.assignments import parse_assignments
     from medseg_monai.bundle.paths import find_bundle, find_weights, weights_to_change
 
@@ -57,5 +57,5 @@ def review(
     say_end(
         f"learnt from {counted(found.review.cases, f'{split} case')} -> {file.parent / 'spec.json'}, used from now on",
         doubtful=[] if found.review.failures else nothing_failed,
-        following=f"medseg predict {bundle} IMAGES flags by it",
+        following=f"medseg predict {bundle} IMAGES, which now flags them",
     )

@@ -48,15 +48,15 @@ def train(
     output_dir: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", "--output-dir", help="Where the weights go; default: DATA SET below the bundle's models."
+            "--out", "-o", "--output-dir", help="Folder for the weights; default: DATA SET in the bundle's models."
         ),
     ] = None,
     memory_gb: Annotated[
         float | None,
-        typer.Option(help="Memory limit: the patch of volumes, then the batch, are made small enough to fit."),
+        typer.Option(help="Memory limit: the patch (of volumes), then the batch, is made small enough to fit."),
     ] = None,
     tracking: Annotated[
-        str | None, typer.Option(help="mlflow: also log to MLflow, by MONAI (extra: tracking).")
+        str | None, typer.Option(help="mlflow: also log to MLflow, through MONAI (extra: tracking).")
     ] = None,
     assignments: Assignments = None,
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
@@ -98,7 +98,7 @@ def train(
 
 
 def _say_end(weights: Path, bundle: Path) -> None:
-    """Say how well the best epoch did, where its weights are, and what can be done with them."""
+    """Print the best epoch's scores, where its weights are, and what to do next."""
     from medseg_monai.bundle.paths import list_bundles
     from medseg_monai.bundle.trained import Trained
     from medseg_monai.training.folder import CURVES_FILE
@@ -108,7 +108,7 @@ def _say_end(weights: Path, bundle: Path) -> None:
     facts, name = trained.training, bundle.name if by_name else bundle
     scores = ", ".join(f"{key} {value:.3f}" for key, value in dict(facts.get("validation", {})).items())
     best, last = facts.get("best_epoch"), facts.get("epochs")
-    doubtful = ["the last epoch was the best: more epochs may be better"] if best == last else []
+    doubtful = ["the last epoch was the best: more epochs may improve the scores"] if best == last else []
     say_end(
         f"{bundle.name} trained on {trained.dataset.name} -> {weights}/ (model.pt: epoch {best} of {last}, validation {scores})",
         look=weights / CURVES_FILE,

@@ -29,12 +29,12 @@ def tune(
         Literal["dice", "jaccard", "competition"],
         typer.Option(help="The score to improve; competition: the UW-Madison one, for slices of scans."),
     ] = "dice",
-    split: Annotated[str, typer.Option(help="Split to choose on; never the one to be tested on.")] = "validation",
+    split: Annotated[str, typer.Option(help="Split to choose on; never the test split.")] = "validation",
     device: Device = None,
     verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
-    """Choose thresholds and mask cleaning for trained weights; settings that help on held-out cases go into their spec.json."""
+    """Choose thresholds and mask cleaning for trained weights; settings that help on held-out cases are written to their spec.json."""
     from medseg_monai.bundle.assignments import parse_assignments
     from medseg_monai.bundle.paths import find_bundle, find_weights
 
@@ -58,5 +58,5 @@ def tune(
     say_end(
         f"tuned on {split} -> {out.parent / 'spec.json'}, used from now on",
         look=out / REPORT_FILE,
-        following=f"medseg review {bundle} learns which masks a person should look at",
+        following=f"medseg review {bundle}, to learn which masks a person should look at",
     )

@@ -184,7 +184,7 @@ def _find(path: Path) -> Path:
             f"{path}: no dataset.json here; make one with `medseg prepare`, or by hand (docs/datasets.md)"
         )
     if len(found) > 1:
-        raise ValueError(f"{path}: holds {' and '.join(file.name for file in found)}; name the file that is meant")
+        raise ValueError(f"{path}: contains {' and '.join(file.name for file in found)}; name the file that is meant")
     return found[0]
 
 

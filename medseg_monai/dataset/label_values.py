@@ -143,7 +143,7 @@ class LabelValues:
             raise ValueError(f"label_values: no value for {', '.join(lacking)}; give every class one")
         values = [value for _, of_one in self.by_name for value in of_one]
         if len({is_colour(value) for value in values}) > 1:
-            raise ValueError("label_values: holds numbers and colours; a file has one or the other")
+            raise ValueError("label_values: contains numbers and colours; a file has one or the other")
         meanings: dict[Value, str] = {}
         for name, of_one in self.by_name:
             for value in of_one:

@@ -151,7 +151,9 @@ def with_truth(cases: Sequence[Mapping[str, Any]], truth: str | Path | None, spe
 def _from_dataset(cases: Sequence[Mapping[str, Any]], path: Path, spec: DatasetSpec) -> list[dict[str, Any]]:
     dataset = read_dataset(path)
     if (dataset.spec.task, dataset.spec.classes) != (spec.task, spec.classes):
-        raise ValueError(f"{path}: holds {', '.join(dataset.spec.classes)}, the weights know {', '.join(spec.classes)}")
+        raise ValueError(
+            f"{path}: contains {', '.join(dataset.spec.classes)}, the weights know {', '.join(spec.classes)}"
+        )
     known = {_resolved(case): case["label"] for split in SPLITS for case in dataset.cases(split)}
     labels = [known.get(_resolved(case)) for case in cases]
     coding = label_coding(dataset.spec)

@@ -23,7 +23,7 @@ def coco_entry(mask: NDArray[np.uint8], spec: DatasetSpec, *, file_name: str) ->
     Args:
         mask: (1, W, H) of class numbers, or (classes, W, H) of {0, 1} for multilabel.
         spec: the data set.
-        file_name: the image's.
+        file_name: name of the image file.
     """
     width, height = mask.shape[1:]
     annotations = []
@@ -53,12 +53,12 @@ def coco_file(entries: dict[str, dict[str, Any]], spec: DatasetSpec) -> dict[str
         for annotation in entries[case]["annotations"]:
             annotations.append({"id": len(annotations) + 1, "image_id": number, **annotation})
     categories = [{"id": number, "name": name} for number, name in enumerate(spec.classes, start=1)]
-    info = {"description": f"Masks of the data set {spec.name}'s classes, made by medseg-monai"}
+    info = {"description": f"Masks with the classes of the data set {spec.name}, written by medseg-monai"}
     return {"info": info, "images": images, "annotations": annotations, "categories": categories}
 
 
 def coco_entries(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The entries of a file that `coco_file` made, by case id."""
+    """The entries of a file written by `coco_file`, by case id."""
     own = {"id", "image_id", "case"}
 
     def bare(item: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def coco_entries(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def run_lengths(plane: NDArray[np.bool_]) -> dict[str, Any]:
-    """COCO's uncompressed run lengths of a (W, H) mask: lengths of 0, 1, 0 … down one column after the other.
+    """COCO's uncompressed run lengths of a (W, H) mask: lengths of 0, 1, 0 … down one column after another.
 
     >>> run_lengths(np.array([[False, True], [True, True]]))
     {'size': [2, 2], 'counts': [1, 3]}

@@ -35,9 +35,9 @@ MAY_BE_EMPTY = (
 )
 MUST_BE_THERE = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 UTF8 = "ISO_IR 192"
-"""DICOM's name of UTF-8, in which the text of a segmentation is written: it holds class names and patients' names of any script."""
+"""DICOM's name for UTF-8, the encoding of a segmentation's text: class names and patients' names may be in any script."""
 WHOLE_SERIES_BYTES = 64 * 2**20
-"""Up to this size a frame is written for every slice, empty ones too: many programs rebuild the grid from the frames that are there."""
+"""Up to this size a frame is written for every slice, including empty ones: many programs rebuild the grid from the existing frames."""
 
 
 def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec: DatasetSpec) -> Path:
@@ -46,21 +46,21 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
     Args:
         mask: (1, I, J, K) of class numbers, or (classes, I, J, K) of {0, 1} for multilabel, on the series' own grid.
         image: the DICOM series, ``FOLDER`` or ``FOLDER#UID``.
-        file: where to.
-        spec: the data set; classes are named by coded concepts of this package's own, for it cannot know the right SNOMED codes.
+        file: the file to write.
+        spec: the data set; classes are named by this package's own coded concepts, since it cannot know the right SNOMED codes.
 
     Raises:
-        ValueError: the scan is not a DICOM series, the mask does not lie on it, or its headers lack or break what a DICOM-SEG copies.
+        ValueError: the scan is not a DICOM series, the mask has another grid, or the headers lack something that a DICOM-SEG copies.
         ImportError: highdicom is not installed; names the extra.
     """
     highdicom = needed("highdicom", extra="dicomseg")
-    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it logs every module that it copies
     if not is_dicom_folder(image):
-        raise ValueError(f"{image}: is not a DICOM series, and a DICOM-SEG refers to one: write nifti or nrrd instead")
+        raise ValueError(f"{image}: is not a DICOM series, but a DICOM-SEG refers to one: write nifti or nrrd instead")
     slices, geometry = sorted_slices(image)
     planes = class_masks(mask, len(spec.classes))
     if planes.shape[1:] != geometry.shape:
-        raise ValueError(f"{image}: a mask of {planes.shape[1:]} voxels came for a series of {geometry.shape}")
+        raise ValueError(f"{image}: the mask has {planes.shape[1:]} voxels, but the series {geometry.shape}")
     sources = [_source(one, geometry) for one in slices]
     try:
         content = _segmentation(highdicom, planes, sources, spec)
@@ -69,10 +69,10 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
         TypeError,
         AttributeError,
         KeyError,
-    ) as error:  # what highdicom and pydicom raise on odd headers
+    ) as error:  # raised by highdicom and pydicom for unusual headers
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{image}: no DICOM-SEG can refer to these headers ({reason}): write nifti or nrrd instead"
+            f"{image}: a DICOM-SEG cannot refer to these headers ({reason}): write nifti or nrrd instead"
         ) from None
     write_whole(file, content)
     return file
@@ -103,13 +103,13 @@ def _segmentation(highdicom: Any, planes: NDArray[np.bool_], sources: Sequence[A
 
 
 def _source(one: Slice, geometry: Geometry) -> Any:
-    """A slice's header as highdicom may copy from it.
+    """A slice's header, made safe for highdicom to copy from.
 
-    What must be there but may be empty is made empty if it was taken out to make the image anonymous, or is nonsense. The distance
-    between slices is that of their positions, whatever the header says: programs lay out the segmentation by it. Text becomes UTF-8.
+    Tags that must exist but may be empty are emptied if they were removed for anonymisation or are invalid. The distance
+    between slices is that of their positions, whatever the header says: programs position the segmentation by it. Text becomes UTF-8.
 
     Raises:
-        ValueError: something that a segmentation refers to is missing.
+        ValueError: a tag that a segmentation refers to is missing.
     """
     dataset = pydicom().dcmread(one.file, stop_before_pixels=True, force=True)
     for keyword in MUST_BE_THERE:
@@ -125,7 +125,7 @@ def _source(one: Slice, geometry: Geometry) -> Any:
 
 
 def _is_usable(keyword: str, value: str) -> bool:
-    """Whether a sex, date or time is one that DICOM knows; of other tags any value is."""
+    """Whether a sex, date or time is valid in DICOM; values of other tags always are."""
     if keyword == "PatientSex":
         return value in ("M", "F", "O", "")
     try:
@@ -139,7 +139,7 @@ def _is_usable(keyword: str, value: str) -> bool:
 
 
 def _number_of(source: Any) -> int:
-    """The series' number, or 0 if it has none that is one."""
+    """The series' number, or 0 if it has no valid one."""
     text = str(source.get("SeriesNumber") or "")
     return int(text) if text.isdecimal() else 0
 

@@ -25,8 +25,8 @@ def feature_collection(mask: NDArray[np.uint8], spec: DatasetSpec) -> dict[str, 
         spec: the data set.
 
     Returns:
-        GeoJSON (RFC 7946, but in pixels: see `medseg_monai.formats.polygons`). Properties: ``class``; ``classification`` with its name,
-        which QuPath shows; ``pixels``.
+        GeoJSON (RFC 7946, but in pixels: see `medseg_monai.formats.polygons`). Properties: ``class``; ``classification`` with the
+        class's name, which QuPath shows; ``pixels``.
     """
     features = []
     for name, plane in zip(spec.classes, class_masks(mask, len(spec.classes)), strict=True):
@@ -54,5 +54,5 @@ def write_geojson(mask: NDArray[np.uint8], file: Path, spec: DatasetSpec) -> Pat
 
 
 def _closed(ring: Ring) -> list[list[int]]:
-    """As GeoJSON wants it: the first corner again at the end."""
+    """The ring as GeoJSON requires it: the first corner again at the end."""
     return [[x, y] for x, y in (*ring, ring[0])]

@@ -1,7 +1,7 @@
-"""The outlines of a mask as polygons that follow the edges of pixels, holes and all.
+"""The outlines of a mask, including holes, as polygons that follow the edges of pixels.
 
-Pixel (x, y) covers the square from (x, y) to (x + 1, y + 1), y downwards: the polygon of that one pixel has these four corners, and a
-mask is what lies inside its polygons, exactly. An outline runs with the mask on its left where y is drawn upwards (positive area by the
+Pixel (x, y) covers the square from (x, y) to (x + 1, y + 1), y downwards: the polygon of that one pixel has these four corners, and the
+interior of its polygons is exactly the mask. An outline runs with the mask on its left if y is drawn upwards (positive area by the
 shoelace formula), a hole the other way round.
 """
 
@@ -23,7 +23,7 @@ class Polygon:
     """One connected part of a mask (pixels that share an edge).
 
     Attributes:
-        outline: its corners, the first not repeated at the end; no three in a row on a line.
+        outline: its corners, the first not repeated at the end; no three consecutive ones are collinear.
         holes: the outlines of its holes.
     """
 
@@ -32,7 +32,7 @@ class Polygon:
 
     @property
     def area(self) -> int:
-        """In pixels, holes left out."""
+        """Area in pixels, without holes."""
         return signed_area(self.outline) + sum(signed_area(hole) for hole in self.holes)
 
 
@@ -47,9 +47,9 @@ def signed_area(ring: Ring) -> int:
 
 
 def polygons(mask: NDArray[np.generic]) -> list[Polygon]:
-    """The polygons of a (W, H) mask, in the order in which its rows meet them.
+    """The polygons of a (W, H) mask, in the order in which its rows reach them.
 
-    No ring meets itself: parts that touch at a corner are apart, and a hole that touches its outline at a corner is a hole.
+    No ring intersects itself: parts that touch at a corner are separate, and a hole that touches its outline at a corner is a hole.
 
     >>> polygons(np.ones((2, 1)))
     [Polygon(outline=[(0, 0), (2, 0), (2, 1), (0, 1)], holes=())]
@@ -69,7 +69,7 @@ def polygons(mask: NDArray[np.generic]) -> list[Polygon]:
 
 
 def _closed_walks(inside: NDArray[np.bool_], numbers: NDArray[np.int32]) -> list[tuple[int, Ring]]:
-    """Closed walks along pixel edges with the mask on the left, each with the number of the part it belongs to."""
+    """Closed walks along pixel edges with the mask on the left, each with the number of its part."""
     ahead: dict[Point, list[tuple[Point, Point]]] = defaultdict(list)  # corner -> (next corner, the edge's pixel)
     # neighbour that must be empty (dy, dx); where the edge begins and ends, from the pixel's own corner (dx, dy)
     for (dy, dx), begin, end in (
@@ -89,7 +89,7 @@ def _closed_walks(inside: NDArray[np.bool_], numbers: NDArray[np.int32]) -> list
             while corner != first or (ahead[corner] and _same_pixel(ahead[corner], pixel) is not None):
                 walk.append(corner)
                 choices = ahead[corner]
-                # where two pixels touch at a corner, the walk stays with its pixel's part
+                # if two pixels touch at a corner, the walk stays with its pixel's part
                 index = _same_pixel(choices, pixel) or 0
                 corner, pixel = choices.pop(index)
             walks.append((part, walk))
@@ -97,12 +97,12 @@ def _closed_walks(inside: NDArray[np.bool_], numbers: NDArray[np.int32]) -> list
 
 
 def _same_pixel(choices: list[tuple[Point, Point]], pixel: Point) -> int | None:
-    """Which of the edges that leave a corner is of this pixel."""
+    """The edge of this pixel among those that leave a corner."""
     return next((index for index, (_, owner) in enumerate(choices) if owner == pixel), None)
 
 
 def _split(walk: Ring) -> list[Ring]:
-    """A walk that comes through a corner twice, as rings that do not."""
+    """A walk that passes a corner twice, divided into rings that do not."""
     rings: list[Ring] = []
     path: Ring = []
     seen: dict[Point, int] = {}

@@ -1,4 +1,4 @@
-"""Where a volume's voxels lie in the patient: shape and affine, in RAS and millimetres, as nibabel has them."""
+"""A volume's grid in the patient: shape and affine, in RAS and millimetres, as in nibabel."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SHEAR_TOLERANCE = 1e-3
-"""Cosine of the angle between two axes from which they no longer count as standing at right angles (0.06 degrees)."""
+"""Largest cosine of the angle between two axes that still count as perpendicular (0.06 degrees)."""
 SAME_GRID = 0.1
-"""Two grids are the same if no corner voxel of one lies further off than this share of the smallest voxel side."""
+"""Two grids are the same if no corner voxel is displaced by more than this share of the smallest voxel side."""
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""From RAS (nibabel, MONAI) to LPS (DICOM, ITK) or back: the first two axes change their sign."""
+"""From RAS (nibabel, MONAI) to LPS (DICOM, ITK) or back: the first two axes change sign."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Geometry:
 
     @property
     def orientation(self) -> str:
-        """Which way the three axes point, e.g. ``RAS`` or ``LPI``: the nearest letters."""
+        """The directions of the three axes, e.g. ``RAS`` or ``LPI``: the nearest letters."""
         return "".join(nibabel.aff2axcodes(self.affine))  # type: ignore[no-untyped-call]
 
     @property
@@ -58,7 +58,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says before its voxels: the grid, the channels (1, or more in a 4D file), and the stored type."""
+    """A file's header: the grid, the channels (1, or more in a 4D file), and the stored type."""
 
     geometry: Geometry
     channels: int
@@ -72,7 +72,7 @@ def _check_shape(shape: Sequence[int]) -> None:
 
 def _check_affine(affine: NDArray[np.float64]) -> None:
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        raise ValueError("its affine is not a matrix of 4 x 4 finite numbers; correct the header")
+        raise ValueError("its affine is not a 4 x 4 matrix of finite numbers; correct the header")
     sides = np.linalg.norm(affine[:3, :3], axis=0)
     if sides.min() <= 0:
         raise ValueError(f"its voxels have the sides {numbers_text(sides)} mm: none may be 0; correct the header")
@@ -94,22 +94,22 @@ def grid_distance(one: Geometry, other: Geometry) -> float:
 
 
 def check_same_grid(label: Geometry, image: Geometry) -> None:
-    """Raise ValueError if a label does not lie on its image's grid; `SAME_GRID` is the tolerance."""
+    """Raise ValueError if a label is not on its image's grid; `SAME_GRID` is the tolerance."""
     if label.shape != image.shape:
         raise ValueError(
-            f"has {shape_text(label.shape)} voxels, its image {shape_text(image.shape)}; they must be the same"
+            f"has {shape_text(label.shape)} voxels, but its image {shape_text(image.shape)}; they must be the same"
         )
     limit = SAME_GRID * min(image.spacing_mm)
     distance = grid_distance(label, image)
     if distance > limit:
         raise ValueError(
-            f"lies up to {distance:.4g} mm away from its image (at most {limit:.2g} mm, a tenth of a voxel, is allowed; "
+            f"is up to {distance:.4g} mm away from its image (at most {limit:.2g} mm, a tenth of a voxel, is allowed; "
             f"orientation {label.orientation}, image {image.orientation}); resample it to the image's grid"
         )
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """Numbers of voxels for people.
+    """A shape as text for messages.
 
     >>> shape_text((512, 512, 90))
     '512x512x90'
@@ -118,7 +118,7 @@ def shape_text(shape: Sequence[int]) -> str:
 
 
 def numbers_text(values: ArrayLike) -> str:
-    """A few numbers for people.
+    """A few numbers as text for messages.
 
     >>> numbers_text([0.75, 0, 3])
     '0.75, 0, 3'

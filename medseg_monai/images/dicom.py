@@ -1,7 +1,7 @@
-"""DICOM series as volumes: headers by pydicom, pixels by SimpleITK, both imported only when DICOM is met.
+"""DICOM series as volumes: headers by pydicom, pixels by SimpleITK, both imported only when needed.
 
-A series is a folder's slices of one SeriesInstanceUID, sorted along their normal. What keeps them from being a straight volume
-(missing slices, two in one place, mixed orientations or sizes, a tilted gantry, several patients) is an error that names it.
+A series is a folder's slices of one SeriesInstanceUID, sorted along their normal. If they are not a straight volume
+(missing slices, two in one place, mixed orientations or sizes, a tilted gantry, several patients), an error says why.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Series:
     headers: tuple[Any, ...]
 
     def __str__(self) -> str:
-        """For lists of series to choose from."""
+        """One line of a list of series to choose from."""
         return f"{self.uid} '{self.description}' ({len(self.headers)} slices)"
 
 
 def find_series(folder: str | Path) -> list[Series]:
-    """The image series that a folder directly holds, by number and UID.
+    """The image series directly in a folder, by number and UID.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: the folder is empty or holds no DICOM image, or a file that is called DICOM is something else.
+        FileNotFoundError: the folder does not exist.
+        ValueError: the folder is empty or contains no DICOM image, or a file with a DICOM suffix is something else.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -63,7 +63,7 @@ def find_series(folder: str | Path) -> list[Series]:
         among = (
             f"no DICOM image among its {others} files and folders"
             if others
-            else "the folder is empty; DICOM files are wanted"
+            else "the folder is empty; expected DICOM files"
         )
         raise ValueError(f"{folder}: {among}")
     series = [_series(uid, headers) for uid, headers in found.items()]
@@ -79,45 +79,45 @@ def _series(uid: str, headers: Sequence[Any]) -> Series:
 
 
 def choose_series(path: str | Path) -> Series:
-    """The series that ``FOLDER`` or ``FOLDER#UID`` means.
+    """The series that ``FOLDER`` or ``FOLDER#UID`` denotes.
 
     Raises:
-        FileNotFoundError, ValueError: there is none of that UID; or no UID is given and the folder holds several series or patients.
+        FileNotFoundError, ValueError: no series has that UID; or no UID is given and the folder contains several series or patients.
     """
     folder, uid = split_path(path)
     series = find_series(folder)
     if uid:
         chosen = [one for one in series if one.uid == uid]
         if not chosen:
-            raise ValueError(f"{folder}: holds no series {uid}; there are {listed(series, limit=20)}")
+            raise ValueError(f"{folder}: contains no series {uid}; its series are {listed(series, limit=20)}")
         series = chosen
     if patients := _several_patients(series):
         raise ValueError(f"{folder}: {patients}")
     if len(series) > 1:
         raise ValueError(
-            f"{folder}: holds {len(series)} series; choose one as {folder.name}{SERIES_MARK}UID, or take all with --series all: "
+            f"{folder}: contains {len(series)} series; choose one as {folder.name}{SERIES_MARK}UID, or all with --series all: "
             f"{listed(series, limit=20)}"
         )
     return series[0]
 
 
 def _several_patients(series: Sequence[Series]) -> str:
-    """What to say of files of several patients, or ""."""
+    """A message about files of several patients, or ""."""
     patients = sorted({patient for one in series for patient in one.patients})
     if len(patients) < 2:
         return ""
-    return f"holds images of {len(patients)} patients ({listed(patients)}); give each patient a folder, or choose a series by UID"
+    return f"contains images of {len(patients)} patients ({listed(patients)}); give each patient a folder, or choose a series by UID"
 
 
 def series_paths(folder: str | Path, rule: str) -> list[str]:
-    """The paths that a rule picks from a DICOM folder.
+    """The paths that a rule selects from a DICOM folder.
 
     Args:
         folder: the folder.
-        rule: ``one`` (the folder itself: reading it fails if it holds several), ``all``, ``largest`` (most slices), or a UID.
+        rule: ``one`` (the folder itself: reading it fails if it contains several), ``all``, ``largest`` (most slices), or a UID.
 
     Raises:
-        ValueError: the folder holds no such series, or several patients' files.
+        ValueError: the folder has no such series, or files of several patients.
     """
     if rule == "one":
         return [str(folder)]
@@ -132,7 +132,7 @@ def series_paths(folder: str | Path, rule: str) -> list[str]:
 
 
 def read_geometry(path: str | Path) -> Geometry:
-    """A series' grid from its headers; pixels are looked at only if two slices lie in one place. Raises as `read` does."""
+    """A series' grid from its headers; pixels are read only if two slices are in the same place. Raises as `read` does."""
     return sorted_slices(path)[1]
 
 
@@ -140,10 +140,10 @@ def read(path: str | Path) -> tuple[Array, NDArray[np.float64], str]:
     """Voxels (I, J, K) with the header's slope and intercept applied, affine (RAS, mm), and the type's name.
 
     Args:
-        path: ``FOLDER``, or ``FOLDER#UID`` if the folder holds several series.
+        path: ``FOLDER``, or ``FOLDER#UID`` if the folder contains several series.
 
     Raises:
-        FileNotFoundError, ValueError: the folder holds no series or several, or the slices do not make a straight volume.
+        FileNotFoundError, ValueError: the folder contains no series or several, or the slices are not a straight volume.
         ImportError: pydicom or SimpleITK is not installed.
     """
     slices, geometry = sorted_slices(path)
@@ -155,7 +155,7 @@ def read(path: str | Path) -> tuple[Array, NDArray[np.float64], str]:
 
 
 def sorted_slices(path: str | Path) -> tuple[list[Slice], Geometry]:
-    """A series' slices in order along their normal, one of each, and their grid. Raises as `read` does."""
+    """A series' slices in order along their normal, without copies, and their grid. Raises as `read` does."""
     series = choose_series(path)
     try:
         headers = without_copies(series.headers)

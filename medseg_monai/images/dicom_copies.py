@@ -1,4 +1,4 @@
-"""Slices that lie in one place: of copies one is enough, of anything else it is said what they differ in."""
+"""Slices in the same place: one of several copies is enough; otherwise the error says in which tag they differ."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TELLING = (
     *("EchoTime", "TemporalPositionIdentifier", "TriggerTime", "DiffusionBValue", "AcquisitionNumber"),
     *("ImageType", "AcquisitionTime", "PixelSpacing"),
 )
-"""What may tell slices of one place apart, the most telling first."""
+"""Tags in which slices of one place may differ, the most informative first."""
 
 
 def without_copies(headers: Sequence[Any]) -> list[Any]:
-    """A series' headers, one of each slice.
+    """A series' headers, one for each slice.
 
     Two files are copies if place, size and all values are the same, whatever else their headers say.
 
     Raises:
-        ValueError: files of different values lie in one place; pixels cannot be decoded.
+        ValueError: files with different values are in the same place, or pixels cannot be decoded.
         ImportError: SimpleITK, which compares them, is not installed.
     """
     places: dict[str, list[Any]] = defaultdict(list)
@@ -36,20 +36,20 @@ def without_copies(headers: Sequence[Any]) -> list[Any]:
     if mixed:
         count, total = sum(len(found) - 1 for found in mixed), sum(map(len, kept.values()))
         raise ValueError(
-            f"{count} of {total} slices lie where another one lies already{_difference(mixed[0])}: several echoes, time points or "
-            "acquisitions in one series; give each a folder of its own"
+            f"{count} of {total} slices are in the same place as another one{_difference(mixed[0])}: several echoes, time points or "
+            "acquisitions in one series; put each into its own folder"
         )
     return [found[0] for found in kept.values()]
 
 
 def _place(header: Any) -> str:
-    """Position, directions and size as text; the file's name if there is no position, which is an error of its own."""
+    """Position, directions and size as text; the file's name if there is no position, which is reported elsewhere."""
     tags = ("ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns")
     return repr([str(header.get(tag)) for tag in tags]) if header.get(tags[0]) else str(header.filename)
 
 
 def _distinct(headers: Sequence[Any]) -> list[Any]:
-    """One header of each content."""
+    """One header for each content."""
     if len(headers) == 1:
         return list(headers)
     kept: list[Any] = []
@@ -63,7 +63,7 @@ def _distinct(headers: Sequence[Any]) -> list[Any]:
 
 
 def _difference(headers: Sequence[Any]) -> str:
-    """By which tag the slices of one place differ, for a message, or ""."""
+    """The tag in which the slices of one place differ, for a message, or ""."""
     for tag in TELLING:
         values = dict.fromkeys(str(header.get(tag, "")) for header in headers)
         if len(values) == len(headers):

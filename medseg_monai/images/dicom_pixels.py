@@ -1,6 +1,6 @@
-"""The voxels of DICOM slices: stored values times slope plus intercept, whatever way they are shown (MONOCHROME1).
+"""The voxels of DICOM slices: stored values times slope plus intercept, however they are displayed (MONOCHROME1).
 
-Plain and run-length coded pixels are read by pydicom; the JPEG family is decoded by SimpleITK, or else by what pydicom finds.
+Plain and run-length encoded pixels are read by pydicom; the JPEG family is decoded by SimpleITK, or else by pydicom's plugins.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from medseg_monai.images.itk_files import plain_reason, simpleitk
 from medseg_monai.images.photos import Array
 
 WHOLE_TYPES = (np.int16, np.uint16, np.int32)
-"""What whole values are kept in: the first type that holds them."""
+"""Types for whole values: the first that can represent them is used."""
 COPIED = ("SOPClassUID", "SOPInstanceUID")
-"""Besides the pixels and how they are stored, what SimpleITK needs."""
+"""Tags that SimpleITK needs besides the pixels and their encoding."""
 
 
 def read_voxels(slices: Sequence[Slice]) -> Array:
-    """Voxels (I, J, K) of slices in this order, each with its own slope and intercept; whole numbers, or float32 if there are others.
+    """Voxels (I, J, K) of slices in this order, each with its own slope and intercept; integers, or float32 if any value is not whole.
 
     Raises:
         ValueError: pixels cannot be decoded; the first such file is named.
-        ImportError: SimpleITK is needed and not installed.
+        ImportError: SimpleITK is needed but not installed.
     """
     shape = (*slices[0].size, len(slices))
     whole = all(one.slope.is_integer() and one.intercept.is_integer() for one in slices)
@@ -52,7 +52,7 @@ def read_pixels(one: Slice) -> Array:
     stored = _stored(one)
     if stored.shape != one.size[::-1]:
         raise ValueError(
-            f"{one.file.name} holds {stored.shape} pixels, its header says {one.size[::-1]} (rows, columns)"
+            f"{one.file.name} has {stored.shape} pixels, but its header says {one.size[::-1]} (rows, columns)"
         )
     if stored.dtype.kind in "iu" and one.slope.is_integer() and one.intercept.is_integer():
         return stored.astype(np.int64) * int(one.slope) + int(one.intercept)
@@ -61,10 +61,10 @@ def read_pixels(one: Slice) -> Array:
 
 
 def _stored(one: Slice) -> Array:
-    """The stored values, (J, I), by the first way of decoding that works.
+    """The stored values, (J, I), from the first decoder that works.
 
     Raises:
-        ValueError: none works; says what the first one said, and what to do.
+        ValueError: none works; the message quotes the first decoder and says what to do.
     """
     try:
         data = pydicom().dcmread(one.file, force=True)
@@ -80,16 +80,14 @@ def _stored(one: Slice) -> Array:
             return way(data)
         except (RuntimeError, ValueError, AttributeError, NotImplementedError, OSError, KeyError, EOFError) as error:
             reasons.append(plain_reason(error).removeprefix("ITK ERROR: "))
-    cure = "it is damaged or cut short: copy it again from its source"
+    cure = "it is damaged or truncated: copy it again from its source"
     if syntax.is_private or syntax.is_encapsulated:
-        cure = (
-            "it is damaged, encrypted or of a compression that is not known here: decompress it first (gdcmconv --raw)"
-        )
+        cure = "it is damaged, encrypted or compressed in a way that cannot be decoded here: decompress it first (gdcmconv --raw)"
     raise ValueError(f"the pixels of {one.file.name} cannot be read ({syntax.name}; {reasons[0]}); {cure}")
 
 
 def _syntax(data: Any) -> Any:
-    """How a data set is encoded; of one without file meta information as pydicom found it."""
+    """A data set's transfer syntax; without file meta information, the one that pydicom detected."""
     uids = pydicom().uid
     if named := data.file_meta.get("TransferSyntaxUID"):
         return named
@@ -106,8 +104,8 @@ def _by_pydicom(data: Any) -> Array:
 
 
 def _by_simpleitk(data: Any) -> Array:
-    """From a copy that says neither that it is shown inverted nor that it is scaled: SimpleITK would apply both."""
-    plain = data.group_dataset(0x0028)  # what says how pixels are stored
+    """Decode a copy without the tags for inverted display and scaling: SimpleITK would apply both."""
+    plain = data.group_dataset(0x0028)  # the encoding of the pixels
     plain.file_meta = data.file_meta
     for keyword in (*COPIED, "PixelData"):
         plain[keyword] = data[keyword]

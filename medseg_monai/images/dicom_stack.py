@@ -1,4 +1,4 @@
-"""A DICOM series' slices as one straight grid; what keeps a stack of slices from being one is named here."""
+"""A DICOM series' slices as one straight grid, or an error that says why they are not one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medseg_monai.grids.geometry import LPS, Geometry, numbers_text
 from medseg_monai.program.messages import listed
 
 POSITION_TOLERANCE = 0.1
-"""A slice may lie so far from its even place, as a share of the distance between slices; scanners round positions."""
+"""How far a slice may be from its regular place, as a share of the distance between slices; scanners round positions."""
 DIRECTION_TOLERANCE = 0.01
-"""By so much a direction's length, and the product of two at a right angle, may be off."""
+"""Tolerance of a direction's length, and of the dot product of two perpendicular ones."""
 TILT_TOLERANCE_DEGREES = 0.06
-"""Between the normal of the slices and the way from one to the next; as `grid.SHEAR_TOLERANCE`."""
+"""Tolerance between the slices' normal and the direction from one slice to the next; as `grid.SHEAR_TOLERANCE`."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Slice:
     """One file of a series, by its header.
 
     Args:
-        position: of the first pixel's centre, LPS, mm.
+        position: the first pixel's centre, LPS, mm.
         orientation: (6,) direction cosines of a row, then of a column, LPS.
         spacing: mm between (columns, rows).
         size: (columns, rows).
-        thickness: mm from one slice to the next as the header has it, or 0.
-        stored: bits allocated to a value, bits used of these, and 1 if it is signed, else 0.
-        inverted: whether low values are shown bright (MONOCHROME1); the values themselves are what they are.
+        thickness: mm from one slice to the next according to the header, or 0.
+        stored: bits allocated per value, bits used, and 1 if values are signed, else 0.
+        inverted: whether low values are displayed bright (MONOCHROME1); the values themselves are unaffected.
     """
 
     file: Path
@@ -62,7 +62,7 @@ def stacked(headers: Sequence[Any]) -> tuple[list[Slice], Geometry]:
         headers: pydicom data sets of one series, without pixels.
 
     Raises:
-        ValueError: a file is not a slice, or the slices do not make a straight volume.
+        ValueError: a file is not a slice, or the slices are not a straight volume.
     """
     slices = [slice_of(header) for header in headers]
     _check_alike(slices)
@@ -78,7 +78,7 @@ def stacked(headers: Sequence[Any]) -> tuple[list[Slice], Geometry]:
 
 
 def slice_of(header: Any) -> Slice:
-    """What a header says of its slice; ValueError if it is not one grey slice with a place in the patient."""
+    """The slice that a header describes; ValueError if it is not one grey slice with a position in the patient."""
     name = Path(header.filename).name
     try:
         _check_grey_slice(header)
@@ -104,26 +104,28 @@ def slice_of(header: Any) -> Slice:
 
 
 def _check_grey_slice(header: Any) -> None:
-    """One picture of grey values, not several and not colours."""
+    """Check that the file is one picture of grey values, not several and not colours."""
     frames = int(_number(header, "NumberOfFrames") or 1)
     if frames > 1:
         raise ValueError(f"is a multi-frame file of {frames} frames; convert it with dcm2niix first")
     if "MOSAIC" in str(header.get("ImageType", "")):
-        raise ValueError("holds many slices side by side in one picture (a mosaic); convert it with dcm2niix first")
+        raise ValueError("contains many slices side by side in one picture (mosaic); convert it with dcm2niix first")
     colours = str(header.get("PhotometricInterpretation", ""))
     if (_number(header, "SamplesPerPixel") or 1) != 1 or colours == "PALETTE COLOR":
-        raise ValueError(f"holds colours ({colours or 'several values per pixel'}); one grey value per voxel is wanted")
+        raise ValueError(
+            f"contains colours ({colours or 'several values per pixel'}); expected one grey value per voxel"
+        )
     if header.get("ModalityLUTSequence"):
-        raise ValueError("gives its values by a table (ModalityLUTSequence); a slope and an intercept are wanted")
+        raise ValueError("maps its values by a lookup table (ModalityLUTSequence); expected a slope and an intercept")
 
 
 def _number(header: Any, tag: str) -> float:
-    """The number of a tag, 0 if it is missing or empty; ValueError if it is not one finite number."""
+    """A tag's number, 0 if it is missing or empty; ValueError if it is not one finite number."""
     return float(_numbers(header, tag, 1)[0]) if header.get(tag) not in (None, "") else 0.0
 
 
 def _thickness(header: Any) -> float:
-    """Millimetres to the next slice by the header, or 0: positions say it better, and only a single slice needs it."""
+    """Millimetres to the next slice by the header, or 0: positions are more reliable, and only a single slice needs it."""
     for tag in ("SpacingBetweenSlices", "SliceThickness"):
         with suppress(ValueError):
             if distance := abs(_number(header, tag)):
@@ -132,34 +134,34 @@ def _thickness(header: Any) -> float:
 
 
 def _numbers(header: Any, tag: str, count: int) -> NDArray[np.float64]:
-    """The numbers of a tag, float64 (count,); ValueError if they are missing, not numbers or not so many."""
+    """A tag's numbers, float64 (count,); ValueError if they are missing, not numbers or not `count` of them."""
     value = header.get(tag)
     if value is None or value == "" or (isinstance(value, Sequence) and len(value) == 0):
-        raise ValueError(f"has no {tag}: it is not a slice with a place in the patient")
+        raise ValueError(f"has no {tag}: it is not a slice with a position in the patient")
     try:
         numbers = np.atleast_1d(np.array(value, np.float64))
     except (ValueError, TypeError):
         numbers = np.array([np.nan])
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        wanted = "a finite number is" if count == 1 else f"{count} finite numbers are"
-        raise ValueError(f"has the {tag} {value}; {wanted} wanted")
+        wanted = "a finite number" if count == 1 else f"{count} finite numbers"
+        raise ValueError(f"has the {tag} {value}; expected {wanted}")
     return numbers
 
 
 def _directions(header: Any) -> NDArray[np.float64]:
-    """(6,) direction cosines; ValueError if they are not two directions at a right angle."""
+    """(6,) direction cosines; ValueError if they are not two perpendicular directions."""
     cosines = _numbers(header, "ImageOrientationPatient", 6)
     row, column = cosines[:3], cosines[3:]
     off = max(abs(float(np.linalg.norm(row)) - 1), abs(float(np.linalg.norm(column)) - 1), abs(float(row @ column)))
     if off > DIRECTION_TOLERANCE:
         raise ValueError(
-            f"has the ImageOrientationPatient {numbers_text(cosines)}; two directions of length 1 at a right angle are wanted"
+            f"has the ImageOrientationPatient {numbers_text(cosines)}; expected two perpendicular directions of length 1"
         )
     return cosines
 
 
 def _check_alike(slices: Sequence[Slice]) -> None:
-    """One orientation, one size and one spacing."""
+    """Check that all slices have one orientation, one size and one spacing."""
     planes = Counter(_plane(one) for one in slices)
     apart = max(float(np.abs(one.orientation - slices[0].orientation).max()) for one in slices)
     if len(planes) > 1 or apart > 1e-3:
@@ -185,7 +187,7 @@ def _step(slices: Sequence[Slice]) -> NDArray[np.float64]:
     normal = slices[0].normal
     if len(slices) == 1:
         if not slices[0].thickness:
-            raise ValueError("a single slice without a thickness in its header; a series is wanted")
+            raise ValueError("a single slice without a thickness in its header; expected a series")
         return normal * slices[0].thickness
     places = np.array([one.position @ normal for one in slices])
     gaps = np.diff(places)
@@ -193,14 +195,14 @@ def _step(slices: Sequence[Slice]) -> NDArray[np.float64]:
     same = int((gaps < max(1e-3, POSITION_TOLERANCE * usual)).sum())
     if same:
         raise ValueError(
-            f"{same} of {len(slices)} slices lie where another one lies already: several echoes, time points or copies in one series"
+            f"{same} of {len(slices)} slices are in the same place as another one: several echoes, time points or copies in one series"
         )
     uneven = np.flatnonzero(np.abs(gaps - usual) > POSITION_TOLERANCE * usual)
     if len(uneven):
         where = [f"{places[n]:.4g} and {places[n + 1]:.4g} mm ({gaps[n]:.4g} mm)" for n in uneven]
         missing = int(np.rint(gaps[uneven] / usual - 1).clip(0).sum())
         raise ValueError(
-            f"uneven slice positions, {missing} slices seem to be missing: usually {usual:.4g} mm apart, but between {listed(where)}"
+            f"uneven slice positions, {missing} slices seem to be missing: {usual:.4g} mm apart, except between {listed(where)}"
         )
     step: NDArray[np.float64] = (slices[-1].position - slices[0].position) / (len(slices) - 1)
     tilt = float(np.degrees(np.arccos(min(1.0, float(step @ normal / np.linalg.norm(step))))))
@@ -213,6 +215,6 @@ def _step(slices: Sequence[Slice]) -> NDArray[np.float64]:
     off = np.linalg.norm(np.array([one.position for one in slices]) - even, axis=1)
     if off.max() > POSITION_TOLERANCE * usual:
         raise ValueError(
-            f"{slices[int(off.argmax())].file.name} lies {off.max():.3g} mm beside the line of the other slices"
+            f"{slices[int(off.argmax())].file.name} is {off.max():.3g} mm off the line of the other slices"
         )
     return step

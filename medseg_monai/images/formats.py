@@ -1,7 +1,7 @@
-"""Which picture formats are read: the only place where a picture's file is opened.
+"""The picture formats that are read; the only place where a picture's file is opened.
 
-Pillow knows some forty formats and chooses by content, whatever a file is called. Most of them nobody keeps medical photographs in, and
-some hand the file to another program (PostScript to Ghostscript, WMF to Windows) or are read by code that few have looked at.
+Pillow knows some forty formats and chooses by content, whatever a file's name. Most of them are not used for medical photographs, and
+some pass the file to another program (PostScript to Ghostscript, WMF to Windows) or are read by code that few people have reviewed.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from PIL import Image
 FORMATS = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
-    "JPEG": (".jpg", ".jpeg", ".jfif"),  # MPO too: a JPEG with further pictures behind the first, as phones write it
+    "JPEG": (".jpg", ".jpeg", ".jfif"),  # MPO too: a JPEG with further pictures after the first, as phones write it
     "JPEG2000": (".jp2", ".j2k"),
     "PNG": (".png",),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-"""Pillow's names of the formats that are read -> file name endings, in lower case, that are taken for photographs."""
+"""Pillow's names of the supported formats -> suffixes, in lower case, of files that are taken for photographs."""
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 
 def open_picture(file: Path) -> Image.Image:
-    """`PIL.Image.open` for these formats alone.
+    """`PIL.Image.open`, restricted to these formats.
 
     Raises:
-        OSError: there is no such file, its header is damaged, or (`PIL.UnidentifiedImageError`) it is in none of these formats.
+        OSError: the file does not exist, its header is damaged, or (`PIL.UnidentifiedImageError`) it has none of these formats.
     """
     try:
         return Image.open(file, formats=tuple(FORMATS))
@@ -38,5 +38,5 @@ def open_picture(file: Path) -> Image.Image:
         IndexError,
         TypeError,
         OverflowError,
-    ) as error:  # what a damaged header makes Pillow raise
+    ) as error:  # raised by Pillow for damaged headers
         raise OSError(str(error)) from error

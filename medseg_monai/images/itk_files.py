@@ -1,4 +1,4 @@
-"""NRRD (.nrrd, .nhdr) and MetaImage (.mha, .mhd) files, by SimpleITK, which is imported only when such a file is met."""
+"""NRRD (.nrrd, .nhdr) and MetaImage (.mha, .mhd) files, by SimpleITK, which is imported only when needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def simpleitk() -> Any:
         import SimpleITK
     except ImportError:
         raise ImportError(
-            "DICOM, NRRD and MHA files need SimpleITK, which is missing here: pip install SimpleITK"
+            "DICOM, NRRD and MHA files need SimpleITK, which is not installed: pip install SimpleITK"
         ) from None
     sitk: Any = SimpleITK
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -37,7 +37,7 @@ def simpleitk() -> Any:
 
 
 def plain_reason(error: Exception) -> str:
-    """The last line of one of SimpleITK's long messages that says something."""
+    """The last meaningful line of one of SimpleITK's long messages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return re.sub(r"\(0x[0-9a-f]+\)", "", lines[-1]) if lines else type(error).__name__
 
@@ -47,22 +47,22 @@ def _named_errors(file: Path) -> Iterator[None]:
     """SimpleITK's and our own errors as one line that begins with the file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is empty, damaged, of another format, or its header makes no sense.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is empty, damaged or of another format, or its header is invalid.
     """
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file")
     if file.is_file() and file.stat().st_size == 0:
         raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
     if missing := missing_voxels(file):
-        raise ValueError(f"{file}: is the header of a pair; {missing}, which holds its voxels, is missing")
+        raise ValueError(f"{file}: is the header of a pair; its voxel file {missing} is missing")
     try:
         yield
     except RuntimeError as error:
         if "Unable to determine ImageIO" in str(error):
-            reason = f"is not a {file.suffix.lower()} volume, whatever its name says"
+            reason = f"is not a {file.suffix.lower()} volume despite its name"
         else:
-            reason = f"is damaged or cut short ({plain_reason(error)}); copy it again from its source"
+            reason = f"is damaged or truncated ({plain_reason(error)}); copy it again from its source"
         raise ValueError(f"{file}: {reason}") from None
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
@@ -78,7 +78,7 @@ def read_header(file: Path) -> Header:
         _check_spacing(file, reader.GetSpacing())
         stored = sitk.GetPixelIDValueAsString(reader.GetPixelID())
         if "complex" in stored or "label" in stored:
-            raise ValueError(f"holds voxels of type {stored}; one grey value per voxel is wanted")
+            raise ValueError(f"contains voxels of type {stored}; expected one grey value per voxel")
         size = list(reader.GetSize())
         channels = reader.GetNumberOfComponents()
         if len(size) == 4 and channels == 1:
@@ -97,7 +97,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
     """Voxels (I, J, K) or (I, J, K, C) in the stored type, affine (RAS, mm), and the stored type's name.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing, damaged, of another format, or its header makes no sense.
+        FileNotFoundError, ValueError: the file is missing, damaged or of another format, or its header is invalid.
         ImportError: SimpleITK is not installed.
     """
     header = read_header(file)
@@ -114,7 +114,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
 
 
 def _check_spacing(file: Path, spacing: Sequence[float]) -> None:
-    """Voxel sides; MetaImage's as stored, because ITK turns a negative one into a turned axis in silence."""
+    """Voxel sides; MetaImage's as stored, because ITK silently turns a negative one into a flipped axis."""
     sides = list(spacing)
     if file.suffix.lower() in (".mha", ".mhd"):
         with file.open("rb") as stream:
@@ -146,7 +146,7 @@ def write_labels(array: NDArray[np.uint8], geometry: Geometry, file: Path, class
     for key, value in segment_keys(classes, array).items():
         image.SetMetaData(key, value)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".part-{file.name}")  # SimpleITK tells the format by the ending
+    part = file.with_name(f".part-{file.name}")  # SimpleITK chooses the format by the suffix
     try:
         sitk.WriteImage(image, str(part), useCompression=True)
         part.replace(file)

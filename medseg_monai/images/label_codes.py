@@ -1,4 +1,4 @@
-"""From the numbers or colours that a label file holds to labels, by a data set's ``label_values`` and ``ignore``."""
+"""From the numbers or colours in a label file to labels, by a data set's ``label_values`` and ``ignore``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.photos import Array, PathLike
 
 SHOWN = 6
-"""So many values are named in a message."""
+"""Number of values that a message names."""
 
 
 def labels_by_value(codes: Array, values: LabelValues, spec: DatasetSpec, file: PathLike) -> NDArray[np.uint8]:
@@ -27,7 +27,7 @@ def labels_by_value(codes: Array, values: LabelValues, spec: DatasetSpec, file: 
 
     Args:
         codes: (*S), whole numbers.
-        values: those of the classes.
+        values: the classes' values.
         spec: the data set; the values in its ``ignore`` become `IGNORED`.
         file: for the error.
 
@@ -35,7 +35,7 @@ def labels_by_value(codes: Array, values: LabelValues, spec: DatasetSpec, file: 
         (1, *S) of class numbers, or (classes, *S) of {0, 1} for multilabel; uint8.
 
     Raises:
-        ValueError: a value belongs to nothing; the message names those values and those that are known.
+        ValueError: a value belongs to no class; the message names such values and the known ones.
     """
     ignored = {code_of(value): IGNORED for value in spec.ignore}
     of_class = {name: values.codes(name) for name in spec.classes}
@@ -50,7 +50,7 @@ def labels_by_value(codes: Array, values: LabelValues, spec: DatasetSpec, file: 
 
 
 def _other_codes(codes: Array, known: Iterable[int]) -> list[int]:
-    """The codes that are not known, sorted. Slab by slab: a volume's copy as a whole would not fit into memory."""
+    """The unknown codes, sorted. Slab by slab: a copy of a whole volume would not fit into memory."""
     wanted = np.asarray(sorted(known), codes.dtype if codes.dtype.kind in "iu" else np.int64)
     found: set[int] = set()
     for slab in codes:
@@ -61,7 +61,7 @@ def _other_codes(codes: Array, known: Iterable[int]) -> list[int]:
 
 
 def _looked_up(codes: Array, table: Mapping[int, int], known: Iterable[int]) -> NDArray[np.uint8]:
-    """What the table says of each code, 0 for those that it lacks; all codes are among the known."""
+    """The table's entry for each code, 0 for those that it lacks; all codes are among the known."""
     lowest = min(known)
     by_code = np.zeros(max(known) - lowest + 1, np.uint8)
     for code, value in table.items():
@@ -79,13 +79,13 @@ def _unknown_text(unknown: list[int], values: LabelValues, spec: DatasetSpec) ->
     known = [f"{_code_text(code, colours=colours)} {name}" for name in spec.classes for code in values.codes(name)]
     table = ", ".join([f"{background} {BACKGROUND}", *known, *(f"{shown(value)} ignored" for value in spec.ignore)])
     return (
-        f"holds {kind} that stand for nothing: {codes_text(unknown, colours=colours)} (known: {table}); "
+        f"contains {kind} that belong to no class: {codes_text(unknown, colours=colours)} (known: {table}); "
         f"name them with --class NAME=VALUE, --class {BACKGROUND}=VALUE or --ignore VALUE"
     )
 
 
 def codes_text(codes: Iterable[int], *, colours: bool) -> str:
-    """Some of the codes, as a person writes them; colours apart by semicolons.
+    """Some of the codes, as a person writes them; colours separated by semicolons.
 
     >>> codes_text([255, 65280], colours=True), codes_text(range(9), colours=False)
     ('0,0,255; 0,255,0', '0, 1, 2, 3, 4, 5 and 3 more')

@@ -1,7 +1,7 @@
-"""The names of a label volume's classes inside the file: what NIfTI, NRRD and MetaImage have room for.
+"""The names of a label volume's classes inside the file, in NIfTI, NRRD and MetaImage.
 
 NIfTI: an XML label table in a header extension, as Connectome Workbench and TotalSegmentator write and read it.
-NRRD and MetaImage: a key per fact and segment, as 3D Slicer's ``.seg.nrrd`` has them.
+NRRD and MetaImage: header keys for each segment, as in 3D Slicer's ``.seg.nrrd``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from medseg_monai.images.photos import Array
 
 GOLDEN = 0.618034
-"""Share of the colour circle from one class to the next: neighbours differ, however many classes there are."""
+"""Step around the colour circle from one class to the next: neighbours differ, however many classes there are."""
 
 
 def label_table(classes: Sequence[str]) -> bytes:
@@ -35,7 +35,7 @@ def label_table(classes: Sequence[str]) -> bytes:
 
 
 def label_names(content: bytes) -> dict[int, str]:
-    """{class number: name} from a NIfTI extension's XML; empty if it holds no label table."""
+    """{class number: name} from a NIfTI extension's XML; empty if it has no label table."""
     try:
         root = ElementTree.fromstring(content.rstrip(b"\0"))
     except ElementTree.ParseError:

@@ -1,9 +1,9 @@
-"""What a mask picture holds, whatever the mode it is stored in: levels, class numbers or colours, upright.
+"""The contents of a mask picture, in whatever mode it is stored: levels, class numbers or colours, upright.
 
-**Transparency.** Transparent pixels are background, whatever colour they have. If some pixels are transparent and all others have one
+**Transparency.** Transparent pixels are background, whatever their colour. If some pixels are transparent and all others have one
 colour, the mask was painted on a transparent layer: the opaque pixels are the mask.
 
-**Palettes** go by index if class numbers are wanted, else by colour.
+**Palettes** are read by index if class numbers are needed, else by colour.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from medseg_monai.images.label_codes import codes_text
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, has_16_bit_colours, opened, orientation_of, upright
 
 SOFT_SHARE = 0.25
-"""A blurred mask may have this share of its pixels between a quarter and three quarters of full; more is not a mask."""
+"""Largest share of a blurred mask's pixels between a quarter and three quarters of full; with more it is not a mask."""
 FLAT_PIXELS = 16
-"""So many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
+"""This many pixels of a middle level inside an even patch are a third level, not a blurred edge."""
 LOSSY_FORMATS = ("JPEG", "JPEG2000", "MPO", "WEBP")
 COLOUR_TOLERANCE = 4
-"""So far a pixel may be from a lighter or darker shade of one colour and still be one: smoothed edges are rounded."""
+"""How far a pixel may be from a shade of one colour and still count as one: smoothed edges are rounded."""
 LOSSY_COLOUR_TOLERANCE = 64
-"""Likewise for JPEG, which blurs colour more than light."""
+"""The same for JPEG, which blurs colour more than brightness."""
 WHOLE = 1e-3
-"""A floating-point class number may be so far from a whole number."""
+"""How far a floating-point class number may be from a whole number."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MaskPicture:
         values: (H, W) of levels (bool, whole or floating), or (H, W, 3) uint8 if there is a pixel that is not grey; 0 where the
             picture is transparent.
         alpha: (H, W) uint8 if some pixels are transparent and some are not, else None.
-        format: of the file, e.g. ``PNG``.
+        format: the file's, e.g. ``PNG``.
     """
 
     path: Path
@@ -51,17 +51,17 @@ class MaskPicture:
 
     @property
     def lossy(self) -> bool:
-        """Whether the format may blur what it stores."""
+        """Whether the format is lossy."""
         return self.format in LOSSY_FORMATS
 
     def numbers(self) -> Array:
-        """(H, W) whole numbers: grey levels, or the one band of a colour picture that is not 0 all over.
+        """(H, W) whole numbers: grey levels, or the only band of a colour picture that is not 0 everywhere.
 
         Raises:
-            ValueError: the picture holds colours or fractions, or its format blurs numbers.
+            ValueError: the picture contains colours or fractions, or its format is lossy.
         """
         if self.lossy:
-            raise ValueError(f"{self.path}: a {self.format} file cannot hold class numbers; save masks as PNG")
+            raise ValueError(f"{self.path}: a {self.format} file cannot store exact class numbers; save masks as PNG")
         plane = _single_band(self.values)
         if plane is None:
             raise ValueError(f"{self.path}: {self._colours_text()}")
@@ -69,7 +69,7 @@ class MaskPicture:
             whole = np.rint(plane)
             right = np.isfinite(plane) & np.isclose(plane, whole, rtol=0, atol=WHOLE)
             if not right.all():
-                raise ValueError(f"{self.path}: holds {plane[~right].flat[0]:.4g}; class numbers are whole numbers")
+                raise ValueError(f"{self.path}: contains {plane[~right].flat[0]:.4g}; class numbers are whole numbers")
             return whole.astype(np.int64)
         return plane
 
@@ -93,7 +93,7 @@ class MaskPicture:
         """(H, W) bool: which pixels of a picture of two levels, or nearly so, are foreground.
 
         Args:
-            ignored: (H, W) bool, pixels whose level counts for nothing.
+            ignored: (H, W) bool, pixels to ignore.
 
         Raises:
             ValueError: there are more than two levels, or several colours.
@@ -123,7 +123,7 @@ class MaskPicture:
         codes, counts = np.unique(_packed(self.values, self.path), return_counts=True)
         by_share = codes[np.argsort(-counts, kind="stable")].tolist()
         return (
-            f"holds {len(codes)} colours: {codes_text(by_share, colours=True)} (red, green, blue; the commonest first); "
+            f"contains {len(codes)} colours: {codes_text(by_share, colours=True)} (red, green, blue; the most common first); "
             "say which is which: --class NAME=R,G,B for each class, --class background=R,G,B unless it is black"
         )
 
@@ -134,10 +134,10 @@ def read_mask_picture(path: PathLike, photo: PhotoHeader | None, *, by_index: bo
     Args:
         path: the file.
         photo: the photograph that it belongs to, for orientation and size.
-        by_index: take a palette's indices, not its colours.
+        by_index: use a palette's indices, not its colours.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing or unusable, or has another size than the photograph.
+        FileNotFoundError, ValueError: the file is missing or unusable, or differs in size from the photograph.
     """
     with opened(path) as image:
         deep = has_16_bit_colours(image)
@@ -146,7 +146,7 @@ def read_mask_picture(path: PathLike, photo: PhotoHeader | None, *, by_index: bo
         values = oriented(values, image, path, photo)
         alpha = None if alpha is None else oriented(alpha, image, path, photo, quiet=True)
     if deep and not values.any():
-        raise ValueError(f"{path}: holds 16-bit colours of which the upper 8 bits are 0; save it as 8-bit PNG")
+        raise ValueError(f"{path}: contains 16-bit colours of which the upper 8 bits are 0; save it as 8-bit PNG")
     values, alpha = _without_transparent(values, alpha)
     return MaskPicture(Path(path), _grey_if_even(values), alpha, picture_format)
 
@@ -157,7 +157,7 @@ def _without_transparent(values: Array, alpha: Array | None) -> tuple[Array, Arr
         return values, None
     if (
         alpha.max() < 128
-    ):  # nothing is opaque: an empty layer, unless there is a picture below, which its alpha then says nothing of
+    ):  # nothing is opaque: an empty layer, unless there is a picture below, of which the alpha then says nothing
         return (values, None) if (values != values[:1, :1]).any() else (np.zeros_like(values), None)
     return np.where(alpha[..., None] < 128, 0, values).astype(values.dtype), alpha
 
@@ -182,7 +182,7 @@ def _grey_if_even(values: Array) -> Array:
 
 
 def _single_band(values: Array) -> Array | None:
-    """(H, W): grey levels, or the only band of (H, W, 3) that is not 0 all over; None if several are not."""
+    """(H, W): grey levels, or the only band of (H, W, 3) that is not 0 everywhere; None if there are several."""
     if values.ndim == 2:
         return values
     bands = [band for band in np.moveaxis(values, -1, 0) if band.any()]
@@ -194,7 +194,7 @@ def _packed(values: Array, path: Path) -> Array:
     levels = values.astype(np.int32) * (255 if values.dtype == bool else 1)
     if levels.min() < 0 or levels.max() > 255:
         raise ValueError(
-            f"{path}: holds levels from {levels.min()} to {levels.max()}, colours have 8 bits; give its classes numbers"
+            f"{path}: contains levels from {levels.min()} to {levels.max()}, but colours have 8 bits; give its classes numbers"
         )
     if levels.ndim == 2:
         return levels * 0x010101
@@ -203,7 +203,7 @@ def _packed(values: Array, path: Path) -> Array:
 
 
 def _shades_of_one_colour(values: Array, *, lossy: bool) -> Array | None:
-    """(H, W): how light each pixel of (H, W, 3) is, if all are lighter and darker shades of one colour on black; else None."""
+    """(H, W): the brightness of each pixel of (H, W, 3) if all are shades of one colour on black; else None."""
     light: Array = values.max(axis=2)
     if not light.any():
         return light
@@ -214,15 +214,15 @@ def _shades_of_one_colour(values: Array, *, lossy: bool) -> Array | None:
 
 
 def two_levels(array: Array, path: PathLike, *, lossy: bool) -> Array:
-    """Which of (H, W) pixels are foreground, as bool: those of the one level beside 0; of a blurred mask those above half.
+    """Which of (H, W) pixels are foreground, as bool: those of the one level besides 0; in a blurred mask those above half.
 
     Raises:
-        ValueError: there are more levels than that.
+        ValueError: there are more levels.
     """
     if array.dtype == bool:
         return array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{path}: holds values that are NaN or infinite; save the mask as 8-bit PNG")
+        raise ValueError(f"{path}: contains values that are NaN or infinite; save the mask as 8-bit PNG")
     foreground: Array = array > 0
     top = array.max()
     if array.min() >= 0 and np.count_nonzero(foreground) == (np.count_nonzero(array == top) if top > 0 else 0):
@@ -231,7 +231,7 @@ def two_levels(array: Array, path: PathLike, *, lossy: bool) -> Array:
     few = len(levels) <= 3 and not lossy
     if few or levels[0] < 0 or levels[-1] < 128 or not _is_blurred(array):
         raise ValueError(
-            f"{path}: a binary mask has background 0 and one other level, this has {len(levels)} grey levels "
+            f"{path}: a binary mask has background 0 and one other level, but this one has {len(levels)} grey levels "
             f"({listed_levels(levels)}); threshold it first, or say what they are: --class NAME={levels[-1]:g} …, --ignore VALUE"
         )
     warnings.warn(f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half", stacklevel=4)
@@ -240,7 +240,7 @@ def two_levels(array: Array, path: PathLike, *, lossy: bool) -> Array:
 
 
 def _is_blurred(array: Array) -> bool:
-    """Whether (H, W) values between background 0 and the highest level occur at edges only."""
+    """Whether (H, W) values between background 0 and the highest level occur only at edges."""
     top = int(array.max())
     soft = (array > top // 4) & (array < top - top // 4)
     centre = array[1:-1, 1:-1]
@@ -259,7 +259,7 @@ def listed_levels(levels: Array) -> str:
 def oriented(
     stored: Array, image: Image.Image, path: PathLike, photo: PhotoHeader | None, *, quiet: bool = False
 ) -> Array:
-    """Turn (H, W) or (H, W, bands) stored mask pixels upright and hold them against the photograph's size.
+    """Turn (H, W) or (H, W, bands) stored mask pixels upright and compare their size with the photograph's.
 
     Raises:
         ValueError: the sizes differ.
@@ -270,7 +270,7 @@ def oriented(
         orientation = photo.orientation
         if own.size == photo.size and not quiet:
             warnings.warn(
-                f"{path}: has no orientation of its own; turned as the photograph's tag ({orientation}) says",
+                f"{path}: has no orientation tag; turned by the photograph's tag ({orientation})",
                 stacklevel=5,
             )
     array = upright(stored, orientation)

@@ -1,19 +1,18 @@
 """Mask pictures: read as class labels on the photograph's own grid, written as PNG.
 
-**Levels.** A binary mask holds background 0 and one other level (1, 255, ...), in any mode: bool, grey, floating, shades of one
+**Levels.** A binary mask has background 0 and one other level (1, 255, ...), in any mode: bool, grey, floating-point, shades of one
 colour, palette (by its colours) or opaque on transparent (see `mask_pictures`). A mask with soft or JPEG-blurred edges is thresholded
-at half, with a warning. Three clear levels do not make a binary mask and are refused. A multiclass mask holds the class numbers themselves:
+at half, with a warning. A mask with three distinct levels is not binary and is refused. A multiclass mask contains the class numbers:
 as grey, as a palette's indices (not its colours), or in one band of a colour picture. Classes that overlap have a file each, or
 together one file with as many bands as there are classes (RGB for three): two levels in each band. If the data set has
-``label_values``, these numbers or colours are the classes instead. Several files of a binary mask are united.
+``label_values``, these numbers or colours are the classes instead. Several files of a binary mask are merged.
 
 **Ignored pixels** (the data set's ``ignore``) become `IGNORED` in the label.
 
-**Orientation.** A mask with an EXIF orientation of its own is turned upright by it. A mask without one that
-has the size of the photograph's *stored* pixels was drawn on them, and turns with the photograph. A mask
-without one that has the size of the
-*upright* photograph was drawn on what the viewer showed, and stays. Where both sizes are the same (a half
-turn, a mirrored or a square picture) the first is taken, with a warning.
+**Orientation.** A mask with its own EXIF orientation is turned upright by it. A mask without one was drawn on the *stored*
+pixels of the photograph if it has their size, and is turned with the photograph; if it has the size of the *upright* photograph,
+it was drawn on the displayed picture, and stays. If both sizes are the same (a half turn, a mirrored or a square picture), the
+first is assumed, with a warning.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ from medseg_monai.images.photos import Array, PathLike, PhotoHeader, opened, rea
 def read_mask(
     path: PathLike | Sequence[PathLike], spec: DatasetSpec, *, image: PathLike | PhotoHeader | None = None
 ) -> Array:
-    """A case's mask, upright, at its own size: (1, W, H), or (classes, W, H) for multilabel; uint8, with `IGNORED` where nothing counts.
+    """A case's mask, upright, at its own size: (1, W, H), or (classes, W, H) for multilabel; uint8, with `IGNORED` at ignored pixels.
 
     Args:
         path: one file; for multilabel one per class in the order of ``spec.classes``, or one with a band per class. A
-            multiclass mask may also come as one binary file per class if those do not overlap, a binary one as several
-            files, which are united.
+            multiclass mask may also be one binary file per class if those do not overlap, a binary one several
+            files, which are merged.
         spec: the data set.
         image: the photograph it belongs to; orientation and size are then checked against it.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or unusable, its levels do not make a mask, or its size is
+        FileNotFoundError, ValueError: a file is missing or unusable, its levels are not those of a mask, or its size is
             not the photograph's (the message names both).
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
@@ -67,7 +66,7 @@ def read_mask(
 
 
 def _planes(file: PathLike, spec: DatasetSpec, photo: PhotoHeader | None, *, alone: bool) -> Sequence[Array]:
-    """The (H, W) labels in a file: class numbers, or {0, 1} of one class or of each; `IGNORED` where nothing counts."""
+    """The (H, W) labels in a file: class numbers, or {0, 1} for one class or for each; `IGNORED` at ignored pixels."""
     if spec.label_values is not None:
         if not alone and spec.task != "binary":
             raise ValueError(f"{file}: {SEPARATE_FILES}")
@@ -81,7 +80,7 @@ def _planes(file: PathLike, spec: DatasetSpec, photo: PhotoHeader | None, *, alo
     return [_foreground(file, spec, photo)]
 
 
-SEPARATE_FILES = "label_values are for one file that holds all classes; this case has a file for each"
+SEPARATE_FILES = "label_values are for one file with all classes, but this case has a file for each; remove label_values or merge the files"
 
 
 def _check_count(planes: Sequence[Array], paths: Sequence[PathLike], spec: DatasetSpec) -> None:
@@ -112,7 +111,7 @@ def _merge_classes(label: Array, path: PathLike) -> Array:
 
 
 def _united(label: Array) -> Array:
-    """(n, *S) of {0, 1} as (1, *S): 1 where any is; `IGNORED` where none is and any is ignored."""
+    """(n, *S) of {0, 1} as (1, *S): 1 where any is 1; `IGNORED` where none is and any is ignored."""
     there: Array = (label == 1).any(axis=0)
     ignored = (label == IGNORED).any(axis=0)
     return np.where(there, 1, np.where(ignored, IGNORED, 0)).astype(np.uint8)[None]
@@ -127,7 +126,7 @@ def _class_numbers(path: PathLike, spec: DatasetSpec, photo: PhotoHeader | None)
     if int(numbers.max()) > classes or int(numbers.min()) < 0:
         levels = np.unique(numbers)
         raise ValueError(
-            f"{path}: holds the levels {listed_levels(levels)}; {classes} classes need levels 0 to {classes}; "
+            f"{path}: contains the levels {listed_levels(levels)}; {classes} classes need levels 0 to {classes}; "
             f"name other values: --class NAME={levels[-1]} …, or --ignore VALUE"
         )
     return _with_ignored(numbers.astype(np.uint8), ignored)
@@ -172,21 +171,20 @@ def write_mask(mask: Array, path: PathLike, spec: DatasetSpec) -> list[Path]:
     Args:
         mask: (1, W, H) of {0, 1} (binary) or class numbers (multiclass), or (classes, W, H) of {0, 1}
             (multilabel); upright.
-        path: the file, ending in ``.png``; its folder is made. Multilabel writes ``stem_class.png`` for
+        path: the file, ending in ``.png``; its folder is created. Multilabel writes ``stem_class.png`` for
             each class instead.
         spec: the data set.
 
     Returns:
-        The files written: {0, 255} for binary and multilabel, class numbers for multiclass, 8-bit grey
-            without EXIF
-        orientation, because the mask has the photograph's size as displayed.
+        The files written: {0, 255} for binary and multilabel, class numbers for multiclass; 8-bit grey
+            without EXIF orientation, because the mask has the photograph's size as displayed.
 
     Raises:
-        ValueError: `mask` has another shape, or `path` another ending.
+        ValueError: `mask` has another shape, or `path` another suffix.
     """
     file = Path(path)
     if mask.ndim != 3 or len(mask) != spec.label_channels:
-        raise ValueError(f"{file}: a mask of shape {mask.shape} came, ({spec.label_channels}, W, H) is written")
+        raise ValueError(f"{file}: got a mask of shape {mask.shape}, expected ({spec.label_channels}, W, H)")
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file}: masks are written as .png; other formats blur or lose them")
     if spec.task == "multiclass":
@@ -200,16 +198,16 @@ def write_bands(mask: Array, path: PathLike) -> Path:
 
     Args:
         mask: (classes, W, H), 0 outside.
-        path: the file, ending in ``.png``; its folder is made.
+        path: the file, ending in ``.png``; its folder is created.
     """
     file = Path(path)
     if mask.ndim != 3 or len(mask) not in MASK_BANDS or file.suffix.lower() != ".png":
         raise ValueError(
-            f"{file}: a mask of shape {mask.shape} came; (2 to 4 classes, W, H) become bands of a .png file"
+            f"{file}: got a mask of shape {mask.shape}; expected (2 to 4 classes, W, H), to become bands of a .png file"
         )
     levels = (mask > 0).transpose(2, 1, 0).astype(np.uint8) * np.uint8(255)  # (K, W, H) -> (H, W, K)
     content = io.BytesIO()
-    # the bands' own compression, quicker by half than the default and hardly larger for masks
+    # run-length compression of the bands: twice as fast as the default and hardly larger for masks
     Image.fromarray(np.ascontiguousarray(levels)).save(content, format="PNG", compress_level=3)
     write_whole(file, content.getvalue())
     return file
@@ -224,7 +222,7 @@ def mask_files(path: PathLike, spec: DatasetSpec) -> list[Path]:
 
 
 def class_file(file: Path, class_name: str) -> Path:
-    """``stem_class.png`` beside ``stem.png``, with only such characters as every file system takes."""
+    """``stem_class.png`` beside ``stem.png``, with only characters that every file system accepts."""
     return file.with_name(f"{file.stem}_{file_part(class_name)}{file.suffix}")
 
 
@@ -233,8 +231,8 @@ def write_png(plane: Array, file: Path, *, even: bool = False) -> Path:
 
     Args:
         plane: the pixels.
-        file: where to.
-        even: the plane has large even areas, as masks have: run lengths then compress best.
+        file: the file to write.
+        even: the plane has large even areas, as masks do: run lengths then compress best.
     """
     content = io.BytesIO()
     # a photograph's mask takes 3 ms so, and 8 ms at the library's own level, for a file of the same size

@@ -1,4 +1,4 @@
-"""Photographs for MONAI's own ``LoadImaged``. Apart from `medseg_monai.images.photos`, which needs no MONAI and is quick to import."""
+"""Photographs for MONAI's own ``LoadImaged``. Separate from `medseg_monai.images.photos`, which needs no MONAI and is quick to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NIfTI files, by nibabel: what their headers promise is checked before it is believed."""
+"""NIfTI files, by nibabel; what their headers claim is checked first."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from medseg_monai.images.paired import all_files, header_suffix
 from medseg_monai.images.photos import Array
 
 MILLIMETRES = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
-"""What a header's unit of length is in millimetres."""
+"""A header's unit of length in millimetres."""
 PLACE_FIELDS = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
-"""All that says where a file's voxels lie, besides ``pixdim``."""
+"""The header fields that position a file's voxels, besides ``pixdim``."""
 SPACING_TOLERANCE = 0.01
-"""``pixdim`` and sform may give voxel sides that differ by this share."""
+"""Largest relative difference between the voxel sides of ``pixdim`` and sform."""
 GZIP_MARK = b"\x1f\x8b"
 SNIFFED = 1024
 SLOPE_OFFSET = 112
-"""Where in a header the factor stands that stored values are multiplied by."""
+"""Offset in a header of the factor for stored values."""
 LABEL_TABLE_CODE = 0
-"""The code of the extension that holds class names: the one under which TotalSegmentator writes and reads them."""
+"""The code of the extension with class names: the one that TotalSegmentator writes and reads."""
 
 
 @contextmanager
 def _named_errors(file: Path) -> Iterator[None]:
-    """Whatever goes wrong inside becomes one clear line that begins with the file.
+    """Turn any error inside into one clear line that begins with the file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is empty, damaged, or no NIfTI.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is empty, damaged, or not NIfTI.
     """
     try:
         if not file.exists():
@@ -54,30 +54,30 @@ def _named_errors(file: Path) -> Iterator[None]:
             raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
         yield
     except PermissionError:
-        raise ValueError(f"{file}: may not be read; check its permissions") from None
+        raise ValueError(f"{file}: no permission to read it; check its permissions") from None
     except FileNotFoundError:
         raise
     except (ImageFileError, HeaderDataError) as error:
         if _is_gzip_cut_short(file):
-            raise ValueError(f"{file}: is damaged or cut short; copy it again from its source") from None
+            raise ValueError(f"{file}: is damaged or truncated; copy it again from its source") from None
         reason = " ".join(str(error).replace(f'"{file}"', "it").split())
-        raise ValueError(f"{file}: is not a NIfTI volume, whatever its name says ({reason})") from None
+        raise ValueError(f"{file}: is not a NIfTI volume despite its name ({reason})") from None
     except (OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).replace(str(file), "the file").split())
-        raise ValueError(f"{file}: is damaged or cut short ({reason}); copy it again from its source") from None
+        raise ValueError(f"{file}: is damaged or truncated ({reason}); copy it again from its source") from None
     except ValueError as error:
         text = str(error).removeprefix(f"{file}: ")
         raise ValueError(f"{file}: {text}") from None
 
 
 def _is_gzip_cut_short(file: Path) -> bool:
-    """Whether a file is gzip by its first bytes and does not even hold a header."""
+    """Whether a file is gzip by its first bytes but too short to contain a header."""
     with file.open("rb") as stream:
         if stream.read(2) != GZIP_MARK:
             return False
     try:
         with gzip.open(file) as stream:
-            stream.read(SNIFFED)  # what nibabel looks at to tell the format
+            stream.read(SNIFFED)  # the bytes by which nibabel recognises the format
     except (OSError, EOFError, zlib.error):
         return True
     return False
@@ -96,7 +96,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
     Values stay in the stored type; if the header scales them they become float32.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing, damaged, no NIfTI, or its header makes no sense.
+        FileNotFoundError, ValueError: the file is missing, damaged or not NIfTI, or its header is invalid.
     """
     with _named_errors(file):
         image = _opened(file)
@@ -116,20 +116,20 @@ def _voxels(stored: Any) -> Array:
 
 
 def _opened(file: Path) -> Any:
-    """A nibabel image; its types are not told by nibabel."""
+    """A nibabel image, which nibabel does not type."""
     if header_suffix(file) and len(all_files(file)) < 2:
-        raise ValueError("is the header of a pair; the .img file that holds its voxels is missing beside it")
+        raise ValueError("is the header of a pair; the .img file with its voxels is missing beside it")
     return nibabel.load(file)
 
 
 def _header(file: Path, image: Any) -> Header:
     if header_suffix(file) and isinstance(image, nibabel.AnalyzeImage) and not isinstance(image, nibabel.Nifti1Pair):
-        raise ValueError("is an Analyze volume, which does not say where left and right are; convert it to NIfTI first")
+        raise ValueError("is an Analyze volume, which does not say which side is left; convert it to NIfTI first")
     if not issubclass(type(image), nibabel.Nifti1Pair):
-        raise ValueError(f"is a {type(image).__name__}, a NIfTI is wanted")
+        raise ValueError(f"is a {type(image).__name__}, expected NIfTI")
     stored = image.get_data_dtype()
     if stored.kind not in "biuf":
-        raise ValueError(f"holds voxels of type {stored}; one grey value per voxel is wanted")
+        raise ValueError(f"contains voxels of type {stored}; expected one grey value per voxel")
     _check_pixdim(file)
     shape = tuple(image.shape)
     while len(shape) > 3 and shape[-1] == 1:
@@ -144,7 +144,7 @@ def _header(file: Path, image: Any) -> Header:
 
 
 def _check_pixdim(file: Path) -> None:
-    """Voxel sides as stored: nibabel mends those of 0 or below in silence."""
+    """Voxel sides as stored: nibabel silently corrects those of 0 or below."""
     opener = gzip.open if file.suffix.lower() == ".gz" else open
     with opener(file, "rb") as stream:
         start = stream.read(540)
@@ -174,7 +174,7 @@ def read_label_names(file: Path) -> dict[int, str]:
 def write_shares(levels: NDArray[np.uint8], geometry: Geometry, file: Path, *, like: Path | None = None) -> Path:
     """Write (I, J, K) levels of 0 to 255 that readers scale to 0..1, compressed; `like` as for `write_labels`."""
     content = bytearray(_on_grid(levels, geometry, like).to_bytes())
-    # nibabel would want the shares as floats to scale them itself
+    # nibabel would need the shares as floats to scale them itself
     struct.pack_into("=f", content, SLOPE_OFFSET, 1 / 255)
     write_whole(file, gzip.compress(bytes(content), 6, mtime=0))
     return file
@@ -185,8 +185,8 @@ def write_labels(
 ) -> Path:
     """Write (I, J, K) uint8 labels, whole or not at all.
 
-    Sform and qform both hold the affine; or, with the NIfTI file `like` of this geometry, what they hold there. Readers that prefer
-    another of the two, or make up a position if both are missing, then put the label where they put the scan.
+    Sform and qform both contain the affine; or, with the NIfTI file `like` of this geometry, the values from that file. Readers that prefer
+    either of the two, or invent a position if both are missing, then place the label where they place the scan.
     """
     image = _on_grid(array, geometry, like)
     image.header.set_intent("label", name="labels")

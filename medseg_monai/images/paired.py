@@ -1,4 +1,4 @@
-"""Volumes in several files: a header that people name, and the voxels beside it."""
+"""Volumes in several files: a header, by which they are named, and the voxels beside it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 from pathlib import Path
 
 PAIRS = {".hdr": (".img",), ".hdr.gz": (".img.gz",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
-"""Endings of headers -> those that the voxels' files usually have."""
+"""Suffixes of headers -> the usual suffixes of their voxel files."""
 _NAMED = re.compile(rb"^(?:ElementDataFile *=|data ?file:) *([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
 _NUMBER = re.compile(r"%\d*d")
 _HEADER_BYTES = 2**16
 
 
 def header_suffix(path: str | Path) -> str:
-    """The ending of a header's name, in lower case, or "" for any other file."""
+    """The suffix of a header's name, in lower case, or "" for any other file."""
     name = Path(path).name.lower()
     return next((suffix for suffix in PAIRS if name.endswith(suffix)), "")
 
 
 def all_files(path: str | Path) -> list[Path]:
-    """A file and, if it is a header, the files that hold its voxels: all whose change changes the volume.
+    """A file and, if it is a header, its voxel files: all files whose change would change the volume.
 
-    What cannot be told (a header that is missing or names no file) is left out: reading the volume says what is wrong with it.
+    Unknown ones (the header is missing or names no file) are left out: reading the volume reports the fault.
     """
     file = Path(path)
     suffix = header_suffix(file)
@@ -33,12 +33,12 @@ def all_files(path: str | Path) -> list[Path]:
 
 
 def missing_voxels(header: Path) -> str:
-    """The first file that a MetaImage or NRRD header names and that is not there, or ""."""
+    """The first file that a MetaImage or NRRD header names but that does not exist, or ""."""
     return next((part.name for part in _named_by(header) if not part.is_file()), "")
 
 
 def header_of(path: str | Path) -> Path | None:
-    """The header of a file of voxels: one of the same name beside it, or None."""
+    """The header of a voxel file: one of the same name beside it, or None."""
     file = Path(path)
     for suffix, endings in PAIRS.items():
         for ending in endings:
@@ -50,7 +50,7 @@ def header_of(path: str | Path) -> Path | None:
 
 
 def _beside(file: Path, endings: tuple[str, ...]) -> list[Path]:
-    """The first file of the same stem with one of the endings, in lower or upper case, that is there."""
+    """The first existing file of the same stem with one of the suffixes, in lower or upper case."""
     stem = file.name[: -len(header_suffix(file))]
     names = (stem + written for ending in endings for written in (ending, ending.upper()))
     return [file.with_name(name) for name in names if file.with_name(name).is_file()][:1]

@@ -1,7 +1,7 @@
-"""Photographs as arrays, in the formats of `medseg_monai.images.formats` and the forms met in the field.
+"""Photographs as arrays, in the formats of `medseg_monai.images.formats` and the variants found in practice.
 
-Arrays are in MONAI's axis order, (C, W, H), and *upright*: an EXIF orientation tag is applied, as every
-viewer does. Transparency is ignored: the colour of a transparent pixel is used as it is stored.
+Arrays are in MONAI's axis order, (C, W, H), and *upright*: an EXIF orientation tag is applied, as in every
+viewer. Transparency is ignored: the colour of a transparent pixel is used as stored.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from medseg_monai.images.formats import FORMATS, open_picture
-from medseg_monai.images.formats import SUFFIXES as SUFFIXES  # what reads photographs is asked for it here
+from medseg_monai.images.formats import SUFFIXES as SUFFIXES  # exported here for the readers of photographs
 
 PathLike: TypeAlias = "str | os.PathLike[Any]"
 Array: TypeAlias = NDArray[Any]
 
 MAX_PIXELS = 89_000_000
-"""Larger pictures are refused: room for 50-megapixel cameras, and a bound on what a hostile file can make us allocate."""
+"""Larger pictures are refused: enough for 50-megapixel cameras, and a limit on what a hostile file can make us allocate."""
 MIN_SIDE = 4
 """Pictures with a shorter side (a 1x1 placeholder, a stray line) are refused."""
 MAX_12_BIT, MAX_16_BIT = 4095, 65535
 NEW_SUBFILE_TYPE = 254
 """TIFF tag whose lowest bit marks a smaller copy of another page."""
 DRAFT_FACTOR = 2
-"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the wanted size."""
+"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the requested size."""
 
 
 @dataclass(frozen=True)
 class PhotoHeader:
-    """What the first bytes of a photograph say.
+    """Facts from a photograph's header.
 
     Args:
         path: the file.
@@ -60,17 +60,17 @@ class PhotoHeader:
 
 @contextmanager
 def opened(path: PathLike) -> Iterator[Image.Image]:
-    """The picture in a file, undecoded; whatever goes wrong inside becomes one clear line.
+    """The picture in a file, undecoded; any error inside becomes one clear line.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is empty, damaged, no picture at all, too small or too large.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is empty, damaged, not a picture, too small or too large.
     """
     file = Path(path)
     try:
         state = file.stat()
         if not stat.S_ISREG(state.st_mode):
-            raise ValueError(f"{file}: is not a file; a photograph is wanted")
+            raise ValueError(f"{file}: is not a file; expected a photograph")
         if state.st_size == 0:
             raise ValueError(f"{file}: is empty (0 bytes); copy it again from its source")
         with open_picture(file) as image:
@@ -79,38 +79,38 @@ def opened(path: PathLike) -> Iterator[Image.Image]:
             yield image
     except UnidentifiedImageError:
         raise ValueError(
-            f"{file}: is not a picture of a known format ({', '.join(FORMATS)}), whatever its name says"
+            f"{file}: is not a picture in a supported format ({', '.join(FORMATS)}), whatever its name says"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"{file}: has more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from None
     except FileNotFoundError:
         raise FileNotFoundError(f"{file}: no such file") from None
     except PermissionError:
-        raise ValueError(f"{file}: may not be read; check its permissions") from None
+        raise ValueError(f"{file}: no permission to read it; check its permissions") from None
     except (OSError, SyntaxError, EOFError, struct.error) as error:
-        raise ValueError(f"{file}: is damaged or cut short ({error}); copy it again from its source") from None
+        raise ValueError(f"{file}: is damaged or truncated ({error}); copy it again from its source") from None
 
 
 def _check_size(file: Path, size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"{file}: is {size[0]}x{size[1]}, more than {MAX_PIXELS // 10**6} megapixels; reduce it first")
     if min(size) < MIN_SIDE:
-        raise ValueError(f"{file}: is {size[0]}x{size[1]}; at least {MIN_SIDE} pixels a side are needed")
+        raise ValueError(f"{file}: is {size[0]}x{size[1]}; each side must have at least {MIN_SIDE} pixels")
 
 
 def _check_single(file: Path, image: Image.Image) -> None:
-    """Refuse a file of several pages or frames: which one is meant, nobody knows."""
+    """Refuse a file of several pages or frames: it is unclear which one is meant."""
     count = getattr(image, "n_frames", 1)
-    if count == 1 or image.format == "MPO":  # a camera's JPEG: behind the photograph come its previews and depth maps
+    if count == 1 or image.format == "MPO":  # a camera's JPEG: previews and depth maps follow the photograph
         return
     if image.format == "TIFF":
         count = _full_pages(image, count)
     if count > 1:
-        raise ValueError(f"{file}: holds {count} pictures (pages or frames); save each as a file of its own")
+        raise ValueError(f"{file}: contains {count} pictures (pages or frames); save each as a separate file")
 
 
 def _full_pages(image: Image.Image, count: int) -> int:
-    """How many pages of a TIFF file are not a smaller copy of another; the first page stays the current one."""
+    """Number of pages of a TIFF file that are not a smaller copy of another; the first page stays the current one."""
     full = 0
     for page in range(count):
         image.seek(page)
@@ -120,7 +120,7 @@ def _full_pages(image: Image.Image, count: int) -> int:
 
 
 def has_16_bit_colours(image: Image.Image) -> bool:
-    """Whether the file stores 16 bits for each of several bands, of which Pillow keeps the upper 8; to be asked before it is decoded."""
+    """Whether the file stores 16 bits for each of several bands, of which Pillow keeps the upper 8; call it before decoding."""
     tiles = getattr(image, "tile", [])
     return any(";16" in str(tile[3]) for tile in tiles) and not image.mode.startswith("I")
 
@@ -138,7 +138,7 @@ def read_header(path: PathLike) -> PhotoHeader:
 
 
 def upright(array: Array, orientation: int) -> Array:
-    """Rotate or mirror (H, W, ...) stored pixels as an EXIF orientation (1 to 8) asks for; a view."""
+    """Rotate or mirror (H, W, ...) stored pixels by an EXIF orientation (1 to 8); a view."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -157,10 +157,12 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"grey values reach from {values.min()} to {values.max()}: at most 16 bits are read")
+            raise ValueError(
+                f"grey values range from {values.min()} to {values.max()}, beyond 16 bits: save it as 8- or 16-bit grey"
+            )
         return Image.fromarray(values.astype(np.float32))
     if image.mode == "F":
-        raise ValueError("holds floating-point pixels; store it as 8- or 16-bit grey")
+        raise ValueError("contains floating-point pixels; save it as 8- or 16-bit grey")
     if image.mode in ("P", "PA"):
         return image.convert("RGBA").convert("RGB")
     return image.convert("RGB")
@@ -169,8 +171,8 @@ def _plain(image: Image.Image) -> Image.Image:
 def _in_8_bits(plain: Image.Image, path: PathLike) -> Image.Image:
     """Whole numbers of 0 to 65535 on the scale of 0 to 255 (mode F).
 
-    A file whose values end at or below 4095 is taken for 12 bits in a 16-bit file, as many cameras and scanners write them: as
-    16 bits it would be all but black. Fewer bits are not told apart: a dark picture of a 12-bit series must not be made brighter
+    A file with no value above 4095 is taken for 12 bits in a 16-bit file, as many cameras and scanners write them: as
+    16 bits it would be nearly black. Fewer bits are not detected: a dark picture of a 12-bit series must not become brighter
     than the others.
     """
     values = np.asarray(plain)
@@ -189,7 +191,7 @@ def _in_8_bits(plain: Image.Image, path: PathLike) -> Image.Image:
 def _refuse_dark_16_bit_colours(array: Array, path: PathLike) -> None:
     if 0 < array.max() <= MAX_12_BIT >> 8:
         raise ValueError(
-            f"{path}: holds 16-bit colours that end below {MAX_12_BIT + 1}: save it as 8-bit, scaled to 0 to 255"
+            f"{path}: contains 16-bit colours with no value above {MAX_12_BIT}: save it as 8-bit, scaled to 0 to 255"
         )
 
 
@@ -220,7 +222,7 @@ def _decode(path: PathLike, size: tuple[int, int] | None, *, deep: bool = True) 
 
 
 def _to_channels(array: Array, channels: int) -> Array | None:
-    """(H, W) or (H, W, 3) as (channels, W, H); None where grey and colour do not say how."""
+    """(H, W) or (H, W, 3) as (channels, W, H); None if that number of channels cannot be made."""
     if channels not in (1, 3):
         return None
     if channels == 1 and array.ndim == 3:  # luminance, ITU-R 601, by the library's own rounding
@@ -239,20 +241,20 @@ def read_image(
 
     Args:
         path: one file, or a list of them.
-        channels: how many channels are wanted.
+        channels: number of channels to return.
         size: (width, height) to resize to, each output pixel being the weighted mean of the input it covers
             (triangle filter, half-pixel centres). A JPEG at least four times as large is then decoded at a
             half, quarter or eighth of its size, which is faster and changes the result by less than half a
             grey level on average.
-        deep: keep 16 bits; else 16-bit values are scaled to 8. Values that end at 4095 are then taken for 12 bits, with a
+        deep: keep 16 bits; else 16-bit values are scaled to 8. Values of at most 4095 are then taken for 12 bits, with a
             warning that names their range.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing or unusable, or has other channels than wanted.
+        FileNotFoundError, ValueError: the file is missing or unusable, or cannot give that number of channels.
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths or channels % len(paths):
-        raise ValueError(f"{len(paths)} files cannot make {channels} channels: give one, or one per channel")
+        raise ValueError(f"{len(paths)} files cannot give {channels} channels: list one file, or one per channel")
     if len(paths) > 1 and len(sizes := {read_header(p).size for p in paths}) > 1:
         raise ValueError(f"{paths[0]} and the files stacked with it differ in size: {sorted(sizes)}")
     each = channels // len(paths)
@@ -260,7 +262,7 @@ def read_image(
     for file in paths:
         planes = _to_channels(_decode(file, size, deep=deep), each)
         if planes is None:
-            raise ValueError(f"{file}: one picture cannot make {each} channels; list one file per channel")
+            raise ValueError(f"{file}: one picture cannot give {each} channels; list one file per channel")
         stack.append(planes)
     return np.ascontiguousarray(np.concatenate(stack) if len(stack) > 1 else stack[0])
 

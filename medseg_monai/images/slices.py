@@ -1,4 +1,4 @@
-"""Slices of a scan as single picture files whose names hold their geometry, and stacks of neighbouring ones (2.5D).
+"""Slices of a scan as single picture files whose names give their geometry, and stacks of neighbouring ones (2.5D).
 
 ``…/case123_day20/scans/slice_0001_266_276_1.50_1.63.png``: number, width, height, pixel width and height in mm. (The
 UW-Madison competition's description says height first; files that are not square say width.)
@@ -23,18 +23,18 @@ from medseg_monai.program.messages import listed
 logger = logging.getLogger(__name__)
 
 SLICE_DISTANCE_MM = 3.0
-"""Between the slices of a UW-Madison scan; the file names do not say it."""
+"""Distance between the slices of a UW-Madison scan, which the file names do not give."""
 _NAME = re.compile(r"slice_(\d+)_(\d+)_(\d+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class SliceFile:
-    """What the path of a slice says.
+    """Facts from the path of a slice.
 
     Args:
         path: the file.
-        scan: the scan's name: that of the folder, or of the one above if the folder is ``scans``.
-        number: from the file's name; consecutive in a whole scan.
+        scan: the scan's name: that of the folder, or of its parent if the folder is ``scans``.
+        number: from the file's name; consecutive in a complete scan.
         size: (width, height).
         spacing_mm: of pixels, along (x, y).
     """
@@ -47,12 +47,12 @@ class SliceFile:
 
     @property
     def id(self) -> str:
-        """As the competition names a slice: ``case123_day20_slice_0001``."""
+        """The competition's name for a slice: ``case123_day20_slice_0001``."""
         return f"{self.scan}_slice_{self.number:04d}"
 
 
 def slice_file(path: PathLike) -> SliceFile | None:
-    """What a path says if it names a slice, else None.
+    """The slice that a path names, or None if it does not name one.
 
     >>> slice = slice_file("train/case85/case85_day0/scans/slice_0088_360_310_1.50_1.50.png")
     >>> slice.id, slice.size, slice.spacing_mm
@@ -74,7 +74,7 @@ def check_size(slice: SliceFile, size: tuple[int, int]) -> None:
         (width, height), (said_width, said_height) = size, slice.size
         raise ValueError(
             f"{slice.path}: is {width}x{height} but its name says {said_width}x{said_height} (width, height); "
-            "masks and millimetres would be wrong, so mend the name or fetch the file again"
+            "masks and millimetres would be wrong: correct the name or copy the file again from its source"
         )
 
 
@@ -92,14 +92,14 @@ class Scan:
 
     @property
     def missing(self) -> list[int]:
-        """Numbers between the first and the last slice that no file has."""
+        """Numbers between the first and the last slice without a file."""
         present = {slice.number for slice in self.slices}
         return [n for n in range(self.slices[0].number, self.slices[-1].number) if n not in present]
 
     def neighbours(self, number: int, *, count: int, stride: int = 1) -> list[Path]:
         """The files of `count` slices, `stride` apart, with slice `number` in the middle.
 
-        In place of one that is not there comes the nearest that is; of two as near, the one nearer to the middle. So the
+        A missing one is replaced by the nearest existing one; of two equally near, by the one nearer to the middle. So the
         first and the last slice of a scan are repeated.
 
         >>> def slice(number): return SliceFile(Path(str(number)), "s", number, (9, 9), (1, 1))
@@ -128,15 +128,15 @@ def scan_of(slices: Iterable[SliceFile]) -> Scan:
     """
     ordered = sorted(slices, key=lambda slice: (slice.number, slice.path))
     if not ordered:
-        raise ValueError("a scan has at least one slice")
+        raise ValueError("a scan must have at least one slice")
     for first, second in pairwise(ordered):
         if first.number == second.number:
-            raise ValueError(f"{first.path} and {second.path} have one number; remove one of them")
+            raise ValueError(f"{first.path} and {second.path} have the same number; remove one of them")
     return Scan(ordered[0].scan, tuple(ordered))
 
 
 def stack_files(path: PathLike, *, count: int, stride: int, without: Container[Path] = ()) -> list[Path]:
-    """The files of a slice and its neighbours, for a slice that stands among the others of its scan.
+    """The files of a slice and its neighbours, for a slice in a folder with the others of its scan.
 
     Args:
         path: the slice's.
@@ -144,13 +144,13 @@ def stack_files(path: PathLike, *, count: int, stride: int, without: Container[P
         without: files that cannot be used; they count as missing, and so do slices of another size.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: the name is not that of a slice, so its neighbours cannot be found.
     """
     middle = slice_file(path)
     if middle is None:
         raise ValueError(
-            f"{path}: {count} neighbouring slices are wanted; names such as slice_0001_266_266_1.50_1.50.png tell which"
+            f"{path}: needs {count} neighbouring slices, which are found by names such as slice_0001_266_266_1.50_1.50.png"
         )
     if not middle.path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -160,7 +160,7 @@ def stack_files(path: PathLike, *, count: int, stride: int, without: Container[P
 
 
 def scan_in(folder: Path) -> Scan:
-    """The scan that lies in a folder, listed once; missing slices are named in the log.
+    """The scan in a folder, listed once; missing slices are named in the log.
 
     Raises:
         ValueError: two files have the same number, or there is none.
@@ -196,7 +196,7 @@ def scan_affine(spacing_mm: tuple[float, float], distance_mm: float = SLICE_DIST
     """(4, 4), from (column, row, slice) to RAS+ millimetres, the first slice at 0.
 
     Picture files do not say how the patient lay; the anatomy does. In UW-Madison's slices the liver is on the left of the
-    picture and the spine below, as radiologists show axial slices, and the stomach has lower numbers than the small bowel
-    (in 16 of 16 scans looked at): columns run to the patient's left, rows to the back, numbers to the feet.
+    picture and the spine at the bottom, as in radiological display, and the stomach has lower slice numbers than the small bowel
+    (in 16 of 16 inspected scans): columns run to the patient's left, rows to the back, numbers to the feet.
     """
     return np.diag([-spacing_mm[0], -spacing_mm[1], -distance_mm, 1.0])

@@ -1,6 +1,6 @@
 """Volumes as arrays and back: image volumes, label volumes, and their grids.
 
-Arrays are (I, J, K) in the order the file stores them; the affine says where they lie (RAS, mm). Nothing is turned or resampled here.
+Arrays are (I, J, K) in the file's order; the affine gives their position (RAS, mm). Nothing is reoriented or resampled here.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from medseg_monai.images.photos import Array, PathLike
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 READ_BY_NIBABEL = (*NIFTI_SUFFIXES, ".hdr", ".hdr.gz")
-"""NIfTI in one file, and by the header of two."""
+"""NIfTI in one file, and the header of NIfTI in two."""
 VOLUME_SUFFIXES = (*READ_BY_NIBABEL, *itk_files.SUFFIXES)
-"""File name endings, in lower case, that are taken for volumes."""
+"""Suffixes, in lower case, of files that are taken for volumes."""
 WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
-"""Of these, what label volumes are written as: one file each."""
+"""Those of them that label volumes are written with: one file each."""
 WHOLE_NUMBER = 1e-3
-"""A label may differ by so much from a whole number (a scaled header's rounding); more is not a label."""
+"""Largest difference of a label from a whole number (rounding by a scaled header); with more it is not a label."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Volume:
 
 
 def volume_suffix(path: PathLike) -> str:
-    """The ending of a volume file's name, in lower case, or "" for another file.
+    """The suffix of a volume file's name, in lower case, or "" for another file.
 
     >>> volume_suffix("a/b.NII.GZ"), volume_suffix("b.gz")
     ('.nii.gz', '')
@@ -66,12 +66,12 @@ def volume_suffix(path: PathLike) -> str:
 
 
 def is_volume(path: PathLike) -> bool:
-    """Whether a path names a volume file, or a folder that directly holds DICOM files (also ``FOLDER#SERIES_UID``)."""
+    """Whether a path names a volume file, or a folder that directly contains DICOM files (also ``FOLDER#SERIES_UID``)."""
     return bool(volume_suffix(path)) or dicom_files.is_dicom_folder(Path(path))
 
 
 def read_volume(path: PathLike) -> Volume:
-    """An image volume, (I, J, K), from a file or a DICOM folder (``FOLDER#SERIES_UID`` if it holds several series).
+    """An image volume, (I, J, K), from a file or a DICOM folder (``FOLDER#SERIES_UID`` if it contains several series).
 
     Raises:
         FileNotFoundError, ValueError: the file is missing, damaged, not three-dimensional, or has an unusable grid or values.
@@ -79,7 +79,7 @@ def read_volume(path: PathLike) -> Volume:
     volume = _read(path)
     if volume.array.ndim != 3:
         raise ValueError(
-            f"{path}: has 4 axes ({shape_text(volume.array.shape)}); one volume is wanted: save each as a file of its own"
+            f"{path}: has 4 axes ({shape_text(volume.array.shape)}); expected one volume: save each as a separate file"
         )
     return volume
 
@@ -88,14 +88,14 @@ def read_image_volume(path: PathLike | Sequence[PathLike], channels: int) -> Vol
     """A case's image, (C, I, J, K): one file, a file per channel, or one 4D file whose last axis is the channels.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or unusable, the channels do not come out, or the files' grids differ.
+        FileNotFoundError, ValueError: a file is missing or unusable, the number of channels is wrong, or the files' grids differ.
     """
     paths = _listed(path)
     volumes = [_read(file) for file in paths]
     planes = [v.array[None] if v.array.ndim == 3 else np.moveaxis(v.array, -1, 0) for v in volumes]
     found = sum(len(plane) for plane in planes)
     if found != channels:
-        raise ValueError(f"{paths[0]}: {found} channels, the data set has {channels}")
+        raise ValueError(f"{paths[0]}: has {found} channels, but the data set has {channels}")
     first = volumes[0]
     grids = [_grid_of(volume) for volume in volumes]
     for file, grid in zip(paths[1:], grids[1:], strict=True):
@@ -104,7 +104,7 @@ def read_image_volume(path: PathLike | Sequence[PathLike], channels: int) -> Vol
 
 
 def read_geometry(path: PathLike | Sequence[PathLike]) -> Geometry:
-    """Shape and affine from the headers, without the voxels; of several files the first one's. Raises as `read_volume`."""
+    """Shape and affine from the header (of the first file if there are several), without the voxels. Raises as `read_volume`."""
     return read_volume_header(_listed(path)[0]).geometry
 
 
@@ -122,16 +122,16 @@ def read_volume_header(path: PathLike) -> Header:
 def read_label_volume(
     path: PathLike | Sequence[PathLike], spec: DatasetSpec, geometry: Geometry | None = None
 ) -> NDArray[np.uint8]:
-    """A case's label: (1, I, J, K) of class numbers, or (K, I, J, K) of {0, 1} for multilabel; uint8, `IGNORED` where nothing counts.
+    """A case's label: (1, I, J, K) of class numbers, or (K, I, J, K) of {0, 1} for multilabel; uint8, `IGNORED` at ignored voxels.
 
     Args:
-        path: one file of class numbers (or of what ``spec.label_values`` says); or one per class; for multilabel also one 4D file
-            with the classes along its last axis; for binary also several, which are united.
+        path: one file of class numbers (or of the values in ``spec.label_values``); or one per class; for multilabel also one 4D file
+            with the classes along its last axis; for binary also several, which are merged.
         spec: the data set.
-        geometry: the image's grid; the label must lie on it.
+        geometry: the image's grid; the label must be on it.
 
     Raises:
-        FileNotFoundError, ValueError: a file is missing or unusable, a value is not a class, or the grid is another.
+        FileNotFoundError, ValueError: a file is missing or unusable, a value is not a class, or the grids differ.
     """
     paths = _listed(path)
     planes: list[Array] = []
@@ -158,16 +158,16 @@ def _planes_by_value(stored: Array, file: PathLike, spec: DatasetSpec, *, alone:
     """The labels in a file whose numbers ``spec.label_values`` explains."""
     if spec.label_values is None or stored.ndim != 3 or not (alone or spec.task == "binary"):
         raise ValueError(
-            f"{file}: label_values are for one 3D file that holds all classes; this case has a part for each"
+            f"{file}: label_values are for one 3D file with all classes, but this case has a part for each; remove label_values"
         )
     return list(labels_by_value(stored, spec.label_values, spec, file))
 
 
 def read_label_numbers(path: PathLike, geometry: Geometry | None = None) -> NDArray[np.int32]:
-    """The whole numbers in a label file, whatever they stand for: (I, J, K), or (I, J, K, C) of a 4D file.
+    """The whole numbers in a label file, whatever they mean: (I, J, K), or (I, J, K, C) from a 4D file.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing or unusable, holds fractions, or lies on another grid than `geometry`.
+        FileNotFoundError, ValueError: the file is missing or unusable, contains fractions, or is not on the grid `geometry`.
     """
     volume = _read(path)
     if geometry is not None:
@@ -178,13 +178,13 @@ def read_label_numbers(path: PathLike, geometry: Geometry | None = None) -> NDAr
         if off.max() > WHOLE_NUMBER:
             value = volume.array.flat[int(off.argmax())]
             raise ValueError(
-                f"{path}: holds {value:.4g}, labels are whole numbers; was it resampled with interpolation?"
+                f"{path}: contains {value:.4g}, but labels must be whole numbers; was it resampled with interpolation?"
             )
     return whole.astype(np.int32)
 
 
 def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec) -> NDArray[np.uint8]:
-    """uint8 of 0 to `highest`, and `IGNORED`; with one class, 255 counts as 1 unless it is ignored."""
+    """uint8 of 0 to `highest`, and `IGNORED`; with a single class, 255 counts as 1 unless it is ignored."""
     if spec.ignore:
         ignored = np.isin(array, ignored_numbers(spec))
         label = _class_numbers(np.where(ignored, 0, array), file, highest, replace(spec, ignore=()))
@@ -196,7 +196,9 @@ def _class_numbers(array: Array, file: PathLike, highest: int, spec: DatasetSpec
     if lowest_found < 0 or highest_found > highest:
         wrong = [int(v) for v in np.unique(array) if v < 0 or v > highest]
         names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.classes, 1)) if highest > 1 else "1"
-        raise ValueError(f"{file}: holds the labels {wrong[:6]}, which are not classes; known: 0 background, {names}")
+        raise ValueError(
+            f"{file}: contains the labels {wrong[:6]}, which are not classes; known: 0 background, {names}"
+        )
     return array.astype(np.uint8)
 
 
@@ -213,7 +215,7 @@ def _merge_classes(planes: Sequence[Array], file: PathLike) -> NDArray[np.uint8]
 
 
 def _united(planes: Sequence[Array]) -> NDArray[np.uint8]:
-    """Files of {0, 1} as (1, I, J, K): 1 where any is; `IGNORED` where none is and any is ignored."""
+    """Files of {0, 1} as (1, I, J, K): 1 where any is 1; `IGNORED` where none is and any is ignored."""
     merged = np.zeros(planes[0].shape, np.uint8)
     for plane in planes:
         merged[(plane == IGNORED) & (merged == 0)] = IGNORED
@@ -224,24 +226,24 @@ def _united(planes: Sequence[Array]) -> NDArray[np.uint8]:
 def write_label_volume(
     array: Array, geometry: Geometry, path: PathLike, classes: Sequence[str] = (), *, like: PathLike | None = None
 ) -> Path:
-    """Write (I, J, K) class numbers as uint8 on a grid, whole or not at all; the ending decides the format.
+    """Write (I, J, K) class numbers as uint8 on a grid, whole or not at all; the suffix decides the format.
 
     Args:
         array: class numbers.
         geometry: the grid, the scan's own.
-        path: the file; its folder is made.
+        path: the file; its folder is created.
         classes: names of the classes 1, 2, … for the header.
-        like: the scan, if there is one: a NIfTI label of a NIfTI scan takes over how its header states the grid.
+        like: the scan, if there is one: the NIfTI label of a NIfTI scan copies the grid from its header.
 
     Raises:
-        ValueError: the shape is not the grid's, or the ending is unknown.
+        ValueError: the shape is not the grid's, or the suffix is unknown.
     """
     file = Path(path)
     if tuple(array.shape) != geometry.shape:
-        raise ValueError(f"{file}: a label of shape {array.shape} came for a grid of {geometry.shape}")
+        raise ValueError(f"{file}: got a label of shape {array.shape} for a grid of {geometry.shape}")
     suffix = volume_suffix(file)
     if suffix not in WRITTEN_SUFFIXES:
-        raise ValueError(f"{file}: volumes are written as {', '.join(WRITTEN_SUFFIXES)}")
+        raise ValueError(f"{file}: volumes can be written as {', '.join(WRITTEN_SUFFIXES)}; change the suffix")
     labels = np.asarray(array, np.uint8)
     if suffix in NIFTI_SUFFIXES:
         return nifti.write_labels(labels, geometry, file, classes, like=nifti_on_grid(like, geometry))
@@ -258,7 +260,7 @@ def nifti_on_grid(scan: PathLike | None, geometry: Geometry) -> Path | None:
 
 
 def read_label_names(path: PathLike) -> dict[int, str]:
-    """{class number: name} as far as the file's header holds them."""
+    """{class number: name} from the file's header; empty if it has none."""
     file = Path(path)
     if volume_suffix(file) in READ_BY_NIBABEL:
         return nifti.read_label_names(file)
@@ -281,16 +283,18 @@ def _read(path: PathLike) -> Volume:
 
 
 def _check_known(file: Path) -> None:
-    """Raise where neither the name nor the content says how to read a path."""
+    """Raise an error for a path that neither its name nor its content says how to read."""
     folder, _ = dicom_files.split_path(file)
     if not folder.exists():
         raise FileNotFoundError(f"{file}: no such file or folder")
     if folder.is_file() and dicom_files.is_dicom_file(folder):
-        raise ValueError(f"{file}: is one DICOM file; name its folder, which holds the series")
+        raise ValueError(f"{file}: is a single DICOM file; name its folder, which contains the series")
     if folder.is_file() and (header := header_of(folder)):
-        raise ValueError(f"{file}: holds the voxels of {header.name}; name that file")
+        raise ValueError(f"{file}: contains only the voxels of {header.name}; name that file instead")
     if folder.is_file():
-        raise ValueError(f"{file}: is not a volume; known are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files")
+        raise ValueError(
+            f"{file}: is not a volume; supported are {', '.join(VOLUME_SUFFIXES)} and folders of DICOM files"
+        )
 
 
 def _grid_of(volume: Volume) -> Geometry:

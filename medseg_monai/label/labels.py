@@ -122,7 +122,7 @@ def _class_numbers(numbers: Array, label: Path, spec: DatasetSpec, names: Sequen
         name = meant.get(int(number))
         if name not in spec.classes:
             known = f"known: 0 background, {', '.join(f'{n} {name}' for n, name in enumerate(spec.classes, start=1))}"
-            raise ValueError(f"{label}: holds the number {number}{f' ({name})' if name else ''}, no class; {known}")
+            raise ValueError(f"{label}: contains the number {number}{f' ({name})' if name else ''}, no class; {known}")
         renumbered[numbers == number] = spec.classes.index(name) + 1
     return renumbered
 

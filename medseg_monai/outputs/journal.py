@@ -177,10 +177,10 @@ class Journal:
                         content = json.loads(line)
                         self._settings[content["key"]] = content["settings"]
                 except (ValueError, KeyError, TypeError):
-                    continue  # cut short when the process was killed: the case is done again
+                    continue  # truncated when the process was killed: the case is done again
 
     def get(self, case_id: str) -> Record | None:
-        """What is known of a case; None if nothing is, or its line was cut short."""
+        """What is known of a case; None if nothing is, or its line was truncated."""
         try:
             content = json.loads(self._cases[case_id])
             picture = Fingerprint(**content["picture"]) if content["picture"] else None

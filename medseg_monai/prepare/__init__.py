@@ -4,6 +4,6 @@ isic.py    ISIC 2017 and 2018       folder.py  any folder of images and masks   
 uwmadison.py  MR slices of the UW-Madison competition
 patients.py  splits of many slices of few patients
 msd.py, amos.py, nifti.py  volumes: the Decathlon, AMOS 2022, any folders    volume_pairs.py  what they share
-layouts/   how folders are laid out, found out from their names
-pairs.py   which mask is whose      splits.py  training, validation or test      prepared.py  the end that all share
+layouts/   the layouts of folders, detected from their names
+pairs.py   matching images and masks  splits.py  training, validation or test    prepared.py  the last step, shared by all
 """

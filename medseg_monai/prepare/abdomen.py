@@ -1,6 +1,6 @@
-"""Drawn MR-like slices of an abdomen with three organs that overlap: stomach, large bowel and small bowel.
+"""Generated MR-like slices of an abdomen with three organs that overlap: stomach, large bowel and small bowel.
 
-They have what makes real ones awkward: 16-bit values on a scale that differs from scan to scan, uneven coil sensitivity, noise,
+They have the difficulties of real ones: 16-bit values on a scale that differs from scan to scan, uneven coil sensitivity, noise,
 organs that some slices lack, and pixels that belong to two organs.
 """
 
@@ -31,10 +31,10 @@ AIR, MUSCLE, SOFT_TISSUE, FAT = 0.02, 0.28, 0.42, 0.9
 
 @dataclass(frozen=True)
 class Patient:
-    """What the slices of one scan share.
+    """Properties that the slices of one scan share.
 
     Args:
-        seed: gives each slice its own source of chance.
+        seed: seeds each slice's random generator.
         breadth, depth: half width and half height of the body, in half sides of the picture.
         brightest: stored value of the brightest tissue.
         coil: (x, y) direction in which the signal falls off.
@@ -49,7 +49,7 @@ class Patient:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Patient:
-        """A patient by chance."""
+        """A random patient."""
         angle = rng.uniform(0, 2 * math.pi)
         return cls(
             seed=int(rng.integers(2**31)),
@@ -65,8 +65,8 @@ def draw_abdomen(patient: Patient, level: float, size: Size) -> tuple[NDArray[np
     """One slice: the picture, (height, width), and its masks, (3, height, width), in the order of `ORGANS`.
 
     Args:
-        patient: whose slice.
-        level: 0 (upper abdomen: stomach, liver) to 1 (lower: bowel alone).
+        patient: the patient whose slice it is.
+        level: 0 (upper abdomen: stomach, liver) to 1 (lower: bowel only).
         size: (width, height).
     """
     rng = np.random.default_rng([patient.seed, round(level * 1000)])
@@ -89,7 +89,7 @@ def _paint(signal: Array, value: float | Array, depth: Array, edge: float = 0.01
 
 
 def _body(rng: np.random.Generator, patient: Patient, level: float, size: Size) -> tuple[Array, Array]:
-    """Skin, fat, muscle, liver, kidneys, spine; and how far inside the belly each pixel lies."""
+    """Skin, fat, muscle, liver, kidneys, spine; and how far inside the belly each pixel is."""
     x, y = grid(size)
     shape = (np.abs(x / patient.breadth) ** 2.4 + np.abs(y / patient.depth) ** 2.4) ** (1 / 2.4)
     inside = ((1 - shape) * patient.depth + 0.01 * smooth_noise(rng, size, 6)).astype(np.float32)
@@ -115,7 +115,7 @@ def _body(rng: np.random.Generator, patient: Patient, level: float, size: Size) 
 
 
 def _organ(rng: np.random.Generator, size: Size, signal: Array, depth: Array, content: float) -> Array:
-    """A wall, darker than the tissue around it, and uneven content."""
+    """A wall, darker than the surrounding tissue, and uneven contents."""
     signal = _paint(signal, 0.2, depth)
     filling = content * (1 + 0.3 * fractal_noise(rng, size, 6, octaves=3, fade=0.8))
     return _paint(signal, np.clip(filling, 0.05, 1.2), depth - 0.022)
@@ -124,7 +124,7 @@ def _organ(rng: np.random.Generator, size: Size, signal: Array, depth: Array, co
 def _stomach(
     rng: np.random.Generator, level: float, size: Size, signal: Array, room: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Left upper abdomen; gone in the lower slices."""
+    """Left upper abdomen; absent from the lower slices."""
     radius = 0.27 - 0.34 * max(0.0, level - 0.25)
     if radius < 0.08:
         return signal, np.zeros(signal.shape, bool)
@@ -137,7 +137,7 @@ def _stomach(
 def _large_bowel(
     rng: np.random.Generator, level: float, size: Size, signal: Array, room: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """A tube that rises at the right, crosses below the stomach and descends at the left."""
+    """A tube that rises on the right, crosses below the stomach and descends on the left."""
     width, height = size
     half = min(size) / 2
     frame = np.array([[-0.62, 0.25], [-0.62, -0.42 + 0.25 * level], [0.62, -0.5 + 0.3 * level], [0.62, 0.25]])
@@ -158,7 +158,7 @@ def _large_bowel(
 def _small_bowel(
     rng: np.random.Generator, level: float, size: Size, signal: Array, room: Array
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Loops in the middle, more of them lower down; some lie over the large bowel."""
+    """Loops in the middle, more of them lower down; some overlap the large bowel."""
     count = int(rng.integers(1, 4)) + round(6 * level)
     mask = np.zeros(signal.shape, bool)
     for _ in range(count if level > 0.12 else 0):

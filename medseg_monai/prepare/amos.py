@@ -3,7 +3,7 @@
 Source: https://amos22.grand-challenge.org, https://zenodo.org/records/7262581. CC BY 4.0. Ji et al., AMOS: A Large-Scale Abdominal
 Multi-Organ Benchmark for Versatile Medical Image Segmentation, NeurIPS 2022 (Datasets and Benchmarks), arXiv:2206.08023.
 
-``imagesTr/``, ``labelsTr/``, ``imagesVa/``, ``labelsVa/`` and ``imagesTs/`` (without labels) hold ``amos_NNNN.nii.gz``; numbers
+``imagesTr/``, ``labelsTr/``, ``imagesVa/``, ``labelsVa/`` and ``imagesTs/`` (without labels) contain ``amos_NNNN.nii.gz``; numbers
 below 500 are CT, the others MR.
 """
 
@@ -55,7 +55,7 @@ ORGANS = (
 FIRST_MR = 500
 """Cases from this number on are MR."""
 VALIDATION_SHARE = 0.2
-"""Of imagesTr, where imagesVa is the test split."""
+"""Share of imagesTr, if imagesVa is the test split."""
 
 
 def prepare_amos(
@@ -71,8 +71,8 @@ def prepare_amos(
 ) -> Prepared:
     """Pair AMOS volumes with their labels, in place.
 
-    The challenge's own test labels are not public, so its validation set (imagesVa, where its labels are there) is the test split;
-    a fifth of imagesTr, drawn by the seed, is the validation split. Without imagesVa all are drawn, 60 / 20 / 20.
+    The challenge's test labels are not public, so its validation set (imagesVa, if it has labels) is the test split;
+    a fifth of imagesTr, drawn by the seed, is the validation split. Without imagesVa all splits are drawn, 60 / 20 / 20.
 
     Args:
         raw: the unpacked folder (``amos22``).
@@ -80,7 +80,7 @@ def prepare_amos(
         modality: ``ct`` (a window of Hounsfield units), ``mr`` or ``all`` (each image's own percentiles, as no window fits MR).
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group.
-        seed: for what is drawn.
+        seed: for drawn splits.
         overrides: spacing, patch and window that override those derived from the data.
         progress: wraps the pass over all pairs.
 
@@ -126,7 +126,7 @@ def prepare_amos(
 
 
 def _pairs(raw: Path, part: str, modality: str) -> tuple[list[Pair], list[LeftOut]]:
-    """The pairs of imagesTr or imagesVa that are of the modality, and what has no partner."""
+    """The pairs of imagesTr or imagesVa with this modality, and the files without a partner."""
     images, labels = raw / f"images{part}", raw / f"labels{part}"
     files, gone = images_below(raw, images, labels, VOLUMES)
     files = [file for file in files if _is_of(file, modality)]
@@ -153,7 +153,7 @@ def case_number(path: Path) -> int:
 
 
 def _with_validation(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    """If there is a test split, a fifth of the rest as validation; else nothing, and all splits are drawn later."""
+    """A fifth of the other cases as validation if there is a test split; else nothing, and all splits are drawn later."""
     rest = {stem(pair.image): stem(pair.image) for pair in pairs if not pair.split}
     if len(rest) == len(pairs) or len(rest) < 2:
         return list(pairs)

@@ -1,7 +1,7 @@
-"""Generated pictures with exactly known masks: to try and to test the tools, not to learn medicine from.
+"""Generated pictures with exactly known masks: for trying out and testing the tools, not for medical conclusions.
 
-Source: drawn by this project (dermoscopy.py, abdomen.py, torso.py); no picture of a patient went into it. Licence: Apache-2.0, as the
-project. The same arguments give the same files to the byte (with the same versions of numpy and Pillow).
+Source: drawn by this project (dermoscopy.py, abdomen.py, torso.py), without using any picture of a patient. Licence: Apache-2.0, like
+the project. The same arguments give byte-identical files (with the same versions of numpy and Pillow).
 """
 
 from __future__ import annotations
@@ -43,17 +43,15 @@ def demo_spec(kind: Kind = "dermoscopy", *, size: int | Sequence[int] | None = N
         size: (width, height), for volumes (i, j, k); or one number for all.
 
     Raises:
-        ValueError: no such kind, or too small a size.
+        ValueError: the kind is unknown, or the size too small.
     """
     if kind not in get_args(Kind):
-        raise ValueError(f"no demo of the kind {kind!r}{did_you_mean(kind, get_args(Kind))}")
+        raise ValueError(f"unknown kind of demo {kind!r}{did_you_mean(kind, get_args(Kind))}")
     usual = SIZES[kind]
     sides = usual if size is None else (size,) * len(usual) if isinstance(size, int) else tuple(size)
     least = MIN_VOLUME_SIDE if kind == "volumes" else MIN_SIDE
     if len(sides) != len(usual) or min(sides) < least:
-        what = (
-            f"{'volumes' if kind == 'volumes' else 'pictures'} have {len(usual)} sides, at least {least} pixels a side"
-        )
+        what = f"{'volumes' if kind == 'volumes' else 'pictures'} have {len(usual)} sides of at least {least} pixels"
         raise ValueError(f"size: demo {what}, got {'x'.join(map(str, sides))}")
     if kind == "volumes":
         return _volume_spec(sides)
@@ -99,15 +97,15 @@ def prepare_demo(
     """Draw pictures and masks below `out` and write `out`/dataset.json, last: a folder without it is unfinished.
 
     Args:
-        out: where to; images go to ``images/``, masks to ``masks/`` (``masks/<class>/`` for ``mr``).
+        out: output folder; images go to ``images/``, masks to ``masks/`` (``masks/<class>/`` for ``mr``).
         kind: see `demo_spec`.
-        n: how many pictures (200) or volumes (24); ``mr`` draws four slices of each patient, who is the group.
+        n: number of pictures (200) or volumes (24); ``mr`` draws four slices of each patient, who is the group.
         size: (width, height), for volumes the patch (i, j, k); or one number for all.
-        seed: picture number i depends on seed, i and size alone.
+        seed: picture number i depends only on seed, i and size.
         progress: wraps the pass over the pictures.
 
     Raises:
-        ValueError: no such kind, or too few or too small pictures.
+        ValueError: the kind is unknown, or there are too few or too small pictures.
     """
     spec = demo_spec(kind, size=size)
     n = COUNTS[kind] if n is None else n
@@ -159,7 +157,7 @@ def _draw_volume(out: Path, number: int, spec: DatasetSpec, seed: int) -> Pair:
 
 
 def _save_mask(mask: NDArray[np.bool_], file: Path) -> Path:
-    """{0, 255} in a PNG file."""
+    """Write a mask as {0, 255} to a PNG file."""
     with replacing(file, ending=file.suffix, sync=False) as part:
         Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(part)
     return file

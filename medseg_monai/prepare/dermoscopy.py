@@ -1,7 +1,7 @@
-"""Drawn pictures of pigmented skin through a dermatoscope: skin, one lesion, hair, light, and what else lies about.
+"""Generated pictures of pigmented skin through a dermatoscope: skin, one lesion, hair, light and artefacts.
 
 Colour follows absorption, as in skin: light that has passed a pigment of density d is the skin's light times
-exp(-d * absorption), so that thick pigment turns black and thin pigment brown.
+exp(-d * absorption), so thick pigment turns black and thin pigment brown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from medseg_monai.prepare.shapes import (
 
 
 def _rgb(*values: float) -> Array:
-    """Red, green and blue, 0 to 1; or how much of each is absorbed."""
+    """Red, green and blue, 0 to 1; or the absorption of each."""
     return np.array(values, dtype=np.float32)
 
 
@@ -65,7 +65,7 @@ def draw_dermoscopy(rng: np.random.Generator, size: Size) -> tuple[NDArray[np.ui
 
 
 def _outline(rng: np.random.Generator, size: Size) -> tuple[Array, NDArray[np.bool_], Array]:
-    """Depth inside the lesion, its mask, and how wide its border fades."""
+    """Depth inside the lesion, its mask, and the width over which its border fades."""
     centre = (float(rng.normal(0, 0.14)), float(rng.normal(0, 0.14)))
     radius = float(np.clip(rng.lognormal(np.log(0.36), 0.38), 0.14, 0.8))
     rough = rng.uniform(0.01, 0.06)
@@ -94,7 +94,7 @@ def _skin(rng: np.random.Generator, size: Size) -> Array:
 
 
 def _pigment(rng: np.random.Generator, size: Size, depth: Array, edge: Array) -> Array:
-    """What the lesion absorbs, (height, width, 3): two pigments of uneven density, a network, dark globules."""
+    """The lesion's absorption, (height, width, 3): two pigments of uneven density, a network, dark globules."""
     inside = soft_step(depth, edge)
     density = rng.uniform(0.25, 1.1) * np.exp(
         rng.uniform(0.15, 0.5) * fractal_noise(rng, size, 3, octaves=5, fade=0.65)
@@ -151,7 +151,7 @@ def _ink(rng: np.random.Generator, size: Size, picture: Array) -> Array:
 
 
 def _ruler(rng: np.random.Generator, size: Size, picture: Array) -> Array:
-    """A scale with a long tick at each fifth millimetre."""
+    """A scale with a long tick every five millimetres."""
     width, height = size
     unit = min(size) / 256
     angle = rng.normal(0, 0.2)
@@ -166,7 +166,7 @@ def _ruler(rng: np.random.Generator, size: Size, picture: Array) -> Array:
 
 
 def _sticker(rng: np.random.Generator, size: Size, picture: Array) -> Array:
-    """A coloured patch that photographers put beside children's lesions."""
+    """A coloured sticker, as photographers put beside children's lesions."""
     x, y = grid(size)
     side = rng.choice([-1, 1])
     edge = size[0] / min(size)

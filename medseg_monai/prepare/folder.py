@@ -1,7 +1,7 @@
-"""Any folder of images with a folder of masks: the user's own data, or one of the many public sets that come so.
+"""Any folder of images with a folder of masks: the user's own data, or one of the many public sets laid out like this.
 
 ``images/…`` and ``masks/…`` with matching names; for overlapping classes ``masks/<class>/…``, with a mask for each image
-in every class folder (an empty mask says that the class is absent). If all images lie in ``images/train…``, ``val…`` and
+in every class folder (an empty mask says that the class is absent). If all images are in ``images/train…``, ``val…`` and
 ``test…``, these are the splits.
 """
 
@@ -60,13 +60,13 @@ def prepare_folder(
     aspect: Aspect = "stretch",
     progress: Progress = iter,
 ) -> Prepared:
-    """Pair images with masks by name, in place: no pixel is copied. Every mask is read: what cannot be used is left out and named.
+    """Pair images with masks by name, in place, without copying pixels. Every mask is read; unusable ones are left out and reported.
 
     Args:
-        raw: the folder that holds both.
-        out: where dataset.json goes.
-        images, masks: their folders below `raw`; the same name if both lie in one folder (masks then carry a suffix
-            such as ``_mask``). Default: ``images`` and ``masks`` if these are there, else what `layout` finds.
+        raw: the folder that contains both.
+        out: folder for dataset.json.
+        images, masks: their folders below `raw`; the same name if both are in one folder (masks then carry a suffix
+            such as ``_mask``). Default: ``images`` and ``masks`` if they exist, else the folders that `layout` finds.
         layout, pattern: how the folder is read, see `medseg_monai.prepare.layouts`.
         name: the data set's name; default: the raw folder's.
         task: default: binary for one class; for several, multilabel if `masks` has a folder for each, else multiclass.
@@ -74,13 +74,13 @@ def prepare_folder(
             the same names), else "foreground".
         label_values: each class's numbers or colours in the masks, see `medseg_monai.dataset.label_values`; default: 1, 2, … in the
             order of the classes, or two levels for one class.
-        ignore: values of pixels that count for nothing.
+        ignore: values of pixels to ignore.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
-        group_pattern: a regular expression with one group in parentheses that finds patient or lesion in an image's path
+        group_pattern: a regular expression with one group in parentheses that matches patient or lesion in an image's path
             below `images`, e.g. ``^([^_]+)_``.
         seed, fractions: for a drawn split.
-        size: (width, height) that networks see.
+        size: (width, height) of the network's input.
         aspect: ``stretch``, or keep the aspect ratio and ``pad``.
         progress: wraps the pass over all pairs.
 
@@ -130,10 +130,10 @@ def prepare_folder(
 
 @dataclass(frozen=True)
 class Source:
-    """A raw folder, and where in it the images and the masks should lie.
+    """A raw folder, and where in it the images and the masks should be.
 
     Args:
-        named: the user named these folders: then they, and no others, are meant.
+        named: the user named these folders, so no others are tried.
     """
 
     raw: Path
@@ -146,22 +146,24 @@ class Source:
 def read_source(
     source: Source, classes: Sequence[str], drawing: Drawing, *, layout: str, pattern: str
 ) -> tuple[str, Path, FolderContents]:
-    """How the folder was read, where the images lie, and what was found.
+    """The layout, the folder of the images, and what was found.
 
-    The user's folders, or ``images`` and ``masks`` if these are there, come before the layouts. Raises as `prepare_folder` does.
+    The user's folders, or ``images`` and ``masks`` if they exist, take precedence over the layouts. Raises as `prepare_folder` does.
     """
     raw, kind = source.raw, source.kind
     image_root, mask_root = raw / source.images, raw / source.masks
     there = image_root.is_dir() and mask_root.is_dir() and layout == AUTO and not pattern
     if source.named + (layout != AUTO) + bool(pattern) > 1:
-        raise ValueError("folders named by hand, a layout and a pattern exclude each other; give one")
+        raise ValueError(
+            "named folders (--images, --masks), a layout and a pattern exclude each other; give one of them"
+        )
     if source.named or there:
         files, gone = images_below(raw, image_root, mask_root, kind)
         by_class = {} if image_root == mask_root else class_folders(mask_root, image_root, classes, drawing.task)
         pairs, unpaired = pairs_of(files, image_root, by_class or {"": mask_root}, kind)
         if not pairs and len(by_class) < 2:
             nearest = nearest_names(files, [path for path, _ in unpaired if path not in files])
-            raise ValueError(f"{raw}: none of {len(files)} {kind.noun}s has a mask of its name; {nearest}")
+            raise ValueError(f"{raw}: none of {len(files)} {kind.noun}s has a mask of the same name; {nearest}")
         return (
             "folders",
             image_root,
@@ -172,14 +174,14 @@ def read_source(
 
 
 def reasons(gone: Sequence[LeftOut]) -> str:
-    """The first few reasons for which something was left out."""
+    """The first few reasons why files were left out."""
     return listed((f"{path}: {why}" for path, why in gone), limit=3)
 
 
 def images_below(
     raw: Path, image_root: Path, mask_root: Path, kind: FileKind = PICTURES
 ) -> tuple[list[Path], list[LeftOut]]:
-    """Pictures below `image_root`, and the files there that are none; without the masks if these lie there as well."""
+    """Pictures below `image_root`, and other files there; without the masks if these are there as well."""
     if not raw.is_dir():
         raise FileNotFoundError(f"{raw}: no such folder")
     if not image_root.is_dir():
@@ -206,7 +208,7 @@ def class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], tas
         return {} if mirrored or loose or task == "binary" else found
     if not found.keys() & set(classes):
         if found and task == "multilabel":
-            raise ValueError(f"{mask_root}: no folder for a class; wanted {listed(classes)}, found {listed(found)}")
+            raise ValueError(f"{mask_root}: no folder of any class; expected {listed(classes)}, found {listed(found)}")
         return {}
     for name in classes:
         if name not in found:
@@ -220,7 +222,7 @@ def class_folders(mask_root: Path, image_root: Path, classes: Sequence[str], tas
 def pairs_of(
     files: Sequence[Path], image_root: Path, folders: Mapping[str, Path], kind: FileKind = PICTURES
 ) -> tuple[list[Pair], list[LeftOut]]:
-    """Images with a mask in every folder (one per class, or one for all), and what has no partner."""
+    """Images with a mask in every folder (one per class, or one for all), and files without a partner."""
     gone: list[LeftOut] = []
     mask_of: dict[str, dict[Path, tuple[Path, ...]]] = {}
     ids = dict(zip(files, case_names([absolute_path(image) for image in files]), strict=True))
@@ -238,16 +240,16 @@ def pairs_of(
             hint = "; an empty mask says that a class is absent" if len(folders) > 1 else ""
             gone.append((image, f"no mask in {listed(lacking)}{hint}"))
         elif several and len(folders) > 1:
-            gone.append((image, f"several masks of one class: {listed(path.name for path in several[0])}; unite them"))
+            gone.append((image, f"several masks of one class: {listed(path.name for path in several[0])}; merge them"))
         else:
             pairs.append(Pair(image, tuple(mask for name in folders for mask in mask_of[name][image]), id=ids[image]))
     return pairs, gone
 
 
 def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pair]:
-    """Groups by a regular expression; splits if all images lie in folders named after one."""
+    """Groups by a regular expression; splits if all images are in folders named after splits."""
     if pattern and re.compile(pattern).groups != 1:
-        raise ValueError(f"group_pattern: one part in parentheses is wanted, as in '^([^_]+)_'; got {pattern!r}")
+        raise ValueError(f"group_pattern: one part in parentheses is required, as in '^([^_]+)_'; got {pattern!r}")
     paths = [pair.image.relative_to(image_root) for pair in pairs]
     splits = [
         pair.split or (split_named(path.parts[0]) if len(path.parts) > 1 else "")
@@ -257,7 +259,7 @@ def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pa
         splits = [""] * len(pairs)
     groups = [re.search(pattern, path.as_posix()) if pattern else None for path in paths]
     if pattern and (unknown := [str(path) for path, group in zip(paths, groups, strict=True) if not group]):
-        raise ValueError(f"group_pattern: {pattern!r} finds nothing in {len(unknown)} paths: {listed(unknown)}")
+        raise ValueError(f"group_pattern: {pattern!r} does not match {len(unknown)} paths: {listed(unknown)}")
     return [
         replace(pair, split=split, group=group[1] if group else "")
         for pair, split, group in zip(pairs, splits, groups, strict=True)
@@ -265,7 +267,7 @@ def with_facts(pairs: Sequence[Pair], image_root: Path, pattern: str) -> list[Pa
 
 
 def _channels(good: Mapping[Pair, PictureKind], names: Sequence[str]) -> tuple[tuple[str, ...], Intensity]:
-    """Grey if all images are; 16-bit values are scaled by each image's own percentiles. `names` are used if there are as many."""
+    """Grey if all images are; 16-bit values are scaled by each image's own percentiles. `names` are used if their number fits."""
     colours = ("grey",) if all(look.grey for look in good.values()) else ("red", "green", "blue")
     files = max(1, len(next(iter(good)).stack))
     channels = colours if files == 1 else tuple(f"{colour} {n}" for n in range(1, files + 1) for colour in colours)

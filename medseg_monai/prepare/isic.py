@@ -25,7 +25,7 @@ SIZE = (256, 256)
 
 @dataclass(frozen=True)
 class Layout:
-    """One challenge: its folders by split, as (images, masks), and its words for dataset.json."""
+    """One challenge: its folders by split, as (images, masks), and its texts for dataset.json."""
 
     name: str
     folders: Mapping[str, tuple[str, str]]
@@ -102,17 +102,17 @@ def prepare_isic(
 ) -> Prepared:
     """Pair the photographs of a challenge with their masks, in place: no pixel is copied.
 
-    Which split a case goes to is said by `splits`; else by ``splits.csv`` in `raw` if there is one; else by the official
-    folders, if `raw` holds more than one split's; else by the seed, 70 / 15 / 15.
+    A case's split is decided by `splits`; else by ``splits.csv`` in `raw` if there is one; else by the official
+    folders, if `raw` contains those of more than one split; else by the seed, 70 / 15 / 15.
 
     Args:
-        raw: the folder that holds the challenge's folders.
-        out: where dataset.json goes.
+        raw: the folder that contains the challenge's folders.
+        out: folder for dataset.json.
         layout: which challenge.
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group (patient or lesion), not to be divided between splits.
         seed: for a drawn split.
-        size: (width, height) that networks see.
+        size: (width, height) of the network's input.
         progress: wraps the pass over all pairs.
 
     Raises:
@@ -155,25 +155,25 @@ def isic_spec(layout: Layout, size: tuple[int, int] = SIZE) -> DatasetSpec:
 
 
 def _holder(raw: Path, layout: Layout) -> Path:
-    """The folder itself, or the only one in it, if the challenge's folders lie there: an archive unpacked into its own name."""
+    """The folder itself, or the only one in it if that contains the challenge's folders: an archive unpacked into its own name."""
     inner = innermost(raw)
     return inner if any((inner / images).is_dir() for images, _ in layout.folders.values()) else raw
 
 
 def _present(raw: Path, layout: Layout) -> list[str]:
-    """The splits whose folder of images is there."""
+    """The splits whose folder of images exists."""
     if not raw.is_dir():
         raise FileNotFoundError(f"{raw}: no such folder")
     present = [split for split, (images, _) in layout.folders.items() if (raw / images).is_dir()]
     if not present:
         wanted = ", ".join(images for images, _ in layout.folders.values())
         here = "it is empty" if not any(raw.iterdir()) else "unpack the archives side by side into it"
-        raise FileNotFoundError(f"{raw}: holds none of {wanted}; {here}")
+        raise FileNotFoundError(f"{raw}: contains none of {wanted}; {here}")
     return present
 
 
 def _absent(raw: Path, layout: Layout, present: list[str]) -> list[LeftOut]:
-    """What to say of splits whose images are not there though others' are, or though their masks are."""
+    """Reports of splits whose images are missing although other splits, or their own masks, exist."""
     gone = []
     for split in [name for name in layout.folders if name not in present]:
         images, masks = (raw / name for name in layout.folders[split])
@@ -185,7 +185,7 @@ def _absent(raw: Path, layout: Layout, present: list[str]) -> list[LeftOut]:
 
 
 def _pairs(raw: Path, folders: tuple[str, str], split: str) -> tuple[list[Pair], list[LeftOut]]:
-    """The pairs of one split, and what has no partner."""
+    """The pairs of one split, and files without a partner."""
     image_root, mask_root = (innermost(raw / folder) for folder in folders)
     images = [path for path in find_files(image_root)[0] if not path.stem.endswith("_superpixels")]
     if not mask_root.is_dir():

@@ -1,6 +1,6 @@
-"""A look into every mask: whether it can be what the data set says, and which classes it has pixels of.
+"""Reading every mask: whether it fits the data set's classes, and which classes it has pixels of.
 
-What is wrong with a mask shows here, not at the first training step.
+Faulty masks are found here, not at the first training step.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from medseg_monai.images.masks import read_mask
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress
 
 SHOWN = 3
-"""So many different reasons are named when a data set is refused."""
+"""Number of different reasons that are named when a data set is refused."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a look into all masks shows.
+    """The result of reading all masks.
 
     Args:
         pairs: those whose masks can be read, with the classes that are ``present``.
         left_out: the others, with the reason.
-        notes: what a person should know although nothing is left out.
+        notes: what a person should know although no file is left out for it.
     """
 
     pairs: tuple[Pair, ...]
@@ -45,7 +45,7 @@ def look_into_masks(pairs: Sequence[Pair], spec: DatasetSpec, *, progress: Progr
     """Read every mask, several at once.
 
     Raises:
-        ValueError: at least half of the masks cannot be used: then it is not they, but what is said of them, that is wrong.
+        ValueError: at least half of the masks cannot be used: then probably not the masks, but the options are wrong.
     """
 
     def look(pair: Pair) -> tuple[str, ...] | str:
@@ -85,12 +85,12 @@ def side_by_side(look: Callable[[Item], Result], items: Iterable[Item], *, progr
     everything = list(items)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(max(1, min(cores, len(everything)))) as pool:
-        # decoding is done outside Python's lock; the bar moves as results come, in order
+        # decoding releases Python's global lock; the bar moves as results arrive, in order
         return [result for _, result in zip(progress(everything), pool.map(look, everything), strict=True)]
 
 
 def refuse_if_most(wrong: Sequence[LeftOut], *, count: int) -> None:
-    """Raise ValueError if at least half of `count` masks are wrong: each reason once, with the first file and how many others have it."""
+    """Raise ValueError if at least half of `count` masks are wrong: each reason once, with the first file and the number of others."""
     if not wrong or 2 * len(wrong) < count:
         return
     files: dict[str, list[Path]] = {}

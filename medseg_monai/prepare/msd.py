@@ -4,7 +4,7 @@ Source: http://medicaldecathlon.com (one archive per task). CC BY-SA 4.0. Antone
 Nat. Commun. 13, 4128 (2022); Simpson et al., arXiv:1902.09063.
 
 ``imagesTr/``, ``labelsTr/`` and, without labels, ``imagesTs/``; dataset.json gives names, labels and modality. If it is missing,
-the ten tasks are known by their folders' names.
+the ten tasks are recognised by the names of their folders.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CITATION = "Antonelli et al., Nat. Commun. 13, 4128 (2022)"
 
 @dataclass(frozen=True)
 class Task:
-    """What dataset.json says of a task."""
+    """A task as dataset.json describes it."""
 
     name: str
     channels: tuple[str, ...]
@@ -65,7 +65,7 @@ TASKS: Mapping[str, Task] = {
     "Task09_Spleen": Task("Spleen", ("CT",), ("spleen",)),
     "Task10_Colon": Task("Colon", ("CT",), ("colon cancer primaries",)),
 }
-"""By the archive's folder, where its dataset.json is missing."""
+"""By the archive's folder, if its dataset.json is missing."""
 WINDOWS = {"LUNG": (-1000.0, 400.0)}
 """Hounsfield units for tasks outside soft tissue."""
 
@@ -83,12 +83,12 @@ def prepare_msd(
 ) -> Prepared:
     """Pair the volumes of a Decathlon task with their labels, in place.
 
-    The splits are drawn from the labelled volumes, 60 / 20 / 20, unless `splits` names them. Every pair is read whole: a broken
-    one is left out and named.
+    The splits are drawn from the labelled volumes, 60 / 20 / 20, unless `splits` names them. Every pair is read in full; a broken
+    one is left out and reported.
 
     Args:
         raw: the task's folder, with imagesTr and labelsTr.
-        out: where dataset.json goes.
+        out: folder for dataset.json.
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group.
         seed, fractions: for a drawn split.
@@ -97,7 +97,7 @@ def prepare_msd(
 
     Raises:
         FileNotFoundError: a folder is missing or empty.
-        ValueError: dataset.json makes no sense, the task is unknown without it, or nothing usable is left.
+        ValueError: dataset.json is invalid, or the task is unknown without it, or nothing usable is left.
     """
     raw, out, overrides = Path(raw), Path(out), overrides or VolumeOverrides()
     images, labels = raw / "imagesTr", raw / "labelsTr"
@@ -138,14 +138,14 @@ def prepare_msd(
 
 
 def _task(raw: Path) -> tuple[Task, list[str]]:
-    """The task, and the images that its dataset.json lists; without one, what the folder's name says."""
+    """The task, and the images that its dataset.json lists; without one, the task that the folder's name identifies."""
     file = raw / "dataset.json"
     if not file.is_file():
         known = {name.lower(): task for name, task in TASKS.items()}
         task = known.get(raw.resolve().name.lower())
         if task is None:
             raise ValueError(
-                f"{raw}: has no dataset.json, and its name is not one of {', '.join(TASKS)}; `medseg prepare nifti` takes any folders"
+                f"{raw}: has no dataset.json, and its name is not one of {', '.join(TASKS)}; use `medseg prepare nifti` for other folders"
             )
         return task, []
     try:
@@ -159,12 +159,12 @@ def _task_of(content: Mapping[str, Any]) -> Task:
     channels = content.get("modality") or content.get("channel_names")  # the second is nnU-Net's name for it
     labels = content["labels"]
     if not isinstance(channels, Mapping) or not isinstance(labels, Mapping):
-        raise ValueError('\'modality\' and \'labels\' are mappings, {"0": "CT"} and {"0": "background", "1": …}')
+        raise ValueError('\'modality\' and \'labels\' must be mappings, {"0": "CT"} and {"0": "background", "1": …}')
     numbered = dict(labels) if all(str(key).isdigit() for key in labels) else {n: name for name, n in labels.items()}
     names = {int(number): str(name) for number, name in numbered.items()}
     names.pop(0, None)
     if not names or sorted(names) != list(range(1, len(names) + 1)):
-        raise ValueError(f"the labels are numbered {sorted(names)}; 1, 2, … without a gap are wanted")
+        raise ValueError(f"the labels are numbered {sorted(names)}; they must be 1, 2, … without gaps")
     return Task(
         name=str(content.get("name", "msd")),
         channels=tuple(str(channels[key]) for key in sorted(channels, key=int)),
@@ -180,6 +180,6 @@ def _image_of(case: Any) -> str:
 
 
 def _differences(raw: Path, named: Sequence[str], files: Sequence[Path]) -> list[LeftOut]:
-    """Images that dataset.json lists and that are not there."""
+    """Images that dataset.json lists but that do not exist."""
     there = {file.name for file in files}
-    return [(raw / name, "named in dataset.json, but not there") for name in named if Path(name).name not in there]
+    return [(raw / name, "listed in dataset.json, but missing") for name in named if Path(name).name not in there]

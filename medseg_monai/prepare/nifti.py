@@ -1,4 +1,4 @@
-"""Any folder of volumes with a folder of label volumes (NIfTI, NRRD, MHA): the user's own data, or a public set that comes so.
+"""Any folder of volumes with a folder of label volumes (NIfTI, NRRD, MHA): the user's own data, or a public set laid out like this.
 
 ``images/…`` and ``labels/…`` with matching names; for overlapping classes ``labels/<class>/…``. As for photographs in `folder.py`.
 """
@@ -56,24 +56,24 @@ def prepare_nifti(
     overrides: VolumeOverrides | None = None,
     progress: Progress = iter,
 ) -> Prepared:
-    """Pair volumes with label volumes by name, in place. Every pair is read whole: a broken one is left out and named.
+    """Pair volumes with label volumes by name, in place. Every pair is read in full; a broken one is left out and reported.
 
     Args:
-        raw: the folder that holds both.
-        out: where dataset.json goes.
-        images, labels: their folders below `raw`; the same name if both lie in one folder (labels then carry a suffix such as
-            ``_label``). Default: ``images`` and ``labels`` if these are there, else what `layout` finds.
+        raw: the folder that contains both.
+        out: folder for dataset.json.
+        images, labels: their folders below `raw`; the same name if both are in one folder (labels then carry a suffix such as
+            ``_label``). Default: ``images`` and ``labels`` if they exist, else the folders that `layout` finds.
         layout, pattern: how the folder is read, see `medseg_monai.prepare.layouts`.
         name: the data set's name; default: the raw folder's.
         task: default: multilabel if `labels` has a folder for each class; else binary for one class, multiclass for several.
         classes: foreground classes, label 1 first; default: the folders below `labels`, else the names in the labels' headers,
             else ``class 1``, ``class 2`` … for each label that occurs.
         label_values: each class's numbers in the labels, see `medseg_monai.dataset.label_values`; default: 1, 2, … in the order of the
-            classes, or, without `classes`, what occurs.
-        ignore: values of voxels that count for nothing.
+            classes or, without `classes`, the numbers that occur.
+        ignore: values of voxels to ignore.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
-        group_pattern: a regular expression with one group in parentheses that finds the patient in an image's path.
+        group_pattern: a regular expression with one group in parentheses that matches the patient in an image's path.
         seed, fractions: for a drawn split, 60 / 20 / 20 by default.
         overrides: spacing, patch, modality and window that override those derived from the data.
         progress: wraps the pass over all pairs.
@@ -134,14 +134,14 @@ def prepare_nifti(
 
 
 def _channels(count: int, names: Sequence[str], modality: Modality) -> tuple[str, ...]:
-    """The names that the layout states, in small letters, if there are as many; else the modality, or numbers."""
+    """The names that the layout states, in lower case, if their number fits; else the modality, or numbers."""
     if len({name.lower() for name in names}) == count:
         return tuple(name.lower() for name in names)
     return (modality,) if count == 1 else tuple(f"channel {n}" for n in range(1, count + 1))
 
 
 def _numbered(looks: Mapping[Pair, VolumeFacts], ignore: Sequence[Value]) -> dict[str, int]:
-    """The label of each class: those that occur, and those that the headers name; names are the headers', as far as there are any."""
+    """The label of each class that occurs or that the headers name; names come from the headers if they have any."""
     found = {level for look in looks.values() for level in look.levels} - {
         0,
         *(n for n in ignore if isinstance(n, int)),
@@ -154,7 +154,7 @@ def _numbered(looks: Mapping[Pair, VolumeFacts], ignore: Sequence[Value]) -> dic
     numbers = sorted(found | known.keys()) or [1]
     if len(numbers) > MOST_CLASSES:
         raise ValueError(
-            f"the labels have {len(numbers)} values up to {numbers[-1]}, at most {MOST_CLASSES} are classes; "
+            f"the labels have {len(numbers)} values up to {numbers[-1]}, more than the {MOST_CLASSES} that can be classes; "
             "name the classes with --class"
         )
     only = len(numbers) == 1 and numbers[0] == 1

@@ -19,7 +19,7 @@ from medseg_monai.program.messages import listed
 
 LeftOut = tuple[Path, str]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-"""Wraps an iterable to show how far it is, as ``tqdm.tqdm`` does."""
+"""Wraps an iterable to show its progress, as ``tqdm.tqdm`` does."""
 
 _MASK_WORDS = "masks?|segmentations?|segm?|segs|labels?|gt|ground[_ -]?truth|annotations?|annot?|lesion|contours?|manual|matte|target"
 _IMAGE_WORDS = "images?|imaging|img|original|photo|sat|input"
@@ -27,18 +27,18 @@ _IMAGE_WORDS = "images?|imaging|img|original|photo|sat|input"
 
 @dataclass(frozen=True)
 class FileKind:
-    """What a folder is searched for: one word for it, and the endings of its files' names."""
+    """What a folder is searched for: one word for it, and the suffixes of its files."""
 
     noun: str
     suffixes: tuple[str, ...]
 
     def fits(self, path: Path) -> bool:
-        """Whether the file's name ends so."""
+        """Whether the file's name has one of the suffixes."""
         return path.name.lower().endswith(self.suffixes)
 
 
 PICTURES = FileKind("picture", tuple(dict.fromkeys((*SUFFIXES, ".gif", ".pbm", ".pgm", ".ppm", ".pnm"))))
-"""Photographs, and what masks (Carvana, DRIVE) and older sets (STARE, MIAS) come as."""
+"""Photographs, and the formats of masks (Carvana, DRIVE) and older sets (STARE, MIAS)."""
 VOLUMES = FileKind("volume", VOLUME_SUFFIXES)
 
 
@@ -47,13 +47,13 @@ class Pair:
     """An image with its mask, or its masks in the order of the classes.
 
     Args:
-        image: the file, or the one that stands for several (`stack`).
-        masks: one for each class, or one for all; several for a data set of one class are its parts.
+        image: the file, or the one that represents several (`stack`).
+        masks: one for each class, or one for all; if the data set has one class, several are its parts.
         id: the case's name; "" for the image's file name without suffix.
         split: the official one, or "" if there is none.
-        group: what must not be divided between splits; "" for the case alone.
+        group: the patient or lesion, not to be divided between splits; "" for the case alone.
         stack: all files of the case's image, if it has several: one for each channel, or neighbouring slices (2.5D).
-        present: the classes that the masks have pixels of; None if nobody looked.
+        present: the classes that the masks have pixels of; None if the masks were not read.
         fold: for cross-validation.
     """
 
@@ -68,7 +68,7 @@ class Pair:
 
 
 def name_key(name: str) -> str:
-    """A name as names are compared: in small letters, and accents composed, which macOS writes in two pieces.
+    """A name in the form in which names are compared: lower case, with composed accents (macOS decomposes them).
 
     >>> name_key("Röntgen") == name_key("ro\u0308ntgen")
     True
@@ -77,7 +77,7 @@ def name_key(name: str) -> str:
 
 
 def core(stem: str, words: str = _MASK_WORDS) -> str:
-    """A file's stem without the word that says what it is, in small letters.
+    """A file's stem in lower case, without the word that says what it is.
 
     >>> core("ISIC_0000001_segmentation"), core("scan-07 GT"), core("mask_12"), core("demask")
     ('isic_0000001', 'scan-07', '12', 'demask')
@@ -88,10 +88,10 @@ def core(stem: str, words: str = _MASK_WORDS) -> str:
 
 
 def find_files(folder: Path, kind: FileKind = PICTURES) -> tuple[list[Path], list[Path]]:
-    """Pictures (or what `kind` says) below `folder`, and the other files there, sorted by path; hidden ones are passed over.
+    """Pictures (or files of `kind`) below `folder`, and the other files there, sorted by path; hidden ones are skipped.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it holds none.
+        FileNotFoundError: there is no such folder, or it contains none.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
@@ -111,7 +111,7 @@ def find_files(folder: Path, kind: FileKind = PICTURES) -> tuple[list[Path], lis
 
 
 def unnumbered(stem: str) -> str:
-    """A mask's stem without the number that tells the masks of one image apart; "" if that leaves no mask's name.
+    """A mask's stem without the number that distinguishes the masks of one image; "" if the rest is not a mask's name.
 
     >>> unnumbered("benign (1)_mask_2"), unnumbered("scan_12"), unnumbered("mask_12")
     ('benign (1)_mask', '', '')
@@ -138,12 +138,12 @@ def match_places(
     """Each image's masks, and the masks that belong to no image.
 
     A mask belongs to the image of the same name, or else to the one whose name differs by a word such as ``_mask`` or
-    ``_segmentation`` (``image_`` in the image's name). Several masks belong to one image only if a number tells them apart:
+    ``_segmentation`` (``image_`` in the image's name). Several masks belong to one image only if a number distinguishes them:
     ``_mask``, ``_mask_1``, ``_mask_2``. Places must agree too, unless one side has none.
 
     Args:
         images, masks: each file with its place, e.g. the patient's folder.
-        flat: the place of files that have none.
+        flat: the place of files without one.
 
     Raises:
         ValueError: a mask fits two images, or an image two masks.
@@ -174,7 +174,7 @@ def match_places(
 
 
 def _are_parts(masks: Sequence[Path]) -> bool:
-    """Whether the masks of one image are one, or differ by a number only."""
+    """Whether an image has one mask, or several that differ only by a number."""
     return len(masks) == 1 or len({unnumbered(stem(mask)) or name_key(stem(mask)) for mask in masks}) == 1
 
 
@@ -183,11 +183,11 @@ def _names(paths: Iterable[Path]) -> str:
 
 
 MOST_COMPARED = 200
-"""So many names of each side are compared to find the two nearest: enough to see a rule, and quick."""
+"""Number of names of each side that are compared to find the two nearest: enough to see a pattern, and quick."""
 
 
 def nearest_names(images: Iterable[Path], masks: Iterable[Path]) -> str:
-    """Of an image and a mask that do not match, the two whose names are most alike, as a sentence's end; "" without any.
+    """The image and the mask with the most similar names, as the end of a sentence; "" if there are none.
 
     >>> nearest_names([Path("i/a1.png"), Path("i/b7.png")], [Path("m/q.png"), Path("m/truth-b7.png")])
     "the nearest two names are 'i/b7.png' and 'm/truth-b7.png'"
@@ -201,7 +201,7 @@ def nearest_names(images: Iterable[Path], masks: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class PictureKind:
-    """What the headers of an image and its masks say: whether the image is grey, and whether it has 16 bits."""
+    """Facts from the headers of an image and its masks: whether the image is grey, and whether it has 16 bits."""
 
     grey: bool
     deep: bool
@@ -246,7 +246,7 @@ def _size(photo: PhotoHeader) -> str:
 
 
 def usable(pairs: Iterable[Pair], *, progress: Progress = iter) -> tuple[dict[Pair, PictureKind], list[LeftOut]]:
-    """The pairs whose files open, with what they look like; and the others with the reason."""
+    """The pairs whose files can be opened, with facts about them; and the others with the reason."""
     good: dict[Pair, PictureKind] = {}
     gone: list[LeftOut] = []
     for pair in progress(list(pairs)):

@@ -1,4 +1,4 @@
-"""Splits of many pictures of few patients: patients stay whole, and the splits are alike in what they show."""
+"""Splits of many pictures of few patients: patients stay whole, and the splits are similar in content."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from medseg_monai.program.messages import listed
 TEST_SHARE = 0.15
 FOLDS = 5
 TRIES = 100
-"""So many orders of dealing are tried; the most even result is kept."""
+"""Number of dealing orders to try; the most even result is kept."""
 
 
 def deal(groups: Mapping[str, Sequence[int]], shares: Sequence[float], *, seed: int = 0) -> dict[str, int]:
-    """The part of each group: undivided groups, parts near `shares` in every count at once.
+    """Assign each group to a part, undivided, so that the parts come close to `shares` in every count at once.
 
-    Groups are dealt largest first (the order slightly shuffled anew at each try), each to the part that comes nearest to its
-    shares by it. The result depends on the groups' names and counts and the seed, not on their order or the machine.
+    Groups are dealt largest first (in an order slightly reshuffled for each try), each to the part that it brings closest to its
+    shares. The result depends on the groups' names, their counts and the seed, not on their order or the machine.
 
     Args:
-        groups: for each group how often it has each of the things counted (slices, slices with a stomach …).
+        groups: for each group, its counts of each kind (slices, slices with a stomach …).
         shares: of the parts, summing to 1.
-        seed: another seed, another dealing.
+        seed: another seed gives another dealing.
 
     Raises:
         ValueError: there are fewer groups than parts.
@@ -52,9 +52,9 @@ def deal(groups: Mapping[str, Sequence[int]], shares: Sequence[float], *, seed: 
 def _dealt(
     counts: NDArray[np.float64], shares: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[float, NDArray[np.intp]]:
-    """How uneven one dealing of (groups, things) counts came out, and each group's part."""
+    """How uneven one dealing of (groups, kinds) counts is, and each group's part."""
     order = np.argsort(-counts.sum(axis=1) * rng.uniform(0.7, 1.3, len(counts)), kind="stable")
-    over = np.repeat(-shares[:, None], counts.shape[1], axis=1)  # (parts, things): what a part has beyond its share
+    over = np.repeat(-shares[:, None], counts.shape[1], axis=1)  # (parts, kinds): a part's excess over its share
     part_of = np.zeros(len(counts), np.intp)
     filled = np.zeros(len(shares), np.bool_)
     for dealt, group in enumerate(order):
@@ -69,9 +69,9 @@ def _dealt(
 
 
 def dealt_splits(pairs: Sequence[Pair], classes: Sequence[str], *, fold: int = 0, seed: int = 0) -> list[Pair]:
-    """Pairs with their splits: some groups for the test, the others in five folds, of which one is the validation split.
+    """Pairs with their splits: some groups for testing, the others in five folds, of which one is the validation split.
 
-    Test and folds are alike in pairs, pairs with nothing in them, and pairs with each class.
+    Test split and folds are similar in the numbers of pairs, of empty pairs, and of pairs with each class.
 
     Args:
         pairs: with ``group`` and ``present``.
@@ -80,7 +80,7 @@ def dealt_splits(pairs: Sequence[Pair], classes: Sequence[str], *, fold: int = 0
         seed: for the dealing.
 
     Raises:
-        ValueError: there are fewer than three groups, or no such fold.
+        ValueError: there are fewer than three groups, or the fold does not exist.
     """
     counts = {group: [0] * (2 + len(classes)) for group in _groups(pairs)}
     for pair in pairs:
@@ -95,17 +95,17 @@ def dealt_splits(pairs: Sequence[Pair], classes: Sequence[str], *, fold: int = 0
         rest = {group: counts[group] for group in sorted(counts)[:2]}
     folds = min(FOLDS, len(rest))
     if fold not in range(folds):
-        raise ValueError(f"fold: 0 to {folds - 1}, got {fold}")
+        raise ValueError(f"fold: must be 0 to {folds - 1}, got {fold}")
     fold_of = deal(rest, [1 / folds] * folds, seed=seed)
     split_of = {group: "validation" if number == fold else "training" for group, number in fold_of.items()}
     return [replace(pair, split=split_of.get(pair.group, "test"), fold=fold_of.get(pair.group)) for pair in pairs]
 
 
 def splits_by_table(pairs: Sequence[Pair], file: Path) -> tuple[list[Pair], list[LeftOut]]:
-    """Pairs with the splits that a table names, and those it does not name; slice before scan before patient.
+    """Pairs with the splits that a table gives them, and pairs not in the table; a slice overrides its scan, a scan its patient.
 
     Raises:
-        FileNotFoundError, ValueError: the table does not exist, cannot be read, or names nothing that is here.
+        FileNotFoundError, ValueError: the table does not exist, cannot be read, or names none of the pairs.
     """
     table = read_splits(file)
     named, gone = [], []

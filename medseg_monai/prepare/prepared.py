@@ -1,4 +1,4 @@
-"""The end that all preparations share: usable pairs, splits, no leak, and dataset.json."""
+"""The last step of every preparation: usable pairs, splits without leaks, and dataset.json."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from medseg_monai.program.messages import listed
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set, and what of the raw folder is not in it: (file, reason) each, also in left_out.csv.
+    """A data set, and the files of the raw folder that are not in it, as (file, reason), also in left_out.csv.
 
     Args:
         notes: what else a person should know.
-        layout: how the raw folder was read, if there were several ways.
+        layout: the layout of the raw folder, if several were possible.
     """
 
     dataset: Dataset
@@ -47,12 +47,12 @@ def finish(
 ) -> Prepared:
     """Give each pair its split, leave out what would leak, write `out`/dataset.json and left_out.csv.
 
-    A table of `splits` decides; else the pairs' own splits; else the seed draws them by group. Of an image that stands in
-    two splits with identical content, test keeps its copy before validation, and validation before training. `spec` may be a
+    A table of `splits` decides; else the pairs' own splits; else the seed draws them by group. If identical images are in
+    two splits, test keeps its copy in preference to validation, and validation in preference to training. `spec` may be a
     function that makes it from the training pairs, if it depends on them (a median spacing).
 
     Raises:
-        ValueError: nothing is left, all masks are empty, two images have one id, a group stands in two splits, or these cannot be drawn.
+        ValueError: nothing is left, all masks are empty, two images have the same id, a group is in two splits, or splits cannot be drawn.
     """
     names = _by_id(pairs)
     gone = list(left_out)
@@ -87,10 +87,10 @@ def finish(
 
 
 def class_notes(pairs: Sequence[Pair], spec: DatasetSpec, out: Path) -> list[str]:
-    """Which classes no mask has pixels of, or none of the training split; nothing if not every pair says what is present.
+    """Notes on classes that occur in no mask, or in none of the training split; none if not every pair says what is present.
 
     Raises:
-        ValueError: no class has any: nothing can be learnt, or measured, from that.
+        ValueError: no class occurs at all: there is nothing to learn or measure.
     """
     if any(pair.present is None for pair in pairs):
         return []
@@ -99,28 +99,28 @@ def class_notes(pairs: Sequence[Pair], spec: DatasetSpec, out: Path) -> list[str
         counted = " that is not ignored" if spec.ignore else ""
         raise ValueError(
             f"{out}: all {len(pairs)} masks are empty: none has a pixel of {', '.join(spec.classes)}{counted}; "
-            "are these the masks, and the values of the classes?"
+            "check the masks, and the classes' values (--class NAME=VALUE)"
         )
     nowhere = [name for name, found in splits.items() if not found]
     untrained = [name for name, found in splits.items() if found and "training" not in found]
     notes = [f"no mask has a pixel of {', '.join(nowhere)}"] if nowhere else []
     if untrained and any(pair.split == "training" for pair in pairs):
-        notes.append(f"no mask of the training split has a pixel of {', '.join(untrained)}; others have")
+        notes.append(f"no mask of the training split has a pixel of {', '.join(untrained)}; masks of other splits do")
     return notes
 
 
 def _by_id(pairs: Sequence[Pair]) -> dict[str, Pair]:
     names: dict[str, Pair] = {}
     for pair in pairs:
-        # composed accents, in ids as in tables: macOS writes file names in pieces
+        # composed accents, in ids as in tables: macOS decomposes those of file names
         other = names.setdefault(unicodedata.normalize("NFC", pair.id or stem(pair.image)), pair)
         if other is not pair:
-            raise ValueError(f"{pair.image} and {other.image} have one name; rename or remove one of them")
+            raise ValueError(f"{pair.image} and {other.image} have the same name; rename or remove one of them")
     return names
 
 
 def _by_table(names: Mapping[str, Pair], file: Path) -> tuple[dict[str, Pair], list[LeftOut]]:
-    """Splits by the table; images it does not name, and names without an image, are reported."""
+    """Splits by the table; images that it does not name, and names without an image, are reported."""
     table = read_splits(file)
     known = {name: replace(pair, split=table[name]) for name, pair in names.items() if name in table}
     gone = [(pair.image, f"not named in {file.name}") for name, pair in names.items() if name not in table]
@@ -166,7 +166,7 @@ def _dataset(names: Mapping[str, Pair], spec: DatasetSpec, out: Path) -> Dataset
 
 
 def _write_left_out(gone: Sequence[LeftOut], out: Path) -> None:
-    """left_out.csv beside dataset.json, not written if nothing was left out."""
+    """Write left_out.csv beside dataset.json, unless nothing was left out."""
     file = out / "left_out.csv"
     if not gone:
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Noise, shapes and light for generated pictures: small, seeded and the same every time.
+"""Noise, shapes and light for generated pictures: small, seeded and reproducible.
 
 All arrays are (height, width), float32; positions run from -1 to 1 along the shorter side.
 """
@@ -27,7 +27,7 @@ def grid(size: Size) -> tuple[Array, Array]:
 
 
 def smooth_noise(rng: np.random.Generator, size: Size, cells: int) -> Array:
-    """Random values at about `cells` points a side, joined smoothly; mean about 0, standard deviation about 1."""
+    """Random values at about `cells` points per side, interpolated smoothly; mean about 0, standard deviation about 1."""
     width, height = size
     short = min(size)
     shape = (max(2, round(cells * height / short)) + 1, max(2, round(cells * width / short)) + 1)
@@ -54,10 +54,10 @@ def blob(
     rough: float = 0.04,
     octaves: int = 4,
 ) -> Array:
-    """How far inside an irregular round shape each pixel lies: above 0 inside, in units of the shorter half side.
+    """How far inside an irregular round shape each pixel is: above 0 inside, in units of the shorter half side.
 
     Args:
-        rng: the source of chance.
+        rng: the random generator.
         size: (width, height).
         centre: (x, y), each -1 to 1.
         radius: mean radius.

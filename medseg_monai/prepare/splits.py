@@ -1,4 +1,4 @@
-"""Which case goes to training, validation or test: by a table, or drawn by group from a seed."""
+"""Assigning cases to training, validation and test: by a table, or drawn by group from a seed."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def read_splits(file: Path) -> dict[str, str]:
     """``image_id,split`` as {id: split}; an id may carry the file's suffix.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such file; a column is missing, a split unknown, an id named twice.
+        FileNotFoundError, ValueError: the file does not exist; a column is missing, a split unknown, or an id named twice.
     """
     splits = {}
     for line, name, split in read_table(file, "split"):
         splits[name] = split_named(split)
         if not splits[name]:
-            raise ValueError(f"{file}: line {line}: no split {split!r}{did_you_mean(split, SPLITS)}")
+            raise ValueError(f"{file}: line {line}: unknown split {split!r}{did_you_mean(split, SPLITS)}")
     return splits
 
 
@@ -56,10 +56,10 @@ def read_table(file: Path, column: str) -> list[tuple[int, str, str]]:
     """(line, image id, value) of a CSV file with the columns ``image_id`` and `column`.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such file, it is not text that can be read, lacks a column or names an id twice.
+        FileNotFoundError, ValueError: the file does not exist, is not readable text, lacks a column or names an id twice.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; a CSV with the columns image_id,{column} is wanted")
+        raise FileNotFoundError(f"{file}: no such file; expected a CSV with the columns image_id,{column}")
     fields, lines = read_rows(file)
     for name in ("image_id", column):
         if name not in fields:
@@ -87,11 +87,11 @@ def read_rows(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 
 def _text(file: Path) -> str:
-    """UTF-8, or UTF-16 as Excel's "Unicode text" and Windows tools write it, with its mark or without."""
+    """UTF-8, or UTF-16 as Excel's "Unicode text" and Windows tools write it, with or without a byte-order mark."""
     content = file.read_bytes()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    elif b"\0" in content[:2]:  # the first character is a column's, and no such has a number above 255
+    elif b"\0" in content[:2]:  # the first character is that of a column name, and none of these is above 255
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
     else:
         encoding = "utf-8-sig"
@@ -113,7 +113,7 @@ def _id(text: str | None) -> str:
 
 
 def fractions_for(groups: int, fractions: Sequence[float]) -> tuple[float, ...]:
-    """The shares that so few groups can be drawn in: without a test split, then without validation.
+    """The shares for so few groups: without a test split, then without validation.
 
     >>> fractions_for(2, (0.5, 0.25, 0.25)), fractions_for(9, (0.5, 0.25, 0.25))
     ((0.6666666666666666, 0.3333333333333333, 0.0), (0.5, 0.25, 0.25))
@@ -126,21 +126,21 @@ def fractions_for(groups: int, fractions: Sequence[float]) -> tuple[float, ...]:
 
 
 def draw_splits(groups: Mapping[str, str], *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, str]:
-    """Draw a split for each case so that no group is divided and the shares come as near as groups allow.
+    """Draw a split for each case so that no group is divided and the shares are as close as the groups allow.
 
-    Groups stand in an order that their name and the seed alone decide, and that order is cut twice. Hence the result
+    The groups' order depends only on their names and the seed, and is cut twice. Hence the result
     depends neither on the order of files nor on the machine, and new cases move only groups near a cut.
 
     Args:
         groups: {case id: group}.
-        seed: another seed, another order.
+        seed: another seed gives another order.
         fractions: shares of training, validation and test; 0 leaves one out.
 
     Raises:
         ValueError: there are fewer groups than splits, or the fractions do not sum to 1.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"fractions: three numbers that sum to 1 are expected, got {list(fractions)}")
+        raise ValueError(f"fractions: expected three numbers that sum to 1, got {list(fractions)}")
     wanted = [(split, share) for split, share in zip(SPLITS, fractions, strict=True) if share > 0]
     sizes = Counter(groups.values())
     order = sorted(

@@ -1,6 +1,6 @@
-"""Drawn CT volumes of a torso with a liver, kidneys and a vertebra: a large, a middling and a small structure.
+"""Generated CT volumes of a torso with a liver, kidneys and a vertebra: a large, a medium and a small structure.
 
-Shapes live in millimetres and in RAS (x to the patient's right, y to the front, z to the head), so that any voxel grid can be laid over
+Shapes are in millimetres and in RAS (x to the patient's right, y to the front, z to the head), so any voxel grid can be laid over
 them. Values are in Hounsfield units.
 """
 
@@ -17,7 +17,7 @@ from medseg_monai.grids.geometry import Geometry
 STRUCTURES = ("liver", "kidney", "vertebra")
 """Classes 1, 2 and 3."""
 EXTENT_MM = (256.0, 224.0, 160.0)
-"""What a drawn volume covers, about."""
+"""Approximate extent of a generated volume."""
 AIR, FAT, MUSCLE, LIVER, KIDNEY, BONE = -1000.0, -100.0, 45.0, 105.0, 170.0, 350.0
 NOISE = 18.0
 Vector = NDArray[np.float64]
@@ -81,7 +81,7 @@ def draw_torso(torso: Torso, geometry: Geometry) -> tuple[NDArray[np.int16], NDA
 
 
 def _smooth_noise(rng: np.random.Generator, geometry: Geometry, width_mm: float) -> Vector:
-    """Noise of standard deviation 1 whose spots are about so wide."""
+    """Noise of standard deviation 1, with spots of about the given width."""
     sigma = [width_mm / 2 / side for side in geometry.spacing_mm]
     noise: Vector = ndimage.gaussian_filter(rng.standard_normal(geometry.shape), sigma, mode="wrap")
     scaled: Vector = noise / noise.std()
@@ -89,7 +89,7 @@ def _smooth_noise(rng: np.random.Generator, geometry: Geometry, width_mm: float)
 
 
 def torso_grid(rng: np.random.Generator, spacing_mm: tuple[float, ...]) -> Geometry:
-    """A voxel grid about the torso: spacing within 20 % of that given, and one of four orientations, as scanners differ."""
+    """A voxel grid around the torso: spacing within 20 % of the given one, and one of four orientations, as scanners differ."""
     sides = np.array(spacing_mm) * rng.uniform(0.85, 1.2, 3)
     axes = [(0, 1, 2), (0, 1, 2), (0, 1, 2), (2, 0, 1)][pick := int(rng.integers(4))]
     signs = np.array([(1, 1, 1), (-1, -1, 1), (-1, 1, 1), (1, 1, -1)][pick])

@@ -29,7 +29,7 @@ from medseg_monai.program.messages import did_you_mean, listed
 
 CLASSES = ("large_bowel", "small_bowel", "stomach")
 BAD_SCANS = ("case7_day0", "case81_day30")
-"""Scans whose masks do not belong to their slices, as participants of the competition found."""
+"""Scans whose masks do not belong to their slices, as participants of the competition discovered."""
 TABLE = "train.csv"
 COLUMNS = ("id", "class", "segmentation")
 SIZE = (256, 256)
@@ -37,7 +37,7 @@ SIZE = (256, 256)
 
 @dataclass(frozen=True)
 class Runs:
-    """One row of the table: the line it stands on and the mask's runs."""
+    """One row of the table: its line number and the mask's runs."""
 
     line: int
     text: str
@@ -58,20 +58,20 @@ def prepare_uwmadison(
 ) -> Prepared:
     """Write a mask picture for each slice below `out`/masks (a band per organ), and `out`/dataset.json.
 
-    Splits keep patients (cases) whole: a seventh or so of them for the test, the others in five folds, of which one is the
-    validation split; all parts are alike in slices, slices without organs, and slices with each organ.
+    Splits keep patients (cases) whole: about a seventh of them for testing, the others in five folds, of which one is the
+    validation split; all parts are similar in the numbers of slices, slices without organs, and slices with each organ.
 
     Args:
         raw: the competition's folder, with ``train/`` and ``train.csv``.
-        out: where to.
+        out: output folder.
         channels: 1 for the slice alone; 3 or 5 for as many neighbouring slices (2.5D).
-        stride: how many slices apart those are.
+        stride: distance between these, in slices.
         bad_scans: scans to leave out.
         splits: CSV with the columns image_id,split that decides the splits; an id is that of a slice, a scan (case1_day2) or a
             case (case1).
         fold: which fold is the validation split, 0 to 4.
         seed: for drawn splits and folds.
-        size: (width, height) that networks see.
+        size: (width, height) of the network's input.
         progress: wraps the pass over all slices.
 
     Raises:
@@ -102,7 +102,7 @@ def prepare_uwmadison(
 
 
 def uwmadison_spec(*, channels: int = 3, stride: int = 2, size: tuple[int, int] = SIZE) -> DatasetSpec:
-    """Three overlapping organs; slices keep their shape, and each scan its own range of grey levels.
+    """Three overlapping organs; slices keep their aspect ratio, and each scan its own range of grey levels.
 
     Raises:
         ValueError: `channels` is not 1, 3 or 5, or `stride` not 1 or 2.
@@ -111,7 +111,7 @@ def uwmadison_spec(*, channels: int = 3, stride: int = 2, size: tuple[int, int] 
     ('slice-2', 'slice', 'slice+2')
     """
     if channels not in (1, 3, 5) or stride not in (1, 2):
-        raise ValueError(f"channels: 1, 3 or 5, and stride: 1 or 2; got {channels} and {stride}")
+        raise ValueError(f"channels must be 1, 3 or 5, and stride 1 or 2; got {channels} and {stride}")
     steps = range(-(channels // 2) * stride, channels // 2 * stride + 1, stride)
     return DatasetSpec(
         "uwmadison",
@@ -133,11 +133,11 @@ def read_runs(table: Path) -> dict[str, dict[str, Runs]]:
     """The table ``id,class,segmentation`` as {slice id: {class: runs}}.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: a column is missing, a class unknown, a row too short or too long, or a slice has two rows for one class.
     """
     if not table.is_file():
-        raise FileNotFoundError(f"{table}: no such file; the competition's folder with train/ and {TABLE} is wanted")
+        raise FileNotFoundError(f"{table}: no such file; expected the competition's folder with train/ and {TABLE}")
     rows: dict[str, dict[str, Runs]] = defaultdict(dict)
     with table.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
@@ -155,10 +155,10 @@ def read_runs(table: Path) -> dict[str, dict[str, Runs]]:
 def _add_row(rows: dict[str, dict[str, Runs]], row: Mapping[str, str | None], line: int, table: Path) -> None:
     name, organ = row["id"] or "", row["class"] or ""
     if organ not in CLASSES:
-        raise ValueError(f"{table}: line {line}: no class {organ!r}{did_you_mean(organ, CLASSES)}")
-    # cut short, or its runs parted by a comma: not to be taken for an absent organ
+        raise ValueError(f"{table}: line {line}: unknown class {organ!r}{did_you_mean(organ, CLASSES)}")
+    # truncated, or its runs split by a comma: must not be taken for an absent organ
     if row["segmentation"] is None or None in row:
-        raise ValueError(f"{table}: line {line}: has fewer or more columns than the first line; is the file cut short?")
+        raise ValueError(f"{table}: line {line}: has fewer or more columns than the first line; is the file truncated?")
     if first := rows[name].get(organ):
         raise ValueError(f"{table}: {name} has two rows for {organ}, lines {first.line} and {line}; remove one")
     rows[name][organ] = Runs(line, row["segmentation"])
@@ -166,7 +166,7 @@ def _add_row(rows: dict[str, dict[str, Runs]], row: Mapping[str, str | None], li
 
 @dataclass(frozen=True)
 class TrainFolder:
-    """What lies below ``train``: scans of usable slices, what is not used, and the ids of all slices, used or not."""
+    """The contents of ``train``: scans of usable slices, unused files, and the ids of all slices, used or not."""
 
     scans: tuple[Scan, ...]
     left_out: tuple[LeftOut, ...]
@@ -179,12 +179,12 @@ def _find_scans(train: Path, bad_scans: Sequence[str], progress: Progress) -> Tr
     for path in find_files(train)[0]:
         slice = slice_file(path)
         if slice is None:
-            gone.append((path, "its name is not that of a slice (slice_NUMBER_WIDTH_HEIGHT_MM_MM.png)"))
+            gone.append((path, "not named like a slice (slice_NUMBER_WIDTH_HEIGHT_MM_MM.png)"))
         else:
             by_folder[path.parent].append(slice)
     names = Counter(slices[0].scan for slices in by_folder.values())
     if twice := [name for name, count in names.items() if count > 1]:
-        raise ValueError(f"{train}: {len(twice)} scans lie in more than one folder: {listed(twice)}")
+        raise ValueError(f"{train}: {len(twice)} scans are in more than one folder: {listed(twice)}; remove the copies")
     scans = []
     for folder, slices in progress(sorted(by_folder.items())):
         good, why = _usable_scan(folder, scan_of(slices), bad_scans)
@@ -196,7 +196,7 @@ def _find_scans(train: Path, bad_scans: Sequence[str], progress: Progress) -> Tr
 
 
 def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[list[SliceFile], list[LeftOut]]:
-    """A scan's slices that open as 16-bit pictures of the size that their name says; the others, and missing numbers."""
+    """A scan's slices that are 16-bit pictures of the size in their name; the others, and missing numbers."""
     if scan.name in bad_scans:
         reason = f"{len(scan.slices)} slices of a scan known to have wrong masks; --keep-bad-scans keeps it"
         return [], [(folder, reason)]
@@ -210,7 +210,9 @@ def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[li
             with opened(slice.path) as image:
                 check_size(slice, image.size)
                 if not image.mode.startswith("I"):
-                    raise ValueError(f"has 8 bits ({image.mode}), the competition's slices have 16: fetch the original")
+                    raise ValueError(
+                        f"has 8 bits ({image.mode}), but the competition's slices have 16: use the original"
+                    )
             good.append(slice)
         except (ValueError, OSError) as error:
             gone.append((slice.path, str(error).removeprefix(f"{slice.path}: ")))
@@ -218,7 +220,7 @@ def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[li
 
 
 def _pair(slice: SliceFile, scan: Scan, rows: Mapping[str, Runs], out: Path, spec: DatasetSpec) -> Pair:
-    """Write a slice's mask, and say where it lies, which organs it shows and which slices are its channels."""
+    """Write a slice's mask; return its path, the organs that it shows and the slices that are its channels."""
     if absent := [organ for organ in CLASSES if organ not in rows]:
         raise ValueError(f"{TABLE} has no row for {', '.join(absent)}; an empty mask says that an organ is absent")
     masks = []

@@ -1,4 +1,4 @@
-"""What the preparers of volumes share: a look at each pair, and the spacing, patch and intensity that follow from them."""
+"""What the preparations of volumes share: reading each pair, and deriving spacing, patch and intensity."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ Modality = Literal["ct", "mr"]
 Triple = tuple[float, float, float]
 
 VOLUME_FRACTIONS = (0.6, 0.2, 0.2)
-"""Shares of training, validation and test; volumes are few, and each is many patches."""
+"""Shares of training, validation and test: volumes are few, but each gives many patches."""
 CT_WINDOW = (-160.0, 240.0)
-"""Hounsfield units that soft tissue lies in."""
+"""Hounsfield units of soft tissue."""
 CT_LOWEST = -200.0
-"""Of volumes of unknown modality, those that reach below are CT: MR has no negative values that far down."""
+"""Volumes of unknown modality with values below this are CT: MR has no such negative values."""
 PATCH_VOXELS = 96**3
-"""A patch has at most about as many voxels: what a batch of two takes in training fits into a few GB."""
+"""Approximate largest number of voxels in a patch: training with a batch of two then fits into a few GB."""
 PATCH_STEP = 16
-"""A patch's sides are multiples: four halvings stay whole."""
+"""A patch's sides are multiples of this, so they can be halved four times."""
 
 
 @dataclass(frozen=True)
 class VolumeFacts:
-    """What reading a pair shows.
+    """Facts found by reading a pair.
 
     Args:
         geometry: the image's grid.
         channels: 1, or more for a 4D file.
-        lowest: value in the image.
-        levels: the whole numbers in the label; of several label files {0, 1} each.
-        overlap: several label files share voxels.
-        filled: of each label file whether it holds anything.
+        lowest: lowest value in the image.
+        levels: the whole numbers in the label; {0, 1} in each of several label files.
+        overlap: whether several label files share voxels.
+        filled: for each label file, whether it has any foreground.
     """
 
     geometry: Geometry
@@ -70,10 +70,10 @@ class VolumeFacts:
 
 
 def look_at_volume(pair: Pair) -> VolumeFacts:
-    """Read a pair whole.
+    """Read a pair in full.
 
     Raises:
-        FileNotFoundError, ValueError: a file is unusable, the label holds fractions or negative numbers, or lies on another grid.
+        FileNotFoundError, ValueError: a file is unusable, or the label has fractions, negative numbers or another grid.
     """
     files = pair.stack or (pair.image,)
     channels = sum(read_volume_header(file).channels for file in files)
@@ -89,7 +89,7 @@ def look_at_volume(pair: Pair) -> VolumeFacts:
             overlap = overlap or bool((covered & (label > 0)).any())
             covered |= label > 0
         if found[0] < 0:
-            raise ValueError(f"{file}: holds the label {found[0]}; labels are 0 for background, 1, 2, …")
+            raise ValueError(f"{file}: contains the label {found[0]}; labels must be 0 for background, 1, 2, …")
         filled.append(found[-1] > 0)
         levels |= {0, *(int(number > 0) for number in found)} if len(pair.masks) > 1 else set(found)
     return VolumeFacts(
@@ -100,7 +100,7 @@ def look_at_volume(pair: Pair) -> VolumeFacts:
 def usable_volumes(
     pairs: Iterable[Pair], *, progress: Progress = iter
 ) -> tuple[dict[Pair, VolumeFacts], list[LeftOut]]:
-    """The pairs that can be read whole, with what they look like; and the others with the reason."""
+    """The pairs that can be read in full, with facts about them; and the others with the reason."""
     good: dict[Pair, VolumeFacts] = {}
     gone: list[LeftOut] = []
     everything = list(pairs)
@@ -125,13 +125,13 @@ def of_classes(
     values: LabelValues | None = None,
     ignore: Sequence[Value] = (),
 ) -> tuple[dict[Pair, VolumeFacts], list[LeftOut]]:
-    """The pairs whose labels all stand for something, and the others.
+    """The pairs whose labels all belong to a class or are ignored, and the others.
 
     Args:
-        looks: what reading showed.
+        looks: the pairs with facts from reading them.
         classes: their names.
         values: their numbers; default: 1, 2, …, and for one class 255 too.
-        ignore: the numbers that count for nothing.
+        ignore: the numbers to ignore.
     """
     numbers = {name: values.codes(name) if values else (number,) for number, name in enumerate(classes, 1)}
     known = {
@@ -149,7 +149,7 @@ def of_classes(
     gone = [
         (
             pair.masks[0],
-            f"holds the labels {listed(sorted({*look.levels} - known))}, which are not classes; known: {table}; "
+            f"contains the labels {listed(sorted({*look.levels} - known))}, which are not classes; known: {table}; "
             "name numbers with --class NAME=NUMBER or --ignore NUMBER",
         )
         for pair, look in looks.items()
@@ -159,7 +159,7 @@ def of_classes(
 
 
 def of_channels(looks: Mapping[Pair, VolumeFacts], channels: int) -> tuple[dict[Pair, VolumeFacts], list[LeftOut]]:
-    """The pairs whose image has so many channels, and the others."""
+    """The pairs whose image has this number of channels, and the others."""
     good = {pair: look for pair, look in looks.items() if look.channels == channels}
     gone = [
         (pair.image, f"has {look.channels} channels, the data set has {channels}")
@@ -170,13 +170,13 @@ def of_channels(looks: Mapping[Pair, VolumeFacts], channels: int) -> tuple[dict[
 
 
 def unlabelled(folder: Path) -> list[LeftOut]:
-    """What to say of a folder of volumes that have no labels; nothing if it is not there."""
+    """A report of a folder of volumes without labels; nothing if it does not exist."""
     count = sum(1 for path in folder.iterdir() if VOLUMES.fits(path) and path.name[0] != ".") if folder.is_dir() else 0
     return [(folder, f"{count} volumes without labels: for prediction only")] if count else []
 
 
 def named_modality(channels: Sequence[str]) -> Modality | None:
-    """CT by the name of the one channel; MR by anything else that is not a number."""
+    """CT if the only channel is named so; MR if it has any other name that is not a number."""
     names = {name.upper() for name in channels}
     mr = {"MRI", "MR", "T1", "T1N", "T1W", "T1C", "T1CE", "T1GD", "T2", "T2W", "T2F", "FLAIR", "ADC"}
     return "ct" if names == {"CT"} else "mr" if names & mr else None
@@ -188,7 +188,7 @@ def guessed_modality(looks: Iterable[VolumeFacts]) -> Modality:
 
 
 def intensity_of(modality: Modality, window: tuple[float, float] | None = None) -> Intensity:
-    """A window of Hounsfield units for CT; for MR each image's own mean and deviation between its percentiles."""
+    """A window of Hounsfield units for CT; for MR each image's own mean and standard deviation between its percentiles."""
     if modality == "mr":
         return Intensity("zscore")
     lower, upper = window or CT_WINDOW
@@ -202,8 +202,8 @@ class VolumeOverrides:
     Args:
         spacing_mm: to resample to, along right, anterior, superior; default: the training cases' median.
         size: of a patch, in voxels; default: `patch_size`.
-        modality: default: what the source says, else what the values look like.
-        window: of CT, in Hounsfield units.
+        modality: default: as the source says, else guessed from the values.
+        window: for CT, in Hounsfield units.
     """
 
     spacing_mm: Triple | None = None
@@ -215,7 +215,7 @@ class VolumeOverrides:
 def spec_of(
     draft: DatasetSpec, looks: Mapping[Pair, VolumeFacts], overrides: VolumeOverrides
 ) -> Callable[[Sequence[Pair]], DatasetSpec]:
-    """What makes the spec from the training pairs, for `finish`: the draft with spacing and patch."""
+    """A function that makes the spec from the training pairs, for `finish`: the draft with spacing and patch."""
 
     def spec(training: Sequence[Pair]) -> DatasetSpec:
         by_image = {pair.image: look for pair, look in looks.items()}
@@ -227,7 +227,7 @@ def spec_of(
 
 
 def with_present(looks: Mapping[Pair, VolumeFacts], spec: DatasetSpec) -> list[Pair]:
-    """The pairs, each with the names of the classes that its label holds; without them if classes are channels of one file."""
+    """The pairs, each with the names of the classes in its label; without them if classes are channels of one file."""
     pairs, classes = [], spec.classes
     for pair, look in looks.items():
         if len(pair.masks) == len(classes) > 1 and not spec.ignore:
@@ -255,7 +255,7 @@ def median_spacing(looks: Sequence[VolumeFacts]) -> Triple:
 def patch_size(looks: Sequence[VolumeFacts], spacing_mm: Sequence[float]) -> tuple[int, int, int]:
     """A patch for networks that halve four times: the median volume at the new spacing if it fits, else shrunk in proportion.
 
-    As in nnU-Net (Isensee et al., Nature Methods 18, 2021), the side that is longest for the volume's is shortened, again and again.
+    As in nnU-Net (Isensee et al., Nature Methods 18, 2021), the side that is longest relative to the volume's is shortened repeatedly.
     """
     shapes = [np.multiply(look.ras_shape, look.ras_spacing_mm) / np.asarray(spacing_mm) for look in looks]
     median = np.median(shapes, axis=0)

@@ -33,7 +33,7 @@ class FileHashes:
     """Content hashes of files, remembered by (path, size, modification time) in one shared text file.
 
     A file is read once; afterwards its hash costs one ``stat``. Lines are appended, so that processes add
-    to one another's work; a line that a crash cut short is skipped.
+    to one another's work; a line that a crash truncated is skipped.
     """
 
     def __init__(self, file: Path) -> None:

@@ -2,7 +2,7 @@
 
 A training's first files are made in a hidden folder below. When its first epoch has been validated they are published: the earlier
 training's files move to ``previous/N`` and the new ones take their places. Each step of that is one renaming, and what is there says
-which step comes next, so that a move that a kill cut short is finished by whoever uses the folder next.
+which step comes next, so that a move that a kill truncated is finished by whoever uses the folder next.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def test_yaml_by_hand(tmp_path):
     assert dataset.spec == SPEC
     assert dataset.cases("training")[0]["group"] == "17"
     written(tmp_path)
-    with pytest.raises(ValueError, match=r"holds dataset.json and dataset.yaml; name the file"):
+    with pytest.raises(ValueError, match=r"contains dataset.json and dataset.yaml; name the file"):
         read_dataset(tmp_path)
     assert read_dataset(tmp_path / "dataset.yaml") == dataset
 

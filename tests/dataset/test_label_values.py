@@ -43,7 +43,7 @@ def test_what_is_no_value(value):
         ({"a": 1, "b": 2, "c": 3}, "label_values: 'c' is not one of the classes (a, b) or background"),
         ({"a": 1, "b": 1}, "label_values: 1 stands for a and for b"),
         ({"a": 1, "b": 2, "background": [0, 2]}, "label_values: 2 stands for b and for background"),
-        ({"a": 1, "b": "#ff0000"}, "label_values: holds numbers and colours"),
+        ({"a": 1, "b": "#ff0000"}, "label_values: contains numbers and colours"),
         ([1, 2], "label_values: a mapping from class to value is expected"),
     ],
 )

@@ -125,7 +125,7 @@ def test_truth_of_one_image_of_a_folder_and_of_a_data_set(tmp_path, demo_data):
         with_truth(cases, tmp_path / "a.png", SPEC)
     with pytest.raises(FileNotFoundError, match="no such file"):
         with_truth(cases, tmp_path / "none", SPEC)
-    with pytest.raises(ValueError, match="holds lesion, the weights know a"):
+    with pytest.raises(ValueError, match="contains lesion, the weights know a"):
         with_truth(cases, demo_data, SPEC)
     known = DatasetSpec(name="x", task="binary", classes=("lesion",), channels=("grey",), size=(32, 32))
     images = sorted((demo_data / "images").iterdir())

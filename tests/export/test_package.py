@@ -154,7 +154,7 @@ def test_check_command_says_each_rule_and_ends_accordingly(medseg, zipped: Path,
     assert "is not a zip file" in medseg("check", tmp_path / "no.zip").err
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
-    assert "holds no bundle" in medseg("check", tmp_path / "empty.zip").err
+    assert "contains no bundle" in medseg("check", tmp_path / "empty.zip").err
     assert "did you mean 'unetpp'" in medseg("check", "unetp").err
 
 

@@ -52,7 +52,7 @@ def test_links_and_devices_are_refused(kind: int, tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds 'x' twice"):
+    with pytest.raises(ValueError, match="contains 'x' twice"):
         unpack(zipped(tmp_path / "a.zip", [("x", b"1"), ("x", b"2")]), tmp_path / "out")
 
 

@@ -82,12 +82,12 @@ def test_an_empty_mask_is_written_too(series: Path, tmp_path: Path, caplog: pyte
 
 
 def test_what_is_no_series_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is not a DICOM series, and a DICOM-SEG refers to one"):
+    with pytest.raises(ValueError, match="is not a DICOM series, but a DICOM-SEG refers to one"):
         write_dicom_seg(np.zeros((1, 2, 2, 2), np.uint8), tmp_path / "x.nii.gz", tmp_path / "x.dcm", NUMBERS)
 
 
 def test_a_mask_of_another_grid_is_refused(series: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="voxels came for a series of"):
+    with pytest.raises(ValueError, match="voxels, but the series"):
         write_dicom_seg(np.zeros((1, 2, 2, 2), np.uint8), series, tmp_path / "x.dcm", NUMBERS)
 
 
@@ -206,7 +206,7 @@ def test_what_highdicom_refuses_is_one_line(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(highdicom.seg, "Segmentation", refuse)
     mask = np.ones((1, *read_geometry(tmp_path / "ct").shape), np.uint8)
     with pytest.raises(
-        ValueError, match=r"ct: no DICOM-SEG can refer to these headers \(two lines\): write nifti or nrrd"
+        ValueError, match=r"ct: a DICOM-SEG cannot refer to these headers \(two lines\): write nifti or nrrd"
     ):
         write_dicom_seg(mask, tmp_path / "ct", tmp_path / "x.dcm", NUMBERS)
 

@@ -27,8 +27,8 @@ def test_dicom_counts_to_the_left_and_back() -> None:
     ("affine", "message"),
     [
         (np.diag([1, 0, 1, 1]), "sides 1, 0, 1 mm: none may be 0"),
-        (np.diag([1, np.nan, 1, 1]), "4 x 4 finite numbers"),
-        (np.eye(3), "4 x 4 finite numbers"),
+        (np.diag([1, np.nan, 1, 1]), "4 x 4 matrix of finite numbers"),
+        (np.eye(3), "4 x 4 matrix of finite numbers"),
         ([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "do not stand at right angles .*sheared"),
     ],
 )
@@ -96,5 +96,5 @@ def test_grids_are_the_same_up_to_a_tenth_of_a_voxel() -> None:
     check_same_grid(Geometry((3, 4, 5), near), image)
     with pytest.raises(ValueError, match=r"0.21 mm away from its image \(at most 0.2 mm"):
         check_same_grid(Geometry((3, 4, 5), far), image)
-    with pytest.raises(ValueError, match="has 3x4x6 voxels, its image 3x4x5"):
+    with pytest.raises(ValueError, match="has 3x4x6 voxels, but its image 3x4x5"):
         check_same_grid(Geometry((3, 4, 6), image.affine), image)

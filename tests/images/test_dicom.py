@@ -89,13 +89,13 @@ def test_several_series_are_listed_and_one_is_chosen(tmp_path: Path) -> None:
     write_series(folder)
     write_series(folder, 3, prefix="t", SeriesInstanceUID="1.2.3.5", SeriesDescription="thin", SeriesNumber=1)
     expected = (
-        "holds 2 series; choose one as study#UID, or take all with --series all: 1.2.3.5 'thin' (3 slices), 1.2.3.4"
+        "contains 2 series; choose one as study#UID, or all with --series all: 1.2.3.5 'thin' (3 slices), 1.2.3.4"
     )
     with pytest.raises(ValueError, match=re.escape(expected)):
         read_volume(folder)
     assert read_volume(f"{folder}#1.2.3.5").array.shape == (6, 4, 3)
     assert is_volume(f"{folder}#1.2.3.5")
-    with pytest.raises(ValueError, match="holds no series 9.9; there are 1.2.3.5 'thin'"):
+    with pytest.raises(ValueError, match="contains no series 9.9; its series are 1.2.3.5 'thin'"):
         read_volume(f"{folder}#9.9")
     assert dicom.series_paths(folder, "all") == [f"{folder}#1.2.3.5", f"{folder}#1.2.3.4"]
     assert dicom.series_paths(folder, "largest") == [f"{folder}#1.2.3.4"]
@@ -105,7 +105,7 @@ def test_several_series_are_listed_and_one_is_chosen(tmp_path: Path) -> None:
 def test_a_missing_slice_is_named_with_its_place(tmp_path: Path) -> None:
     write_series(tmp_path, 6)
     (tmp_path / "s03.dcm").unlink()  # the fourth of six, at 36 mm
-    expected = "1 slices seem to be missing: usually 2 mm apart, but between 34 and 38 mm (4 mm)"
+    expected = "1 slices seem to be missing: 2 mm apart, except between 34 and 38 mm (4 mm)"
     with pytest.raises(ValueError, match=re.escape(expected)):
         read_volume(tmp_path)
 
@@ -123,10 +123,10 @@ def test_rounded_positions_are_no_missing_slices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"step": (0, 0, 0)}, "4 of 5 slices lie where another one lies already"),
+        ({"step": (0, 0, 0)}, "4 of 5 slices are in the same place as another one"),
         ({"step": (0, 0.4, 2)}, r"shifted against each other by 11.3 degrees \(gantry tilt\)"),
         ({"NumberOfFrames": 7}, "is a multi-frame file of 7 frames; convert it"),
-        ({"SamplesPerPixel": 3}, "holds colours"),
+        ({"SamplesPerPixel": 3}, "contains colours"),
         ({"PixelSpacing": [0.0, 1.0]}, "pixel sides of 0 and 1 mm; all must be above 0"),
         ({"ImagePositionPatient": None}, "has no ImagePositionPatient"),
     ],
@@ -154,18 +154,18 @@ def test_a_slice_beside_the_others_is_named(tmp_path: Path) -> None:
     write_series(tmp_path, 4)
     write_slice(tmp_path / "x.dcm", np.zeros((4, 6)), (-10, 20, 38))
     write_slice(tmp_path / "s02.dcm", np.zeros((4, 6)), (-7, 20, 34))
-    with pytest.raises(ValueError, match="s02.dcm lies 3 mm beside the line"):
+    with pytest.raises(ValueError, match="s02.dcm is 3 mm off the line"):
         read_volume(tmp_path)
 
 
 def test_patients_in_one_folder_are_named(tmp_path: Path) -> None:
     write_series(tmp_path)
     write_series(tmp_path, 3, prefix="t", SeriesInstanceUID="1.2.3.5", PatientID="p2")
-    with pytest.raises(ValueError, match=r"holds images of 2 patients \(p1, p2\)"):
+    with pytest.raises(ValueError, match=r"contains images of 2 patients \(p1, p2\)"):
         read_volume(tmp_path)
     assert read_volume(f"{tmp_path}#{UID}").array.shape == (6, 4, 5)
     write_slice(tmp_path / "u.dcm", np.zeros((4, 6)), (-10, 20, 40), PatientID="p3")
-    with pytest.raises(ValueError, match=r"holds images of 2 patients \(p1, p3\)"):
+    with pytest.raises(ValueError, match=r"contains images of 2 patients \(p1, p3\)"):
         read_volume(f"{tmp_path}#{UID}")
 
 
@@ -200,7 +200,7 @@ def test_an_encrypted_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "s02.dcm"
     file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
     with pytest.raises(
-        ValueError, match=r"s02.dcm: is not a DICOM file, whatever its name says; is it encrypted or damaged\?"
+        ValueError, match=r"s02.dcm: is not a DICOM file despite its name; is it encrypted or damaged\?"
     ):
         read_volume(tmp_path)
 
@@ -219,13 +219,13 @@ def test_pixels_cut_short_are_named(tmp_path: Path) -> None:
     write_series(tmp_path)
     file = tmp_path / "s02.dcm"
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"pixels of s02.dcm cannot be read \(Explicit VR Little Endian; .*cut short"):
+    with pytest.raises(ValueError, match=r"pixels of s02.dcm cannot be read \(Explicit VR Little Endian; .*truncated"):
         read_volume(tmp_path)
 
 
 def test_one_file_is_not_taken_for_a_series(tmp_path: Path) -> None:
     write_series(tmp_path)
-    with pytest.raises(ValueError, match="s01.dcm: is one DICOM file; name its folder"):
+    with pytest.raises(ValueError, match="s01.dcm: is a single DICOM file; name its folder"):
         read_volume(tmp_path / "s01.dcm")
 
 

@@ -47,7 +47,9 @@ def test_two_acquisitions_are_told_apart(tmp_path: Path, tag: str, values: tuple
         setattr(data, tag, values[1])
         data.PixelData = data.PixelData[::-1]
         data.save_as(tmp_path / f"t{file.name}")
-    expected = rf"5 of 10 slices lie where another one lies already \(they differ in {tag}: {values[0]}, {values[1]}\)"
+    expected = (
+        rf"5 of 10 slices are in the same place as another one \(they differ in {tag}: {values[0]}, {values[1]}\)"
+    )
     with pytest.raises(ValueError, match=expected):
         read_volume(tmp_path)
 
@@ -57,5 +59,5 @@ def test_a_changed_slice_is_not_a_copy(tmp_path: Path) -> None:
     data = pydicom.dcmread(tmp_path / "s02.dcm")
     data.RescaleIntercept = 0
     data.save_as(tmp_path / "t02.dcm")
-    with pytest.raises(ValueError, match="1 of 6 slices lie where another one lies already: several echoes"):
+    with pytest.raises(ValueError, match="1 of 6 slices are in the same place as another one: several echoes"):
         read_volume(tmp_path)

@@ -108,7 +108,7 @@ def test_a_disc_is_the_series_on_it(tmp_path: Path) -> None:
 def test_a_folder_of_damaged_dicom_is_still_one(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(np.random.default_rng(0).bytes(500))
     assert is_dicom_folder(tmp_path)
-    with pytest.raises(ValueError, match=r"a\.dcm: is not a DICOM file, whatever its name says"):
+    with pytest.raises(ValueError, match=r"a\.dcm: is not a DICOM file despite its name"):
         read_volume(tmp_path)
 
 

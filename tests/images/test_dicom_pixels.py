@@ -102,10 +102,13 @@ def test_the_type_holds_the_values(tmp_path: Path, slope: float, intercept: floa
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, r"holds colours \(PALETTE COLOR\); one grey value"),
-        ({"PhotometricInterpretation": "YBR_FULL_422", "SamplesPerPixel": 3}, r"holds colours \(YBR_FULL_422\)"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, r"side by side in one picture \(a mosaic\)"),
-        ({"ModalityLUTSequence": [pydicom.Dataset()]}, r"gives its values by a table \(ModalityLUTSequence\)"),
+        (
+            {"PhotometricInterpretation": "PALETTE COLOR"},
+            r"contains colours \(PALETTE COLOR\); expected one grey value",
+        ),
+        ({"PhotometricInterpretation": "YBR_FULL_422", "SamplesPerPixel": 3}, r"contains colours \(YBR_FULL_422\)"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, r"side by side in one picture \(mosaic\)"),
+        ({"ModalityLUTSequence": [pydicom.Dataset()]}, r"maps its values by a lookup table \(ModalityLUTSequence\)"),
     ],
 )
 def test_what_is_not_one_grey_slice_is_called_what_it_is(tmp_path: Path, tags: dict[str, Any], message: str) -> None:

@@ -46,7 +46,9 @@ def test_a_binary_mask_of_any_colour(tmp_path, band):
     """Blue (0, 0, 1) has luminance 0.1: read as grey it would be an empty mask."""
     path = save(tmp_path / "m.png", in_band(NUMBERS.clip(0, 1), band))
     np.testing.assert_array_equal(read_mask(path, BINARY)[0].T, NUMBERS > 0)
-    with pytest.raises(ValueError, match=r"m\.png: a binary mask has background 0 and one other level, this has 4"):
+    with pytest.raises(
+        ValueError, match=r"m\.png: a binary mask has background 0 and one other level, but this one has 4"
+    ):
         read_mask(save(tmp_path / "m.png", in_band(NUMBERS, band)), BINARY)
 
 
@@ -106,7 +108,7 @@ def test_class_numbers_with_a_transparent_background(tmp_path):
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_colours_without_a_table_are_named(tmp_path, task):
     path = save(tmp_path / "m.png", COLOURS[NUMBERS])
-    named = "holds 4 colours: 0,0,0; 255,0,0; 0,0,255; 0,255,0 (red, green, blue; the commonest first)"
+    named = "contains 4 colours: 0,0,0; 255,0,0; 0,0,255; 0,255,0 (red, green, blue; the most common first)"
     with pytest.raises(ValueError, match=re.escape(f"m.png: {named}; say which is which: --class NAME=R,G,B")):
         read_mask(path, BINARY if task == "binary" else spec())
 
@@ -124,7 +126,7 @@ def test_a_table_of_colours(tmp_path, mode):
 def test_a_colour_that_the_table_lacks(tmp_path):
     path = save(tmp_path / "m.png", COLOURS[NUMBERS])
     table = spec("multiclass", ("a", "b"), label_values={"a": "#ff0000", "b": "#00ff00"})
-    message = "holds colours that stand for nothing: 0,0,255 (known: 0,0,0 background, 255,0,0 a, 0,255,0 b)"
+    message = "contains colours that belong to no class: 0,0,255 (known: 0,0,0 background, 255,0,0 a, 0,255,0 b)"
     with pytest.raises(ValueError, match=re.escape(message)):
         read_mask(path, table)
 
@@ -169,7 +171,7 @@ def test_the_border_of_pascal_voc(tmp_path):
     picture = Image.fromarray(stored)
     picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [7] * 756 + [224, 224, 192])
     picture.save(tmp_path / "m.png")
-    with pytest.raises(ValueError, match="holds the levels 0, 1, 2, 255; 2 classes need levels 0 to 2"):
+    with pytest.raises(ValueError, match="contains the levels 0, 1, 2, 255; 2 classes need levels 0 to 2"):
         read_mask(tmp_path / "m.png", spec("multiclass", ("a", "b")))
     label = read_mask(tmp_path / "m.png", spec("multiclass", ("a", "b"), ignore=255))
     np.testing.assert_array_equal(label[0].T, np.where(NUMBERS == 3, IGNORED, NUMBERS))
@@ -219,13 +221,13 @@ def test_class_numbers_in_floating_point(tmp_path):
     for odd, named in ((0.5, "0.5"), (1.002, "1.002"), (np.nan, "nan"), (np.inf, "inf")):
         values = NUMBERS.astype(np.float32)
         values[1, 2] = odd
-        with pytest.raises(ValueError, match=rf"m\.tif: holds {named}; class numbers are whole numbers"):
+        with pytest.raises(ValueError, match=rf"m\.tif: contains {named}; class numbers are whole numbers"):
             read_mask(save(tmp_path / "m.tif", values), spec())
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [([0, 0.25, 0.75], "this has 3 grey levels .0, 0.25, 0.75."), ([0, 1, np.nan], "NaN"), ([-1, 0, 1], "-1")],
+    [([0, 0.25, 0.75], "this one has 3 grey levels .0, 0.25, 0.75."), ([0, 1, np.nan], "NaN"), ([-1, 0, 1], "-1")],
 )
 def test_floating_point_that_is_no_mask(tmp_path, values, message):
     path = save(tmp_path / "m.tif", np.resize(np.array(values, np.float32), (4, 6)))
@@ -290,7 +292,7 @@ def test_levels_beyond_8_bits_are_no_colours(tmp_path):
     for odd, named in ((-1, "-1 to 1"), (256, "0 to 256")):
         stored = NUMBERS.clip(0, 1).astype(np.int32)
         stored[0, 0] = odd
-        with pytest.raises(ValueError, match=rf"m\.tif: holds levels from {named}, colours have 8 bits"):
+        with pytest.raises(ValueError, match=rf"m\.tif: contains levels from {named}, but colours have 8 bits"):
             read_mask(save(tmp_path / "m.tif", stored), table)
     grey = spec("binary", ("a",), label_values={"a": "#ffffff"})
     np.testing.assert_array_equal(read_mask(save(tmp_path / "m.png", NUMBERS > 1), grey)[0].T, NUMBERS > 1)
@@ -314,7 +316,9 @@ def test_several_pages_or_frames_are_refused(tmp_path, suffix):
     pages = [Image.fromarray(((n == NUMBERS) * 255).astype(np.uint8)) for n in range(4)]
     path = tmp_path / f"m.{suffix}"
     pages[0].save(path, save_all=True, append_images=pages[1:], **({"lossless": True} if suffix == "webp" else {}))
-    with pytest.raises(ValueError, match=rf"m\.{suffix}: holds 4 pictures \(pages or frames\); save each as a file"):
+    with pytest.raises(
+        ValueError, match=rf"m\.{suffix}: contains 4 pictures \(pages or frames\); save each as a separate file"
+    ):
         read_mask(path, BINARY)
 
 

@@ -42,7 +42,7 @@ def test_a_pair_is_read_by_its_header(tmp_path: Path, name: str) -> None:
 def test_the_file_of_voxels_names_its_header(tmp_path: Path, name: str) -> None:
     _, voxels = all_files(write_pair(tmp_path / name))
     assert header_of(voxels) == tmp_path / name
-    with pytest.raises(ValueError, match=f"{voxels.name}: holds the voxels of {name}; name that file"):
+    with pytest.raises(ValueError, match=f"{voxels.name}: contains only the voxels of {name}; name that file"):
         read_volume(voxels)
 
 
@@ -57,7 +57,7 @@ def test_missing_voxels_are_named(tmp_path: Path, name: str) -> None:
 
 def test_an_analyze_volume_is_refused_because_it_has_no_sides(tmp_path: Path) -> None:
     nibabel.save(nibabel.AnalyzeImage(RAMP, np.diag([1, 2, 3, 1.0])), tmp_path / "x.hdr")
-    with pytest.raises(ValueError, match=r"x\.hdr: is an Analyze volume, which does not say where left and right are"):
+    with pytest.raises(ValueError, match=r"x\.hdr: is an Analyze volume, which does not say which side is left"):
         read_volume(tmp_path / "x.hdr")
 
 

@@ -68,18 +68,18 @@ def test_any_number_but_zero_is_inside(value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 2 5", "runs are pairs of start and length, got 3 numbers"),
+        ("1 2 5", "runs must be pairs of start and length, got 3 numbers"),
         ("1 2 x 4", "whole numbers, got 'x'"),
         ("1 2.5", "whole numbers, got '2.5'"),
         ("1 99999999999999999999", "whole numbers, got '9999"),
-        ("-3 2", "the run '-3 2' leads out of the picture of 12 pixels"),
-        ("0 2", "the run '0 2' leads out of the picture"),
-        ("1 2 12 2", "the run '12 2' leads out of the picture"),
-        ("13 1", "the run '13 1' leads out of the picture"),
-        ("1 1 12 1 13 1 14 1", "the run '13 1' leads out of the picture"),  # the first that does
-        ("1 2 0 3 -1 2", "the run '0 3' leads out of the picture"),
+        ("-3 2", "the run '-3 2' exceeds the picture of 12 pixels"),
+        ("0 2", "the run '0 2' exceeds the picture"),
+        ("1 2 12 2", "the run '12 2' exceeds the picture"),
+        ("13 1", "the run '13 1' exceeds the picture"),
+        ("1 1 12 1 13 1 14 1", "the run '13 1' exceeds the picture"),  # the first that does
+        ("1 2 0 3 -1 2", "the run '0 3' exceeds the picture"),
         ("1 3 2 3 4 3", "overlap or are out of order: '1 3' and '2 3'"),
-        ("9000000000000000000 9000000000000000000", "leads out of the picture"),
+        ("9000000000000000000 9000000000000000000", "exceeds the picture"),
         ("1 0", "at least one pixel, got the length 0"),
         ("5 -2", "at least one pixel, got the length -2"),
         ("1 3 3 2", "overlap or are out of order: '1 3' and '3 2'"),

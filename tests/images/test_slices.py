@@ -95,13 +95,15 @@ def test_a_new_slice_is_seen(tmp_path):
 def test_one_number_twice(tmp_path):
     folder = folder_of(tmp_path, 1, 2)
     (folder / "slice_0002_266_266_1.50_1.50.png").touch()
-    with pytest.raises(ValueError, match="slice_0002_266.* and .*slice_0002_360.* have one number; remove one"):
+    with pytest.raises(ValueError, match="slice_0002_266.* and .*slice_0002_360.* have the same number; remove one"):
         scan_in(folder)
 
 
 def test_neighbours_need_a_number(tmp_path):
     (tmp_path / "photo.png").touch()
-    with pytest.raises(ValueError, match=r"photo\.png: 3 neighbouring slices are wanted; names such as slice_0001"):
+    with pytest.raises(
+        ValueError, match=r"photo\.png: needs 3 neighbouring slices, which are found by names such as slice_0001"
+    ):
         stack_files(tmp_path / "photo.png", count=3, stride=1)
     with pytest.raises(FileNotFoundError, match="no such file"):
         stack_files(tmp_path / "slice_0001_9_9_1.5_1.5.png", count=3, stride=1)

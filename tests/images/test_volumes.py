@@ -162,14 +162,14 @@ def test_channels_come_from_a_4d_file_or_a_file_each(tmp_path: Path) -> None:
     assert np.array_equal(stacked.array, np.moveaxis(array, -1, 0))
     files = [save(tmp_path / f"{c}.nii", np.ascontiguousarray(array[..., c])) for c in range(2)]
     assert np.array_equal(read_image_volume(files, 2).array, stacked.array)
-    with pytest.raises(ValueError, match="x.nii.gz: 2 channels, the data set has 4"):
+    with pytest.raises(ValueError, match="x.nii.gz: has 2 channels, but the data set has 4"):
         read_image_volume(tmp_path / "x.nii.gz", 4)
-    with pytest.raises(ValueError, match="has 4 axes .3x4x5x2.; one volume is wanted"):
+    with pytest.raises(ValueError, match="has 4 axes .3x4x5x2.; expected one volume"):
         read_volume(tmp_path / "x.nii.gz")
     away = OBLIQUE.copy()
     away[0, 3] += 1
     shifted = save(tmp_path / "far.nii", np.ascontiguousarray(array[..., 0]), away)
-    with pytest.raises(ValueError, match="far.nii: lies up to 1 mm away"):
+    with pytest.raises(ValueError, match="far.nii: is up to 1 mm away"):
         read_image_volume([files[0], shifted], 2)
 
 
@@ -217,12 +217,12 @@ def test_another_scans_header_is_not_taken_over(tmp_path: Path) -> None:
         ),
         (header_change(80, np.array([1, 0, 1], "<f4").tobytes()), "voxel sides of 1, 0, 1 mm; all must be above 0"),
         (header_change(80, np.array([1, -2, 1], "<f4").tobytes()), "voxel sides of 1, -2, 1 mm; all must be above 0"),
-        (header_change(70, np.array([128], "<i2").tobytes()), "one grey value per voxel is wanted"),  # RGB
+        (header_change(70, np.array([128], "<i2").tobytes()), "expected one grey value per voxel"),  # RGB
         (header_change(40, np.array([2, 3, 20], "<i2").tobytes()), "has 2 axes"),
-        (lambda content: content[:-40], "is damaged or cut short"),
+        (lambda content: content[:-40], "is damaged or truncated"),
         (lambda content: b"", r"is empty \(0 bytes\)"),
-        (lambda content: b"this is a text\n" * 40, "is not a NIfTI volume, whatever its name says"),
-        (lambda content: content[:100], "is not a NIfTI volume, whatever its name says"),
+        (lambda content: b"this is a text\n" * 40, "is not a NIfTI volume despite its name"),
+        (lambda content: content[:100], "is not a NIfTI volume despite its name"),
     ],
 )
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -241,7 +241,7 @@ def test_a_nifti_file_that_is_wrong_is_named(
 def test_a_gzip_file_cut_short_is_named(tmp_path: Path) -> None:
     file = save(tmp_path / "x.nii.gz", np.random.default_rng(0).integers(0, 999, (30, 30, 30)).astype(np.int16))
     file.write_bytes(file.read_bytes()[:-5000])
-    with pytest.raises(ValueError, match=r"x.nii.gz: is damaged or cut short \(.*\); copy it again"):
+    with pytest.raises(ValueError, match=r"x.nii.gz: is damaged or truncated \(.*\); copy it again"):
         read_volume(file)
     file.write_text("plain text with a lying name")
     with pytest.raises(ValueError, match="x.nii.gz: is (not a NIfTI volume|damaged)"):
@@ -291,9 +291,9 @@ def test_an_nrrd_or_mha_header_that_is_wrong_is_named(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content[:-30], "is damaged or cut short"),
+        (lambda content: content[:-30], "is damaged or truncated"),
         (lambda content: b"", "is empty"),
-        (lambda content: b"a text", "is not a .* volume, whatever its name says"),
+        (lambda content: b"a text", "is not a .* volume despite its name"),
     ],
 )
 def test_an_nrrd_or_mha_file_that_is_wrong_is_named(
@@ -319,7 +319,7 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     assert not is_volume(tmp_path / "x.txt")
     with pytest.raises(
         ValueError,
-        match=r"x.txt: is not a volume; known are .nii, .nii.gz, .hdr, .hdr.gz, .nrrd, .nhdr, .mha, .mhd and folders",
+        match=r"x.txt: is not a volume; supported are .nii, .nii.gz, .hdr, .hdr.gz, .nrrd, .nhdr, .mha, .mhd and folders",
     ):
         read_volume(tmp_path / "x.txt")
 
@@ -356,10 +356,10 @@ def test_a_file_per_class_becomes_class_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (ramp() % 4, r"holds the labels \[3\], which are not classes; known: 0 background, 1 liver, 2 spleen"),
-        (-(ramp() % 2), r"holds the labels \[-1\], which are not classes"),
-        ((ramp() % 3) * 0.5, "holds 0.5, labels are whole numbers; was it resampled with interpolation"),
-        ((ramp() % 2) * 300, r"holds the labels \[300\]"),
+        (ramp() % 4, r"contains the labels \[3\], which are not classes; known: 0 background, 1 liver, 2 spleen"),
+        (-(ramp() % 2), r"contains the labels \[-1\], which are not classes"),
+        ((ramp() % 3) * 0.5, "contains 0.5, but labels must be whole numbers; was it resampled with interpolation"),
+        ((ramp() % 2) * 300, r"contains the labels \[300\]"),
         (np.where(ramp() == 7, np.nan, 1), "1 of 60 voxels are NaN"),
     ],
 )
@@ -372,17 +372,17 @@ def test_a_label_that_is_none_is_named(tmp_path: Path, array: np.ndarray, messag
 
 def test_a_label_on_another_grid_is_named(tmp_path: Path) -> None:
     file = save(tmp_path / "x.nii.gz", np.zeros((3, 4, 5), np.uint8), np.eye(4))
-    with pytest.raises(ValueError, match="x.nii.gz: has 3x4x5 voxels, its image 3x4x6"):
+    with pytest.raises(ValueError, match="x.nii.gz: has 3x4x5 voxels, but its image 3x4x6"):
         read_label_volume(file, ORGANS, Geometry((3, 4, 6), np.eye(4)))
-    with pytest.raises(ValueError, match=r"x.nii.gz: lies up to 4 mm away .* orientation RAS, image LAS"):
+    with pytest.raises(ValueError, match=r"x.nii.gz: is up to 4 mm away .* orientation RAS, image LAS"):
         read_label_volume(file, ORGANS, Geometry((3, 4, 5), np.diag([-1, 1, 1, 1])))
 
 
 def test_a_label_of_another_shape_or_format_is_not_written(tmp_path: Path) -> None:
     grid = Geometry((3, 4, 5), np.eye(4))
-    with pytest.raises(ValueError, match=r"a label of shape \(3, 4, 6\) came"):
+    with pytest.raises(ValueError, match=r"got a label of shape \(3, 4, 6\)"):
         write_label_volume(np.zeros((3, 4, 6)), grid, tmp_path / "x.nii.gz")
-    with pytest.raises(ValueError, match="volumes are written as .nii, .nii.gz, .nrrd, .mha"):
+    with pytest.raises(ValueError, match="volumes can be written as .nii, .nii.gz, .nrrd, .mha"):
         write_label_volume(np.zeros((3, 4, 5)), grid, tmp_path / "x.png")
 
 
@@ -418,7 +418,7 @@ def test_labels_with_gaps_by_their_values(tmp_path: Path) -> None:
     spec = replace(ORGANS, classes=("a", "b", "c"), **table)
     assert np.array_equal(read_label_volume(file, spec)[0], np.array([0, 1, 2, 3, 255])[ramp() % 5])
     with pytest.raises(
-        ValueError, match=r"x.nii.gz: holds values that stand for nothing: 9 \(known: 0 background, 1 a"
+        ValueError, match=r"x.nii.gz: contains values that belong to no class: 9 \(known: 0 background, 1 a"
     ):
         read_label_volume(file, replace(spec, ignore=()))
 

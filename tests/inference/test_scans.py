@@ -51,7 +51,7 @@ def test_output_must_not_be_the_input(tmp_path: Path) -> None:
 
 def read(case: dict[str, object]) -> dict[str, object]:
     if case["id"] == 2:
-        raise ValueError(f"{case['image']}: image is cut short\nsecond line")
+        raise ValueError(f"{case['image']}: image is truncated\nsecond line")
     return case
 
 
@@ -61,7 +61,7 @@ def test_a_broken_scan_is_put_aside_and_the_rest_come_in_order(tmp_path: Path) -
     with pytest.raises(SystemExit, match="1 of 7 scans could not be used"):
         scans.finish(tmp_path)
     with (tmp_path / "failures.csv").open(newline="") as file:
-        assert list(csv.reader(file)) == [["path", "reason"], ["2.png", "image is cut short"]]
+        assert list(csv.reader(file)) == [["path", "reason"], ["2.png", "image is truncated"]]
 
 
 def test_no_failures_leave_no_old_failures_file(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_several_series_are_a_case_each_when_asked_for(tmp_path: Path) -> None:
     assert largest == {"image": f"{tmp_path / 'study'}#1.2.3.4", "id": "study"}
     [chosen] = find_scans(tmp_path, spec=SPEC, series="1.2.3.5")
     assert chosen["image"].endswith("#1.2.3.5")
-    with pytest.raises(ValueError, match="study: holds 2 series; choose one as study#UID"):
+    with pytest.raises(ValueError, match="study: contains 2 series; choose one as study#UID"):
         load(SPEC, keys=("image",))(find_scans(tmp_path, spec=SPEC)[0])
 
 

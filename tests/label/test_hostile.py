@@ -232,7 +232,7 @@ NAMES |= {
 FILES: Table = {
     "text named .png": (put_image("n", b"no picture"), 422),
     "empty file": (put_image("n", b""), 422),
-    "picture cut short": (put_image("n", PICTURE[:60]), 422),
+    "picture truncated": (put_image("n", PICTURE[:60]), 422),
     "picture of 3.6 gigapixels": (put_image("n", huge_picture()), 422),
     "PostScript named .png": (put_image("n", POSTSCRIPT), 422),
     "zip named .png": (put_image("n", climbing_zip()), 422),
@@ -242,7 +242,7 @@ FILES: Table = {
     "file without a suffix": (put_image("n", PICTURE, "x"), 422),
     "file whose suffix is a path": (put_image("n", PICTURE, "x.png/../../y"), 422),
     "volume of 27e12 voxels": (put_image("n", huge_volume(), "x.nii.gz"), 422),
-    "volume cut short": (put_image("n", cut_volume(), "x.nii"), 422),
+    "volume truncated": (put_image("n", cut_volume(), "x.nii"), 422),
     "gzip of nothing": (put_image("n", gzip.compress(b""), "x.nii.gz"), 422),
     "NRRD that names another file": (put_image("n", DETACHED, "x.nrrd"), 422),
     "NRRD that names another file after many comments": (
@@ -250,7 +250,7 @@ FILES: Table = {
         422,
     ),
     "NIfTI header without its voxels": (put_image("n", huge_volume(), "x.hdr"), 422),
-    "picture of GIF's kind, cut short": (put_image("n", b"GIF89a", "x.gif"), 422),
+    "picture of GIF's kind, truncated": (put_image("n", b"GIF89a", "x.gif"), 422),
     "MetaImage that names another file": (put_image("n", METAIMAGE, "x.mhd"), 422),
     "MetaImage that names another file, as a label": (
         lambda s: s.put("/datastore/label?image=a&tag=final", files={"label": ("x.mha", METAIMAGE)}),

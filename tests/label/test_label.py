@@ -71,7 +71,7 @@ def test_what_the_server_learnt_is_kept_and_other_weights_are_refused(tmp_path, 
     content = json.loads((models / "spec.json").read_text())
     content["dataset"]["classes"] = ["naevus"]
     (models / "spec.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"holds weights for naevus .* name another folder with --app"):
+    with pytest.raises(ValueError, match=r"contains weights for naevus .* name another folder with --app"):
         build_app(tmp_path, [model])
 
 
@@ -243,11 +243,11 @@ def test_numbers_mean_what_the_annotators_tool_says(tmp_path):
     assert usable_label(*given, names=["liver", "spleen"]) == str(tmp_path / "label.nii.gz")
     turned = nibabel.load(usable_label(*given, names=["spleen", "liver"]))
     assert np.asarray(turned.dataobj)[:, 0, 0].tolist() == [2, 1, 0, 0]
-    with pytest.raises(ValueError, match=r"holds the number 2 \(tumour\), no class; known: 0 background, 1 liver"):
+    with pytest.raises(ValueError, match=r"contains the number 2 \(tumour\), no class; known: 0 background, 1 liver"):
         usable_label(*given, names=["spleen", "tumour"])
 
 
-@pytest.mark.parametrize(("value", "message"), [(3, "holds the number 3"), (0, "")])
+@pytest.mark.parametrize(("value", "message"), [(3, "contains the number 3"), (0, "")])
 def test_numbers_that_are_no_class_are_refused(tmp_path, value, message):
     pytest.importorskip("SimpleITK")
     numbers = np.full((4, 5), value, np.uint8)

@@ -162,7 +162,7 @@ def test_an_id_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_mask_of_another_shape_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="came for a grid of"):
+    with pytest.raises(ValueError, match="for a grid of"):
         WritePredictions(tmp_path, spec=LESION).write(
             scan(tmp_path, "s.nii.gz"), {"pred": torch.zeros(1, 7, 5, 4, dtype=torch.uint8)}
         )

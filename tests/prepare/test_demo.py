@@ -94,8 +94,8 @@ def test_scans_differ_in_scale_slices_of_one_do_not():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "dermoscopi"}, "no demo of the kind 'dermoscopi' .did you mean 'dermoscopy'"),
-        ({"size": 16}, "at least 32 pixels a side, got 16x16"),
+        ({"kind": "dermoscopi"}, "unknown kind of demo 'dermoscopi' .did you mean 'dermoscopy'"),
+        ({"size": 16}, "sides of at least 32 pixels, got 16x16"),
         ({"n": 2}, "n: at least 3 pictures are needed for three splits, got 2"),
         ({"n": 11, "kind": "mr"}, "n: at least 12 pictures"),
     ],
@@ -177,5 +177,5 @@ def test_volumes_of_several_grids_show_one_anatomy(tmp_path):
 
 def test_a_volume_has_three_sides():
     assert demo_spec("volumes", size=16).spacing_mm == (16, 14, 10)
-    with pytest.raises(ValueError, match="demo volumes have 3 sides, at least 8 pixels a side, got 16x16"):
+    with pytest.raises(ValueError, match="demo volumes have 3 sides of at least 8 pixels, got 16x16"):
         demo_spec("volumes", size=(16, 16))

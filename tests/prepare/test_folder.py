@@ -174,7 +174,7 @@ def test_group_pattern_keeps_patients_together(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("pat", "one part in parentheses is wanted"), ("^(x)", "'.*' finds nothing in 3 paths")]
+    ("pattern", "message"), [("pat", "one part in parentheses is required"), ("^(x)", "'.*' does not match 3 paths")]
 )
 def test_wrong_group_pattern(tmp_path, pattern, message):
     with pytest.raises(ValueError, match=message):

@@ -134,7 +134,7 @@ def test_one_name_in_two_splits_is_refused(tmp_path):
     official(tmp_path / "raw", FOLDERS_2017["training"], range(3))
     official(tmp_path / "raw", FOLDERS_2017["test"], range(2, 4))
     with pytest.raises(
-        ValueError, match=r"Test_v2_Data/ISIC_0000002.jpg and .*Training_Data/ISIC_0000002.jpg have one name"
+        ValueError, match=r"Test_v2_Data/ISIC_0000002.jpg and .*Training_Data/ISIC_0000002.jpg have the same name"
     ):
         prepare_isic2017(tmp_path / "raw", tmp_path / "out")
 
@@ -175,7 +175,7 @@ def test_masks_whose_images_are_missing_altogether_are_named(tmp_path):
 def test_wrong_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         prepare_isic2017(tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match=r"holds none of ISIC-2017_Training_Data, .*; it is empty"):
+    with pytest.raises(FileNotFoundError, match=r"contains none of ISIC-2017_Training_Data, .*; it is empty"):
         prepare_isic2017(tmp_path, tmp_path / "out")
     (tmp_path / "raw" / FOLDERS_2017["training"][0]).mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"ISIC-2017_Training_Data: the folder is empty"):

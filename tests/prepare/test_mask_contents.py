@@ -43,7 +43,7 @@ def test_colours_are_refused_in_one_line_and_read_by_a_table(tmp_path, medseg):
     assert outcome.code == 1
     (line,) = [line for line in outcome.err.splitlines() if "error" in line]
     assert "6 of 6 masks cannot be used" in line
-    assert "a.png and 5 others: holds 4 colours: 0,0,0; 0,255,0; 255,0,0; 0,0,255" in line
+    assert "a.png and 5 others: contains 4 colours: 0,0,0; 0,255,0; 255,0,0; 0,0,255" in line
     assert not out.exists()
     table = ("--class", "a=255,0,0", "--class", "b=#00ff00", "--ignore", "0,0,255")
     assert medseg("prepare", "folder", folder, "--out", out, *table).code == 0
@@ -58,7 +58,9 @@ def test_a_white_background_is_named(tmp_path, medseg):
     colours[0] = 255
     folder, table = six(tmp_path, colours[NUMBERS.clip(0, 1)]), ("--class", "lesion=255,0,0")
     outcome = medseg("prepare", "folder", folder, "--out", tmp_path / "out", *table)
-    assert "holds colours that stand for nothing: 255,255,255 (known: 0,0,0 background, 255,0,0 lesion)" in outcome.err
+    assert (
+        "contains colours that belong to no class: 255,255,255 (known: 0,0,0 background, 255,0,0 lesion)" in outcome.err
+    )
     table = (*table, "--class", "background=255,255,255")
     assert medseg("prepare", "folder", folder, "--out", tmp_path / "out", *table).code == 0
     np.testing.assert_array_equal(first_label(tmp_path / "out"), NUMBERS.clip(0, 1))
@@ -68,7 +70,9 @@ def test_numbers_with_gaps(tmp_path, medseg):
     stored = np.array([0, 1, 2, 4], np.uint8)[NUMBERS]
     folder, out = six(tmp_path, stored), tmp_path / "out"
     plain = medseg("prepare", "folder", folder, "--out", out, "--class", "a", "--class", "b", "--class", "c")
-    assert "holds the levels 0, 1, 2, 4; 3 classes need levels 0 to 3; name other values: --class NAME=4" in plain.err
+    assert (
+        "contains the levels 0, 1, 2, 4; 3 classes need levels 0 to 3; name other values: --class NAME=4" in plain.err
+    )
     table = ("--class", "a=1", "--class", "b=2", "--class", "c=4")
     assert medseg("prepare", "folder", folder, "--out", out, *table).code == 0
     np.testing.assert_array_equal(first_label(out), NUMBERS)
@@ -80,7 +84,7 @@ def test_one_bad_mask_is_left_out_and_named(tmp_path):
     prepared = prepare_folder(raw(tmp_path, masks), tmp_path / "out")
     ((path, reason),) = prepared.left_out
     assert path.name == "c.png"
-    assert "a binary mask has background 0 and one other level, this has 4 grey levels (0, 1, 2, 3)" in reason
+    assert "a binary mask has background 0 and one other level, but this one has 4 grey levels (0, 1, 2, 3)" in reason
     assert sum(len(getattr(prepared.dataset, split)) for split in ("training", "validation", "test")) == 5
 
 
@@ -101,7 +105,7 @@ def test_a_class_that_training_lacks_is_said(tmp_path):
     table = tmp_path / "splits.csv"
     table.write_text("image_id,split\n" + "".join(f"{n},{'test' if n == 'f' else 'training'}\n" for n in "abcdef"))
     prepared = prepare_folder(raw(tmp_path, masks), tmp_path / "out", classes=("a", "b"), splits=table)
-    assert prepared.notes == ("no mask of the training split has a pixel of b; others have",)
+    assert prepared.notes == ("no mask of the training split has a pixel of b; masks of other splits do",)
 
 
 @pytest.mark.parametrize(("level", "more"), [(0, ()), (255, ("--ignore", "255"))])
@@ -131,8 +135,8 @@ def test_pages_in_an_image_and_in_a_mask(tmp_path):
     prepared = prepare_folder(folder, tmp_path / "out")
     reasons = {path.name: reason for path, reason in prepared.left_out}
     assert reasons.keys() == {"b.png", "c.png"}
-    assert "b.tif: holds 5 pictures (pages or frames)" in reasons["b.png"]
-    assert "holds 2 pictures (pages or frames)" in reasons["c.png"]
+    assert "b.tif: contains 5 pictures (pages or frames)" in reasons["b.png"]
+    assert "contains 2 pictures (pages or frames)" in reasons["c.png"]
 
 
 def test_reasons_are_counted_not_repeated(tmp_path):

@@ -97,7 +97,7 @@ def test_few_patients_still_make_three_splits(count):
 
 @pytest.mark.parametrize(
     ("count", "fold", "message"),
-    [(2, 0, "2 cases cannot make three splits; name the splits in a CSV"), (9, 5, "fold: 0 to 4, got 5")],
+    [(2, 0, "2 cases cannot make three splits; name the splits in a CSV"), (9, 5, "fold: must be 0 to 4, got 5")],
 )
 def test_what_cannot_be_dealt(count, fold, message):
     pairs = [pair for name in "abcdefghi"[:count] for pair in slices(name, bowel=2)]

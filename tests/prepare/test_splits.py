@@ -83,9 +83,9 @@ def test_table_with_suffixes_other_names_and_a_byte_order_mark(tmp_path):
     [
         ("image_id,splitt\na,test\n", "no column 'split'; its first line has: image_id, splitt"),
         ("", "no column 'image_id'; its first line has: nothing"),
-        ("image_id,split\na,test\nb,trainin\n", "line 3: no split 'trainin' .did you mean 'training'"),
+        ("image_id,split\na,test\nb,trainin\n", "line 3: unknown split 'trainin' .did you mean 'training'"),
         ("image_id,split\na,test\na,training\n", "1 ids are named more than once: a"),
-        ("image_id,split\na\n", "line 2: no split ''"),
+        ("image_id,split\na\n", "line 2: unknown split ''"),
     ],
 )
 def test_mistakes_in_the_table_are_named(tmp_path, text, message):
@@ -95,7 +95,7 @@ def test_mistakes_in_the_table_are_named(tmp_path, text, message):
 
 
 def test_missing_table(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"s.csv: no such file; a CSV with the columns image_id,group"):
+    with pytest.raises(FileNotFoundError, match=r"s.csv: no such file; expected a CSV with the columns image_id,group"):
         read_table(tmp_path / "s.csv", "group")
 
 

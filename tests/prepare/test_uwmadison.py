@@ -122,7 +122,7 @@ def test_channels(raw, tmp_path, channels, stride, names, files):
 
 
 def test_other_channels_are_refused():
-    with pytest.raises(ValueError, match="channels: 1, 3 or 5, and stride: 1 or 2; got 4 and 3"):
+    with pytest.raises(ValueError, match="channels must be 1, 3 or 5, and stride 1 or 2; got 4 and 3"):
         uwmadison_spec(channels=4, stride=3)
 
 
@@ -158,7 +158,9 @@ def test_eight_bit_slices(raw, tmp_path):
     slices(raw, "case1_day0", 5, dtype=np.uint8)
     table(raw, rows_of(raw) | dict.fromkeys(ids("case1_day0", 5), RUNS))
     prepared = prepare_uwmadison(raw, tmp_path / "out")
-    assert list(reasons(prepared).values()) == ["has 8 bits (L), the competition's slices have 16: fetch the original"]
+    assert list(reasons(prepared).values()) == [
+        "has 8 bits (L), but the competition's slices have 16: use the original"
+    ]
 
 
 def test_damaged_slice_and_other_names(raw, tmp_path):
@@ -166,8 +168,8 @@ def test_damaged_slice_and_other_names(raw, tmp_path):
     save(raw / "train" / "case1" / "overview")
     table(raw, rows_of(raw) | dict.fromkeys(ids("case1_day0", 5), RUNS))
     found = reasons(prepare_uwmadison(raw, tmp_path / "out"))
-    assert found["slice_0005_12_10_1.50_1.63.png"].startswith("is not a picture of a known format")
-    assert found["overview_12_10_1.50_1.63.png"].startswith("its name is not that of a slice")
+    assert found["slice_0005_12_10_1.50_1.63.png"].startswith("is not a picture in a supported format")
+    assert found["overview_12_10_1.50_1.63.png"].startswith("not named like a slice")
 
 
 def test_a_missing_number_is_named_and_the_nearest_is_taken(raw, tmp_path):
@@ -186,9 +188,9 @@ def test_a_missing_number_is_named_and_the_nearest_is_taken(raw, tmp_path):
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        ("1 3 120 2", r"train.csv line 3, small_bowel: the run '120 2' leads out of the picture of 120 pixels"),
-        ("1 3 5", "train.csv line 3, small_bowel: runs are pairs of start and length, got 3 numbers"),
-        ("1 a", "train.csv line 3, small_bowel: runs are whole numbers, got 'a'"),
+        ("1 3 120 2", r"train.csv line 3, small_bowel: the run '120 2' exceeds the picture of 120 pixels"),
+        ("1 3 5", "train.csv line 3, small_bowel: runs must be pairs of start and length, got 3 numbers"),
+        ("1 a", "train.csv line 3, small_bowel: runs must be whole numbers, got 'a'"),
     ],
 )
 def test_runs_that_are_wrong_leave_their_slice_out(raw, tmp_path, runs, message):
@@ -216,11 +218,11 @@ def test_rows_and_slices_without_each_other(raw, tmp_path):
             "case1_day0_slice_0001,stomach,\n",
             "case1_day0_slice_0001 has two rows for stomach, lines 4 and 50; remove one",
         ),
-        ("case1_day0_slice_0001,stomac,\n", "line 50: no class 'stomac' .did you mean 'stomach'"),
-        ("case1_day0_slice_0001\n", "line 50: no class ''"),
+        ("case1_day0_slice_0001,stomac,\n", "line 50: unknown class 'stomac' .did you mean 'stomach'"),
+        ("case1_day0_slice_0001\n", "line 50: unknown class ''"),
         (
             "case9_day0_slice_0001,stomach",
-            "line 50: has fewer or more columns than the first line; is the file cut short",
+            "line 50: has fewer or more columns than the first line; is the file truncated",
         ),
         ("case9_day0_slice_0001,stomach,1 2,5 2\n", "line 50: has fewer or more columns"),
     ],
@@ -239,7 +241,7 @@ def test_no_table_no_column_no_slices(raw, tmp_path):
     with pytest.raises(ValueError, match="no column 'segmentation'; its first line has: id, class, rle"):
         prepare_uwmadison(raw, tmp_path / "out")
     (raw / "train.csv").unlink()
-    with pytest.raises(FileNotFoundError, match="the competition's folder with train/ and train.csv is wanted"):
+    with pytest.raises(FileNotFoundError, match="expected the competition's folder with train/ and train.csv"):
         prepare_uwmadison(raw, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "train.csv").write_text(text)
@@ -249,11 +251,11 @@ def test_no_table_no_column_no_slices(raw, tmp_path):
 
 def test_one_number_twice_and_one_scan_twice(raw, tmp_path):
     extra = slices(raw, "case1_day0", 1, size=(9, 9))[0]
-    with pytest.raises(ValueError, match="have one number; remove one of them"):
+    with pytest.raises(ValueError, match="have the same number; remove one of them"):
         prepare_uwmadison(raw, tmp_path / "out")
     extra.unlink()
     save(raw / "train" / "copy" / "case1_day0" / "scans" / "slice_0001")
-    with pytest.raises(ValueError, match="1 scans lie in more than one folder: case1_day0"):
+    with pytest.raises(ValueError, match="1 scans are in more than one folder: case1_day0; remove the copies"):
         prepare_uwmadison(raw, tmp_path / "out")
 
 

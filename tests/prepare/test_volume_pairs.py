@@ -109,7 +109,7 @@ def test_a_decathlon_description_gives_names_and_modality(tmp_path: Path) -> Non
     assert (spec.licence, spec.citation, spec.modality) == ("CC-BY-SA 4.0", "IRCAD", "CT")
     assert (spec.intensity.kind, spec.intensity.bounds) == ("window", (-160, 240))
     assert left_out(prepared) == {
-        "liver_5.nii.gz": "named in dataset.json, but not there",
+        "liver_5.nii.gz": "listed in dataset.json, but missing",
         "imagesTs": "1 volumes without labels: for prediction only",
     }
 
@@ -141,7 +141,7 @@ def test_several_modalities_in_a_4d_file_are_channels(tmp_path: Path) -> None:
         ("{}", "is not a Decathlon description"),
         (
             '{"modality": {"0": "CT"}, "labels": {"0": "background", "2": "x"}}',
-            r"numbered \[2\]; 1, 2, … without a gap",
+            r"numbered \[2\]; they must be 1, 2, … without gaps",
         ),
     ],
 )
@@ -187,11 +187,11 @@ def no_label(_: Path, label: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (cut_short, "is damaged or cut short"),
+        (cut_short, "is damaged or truncated"),
         (with_nan, "120 of 120 voxels are NaN or infinite"),
-        (another_class, "holds the labels 3, which are not classes; known: 0 background, 1 Anterior, 2 Posterior"),
-        (halves, "holds 0.5, labels are whole numbers"),
-        (another_shape, "has 6x5x5 voxels, its image 6x5x4"),
+        (another_class, "contains the labels 3, which are not classes; known: 0 background, 1 Anterior, 2 Posterior"),
+        (halves, "contains 0.5, but labels must be whole numbers"),
+        (another_shape, "has 6x5x5 voxels, but its image 6x5x4"),
         (another_place, "mm away from its image"),
         (no_label, "no mask in"),
     ],
@@ -346,7 +346,7 @@ def test_labels_too_high_for_classes_are_named(tmp_path: Path) -> None:
     for name in "abcde":
         save(tmp_path / "images" / f"{name}.nii.gz", np.zeros((6, 10, 7), np.int16))
         save(tmp_path / "labels" / f"{name}.nii.gz", np.arange(420, dtype=np.int16).reshape(6, 10, 7))
-    with pytest.raises(ValueError, match="the labels have 419 values up to 419, at most 254 are classes"):
+    with pytest.raises(ValueError, match="the labels have 419 values up to 419, more than the 254 that can be classes"):
         prepare_nifti(tmp_path, tmp_path / "out")
 
 
@@ -387,7 +387,8 @@ def test_a_value_without_a_class_is_refused_with_what_to_say(tmp_path: Path, med
     outcome = medseg("prepare", "nifti", raw, "--out", tmp_path / "out", "--class", "a", "--class", "b")
     assert outcome.code == 1
     assert (
-        "a.nii.gz and 4 others: holds the labels 4, which are not classes; known: 0 background, 1 a, 2 b" in outcome.err
+        "a.nii.gz and 4 others: contains the labels 4, which are not classes; known: 0 background, 1 a, 2 b"
+        in outcome.err
     )
     assert "name numbers with --class NAME=NUMBER or --ignore NUMBER" in outcome.err
     assert (

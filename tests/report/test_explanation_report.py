@@ -81,7 +81,7 @@ def test_panel_outside_the_folder_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "wanted"), [(None, "holds no explanations"), ("case\na\n", "is not a table of explanations")]
+    ("content", "wanted"), [(None, "contains no explanations"), ("case\na\n", "is not a table of explanations")]
 )
 def test_no_explanations_are_named(tmp_path, content, wanted):
     if content:

@@ -121,7 +121,7 @@ def test_a_single_case_has_a_report(tmp_path):
 
 
 def test_unfinished_evaluation_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no finished evaluation"):
+    with pytest.raises(FileNotFoundError, match="contains no finished evaluation"):
         write_evaluation_report(tmp_path)
 
 

@@ -53,7 +53,7 @@ def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("predictions") / "masks"
     names = ["<script>x", "long" * 50, "a/b", *map(str, range(9))]
     predicted(folder, {name: (number % 3 * 40, number / 12) for number, name in enumerate(names)})
-    (folder / "failures.csv").write_text(f"path,reason\n/a/{'long' * 60}.png,is not a picture of a known format\n")
+    (folder / "failures.csv").write_text(f"path,reason\n/a/{'long' * 60}.png,is not a picture in a supported format\n")
     return write_prediction_report(folder, trained=TRAINED)
 
 

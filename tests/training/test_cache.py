@@ -168,7 +168,7 @@ def test_channel_files_and_class_files_are_not_confused(tmp_path):
     two = DatasetSpec("d", "multilabel", classes=("a", "b"), channels=("x",), size=(8, 8))
     cache = tmp_path / "cache"
     assert dataset([{"image": paths[:1], "label": paths[1:]}], two, cache_dir=cache)[0]["label"].shape == (2, 8, 8)
-    with pytest.raises(ValueError, match="2 files cannot make 1 channels"):
+    with pytest.raises(ValueError, match="2 files cannot give 1 channels"):
         dataset([{"image": paths[:2], "label": paths[2:]}], two, cache_dir=cache)[0]
 
 

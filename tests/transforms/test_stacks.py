@@ -179,7 +179,7 @@ def test_neighbours_that_do_not_fit(scan, tmp_path, options, message):
 def test_a_missing_neighbour_and_a_photograph(scan, tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.png: no such file"):
         load(SPEC)(scan[2] | {"image": [*scan[2]["image"][:2], str(tmp_path / "gone.png")]})
-    with pytest.raises(ValueError, match=r"0\.png: 3 neighbouring slices are wanted"):
+    with pytest.raises(ValueError, match=r"0\.png: needs 3 neighbouring slices"):
         load(SPEC)({"image": scan[0]["label"]})
 
 

@@ -161,7 +161,7 @@ def test_a_label_of_another_grid_is_named(tmp_path: Path) -> None:
         "image": write(tmp_path / "i.nii", np.ones((4, 4, 4), np.int16)),
         "label": write(tmp_path / "l.nii", np.ones((4, 4, 4), np.uint8), (1, 1, 3)),
     }
-    with pytest.raises(ValueError, match=r"l\.nii: lies up to 6 mm away from its image"):
+    with pytest.raises(ValueError, match=r"l\.nii: is up to 6 mm away from its image"):
         load(spec_of())(paths)
 
 

@@ -20,7 +20,7 @@ SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class OwnSessions(Sessions):  # type: ignore[misc]  # MONAI Label has no types
     """MONAI Label's sessions, except that an id is never a path and that one broken session harms no other.
 
-    MONAI Label joins an id to its folder whatever it is, and at its start stops at a session that was cut short.
+    MONAI Label joins an id to its folder whatever it is, and at its start stops at a session that was truncated.
     """
 
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> Any:
@@ -34,7 +34,7 @@ class OwnSessions(Sessions):  # type: ignore[misc]  # MONAI Label has no types
             return None
 
     def remove_expired(self) -> int:
-        """Remove sessions whose time is over and what is left of sessions that were cut short; how many."""
+        """Remove sessions whose time is over and what is left of sessions that were truncated; how many."""
         ended = 0
         for folder in Path(self.store_path).glob("*/"):
             session = self.get_session(folder.name, update_ts=False, fetch_cache=False)

@@ -27,7 +27,7 @@ SEQUENCES = {
     "flair": "FLAIR",
     "t2f": "FLAIR",
 }
-"""The words of all years for the four sequences."""
+"""The names of the four sequences in all years."""
 ORDER = ("T1", "T1Gd", "T2", "FLAIR")
 NAMED = re.compile(rf"(?:^|.*[_-])({'|'.join(SEQUENCES)})", re.IGNORECASE)
 LABEL = re.compile(r".*[_-](?:segm?|glistrboost.*)|segm?", re.IGNORECASE)
@@ -35,7 +35,7 @@ LABEL = re.compile(r".*[_-](?:segm?|glistrboost.*)|segm?", re.IGNORECASE)
 
 
 def read_brats(listing: Listing, drawing: Drawing) -> FolderContents | None:
-    """A case for each folder that holds two sequences or more and a label."""
+    """A case for each folder with two sequences or more and a label."""
     cases = {folder: _sequences(files) for folder, files in listing.by_folder.items()}
     cases = {folder: found for folder, found in cases.items() if len(found) > 1}
     labels = {folder: [file for file in listing.by_folder[folder] if LABEL.fullmatch(stem(file))] for folder in cases}
@@ -75,7 +75,7 @@ def _sequences(files: tuple[Path, ...]) -> dict[str, Path]:
 
 
 def _patient(case: str) -> str:
-    """``BraTS-GLI-00000`` of ``BraTS-GLI-00000-001``, the second visit of that patient; "" for the other years' names."""
+    """``BraTS-GLI-00000`` from ``BraTS-GLI-00000-001``, the second visit of that patient; "" for the names of other years."""
     found = re.fullmatch(r"(BraTS-[A-Za-z]+-\d+)-\d+", case)
     return found[1] if found else ""
 

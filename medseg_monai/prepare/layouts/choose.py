@@ -28,17 +28,17 @@ EXAMPLES = {PICTURES: "'images/{case}.jpg -> truth/{case}_*.png'", VOLUMES: EXAM
 def read_layout(
     raw: Path, kind: FileKind, drawing: Drawing, *, layout: str = AUTO, pattern: str = ""
 ) -> tuple[str, FolderContents]:
-    """The layout's name, and what it says of a folder.
+    """The layout's name, and what it finds in a folder.
 
     Args:
         raw: the folder.
         kind: pictures or volumes.
-        drawing: where drawn masks go.
+        drawing: how and where to draw masks.
         layout: a layout's name, or ``auto`` for the first that fits.
-        pattern: where images and masks lie, instead of a layout; see `medseg_monai.prepare.layouts.pattern`.
+        pattern: where images and masks are, instead of a layout; see `medseg_monai.prepare.layouts.pattern`.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it holds no picture (or volume).
+        FileNotFoundError: the folder does not exist, or contains no picture (or volume).
         ValueError: no layout fits; the message says what was looked for.
     """
     listing = listing_of(raw, kind)
@@ -47,7 +47,7 @@ def read_layout(
     known = layouts_of(kind)
     if layout != AUTO and layout not in {one.name for one in known}:
         raise ValueError(
-            f"layout: no {layout!r} for {kind.noun}s{did_you_mean(layout, [AUTO, *(one.name for one in known)])}"
+            f"layout: unknown layout {layout!r} for {kind.noun}s{did_you_mean(layout, [AUTO, *(one.name for one in known)])}"
         )
     tried = [one for one in known if layout in (AUTO, one.name)]
     for one in tried:
@@ -63,13 +63,13 @@ def layouts_of(kind: FileKind) -> tuple[Layout, ...]:
 
 
 def _unknown(listing: Listing, tried: Sequence[Layout]) -> str:
-    """What was looked for, the two names that are nearest to a match, and what to do."""
+    """An error that says what was looked for, which two names come closest to a match, and what to do."""
     looks = "; ".join(one.looks for one in tried)
     first, *others = [path.relative_to(listing.root) for path in listing.files]
     other_folder = [path for path in others if path.parent != first.parent] or others
     nearest = nearest_names([first], other_folder)
     return (
         f"{listing.root}: {len(listing.files)} {listing.kind.noun}s, but nothing says which are masks. Looked for: {looks}. "
-        f"{nearest[:1].upper()}{nearest[1:] or 'There is one file only'}. Say where they lie, "
+        f"{nearest[:1].upper()}{nearest[1:] or 'There is only one file'}. Say where they are, "
         f"e.g. --pattern {EXAMPLES[listing.kind]} (docs/datasets.md)"
     )

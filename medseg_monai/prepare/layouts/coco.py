@@ -1,7 +1,7 @@
 """COCO's instance annotations: outlines as polygons or run lengths in JSON files, one for each split.
 
 Lin et al., Microsoft COCO, ECCV 2014; https://cocodataset.org/#format-data. Roboflow, CVAT and Label Studio export it. The instances of a
-category, crowds (``iscrowd``) among them, become one class. pycocotools, COCO's own reader, draws them.
+category, including crowds (``iscrowd``), become one class. pycocotools, COCO's own reader, draws them.
 """
 
 from __future__ import annotations
@@ -48,19 +48,17 @@ def read_coco(listing: Listing, drawing: Drawing) -> FolderContents | None:
         try:
             found, missing = _entries(listing, file, content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{file}: cannot be read as COCO's annotations ({type(error).__name__}: {error})"
-            ) from None
+            raise ValueError(f"{file}: cannot be read as COCO annotations ({type(error).__name__}: {error})") from None
         gone += missing
         for entry in found:
             if entries.setdefault(entry.path, entry) is not entry:
-                gone.append((entry.path, f"named twice, in {file.name} as well; the first is used"))
+                gone.append((entry.path, f"listed twice, also in {file.name}; the first entry is used"))
     ids = case_names([absolute_path(path) for path in entries])
     cases = [
         Outlined(entry.path, name, entry.split, entry.size, partial(_shapes, entry))
         for entry, name in zip(entries.values(), ids, strict=True)
     ]
-    gone += [(path, "in no COCO file") for path in listing.files if path not in entries]
+    gone += [(path, "not in any COCO file") for path in listing.files if path not in entries]
     order = dict.fromkeys(name for content in tables.values() for name in _categories(content).values())
     return draw(cases, drawing, order=tuple(order), left_out=gone)
 
@@ -95,7 +93,7 @@ def _entries(listing: Listing, file: Path, content: Mapping[str, Any]) -> tuple[
     for image in content["images"]:
         path = _find(listing, file, str(image["file_name"]), split)
         if path is None:
-            gone.append((file, f"names {image['file_name']!r}, which is not there"))
+            gone.append((file, f"lists {image['file_name']!r}, which does not exist"))
             continue
         size = int(image["width"]), int(image["height"])
         found.append(Entry(path, split, size, tuple(outlines[image["id"]]), names))
@@ -117,16 +115,16 @@ def _shapes(entry: Entry) -> list[Shape]:
     """The outlines' pixels.
 
     Raises:
-        ValueError: an outline is none, or lies in a picture of another size.
+        ValueError: an outline is invalid, or belongs to a picture of another size.
     """
     width, height = entry.size
     if min(entry.size) < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f"its annotation says {width}x{height} pixels")
+        raise ValueError(f"has another size than in its annotation, {width}x{height} pixels")
     shapes = []
     for outline in entry.outlines:
         what = f"annotation {outline.get('id')}"
         if outline.get("category_id") not in entry.names:
-            raise ValueError(f"{what}: no category {outline.get('category_id')!r}")
+            raise ValueError(f"{what}: unknown category {outline.get('category_id')!r}")
         try:
             pixels = coco_mask.decode(_run_lengths(outline.get("segmentation"), height, width)).astype(bool)
         except (TypeError, ValueError) as error:
@@ -138,24 +136,24 @@ def _shapes(entry: Entry) -> list[Shape]:
 def _run_lengths(outline: Any, height: int, width: int) -> Any:
     """COCO's compressed form of polygons, or of run lengths, which may be compressed already."""
     if not outline:
-        raise ValueError("has no outline (a box alone, perhaps)")
+        raise ValueError("has no outline (perhaps only a box)")
     if isinstance(outline, Mapping):
         counts = outline.get("counts")
         if list(outline.get("size", ())) != [height, width]:
-            raise ValueError(f"run lengths of size {outline.get('size')}, the image has [{height}, {width}]")
+            raise ValueError(f"run lengths of size {outline.get('size')}, but the image has [{height}, {width}]")
         if isinstance(counts, str):
             counts = _decompressed(counts)
-        # pycocotools leaves pixels behind the last run as they were in memory
+        # pycocotools leaves pixels after the last run uninitialised
         if not isinstance(counts, list) or sum(counts) != height * width or min(counts) < 0:
             raise ValueError("run lengths that do not fill the image")
         return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     if not all(isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0 for points in outline):
-        raise ValueError("a polygon is a list of three points or more, [x, y, x, y, x, y]")
+        raise ValueError("a polygon must be a list of at least three points, [x, y, x, y, x, y]")
     return coco_mask.merge(coco_mask.frPyObjects(outline, height, width))
 
 
 def _decompressed(text: str) -> list[int]:
-    """Run lengths from COCO's text: six bits a character, the lowest five a digit; from the third on, less the one before last.
+    """Run lengths from COCO's text: six bits per character, the lowest five a digit; from the third on, minus the one before last.
 
     >>> _decompressed("6<4")
     [6, 12, 4]

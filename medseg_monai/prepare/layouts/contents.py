@@ -1,4 +1,4 @@
-"""What a layout is given, and what it gives back."""
+"""A layout's input (the files below a folder) and its result (pairs, classes and facts)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medseg_monai.program.messages import did_you_mean
 
 @dataclass(frozen=True)
 class Listing:
-    """All that lies below a folder, seen once.
+    """All files below a folder, listed once.
 
     Args:
         root: the folder.
@@ -37,7 +37,7 @@ class Listing:
 
     @cached_property
     def by_folder(self) -> Mapping[Path, tuple[Path, ...]]:
-        """Files of the kind, by the folder that directly holds them."""
+        """Files of the kind, by the folder that directly contains them."""
         found: dict[Path, list[Path]] = {}
         for path in self.files:
             found.setdefault(path.parent, []).append(path)
@@ -61,23 +61,23 @@ class Listing:
         return tuple(path for path in self.files if folder in path.parents)
 
     def folders_named(self, *names: str) -> list[Path]:
-        """Folders of any depth with one of these names, in small letters, that hold files of the kind or have such below."""
+        """Folders at any depth with one of these names, in lower case, that have files of the kind in or below them."""
         folders = {folder for path in self.files for folder in path.parents if self.root in folder.parents}
         return sorted(folder for folder in folders | {self.root} if folder.name.lower() in names)
 
 
 def listing_of(root: Path, kind: FileKind) -> Listing:
-    """Look below a folder; one that holds nothing but one folder (an archive unpacked into its own name) is stepped into.
+    """List the files below a folder; if it contains nothing but one folder (an archive unpacked into its own name), that one is entered.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it holds no file of the kind.
+        FileNotFoundError: the folder does not exist, or contains no file of the kind.
     """
     files, others = find_files(root, kind)
     return Listing(innermost(root), kind, tuple(files), tuple(others))
 
 
 def innermost(folder: Path) -> Path:
-    """The folder itself, or the one that is all it holds, and so on: ``images/images/*.png`` after unpacking."""
+    """The folder itself, or the only folder in it, and so on: ``images/images/*.png`` after unpacking."""
     while folder.is_dir():
         here = [
             path
@@ -91,7 +91,7 @@ def innermost(folder: Path) -> Path:
 
 
 class Facts(TypedDict):
-    """What dataset.json has room for."""
+    """Descriptive fields of dataset.json."""
 
     description: str
     licence: str
@@ -100,19 +100,19 @@ class Facts(TypedDict):
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What a layout says of a folder.
+    """The result of a layout.
 
     Args:
-        pairs: images with their masks; of ``stack`` the files are channels.
-        left_out: what is in no pair.
-        classes: names of the foreground classes, as far as the layout states them.
-        values: for each class, the numbers or colours (``#rrggbb``) in a mask that mean it; empty for 1, 2, …
-        classes_of: names the classes, {name: values}, when the numbers that occur are known; instead of the two before.
-        ignore: values of pixels that nobody judged.
+        pairs: images with their masks; the files of a ``stack`` are channels.
+        left_out: files that are in no pair.
+        classes: names of the foreground classes, if the layout states them.
+        values: for each class, the numbers or colours (``#rrggbb``) that denote it in a mask; empty for 1, 2, …
+        classes_of: a function from the numbers that occur to {name: values}; replaces the previous two.
+        ignore: values of pixels that were not annotated.
         class_files: `Pair.masks` are one file for each class.
-        exclusive: of these files no two overlap, as the source says.
+        exclusive: the source says that no two of these files overlap.
         channels: the names of the image's channels.
-        facts: what a description file says: description, licence, citation.
+        facts: fields of a description file: description, licence, citation.
     """
 
     pairs: tuple[Pair, ...]
@@ -129,11 +129,11 @@ class FolderContents:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Where drawn masks go, and what they are to be.
+    """Where drawn masks go, and of which task they are.
 
     Args:
         out: the data set's folder; masks go into ``masks`` there.
-        task: None for what the outlines are: multilabel if two classes overlap anywhere, else multiclass.
+        task: None to follow the outlines: multilabel if two classes overlap anywhere, else multiclass.
         progress: wraps the pass over all images.
     """
 
@@ -144,13 +144,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which people lay out images and masks.
+    """One way to lay out images and masks.
 
     Args:
-        name: what ``--layout`` calls it.
-        looks: what was looked for, for messages: folders and files.
-        read: from a listing to the pairs, or None if the folder is not laid out that way; what must be drawn (outlines) goes where the
-            second argument says.
+        name: its name for ``--layout``.
+        looks: the folders and files that it looks for, for messages.
+        read: from a listing to the pairs, or None if the folder has another layout; masks that must be drawn from outlines go where
+            the second argument says.
     """
 
     name: str
@@ -159,14 +159,14 @@ class Layout:
 
 
 def stated(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-    """The pairs with the splits that the layout states, or without if not every pair has one, or all have the same."""
+    """The pairs with the splits that the layout states; without them if not every pair has one, or all have the same."""
     pairs = tuple(pairs)
     splits = Counter(pair.split for pair in pairs)
     return pairs if "" not in splits and len(splits) > 1 else tuple(replace(pair, split="") for pair in pairs)
 
 
 def plain_values(values: Mapping[str, tuple[int | str, ...]]) -> Mapping[str, tuple[int | str, ...]]:
-    """The classes' values, or nothing if they are 1, 2, … in order: what every mask has without saying so.
+    """The classes' values, or nothing if they are 1, 2, … in order, the default for every mask.
 
     >>> plain_values({"a": (1,), "b": (2,)}), plain_values({"a": (1,), "b": (4,)})
     ({}, {'a': (1,), 'b': (4,)})
@@ -175,7 +175,7 @@ def plain_values(values: Mapping[str, tuple[int | str, ...]]) -> Mapping[str, tu
 
 
 def named_by(found: FolderContents, levels: Collection[int]) -> FolderContents:
-    """The same with the classes that the numbers in all labels show, if the layout leaves that open."""
+    """The same with the classes that follow from the numbers in all labels, if the layout does not state them."""
     if found.classes_of is None:
         return found
     values = found.classes_of(levels)
@@ -188,16 +188,16 @@ def chosen(
     values: Mapping[str, Sequence[int | str]] | None = None,
     ignore: Sequence[int | str] = (),
 ) -> FolderContents:
-    """The same with the classes that the user names, in that order; what is not chosen becomes background.
+    """The same with the classes that the user names, in that order; the others become background.
 
     Args:
-        found: what the layout says.
-        classes: names of the layout's own; if it has none, any names, for the numbers 1, 2, …; none for all.
-        values: what the user says of the masks' values; it comes before what the layout says, names included.
-        ignore: values that count for nothing, beside the layout's.
+        found: the layout's result.
+        classes: names from the layout; if it has none, any names, for the numbers 1, 2, …; empty for all.
+        values: the masks' values as the user gives them; they override the layout's, including its names.
+        ignore: values to ignore in addition to the layout's.
 
     Raises:
-        ValueError: a name is none of the layout's.
+        ValueError: the layout has no class of that name.
     """
     found = replace(found, ignore=tuple(dict.fromkeys((*found.ignore, *ignore))))
     if values and not found.class_files:
@@ -224,11 +224,11 @@ def chosen(
 
 
 def task_of(found: FolderContents, *, overlap: bool = True) -> Task:
-    """What the classes are: overlapping if they are files of their own, unless the source says that these are exclusive; or regions.
+    """The task: multilabel if classes are separate files (unless the source says that these are exclusive) or regions.
 
     Args:
         found: with all its classes; none count as one.
-        overlap: whether files of one case share pixels; False only if somebody looked.
+        overlap: whether files of one case share pixels; False only if this was checked.
     """
     if len(found.classes) < 2:
         return "binary"
@@ -237,13 +237,13 @@ def task_of(found: FolderContents, *, overlap: bool = True) -> Task:
 
 
 def _are_regions(values: Mapping[str, tuple[int | str, ...]]) -> bool:
-    """Whether a value stands for two classes: whole tumour and tumour core."""
+    """Whether a value belongs to two classes: whole tumour and tumour core."""
     every = [value for of_one in values.values() for value in of_one]
     return len(set(every)) < len(every)
 
 
 def facts_of(found: FolderContents) -> Facts:
-    """What a description file says, as `medseg_monai.dataset.spec.DatasetSpec` takes it."""
+    """The fields of a description file, as arguments of `medseg_monai.dataset.spec.DatasetSpec`."""
     said = found.facts
     return {
         "description": said.get("description", ""),

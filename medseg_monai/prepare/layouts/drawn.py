@@ -25,7 +25,7 @@ class Outlined:
 
     Args:
         size: (width, height) that the outlines are drawn on.
-        shapes: makes the shapes, in the order in which they cover each other; ValueError for what cannot be drawn.
+        shapes: makes the shapes, in the order in which they cover each other; ValueError if one cannot be drawn.
     """
 
     image: Path
@@ -37,7 +37,7 @@ class Outlined:
 
 @dataclass
 class _Seen:
-    """What the first pass over the outlines shows."""
+    """The result of the first pass over the outlines."""
 
     classes: set[str] = field(default_factory=set)
     overlap: bool = False
@@ -46,13 +46,13 @@ class _Seen:
 def draw(
     cases: Sequence[Outlined], drawing: Drawing, *, order: Sequence[str] = (), left_out: Sequence[LeftOut] = ()
 ) -> FolderContents:
-    """Draw every image's mask. Twice: what the classes are, and whether they overlap, shows in all images together.
+    """Draw every image's mask, in two passes: the first finds the classes, and whether they overlap, over all images.
 
     Args:
         cases: the images.
-        drawing: where to, and what.
+        drawing: where the masks go, and of which task they are.
         order: of the classes; default: by name.
-        left_out: what was left out before.
+        left_out: files that were left out before.
     """
     seen = _Seen()
     good: list[Outlined] = []

@@ -31,7 +31,7 @@ def read_glas(listing: Listing, drawing: Drawing) -> FolderContents | None:
     if not masks.keys() & images.keys():
         return None
     cases: list[Outlined] = []
-    gone: list[LeftOut] = [(path, "no image of its name") for name, path in masks.items() if name not in images]
+    gone: list[LeftOut] = [(path, "no image of the same name") for name, path in masks.items() if name not in images]
     for name, path in images.items():
         try:
             with opened(masks[name]) as picture:
@@ -44,7 +44,9 @@ def read_glas(listing: Listing, drawing: Drawing) -> FolderContents | None:
             split = "training" if name.startswith("train") else "test"
             cases.append(Outlined(path, stem(path), split, size, partial(_glands, masks[name])))
     used = {*images.values(), *masks.values()}
-    gone += [(path, "is neither named as an image nor as a mask of GlaS") for path in listing.files if path not in used]
+    gone += [
+        (path, "named neither like an image nor like a mask of GlaS") for path in listing.files if path not in used
+    ]
     return draw(cases, drawing, left_out=gone)
 
 
@@ -55,5 +57,5 @@ def _glands(mask: Path) -> list[Shape]:
     with opened(mask) as picture:
         numbers = np.asarray(picture)
     if numbers.ndim != 2:
-        raise ValueError(f"{mask}: is in colour; a number for each gland is expected")
+        raise ValueError(f"{mask}: is in colour; expected grey levels, a number for each gland")
     return [("gland", numbers > 0)]

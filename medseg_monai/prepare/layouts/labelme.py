@@ -1,7 +1,7 @@
 """LabelMe: outlines drawn by hand, in a JSON file beside each picture.
 
-Russell et al., IJCV 77, 157-173 (2008); https://github.com/wkentaro/labelme. Polygons, rectangles, circles and drawn masks are areas; they
-are filled as LabelMe itself does, by Pillow. Points and lines are none.
+Russell et al., IJCV 77, 157-173 (2008); https://github.com/wkentaro/labelme. Polygons, rectangles, circles and drawn masks are areas
+and are filled as in LabelMe itself, by Pillow. Points and lines are not.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def read_labelme(listing: Listing, drawing: Drawing) -> FolderContents | None:
     for file, content in notes.items():
         path = _picture(listing, file, str(content.get("imagePath") or ""))
         if path is None:
-            gone.append((file, f"its picture {content.get('imagePath')!r} is not there"))
+            gone.append((file, f"its picture {content.get('imagePath')!r} does not exist"))
         elif path in found:
-            gone.append((file, f"is the second file of outlines for {path.name}"))
+            gone.append((file, f"a second file of outlines for {path.name}"))
         else:
             found[path] = content
     cases = []
@@ -51,7 +51,7 @@ def read_labelme(listing: Listing, drawing: Drawing) -> FolderContents | None:
             continue
         split = spot_of(listing.parts(path)).split
         cases.append(Outlined(path, name, split, size, partial(_shapes, content["shapes"], size)))
-    gone += [(path, "has no file of outlines (.json)") for path in listing.files if path not in found]
+    gone += [(path, "no file of outlines (.json)") for path in listing.files if path not in found]
     return draw(cases, drawing, left_out=gone)
 
 
@@ -74,7 +74,7 @@ def _content(file: Path) -> Mapping[str, Any] | None:
 
 
 def _picture(listing: Listing, file: Path, name: str) -> Path | None:
-    """The picture by the path that stands in the file, by its name, or by the file's own name."""
+    """The picture by the path in the file, by its name, or by the file's own name."""
     if (path := absolute_path(file.parent / name.replace("\\", "/"))) in listing.absolute:
         return listing.absolute[path]
     same = listing.by_name.get(name_key(PureWindowsPath(name).name), ())
@@ -92,10 +92,10 @@ def _shapes(outlines: list[Any], size: tuple[int, int]) -> list[Shape]:
     """The outlines' pixels.
 
     Raises:
-        ValueError: a shape is not an area, or makes no sense.
+        ValueError: a shape is not an area, or is invalid.
     """
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"its file of outlines says {size[0]}x{size[1]} pixels")
+        raise ValueError(f"has another size than in its file of outlines, {size[0]}x{size[1]} pixels")
     shapes = []
     for number, outline in enumerate(outlines, 1):
         try:

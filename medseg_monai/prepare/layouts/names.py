@@ -1,7 +1,7 @@
-"""Any folders whose names, or whose files' names, tell images from masks.
+"""Any folders whose names, or whose files' names, distinguish images from masks.
 
 ``images/`` and ``masks/``, ``Original/`` and ``Ground Truth/``, ``train/`` and ``train_masks/``, the same below or above ``train``,
-``val`` and ``test``; or in one folder ``a.jpg`` and ``a_mask.png``. What is left of the folders (a patient, a hospital) must agree.
+``val`` and ``test``; or in one folder ``a.jpg`` and ``a_mask.png``. The remaining folders (a patient, a hospital) must agree.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SHORT_SPLITS = {"tr": "training", "va": "validation", "ts": "test"}
 
 @dataclass(frozen=True)
 class Spot:
-    """What the folders above a file say.
+    """What the names of the folders above a file say.
 
     Args:
         role: ``image``, ``mask`` or "".
         split: training, validation, test or "".
-        place: the folders that say neither.
+        place: the other folders.
     """
 
     role: str = ""
@@ -46,7 +46,7 @@ class Spot:
 
 
 def spot_of(folders: Sequence[str]) -> Spot:
-    """The last word that says something decides: ``image_masks`` are masks, ``lesion_images`` are images.
+    """The last meaningful word decides: ``image_masks`` are masks, ``lesion_images`` are images.
 
     >>> spot_of(["Train", "p1", "image_masks"])
     Spot(role='mask', split='training', place='p1')
@@ -95,7 +95,7 @@ Parts = tuple[list[Path], list[Path], list[LeftOut]]
 
 
 def _by_folders(spots: Mapping[Path, Spot]) -> Parts | None:
-    """Images, masks and what is neither, if the folders' names tell them apart."""
+    """Images, masks and other files, if the folders' names distinguish them."""
     masks = [path for path, spot in spots.items() if spot.role == "mask"]
     images = [path for path, spot in spots.items() if spot.role == "image"]
     if not masks or len(masks) == len(spots):
@@ -105,12 +105,12 @@ def _by_folders(spots: Mapping[Path, Spot]) -> Parts | None:
     return (
         images,
         masks,
-        [(path, "lies neither among the images nor among the masks") for path, s in spots.items() if not s.role],
+        [(path, "neither among the images nor among the masks") for path, s in spots.items() if not s.role],
     )
 
 
 def _by_files(spots: Mapping[Path, Spot]) -> Parts | None:
-    """Images and masks, if the files' own names tell them apart."""
+    """Images and masks, if the files' own names distinguish them."""
     masks = [path for path in spots if _is_mask(stem(path))]
     return ([path for path in spots if path not in set(masks)], masks, []) if masks else None
 
@@ -125,7 +125,7 @@ def _is_mask(name: str) -> bool:
 
 
 def _pairs(spots: Mapping[Path, Spot], images: list[Path], masks: list[Path]) -> tuple[list[Pair], list[LeftOut]]:
-    """By name and place; what no name pairs, by the place alone, if that is the case's own folder."""
+    """Pair by name and place; the rest by place alone, if that is the case's own folder."""
     splits = bool({spots[path].split for path in images} - {""}) and bool({spots[path].split for path in masks} - {""})
 
     def place(path: Path) -> str:
@@ -149,8 +149,8 @@ def _pairs(spots: Mapping[Path, Spot], images: list[Path], masks: list[Path]) ->
         for path in images
         if path in owned
     ]
-    gone = [(path, "no mask of its name") for path in images if path not in owned]
-    return pairs, gone + [(path, "no image of its name") for path in orphans]
+    gone = [(path, "no mask of the same name") for path in images if path not in owned]
+    return pairs, gone + [(path, "no image of the same name") for path in orphans]
 
 
 def _is_the_only(spot: Spot, image: Path, mask: Path) -> bool:
@@ -167,7 +167,7 @@ def _ids(spots: Mapping[Path, Spot], images: Sequence[Path]) -> dict[Path, str]:
 
 
 def _class_folders(spots: Mapping[Path, Spot], images: list[Path], masks: list[Path]) -> list[str]:
-    """The names of the folders of masks, if each holds masks of the same images: one folder for each class."""
+    """The names of the folders of masks, if each contains masks of the same images: one folder for each class."""
     names: dict[str, set[str]] = defaultdict(set)
     for mask in masks:
         names[spots[mask].place].add(f"{spots[mask].split}:{core(stem(mask))}")
@@ -191,7 +191,7 @@ def _class_pairs(
         masks = {path: spots[path].split for path, spot in spots.items() if spot.place == name and spot.role == "mask"}
         found, orphans = match_places({path: spots[path].split for path in images}, masks)
         owned[name] = {image: files[0] for image, files in found.items()}
-        gone += [(path, "no image of its name") for path in orphans]
+        gone += [(path, "no image of the same name") for path in orphans]
     ids = _ids(spots, images)
     pairs = []
     for image in images:

@@ -1,4 +1,4 @@
-"""nnU-Net's raw folder, versions 1 and 2, and the Decathlon's, from which it comes.
+"""nnU-Net's raw folder, versions 1 and 2, and the Decathlon's, from which it derives.
 
 ``imagesTr/CASE_0000.png`` (a file for each channel) with ``labelsTr/CASE.png``; ``imagesTs`` with or without ``labelsTs``; dataset.json
 gives the labels' names (a list of numbers is a region), the value to ignore, and the channels' names.
@@ -24,7 +24,7 @@ PARTS = {"tr": "training", "va": "validation", "val": "validation", "ts": "test"
 
 @dataclass(frozen=True)
 class Description:
-    """What dataset.json says, as `FolderContents` holds it."""
+    """The contents of dataset.json, as fields of `FolderContents`."""
 
     classes: tuple[str, ...] = ()
     values: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
@@ -93,10 +93,10 @@ def _pairs(images: Sequence[Path], labels: Sequence[Path], split: str) -> tuple[
 
 
 def _description(file: Path) -> Description:
-    """What dataset.json says; nothing if there is none.
+    """The contents of dataset.json; empty without one.
 
     Raises:
-        ValueError: it makes no sense.
+        ValueError: it is invalid.
     """
     if not file.is_file():
         return Description()
@@ -136,7 +136,7 @@ def _ignored(labels: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _with_folds(pairs: Sequence[Pair], file: Path) -> list[Pair]:
-    """nnU-Net's own five folds, if the file that lists them is beside the images: the first one's are the splits."""
+    """nnU-Net's own five folds, if the file that lists them is beside the images: the first fold gives the splits."""
     if not file.is_file():
         return list(pairs)
     try:

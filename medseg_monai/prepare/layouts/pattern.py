@@ -1,8 +1,8 @@
 r"""Folders that a pattern describes: ``{case}/{channel}.nii.gz -> {case}/seg.nii.gz``.
 
-On the left the images, on the right the masks, as paths below the folder. ``{case}`` must stand on both sides; ``{channel}`` (left) makes
-the files of one case its channels, ``{class}`` (right) says which class a mask is of; ``{split}`` and ``{group}`` may stand on either side.
-``*`` stands for any other part of a name, ``**`` for any folders.
+Images are on the left, masks on the right, as paths below the folder. ``{case}`` must be on both sides; ``{channel}`` (left) makes
+the files of one case its channels, ``{class}`` (right) says which class a mask is of; ``{split}`` and ``{group}`` may be on either side.
+``*`` matches any other part of a name, ``**`` any folders.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Side:
     expression: re.Pattern[str]
 
     def matches(self, listing: Listing) -> dict[Path, dict[str, str]]:
-        """The files that fit, with what stands for the fields."""
+        """The files that match, with the values of the fields."""
         found = {}
         for path in listing.files:
             match = self.expression.fullmatch(unicodedata.normalize("NFC", path.relative_to(listing.root).as_posix()))
@@ -48,7 +48,7 @@ def parse_pattern(text: str) -> tuple[Side, Side]:
     """
     sides = [side.strip() for side in text.split("->")]
     if len(sides) != 2 or not all("{case}" in side for side in sides):
-        raise ValueError(f"pattern: images -> masks, each with {{case}}, is expected, e.g. {EXAMPLE}; got {text!r}")
+        raise ValueError(f"pattern: expected images -> masks, each with {{case}}, e.g. {EXAMPLE}; got {text!r}")
     for side, other in ((sides[0], "{class}"), (sides[1], "{channel}")):
         if other in side:
             raise ValueError(f"pattern: {other} belongs on the other side of the arrow; got {text!r}")
@@ -62,7 +62,7 @@ def _side(text: str) -> Side:
             name = token[1:-1]
             if name not in FIELDS:
                 raise ValueError(
-                    f"pattern: no field {token}; known are {', '.join(f'{{{field}}}' for field in FIELDS)}"
+                    f"pattern: unknown field {token}; known are {', '.join(f'{{{field}}}' for field in FIELDS)}"
                 )
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)")
             seen.add(name)
@@ -75,7 +75,7 @@ def read_pattern(listing: Listing, text: str) -> FolderContents:
     """The cases that a pattern describes.
 
     Raises:
-        ValueError: the pattern makes no sense, one side fits no file, or no case has both.
+        ValueError: the pattern is invalid, one side matches no file, or no case has both.
     """
     image_side, mask_side = parse_pattern(text)
     masks = mask_side.matches(listing)
@@ -83,7 +83,9 @@ def read_pattern(listing: Listing, text: str) -> FolderContents:
     for side, found, noun in ((image_side, images, "image"), (mask_side, masks, "mask")):
         if not found:
             shown = listed(path.relative_to(listing.root).as_posix() for path in listing.files[:2])
-            raise ValueError(f"{listing.root}: pattern: no {noun} fits {side.text!r}; files here are named {shown} …")
+            raise ValueError(
+                f"{listing.root}: pattern: no {noun} matches {side.text!r}; files here are named {shown} …"
+            )
     shared = [
         name
         for name in ("case", "split", "group")
@@ -99,16 +101,16 @@ def read_pattern(listing: Listing, text: str) -> FolderContents:
             pairs.append(_pair(files, by_case[1].pop(key, {}), channels, classes))
         except ValueError as error:
             gone.append((next(iter(files)), str(error)))
-    gone += [(path, f"no image fits {image_side.text!r}") for files in by_case[1].values() for path in files]
+    gone += [(path, f"no image matches {image_side.text!r}") for files in by_case[1].values() for path in files]
     if len({pair.id for pair in pairs}) < len(pairs):
         pairs = [
             replace(pair, id="/".join(part for part in (pair.split, pair.group, pair.id) if part)) for pair in pairs
         ]
     if not pairs:
         raise ValueError(
-            f"{listing.root}: pattern: no image and mask share their {', '.join(shared)}; {nearest_names(images, masks)}"
+            f"{listing.root}: pattern: no image and mask have the same {', '.join(shared)}; {nearest_names(images, masks)}"
         )
-    gone += [(path, "does not fit the pattern") for path in listing.files if path not in images and path not in masks]
+    gone += [(path, "does not match the pattern") for path in listing.files if path not in images and path not in masks]
     return FolderContents(
         stated(pairs),
         tuple(gone),
@@ -132,10 +134,10 @@ def _pair(images: Files, masks: Files, channels: list[str], classes: list[str]) 
     """One case.
 
     Raises:
-        ValueError: a channel, a class or every mask is missing, or there are two of one.
+        ValueError: a channel, a class or every mask is missing, or occurs twice.
     """
     if not masks:
-        raise ValueError("no mask fits the pattern")
+        raise ValueError("no mask matches the pattern")
     stack = _one_each({path: fields.get("channel", "") for path, fields in images.items()}, channels, "channel")
     parts = tuple(sorted(masks))
     if classes:

@@ -19,7 +19,7 @@ SCANS = ("ct", "mri", "mr", "image")
 
 
 def read_totalsegmentator(listing: Listing, drawing: Drawing) -> FolderContents | None:
-    """A case for each folder that holds a scan beside ``segmentations/``; the organs are those of any case."""
+    """A case for each folder with a scan beside ``segmentations/``; the organs are those found in any case."""
     folders = [folder.parent for folder in listing.folders_named("segmentations") if listing.by_folder.get(folder)]
     scans = {folder: _scan(listing, folder) for folder in folders}
     if not any(scans.values()):
@@ -73,6 +73,6 @@ def _organs(listing: Listing, folder: Path) -> dict[str, Path]:
 
 
 def _splits(table: Path) -> dict[str, str]:
-    """{case: split} of meta.csv; empty without one, or without its column ``split``."""
+    """{case: split} from meta.csv; empty without that file or its column ``split``."""
     rows = read_rows(table)[1] if table.is_file() else []
     return {row.get("image_id", ""): split_named(row.get("split", "")) for _, row in rows}

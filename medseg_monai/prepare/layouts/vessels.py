@@ -1,6 +1,6 @@
-"""Photographs of the eye with outlined vessels: DRIVE, CHASE_DB1, HRF, STARE and what is laid out like them.
+"""Fundus photographs with outlined vessels: DRIVE, CHASE_DB1, HRF, STARE and sets laid out like them.
 
-Two people drew many of these; the first one's drawing is the truth. What DRIVE and HRF call ``mask`` is the camera's field of view.
+Many of them were drawn by two people; the first one's drawing is the truth. The ``mask`` of DRIVE and HRF is the camera's field of view.
 
 - DRIVE: ``training/images/21_training.tif``, ``training/1st_manual/21_manual1.gif``, ``training/mask/21_training_mask.gif``.
   Staal et al., IEEE TMI 23(4), 501-509 (2004).
@@ -27,7 +27,7 @@ FIRST_FILE = re.compile(r"(.+?)(?:_1stHO|_manual1|\.ah)", re.IGNORECASE)
 SECOND_FILE = re.compile(r"(.+?)(?:_2ndHO|_manual2|\.vk)", re.IGNORECASE)
 REASONS = {
     "second": "a second person's drawing; the first one's is used",
-    "field": "the camera's field of view, no vessels",
+    "field": "the camera's field of view, not vessels",
 }
 
 
@@ -53,7 +53,7 @@ def read_vessels(listing: Listing, drawing: Drawing) -> FolderContents | None:
                 (image, f"has {len(masks)} drawings of vessels" if masks else "no drawing of vessels")
                 for image in images
             ]
-    gone += [(path, "no image of its name") for paths in kinds["first"].values() for path in paths]
+    gone += [(path, "no image of the same name") for paths in kinds["first"].values() for path in paths]
     return FolderContents(stated(pairs), tuple(gone), classes=("vessel",)) if pairs else None
 
 
@@ -65,7 +65,7 @@ VESSELS = Layout(
 
 
 def _kind(path: Path, *, drawn: bool) -> tuple[str, str]:
-    """Whether a file is an ``image``, the ``first`` or ``second`` drawing or the ``field`` of view; and the name that these share."""
+    """Whether a file is an ``image``, the ``first`` or ``second`` drawing or the ``field`` of view; and the name that they share."""
     name, folder = stem(path), path.parent.name
     shared = re.sub(r"_(training|test|manual\d?|training_mask|test_mask|mask)$", "", name, flags=re.IGNORECASE)
     if found := SECOND_FILE.fullmatch(name):

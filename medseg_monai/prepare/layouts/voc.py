@@ -1,7 +1,7 @@
 """Pascal VOC: ``JPEGImages/``, ``SegmentationClass/``, and lists of names in ``ImageSets/Segmentation/``.
 
-Everingham et al., IJCV 111, 98-136 (2015). Masks are palette pictures of class numbers; 255, a border, counts for nothing. CVAT adds
-labelmap.txt with a colour for each class, LabelMe class_names.txt with a name in each line.
+Everingham et al., IJCV 111, 98-136 (2015). Masks are palette pictures of class numbers; 255, a border, is ignored. CVAT adds
+labelmap.txt with a colour for each class, LabelMe class_names.txt with a name on each line.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _masks(listing: Listing, root: Path, ending: str) -> dict[str, Path]:
 
 
 def _lists(root: Path) -> dict[str, str]:
-    """{name: split} of train.txt, val.txt and test.txt; ``trainval`` is both and says nothing."""
+    """{name: split} from train.txt, val.txt and test.txt; ``trainval`` is both and therefore not used."""
     found: dict[str, str] = {}
     for folder in (root / "ImageSets" / "Segmentation", root / "ImageSets"):
         for file in sorted(folder.glob("*.txt")):
@@ -105,14 +105,14 @@ def _left_out(
             yield path, "no image in JPEGImages"
     for name, path in images.items():
         if name in masks and splits and name not in splits:
-            yield path, "in no list of ImageSets/Segmentation"
+            yield path, "not in any list of ImageSets/Segmentation"
 
 
 Values = dict[str, tuple[int | str, ...]]
 
 
 def _classes(root: Path, masks: Iterable[Path], drawing: Drawing) -> tuple[Values, tuple[int, ...]]:
-    """{class: numbers or colours}, and what is ignored."""
+    """{class: numbers or colours}, and the ignored values."""
     if (table := root / "labelmap.txt").is_file():
         colours = _label_map(table)
         if colours:
@@ -124,7 +124,7 @@ def _classes(root: Path, masks: Iterable[Path], drawing: Drawing) -> tuple[Value
 
 
 def _numbers(mask: Path) -> set[int]:
-    """The numbers in a mask, or none if it cannot be read: that shows later, with its reason."""
+    """The numbers in a mask, or none if it cannot be read: that is reported later, with the reason."""
     try:
         with opened(mask) as picture:
             return set(np.unique(np.asarray(picture)).tolist()) if picture.mode in ("1", "L", "P") else set()

@@ -22,7 +22,7 @@ def test_what_was_looked_for_and_the_nearest_two_names(tmp_path: Path) -> None:
     )
     for layout in ("Pascal VOC", "DRIVE", "GlaS", "COCO", "LabelMe", "files A.* with A_mask.*"):
         assert layout in text
-    assert "The nearest two names are 'a/photo000.jpg' and 'b/q000.png'. Say where they lie, e.g. --pattern" in text
+    assert "The nearest two names are 'a/photo000.jpg' and 'b/q000.png'. Say where they are, e.g. --pattern" in text
     assert len(text) < 1200 + len(str(tmp_path))
     assert text.count("photo") == 1
 
@@ -32,7 +32,7 @@ def test_one_layout_alone_was_looked_for(tmp_path: Path) -> None:
     text = message(tmp_path, layout="voc")
     assert "Looked for: Pascal VOC (JPEGImages/" in text
     assert "COCO" not in text
-    assert "There is one file only" in text
+    assert "There is only one file" in text
 
 
 def test_volumes_have_layouts_of_their_own(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_volumes_have_layouts_of_their_own(tmp_path: Path) -> None:
 
 def test_unknown_layouts_and_folders(tmp_path: Path) -> None:
     pictures(tmp_path, "a.jpg")
-    assert message(tmp_path, layout="coc").endswith("layout: no 'coc' for pictures (did you mean 'coco'?)")
+    assert message(tmp_path, layout="coc").endswith("layout: unknown layout 'coc' for pictures (did you mean 'coco'?)")
     assert "no 'brats' for pictures" in message(tmp_path, layout="brats")
     assert message(tmp_path / "x").endswith("x: no such folder")
     (tmp_path / "y").mkdir()

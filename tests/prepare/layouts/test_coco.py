@@ -58,7 +58,7 @@ def test_classes_are_numbered_by_category_and_empty_images_are_empty(tmp_path: P
     expected = box(1, 3, 1, 4, 2) + box(2, 6, 5, 8, 1) + box(4, 6, 1, 3, 2)
     assert drawn(found, "a")[0].tolist() == expected.tolist()
     assert not drawn(found, "b")[0].any()
-    assert reasons(found) == {"c.png": "in no COCO file"}
+    assert reasons(found) == {"c.png": "not in any COCO file"}
 
 
 def test_classes_that_overlap_have_a_file_each(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_a_file_for_each_split(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize(
     ("outline", "message"),
     [
-        ([], "annotation 1: has no outline (a box alone, perhaps)"),
-        ([[1, 1, 4, 4]], "annotation 1: a polygon is a list of three points or more"),
-        ([[1, 1, 4, 4, 2]], "annotation 1: a polygon is a list of three points or more"),
-        ({"size": [8, 6], "counts": [48]}, "annotation 1: run lengths of size [8, 6], the image has [6, 8]"),
+        ([], "annotation 1: has no outline (perhaps only a box)"),
+        ([[1, 1, 4, 4]], "annotation 1: a polygon must be a list of at least three points"),
+        ([[1, 1, 4, 4, 2]], "annotation 1: a polygon must be a list of at least three points"),
+        ({"size": [8, 6], "counts": [48]}, "annotation 1: run lengths of size [8, 6], but the image has [6, 8]"),
         ({"size": [6, 8], "counts": [40]}, "annotation 1: run lengths that do not fill the image"),
         ({"size": [6, 8], "counts": [50, -2]}, "annotation 1: run lengths that do not fill the image"),
         ({"size": [6, 8], "counts": "~~~~~"}, "annotation 1: run lengths that do not fill the image"),
@@ -140,13 +140,13 @@ def test_images_that_are_not_there_categories_that_are_none_and_doubles(tmp_path
     assert list(paired(tmp_path, found)) == ["b"]
     assert {why for _, why in found.left_out} == {
         "annotation 1: no category 9",
-        "names 'c.png', which is not there",
-        "named twice, in x.json as well; the first is used",
+        "lists 'c.png', which does not exist",
+        "listed twice, also in x.json; the first entry is used",
     }
 
 
 def test_a_file_that_is_damaged_is_named(tmp_path: Path) -> None:
     pictures(tmp_path, "a.png")
     (tmp_path / "x.json").write_text('{"images": [{"id": 1}], "annotations": [], "categories": []}')
-    with pytest.raises(ValueError, match=r"x.json: cannot be read as COCO's annotations \(KeyError: 'file_name'\)"):
+    with pytest.raises(ValueError, match=r"x.json: cannot be read as COCO annotations \(KeyError: 'file_name'\)"):
         read(tmp_path)

@@ -173,7 +173,7 @@ def test_names_that_do_not_match_are_shown_once(tmp_path: Path) -> None:
     pictures(tmp_path, *(f"images/scan_{n:02}.png" for n in range(40)))
     masks(tmp_path, *(f"masks/{n:02}_truth.png" for n in range(40)))
     with pytest.raises(
-        ValueError, match=r"none of 40 pictures has a mask of its name; the nearest two names are"
+        ValueError, match=r"none of 40 pictures has a mask of the same name; the nearest two names are"
     ) as caught:
         prepare_folder(tmp_path, tmp_path / "out")
     assert str(caught.value).count(".png") == 2

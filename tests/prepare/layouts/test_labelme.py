@@ -48,7 +48,7 @@ def test_polygons_rectangles_and_circles(tmp_path: Path) -> None:
     assert circle[3, 1:6].all()
     assert circle[1:6, 3].all()
     assert not circle[[1, 1, 5, 5], [1, 5, 1, 5]].any()
-    assert reasons(found) == {"c.png": "has no file of outlines (.json)"}
+    assert reasons(found) == {"c.png": "no file of outlines (.json)"}
 
 
 def test_a_drawn_mask(tmp_path: Path) -> None:
@@ -89,6 +89,6 @@ def test_notes_without_a_picture_and_two_notes_for_one(tmp_path: Path) -> None:
         note(root / f"{name}.json", ("x", "rectangle", [[1, 1], [3, 3]]), picture="a.png")
     note(root / "q.json", ("x", "rectangle", [[1, 1], [3, 3]]))
     assert reasons(read(root)[1]) == {
-        "z.json": "is the second file of outlines for a.png",
-        "q.json": "its picture 'q.png' is not there",
+        "z.json": "a second file of outlines for a.png",
+        "q.json": "its picture 'q.png' does not exist",
     }

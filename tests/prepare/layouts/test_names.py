@@ -90,7 +90,7 @@ def test_one_split_alone_says_nothing(tmp_path: Path) -> None:
     pictures(tmp_path, "train/a.png", "valid/b.png")
     masks(tmp_path, "train/a_mask.png")
     found = read(tmp_path)[1]
-    assert (in_splits(found), reasons(found)) == ({"": ["a"]}, {"b.png": "no mask of its name"})
+    assert (in_splits(found), reasons(found)) == ({"": ["a"]}, {"b.png": "no mask of the same name"})
 
 
 def test_masks_of_another_patient_are_none(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_masks_of_another_patient_are_none(tmp_path: Path) -> None:
     masks(tmp_path, "gt/p3/d.png")  # the only two of their patient, but not of one name
     found = read(tmp_path)[1]
     assert paired(tmp_path, found) == {"b": (["images/p2/b.png"], ["gt/p2/b.png"])}
-    assert reasons(found)["a.png"] in ("no mask of its name", "no image of its name")
+    assert reasons(found)["a.png"] in ("no mask of the same name", "no image of the same name")
 
 
 def test_several_masks_of_one_image(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_regions_of_interest_are_neither(tmp_path: Path) -> None:
     pictures(tmp_path, "I1/I1_Dermoscopic_Image/I1.bmp", "I1/I1_roi/I1_R1.bmp")
     masks(tmp_path, "I1/I1_lesion/I1_lesion.bmp")
     found = read(tmp_path)[1]
-    assert (len(found.pairs), reasons(found)) == (1, {"I1_R1.bmp": "lies neither among the images nor among the masks"})
+    assert (len(found.pairs), reasons(found)) == (1, {"I1_R1.bmp": "neither among the images nor among the masks"})
 
 
 @pytest.mark.parametrize(

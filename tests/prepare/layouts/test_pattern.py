@@ -42,13 +42,13 @@ def test_classes_splits_and_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("{case}.png", "images -> masks, each with {case}, is expected"),
-        ("a.png -> {case}.png", "images -> masks, each with {case}, is expected"),
-        ("{case}.png -> {case}_{what}.png", "no field {what}; known are {case}, {channel}"),
+        ("{case}.png", "expected images -> masks, each with {case}"),
+        ("a.png -> {case}.png", "expected images -> masks, each with {case}"),
+        ("{case}.png -> {case}_{what}.png", "unknown field {what}; known are {case}, {channel}"),
         ("{case}.png -> {case}_{channel}.png", "{channel} belongs on the other side"),
-        ("{case}.jpg -> {case}_m.png", "no image fits '{case}.jpg'; files here are named a.png, a_m.png …"),
-        ("{case}.png -> {case}_x.png", "no mask fits '{case}_x.png'"),
-        ("b{case}.png -> {case}_m.png", "no image fits"),
+        ("{case}.jpg -> {case}_m.png", "no image matches '{case}.jpg'; files here are named a.png, a_m.png …"),
+        ("{case}.png -> {case}_x.png", "no mask matches '{case}_x.png'"),
+        ("b{case}.png -> {case}_m.png", "no image matches"),
     ],
 )
 def test_patterns_that_cannot_be(tmp_path: Path, pattern: str, message: str) -> None:
@@ -64,6 +64,6 @@ def test_no_case_has_both(tmp_path: Path) -> None:
     masks(tmp_path, "m/scan2.png")
     with pytest.raises(
         ValueError,
-        match=r"no image and mask share their case; the nearest two names are '.*scan1.png' and '.*scan2.png'",
+        match=r"no image and mask have the same case; the nearest two names are '.*scan1.png' and '.*scan2.png'",
     ):
         read(tmp_path, pattern="im/{case}.png -> m/{case}.png")

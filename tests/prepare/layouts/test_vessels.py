@@ -19,8 +19,8 @@ def test_drive(tmp_path: Path) -> None:
     assert in_splits(found) == {"training": ["21_training"], "test": ["01_test"]}
     assert reasons(found) == {
         "01_manual2.gif": "a second person's drawing; the first one's is used",
-        "01_test_mask.gif": "the camera's field of view, no vessels",
-        "21_training_mask.gif": "the camera's field of view, no vessels",
+        "01_test_mask.gif": "the camera's field of view, not vessels",
+        "21_training_mask.gif": "the camera's field of view, not vessels",
     }
 
 

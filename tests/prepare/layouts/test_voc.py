@@ -38,7 +38,7 @@ def test_lists_decide(tmp_path: Path, where: str) -> None:
     assert reasons(found) == {
         "JPEGImages": "3 images without a mask in SegmentationClass",
         "q.png": "no image in JPEGImages",
-        "d.jpg": "in no list of ImageSets/Segmentation",
+        "d.jpg": "not in any list of ImageSets/Segmentation",
     }
 
 
