@@ -234,7 +234,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         raise ValueError(f"{path} is not a checkpoint, or a damaged one") from error
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no network's weights")
+        raise ValueError(f"{path} contains no network's weights")
     _check_fit(network.state_dict(), state, path)
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():

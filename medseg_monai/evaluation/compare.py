@@ -87,7 +87,7 @@ def compare(folders: Sequence[str | Path], *, metric: str = "dice", seed: int = 
         seed: of the resampling.
 
     Raises:
-        FileNotFoundError: a folder holds no finished evaluation.
+        FileNotFoundError: a folder contains no finished evaluation.
         ValueError: fewer than two folders, an unknown metric, or evaluations of different cases, classes or truth.
     """
     if metric not in METRICS:

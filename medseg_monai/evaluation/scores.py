@@ -89,13 +89,13 @@ def read_evaluation(folder: str | Path) -> Evaluation:
     """Read what :func:`write_evaluation` wrote.
 
     Raises:
-        FileNotFoundError: the folder holds no finished evaluation.
+        FileNotFoundError: the folder contains no finished evaluation.
         ValueError: its files are not such files.
     """
     place = Path(folder)
     for name in (SUMMARY_FILE, CASES_FILE):
         if not (place / name).is_file():
-            raise FileNotFoundError(f"{place} holds no finished evaluation: {name} is missing")
+            raise FileNotFoundError(f"{place} contains no finished evaluation: {name} is missing")
     try:
         content = json.loads((place / SUMMARY_FILE).read_text(encoding="utf-8"))
         run, scans = content.pop("run"), content.pop("scans", {})

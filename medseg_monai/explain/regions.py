@@ -177,7 +177,7 @@ def file_for(case_id: str, folder: Path) -> Path:
         for suffix in (*SUFFIXES, *VOLUME_SUFFIXES):
             if (folder / f"{name}{suffix}").is_file():
                 return folder / f"{name}{suffix}"
-    raise FileNotFoundError(f"{folder} holds no mask for {case_id} (looked for {', '.join(names)})")
+    raise FileNotFoundError(f"{folder} contains no mask for {case_id} (looked for {', '.join(names)})")
 
 
 def _whole_numbers(text: str) -> tuple[int, ...] | None:

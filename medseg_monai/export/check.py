@@ -91,7 +91,7 @@ def opened(bundle_or_zip: str | Path) -> Iterator[Path]:
         unpack(path, Path(folder))
         roots = [file.parent.parent for file in Path(folder).rglob("configs/metadata.json")]
         if not roots:
-            raise ValueError(f"{path} holds no bundle: no configs/metadata.json in it")
+            raise ValueError(f"{path} contains no bundle: no configs/metadata.json in it")
         yield min(roots, key=lambda root: len(root.parts))
 
 

@@ -39,7 +39,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
     Pictures of cases are shown if the evaluation kept them (``--report``).
 
     Raises:
-        FileNotFoundError: the folder holds no finished evaluation.
+        FileNotFoundError: the folder contains no finished evaluation.
         ValueError: its files are not such files, or the page would exceed 20 MB.
     """
     evaluation = read_evaluation(folder)

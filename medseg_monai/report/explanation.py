@@ -40,7 +40,7 @@ def write_explanation_report(
         model_card: a file to link to; skipped if it does not exist.
 
     Raises:
-        FileNotFoundError: the folder holds no explanations.
+        FileNotFoundError: the folder contains no explanations.
         ValueError: its files are not such files, or the page would exceed 20 MB.
     """
     place = Path(folder)
@@ -75,7 +75,7 @@ def write_explanation_report(
 def _read(path: Path) -> list[dict[str, str]]:
     """The rows of ``explanations.csv``."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} holds no explanations: {path.name} is missing")
+        raise FileNotFoundError(f"{path.parent} contains no explanations: {path.name} is missing")
     rows = read_records(path)
     needed = {"case", "class", "method", "layer", "region", "score", "note", "map", "heat_inside"}
     if rows and (missing := needed - rows[0].keys()):

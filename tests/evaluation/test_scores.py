@@ -78,7 +78,7 @@ def test_bars_in_cells_do_not_break_a_table():
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere holds no finished evaluation"):
+    with pytest.raises(FileNotFoundError, match="nowhere contains no finished evaluation"):
         read_evaluation(tmp_path / "nowhere")
 
 

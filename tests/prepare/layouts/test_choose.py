@@ -46,7 +46,7 @@ def test_volumes_have_layouts_of_their_own(tmp_path: Path) -> None:
 def test_unknown_layouts_and_folders(tmp_path: Path) -> None:
     pictures(tmp_path, "a.jpg")
     assert message(tmp_path, layout="coc").endswith("layout: unknown layout 'coc' for pictures (did you mean 'coco'?)")
-    assert "no 'brats' for pictures" in message(tmp_path, layout="brats")
+    assert "unknown layout 'brats' for pictures" in message(tmp_path, layout="brats")
     assert message(tmp_path / "x").endswith("x: no such folder")
     (tmp_path / "y").mkdir()
     assert message(tmp_path / "y").endswith("the folder is empty")

@@ -139,7 +139,7 @@ def test_images_that_are_not_there_categories_that_are_none_and_doubles(tmp_path
     found = read(root)[1]
     assert list(paired(tmp_path, found)) == ["b"]
     assert {why for _, why in found.left_out} == {
-        "annotation 1: no category 9",
+        "annotation 1: unknown category 9",
         "lists 'c.png', which does not exist",
         "listed twice, also in x.json; the first entry is used",
     }
