@@ -18,7 +18,7 @@ from PIL import Image
 from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.grids import grid_of
+from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.quality.familiarity import Description
@@ -37,7 +37,7 @@ class Prediction:
         probabilities: of each foreground class: (classes, H, W) float32, or (classes, I, J, K).
         uncertainty: one number, `medseg_monai.inference.uncertainty.uncertainty`.
         classes: their names.
-        geometry: a volume's grid; of a photograph None.
+        grid: the image's own grid and the network's.
         flagged: whether a person should look at it; None if that is unknown (`medseg review`).
         reason: why, in words; "" if it is not flagged.
         description: what the picture and the outline look like, see `medseg_monai.quality.descriptor.describe`; empty for volumes.
@@ -47,10 +47,15 @@ class Prediction:
     probabilities: NDArray[np.floating[Any]]
     uncertainty: float
     classes: tuple[str, ...]
-    geometry: Geometry | None = field(default=None, compare=False)
+    grid: Grid | None = field(default=None, compare=False, repr=False)
     flagged: bool | None = None
     reason: str = ""
     description: Description = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Where a volume lies in the patient; of a photograph None."""
+        return None if self.grid is None else self.grid.geometry
 
 
 class Predictor:
@@ -150,23 +155,19 @@ class Predictor:
         return [self._prediction(case, answer) for case, answer in zip(cases, answers, strict=True)]
 
     def _prediction(self, case: dict[str, Any], answer: dict[str, Any]) -> Prediction:
-        mask = as_predicted(answer["pred"].cpu().numpy(), self.spec)
-        probabilities = as_predicted(answer["probability"].cpu().numpy(), self.spec)[-len(self.spec.classes) :]
+        grid = grid_of(case["image_meta_dict"], self.spec)
+        mask = grid.as_shown(answer["pred"].cpu().numpy())
+        probabilities = grid.as_shown(answer["probability"].cpu().numpy())[-len(self.spec.classes) :]
         return Prediction(
             mask=mask if self.spec.task == "multilabel" else mask[0],
             probabilities=probabilities,
             uncertainty=float(answer["uncertainty"]),
             classes=self.spec.classes,
-            geometry=grid_of(case["image_meta_dict"], self.spec).geometry,
+            grid=grid,
             flagged=answer.get("flagged"),
             reason=answer.get("reason", ""),
             description=answer.get("description", {}),
         )
-
-
-def as_predicted(maps: NDArray[Any], spec: DatasetSpec) -> NDArray[Any]:
-    """Maps with the axes of a `Prediction`: (C, W, H) as pictures lie in memory, (C, H, W); volumes as they are."""
-    return np.ascontiguousarray(maps.swapaxes(1, 2)) if spec.spatial_dims == 2 else maps
 
 
 def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:

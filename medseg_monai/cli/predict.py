@@ -153,6 +153,7 @@ def _default_out() -> Path:
 
 def _say_end(parser: ConfigParser) -> None:
     """Print what was done, where the results are, and what is doubtful."""
+    from medseg_monai.grids.kinds import kind_of
     from medseg_monai.inference.scans import FAILURES_FILE
     from medseg_monai.report.prediction import PAGE_FILE, read_predictions
 
@@ -168,7 +169,7 @@ def _say_end(parser: ConfigParser) -> None:
     counts += [f"{len(flagged)} flagged"] if any(case.flagged is not None for case in found) else []
     counts += [f"{len(empty)} empty"] if empty else []
     counts += [f"{len(dataset.failures)} failed"]
-    what = counted(len(scans), "volume" if spec.spatial_dims == 3 else "image")
+    what = counted(len(scans), kind_of(spec).noun)
     look = out / PAGE_FILE if parser.get_parsed_content("writer").pictures else None
     doubtful = [f"flagged, a person should look: {listed(flagged)}"] if flagged else []
     doubtful += [f"nothing was found in {listed(empty)}"] if empty else []

@@ -309,6 +309,8 @@ def _by_name(raw: Path) -> Path:
 
 def _report(prepared: Any, out: Path) -> None:
     """Print what was prepared and what was left out."""
+    from medseg_monai.grids.kinds import kind_of
+
     shown = 20
     for path, reason in prepared.left_out[:shown]:
         typer.echo(f"left out: {path}: {reason}", err=True)
@@ -324,9 +326,9 @@ def _report(prepared: Any, out: Path) -> None:
         cases = sum(len(getattr(prepared.dataset, split)) for split in ("training", "validation", "test"))
         typer.echo(f"read as {prepared.layout!r}: {cases} cases, classes {', '.join(spec.classes)}")
     typer.echo(f"{out / 'dataset.json'}: {spec.name}, {counts} cases")
-    if spec.spatial_dims == 3:
-        spacing = " x ".join(f"{side:g}" for side in spec.spacing_mm or ())
+    if spec.spacing_mm is not None:
+        spacing = " x ".join(f"{side:g}" for side in spec.spacing_mm)
         patch = "x".join(str(side) for side in spec.size or ())
         rule = " ".join(str(value) for value in spec.intensity.to_dict().values() if not isinstance(value, list))
         typer.echo(f"spacing {spacing} mm, patch {patch} voxels, intensity {rule}: change them in dataset.json")
-    typer.echo(f"next: medseg train {'unet3d' if spec.spatial_dims == 3 else 'unetpp'} --dataset-dir {out}")
+    typer.echo(f"next: medseg train {kind_of(spec).first_bundle} --dataset-dir {out}")

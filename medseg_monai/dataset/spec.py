@@ -229,6 +229,11 @@ class DatasetSpec:
             )
 
     @property
+    def window(self) -> tuple[int, ...] | None:
+        """What a network sees of a volume at once, (i, j, k) voxels; None if it sees images whole."""
+        return self.size if self.spatial_dims == 3 else None
+
+    @property
     def in_channels(self) -> int:
         """Channels of the image tensor."""
         return len(self.channels)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.program.messages import did_you_mean
 
 Format = Literal["torchscript", "onnx", "openvino", "torch-export"]
@@ -115,7 +116,7 @@ def to_openvino(network: nn.Module, spec: DatasetSpec, file: Path, *, facts: Map
 
 def axis_names(spec: DatasetSpec) -> tuple[str, ...]:
     """Names of the spatial axes, in the order of tensors."""
-    return ("width", "height") if spec.spatial_dims == 2 else ("i", "j", "k")
+    return kind_of(spec).axes
 
 
 def network_size(spec: DatasetSpec) -> tuple[int, ...]:

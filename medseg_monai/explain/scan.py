@@ -26,10 +26,10 @@ def explain_scan(
 
     Args:
         network, image, channel, region, method, layer: as in `explain`.
-        spec: the data set; in 3D ``spec.size`` is the window.
+        spec: the data set; see ``spec.window``.
         logits: (K, *S), the network's answer for the scan, which the score is taken from.
     """
-    if spec.spatial_dims == 2 or spec.size is None:
+    if spec.window is None:
         return explain(network, image, channel=channel, region=region, method=method, layer=layer)
     share = region / region.sum()
     notes: set[str] = set()
@@ -45,7 +45,7 @@ def explain_scan(
             notes.add(found.note)
         return found.values[None, None] * (1 if method == "cam" else part.sum())
 
-    window = SlidingWindow(PrecisionInferer("fp32", image.device), spec.size, half_above_bytes=2**62)
+    window = SlidingWindow(PrecisionInferer("fp32", image.device), spec.window, half_above_bytes=2**62)
     blended = window(torch.cat([image, share[None, None]], dim=1), of_window)
     values = blended[0, 0] if isinstance(blended, Tensor) else blended[0][0, 0]
     score = float((logits[channel].to(share).float() * share).sum())

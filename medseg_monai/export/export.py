@@ -21,6 +21,7 @@ from medseg_monai.engines.agreement import MIN_DICE, Agreement, agreement
 from medseg_monai.engines.convert import INPUT, OUTPUT, SUFFIXES, Format, axis_names, convert, network_size
 from medseg_monai.export.exported import open_exported
 from medseg_monai.files.writing import write_whole
+from medseg_monai.grids.kinds import kind_of
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 """Of the largest logit: both sides compute in float32, so more than rounding is a wrong export."""
@@ -247,7 +248,7 @@ def generated_images(spec: DatasetSpec, size: Sequence[int], *, n: int = SAMPLES
     Noise would do for the logits, but networks find nothing in it, and two empty masks agree whatever was computed.
     """
     generator = torch.Generator().manual_seed(0)
-    mode = "bilinear" if spec.spatial_dims == 2 else "trilinear"
+    mode = kind_of(spec).interpolation
     images = []
     for _ in range(n):
         image = torch.zeros(spec.in_channels, *size)

@@ -12,6 +12,7 @@ from medseg_monai.bundle.literals import inert
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.scores import Evaluation
+from medseg_monai.grids.kinds import kind_of
 
 METADATA = Path("configs") / "metadata.json"
 # What https://…/meta_schema_20240725.json, which metadata.json names, asks of the keys it knows.
@@ -69,7 +70,7 @@ def metadata_for(bundle: Path, trained: Trained, evaluation: Evaluation | None =
         },
         "supported_apps": {"monai-label": "0.8.5"},
         "data_source": inert(". ".join(filter(None, (spec.description, spec.citation))) or spec.name),
-        "data_type": "photograph (JPEG, PNG)" if spec.spatial_dims == 2 else "volume (NIfTI, DICOM, NRRD, MHA)",
+        "data_type": kind_of(spec).description,
         "image_classes": inert(f"{', '.join(spec.channels)}, normalised as models/spec.json says"),
         "label_classes": inert(", ".join(numbers)),
         "pred_classes": inert(f"logits; channels: {', '.join(output_channels(spec))}"),

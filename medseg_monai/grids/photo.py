@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -115,6 +115,10 @@ class PhotoGrid:
             raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {grid[0]}, {grid[1]}) is restored")
         content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
         return self._enlarged(content).to(dtype or values.dtype)
+
+    def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
+        """Maps (C, W, H) with the axes that pictures have in memory, (C, H, W)."""
+        return np.ascontiguousarray(maps.swapaxes(1, 2))
 
     def _enlarged(self, content: Tensor) -> Tensor:
         """(C, w, h) of the box at the photograph's size."""

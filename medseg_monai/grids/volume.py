@@ -166,6 +166,10 @@ class VolumeGrid:
             restored[:, self.turn.undo(unseen)] = value
         return torch.from_numpy(restored)
 
+    def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
+        """Maps (C, I, J, K) as they are: volumes have these axes in memory too."""
+        return maps
+
     def fill(
         self,
         turned: NDArray[Any],

@@ -73,6 +73,6 @@ def scan_inferer(
     inferer: Inferer = PrecisionInferer(precision, device)
     if engine is not None:
         inferer = EngineInferer(engine, precision=precision, device=device, task=spec.task)
-    if spec.spatial_dims == 3 and spec.size is not None:
-        inferer = SlidingWindow(inferer, spec.size, overlap=overlap, at_once=at_once)
+    if spec.window is not None:
+        inferer = SlidingWindow(inferer, spec.window, overlap=overlap, at_once=at_once)
     return inferer if tta == "none" else AveragedViews(inferer, tta, task=spec.task, spatial_dims=spec.spatial_dims)

@@ -12,6 +12,7 @@ import numpy as np
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import file_part
 from medseg_monai.formats.polygons import polygons
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.images.itk_files import simpleitk
 from medseg_monai.images.masks import read_mask, write_png
 from medseg_monai.images.photos import SUFFIXES, Array, read_header
@@ -22,6 +23,7 @@ from medseg_monai.images.volumes import (
     read_label_volume,
     write_label_volume,
 )
+from medseg_monai.outputs.naming import file_rules
 
 logger = logging.getLogger(__name__)
 
@@ -141,9 +143,9 @@ def mask_extension(wanted: str, spec: DatasetSpec) -> str:
     >>> [mask_extension(ending, spec) for ending in (".JPG", ".nii.gz", ".1.png", "")]
     ['.png', '.nii.gz', '.png', '.png']
     """
-    own, known = (".png", PICTURES) if spec.spatial_dims == 2 else (".nii.gz", ())
-    endings = (".seg.nrrd", *sorted(WRITTEN_SUFFIXES, key=len, reverse=True), *known)
-    return next((ending for ending in endings if wanted.lower().endswith(ending)), own)
+    pictures = [ending for ending in PICTURES if ending in kind_of(spec).suffixes]
+    endings = (".seg.nrrd", *sorted(WRITTEN_SUFFIXES, key=len, reverse=True), *pictures)
+    return next((ending for ending in endings if wanted.lower().endswith(ending)), file_rules(spec).map_ending)
 
 
 def check_number_type(ending: str, number_type: str) -> None:

@@ -20,8 +20,7 @@ from medseg_monai.bundle.trained import WEIGHTS_FILE, Trained, write_weights
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.files.writing import write_whole
-from medseg_monai.images.photos import SUFFIXES
-from medseg_monai.images.volumes import VOLUME_SUFFIXES
+from medseg_monai.grids.kinds import KINDS, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -144,10 +143,7 @@ def _free(folder: Path) -> Path:
 
 def server_environment(specs: Sequence[DatasetSpec], given: Mapping[str, str]) -> dict[str, str]:
     """Environment variables for the server: which files are images, and nothing fetched from elsewhere. Those `given` win."""
-    suffixes = [
-        *(SUFFIXES if any(spec.spatial_dims == 2 for spec in specs) else ()),
-        *(VOLUME_SUFFIXES if any(spec.spatial_dims == 3 for spec in specs) else ()),
-    ]
+    suffixes = dict.fromkeys(suffix for spec in specs for suffix in kind_of(spec).suffixes)
     ours = {
         # MONAI Label compares names letter by letter
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{form}" for suffix in suffixes for form in spellings(suffix)]),
@@ -244,6 +240,7 @@ def _checked_folder(studies: str) -> str:
     folder = Path(studies)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of studies: {studies}")
-    if clashes := same_stem(folder, (*SUFFIXES, *VOLUME_SUFFIXES)):
+    suffixes = tuple(suffix for kind in KINDS.values() for suffix in kind.suffixes)
+    if clashes := same_stem(folder, suffixes):
         raise ValueError(f"{clashes[0]} have one name in MONAI Label, which leaves the suffix away: rename one")
     return str(folder.resolve())

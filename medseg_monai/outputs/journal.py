@@ -75,7 +75,7 @@ class Fingerprint:
 
 def picture_files(image: str | Path, spec: DatasetSpec) -> list[Path]:
     """The files whose contents decide what a network sees: of a DICOM folder all, of a slice in a stack its neighbours' too."""
-    path, _ = split_path(image) if spec.spatial_dims == 3 else (Path(image), "")
+    path, _ = split_path(image)
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.is_file())
     if spec.slice_stride and slice_file(path):

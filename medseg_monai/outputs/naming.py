@@ -58,11 +58,13 @@ VOLUMES = FileRules(
     "volumes", {"nifti": ".nii.gz", "nrrd": ".seg.nrrd", "mha": ".mha"}, {"dicomseg": DICOM_SEG_SUFFIX}, tables=(),
     default=(), map_ending=".nii.gz",
 )  # fmt: skip
+RULES = {2: PHOTOGRAPHS, 3: VOLUMES}
+"""By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
 
 
 def file_rules(spec: DatasetSpec) -> FileRules:
     """The rules for a data set's images."""
-    return VOLUMES if spec.spatial_dims == 3 else PHOTOGRAPHS
+    return RULES[spec.spatial_dims]
 
 
 def chosen_formats(formats: str | Sequence[str] | None, spec: DatasetSpec) -> tuple[str, ...]:
@@ -108,15 +110,31 @@ def output_files(
     Raises:
         ValueError: the id leads out of ``folder``, or a format is none.
     """
-    stem = Path(folder) / case_id
-    if not stem.resolve().is_relative_to(Path(folder).resolve()):
-        raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
+    stem = _stem(case_id, Path(folder))
     wanted, rules = chosen_formats(formats, spec), file_rules(spec)
     files = [file for ending in rules.endings(wanted, image) for file in mask_files(stem, spec, ending)]
     files += [named(stem, MASK, rules.whole_endings[name]) for name in wanted if name in rules.whole_endings]
     files += probability_files(stem, spec) if probabilities else []
     files += [uncertainty_file(stem, spec)] if uncertainty else []
     return files + ([overlay_file(stem)] if overlays else [])
+
+
+def possible_masks(case_id: str, spec: DatasetSpec, folder: str | Path) -> list[Path]:
+    """Every file that may hold a case's mask, whatever the formats: label maps first.
+
+    Raises:
+        ValueError: the id leads out of ``folder``.
+    """
+    stem, rules = _stem(case_id, Path(folder)), file_rules(spec)
+    label_maps = [file for ending in rules.label_endings.values() for file in mask_files(stem, spec, ending)]
+    return label_maps + [named(stem, MASK, ending) for ending in rules.whole_endings.values()]
+
+
+def _stem(case_id: str, folder: Path) -> Path:
+    stem = folder / case_id
+    if not stem.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
+    return stem
 
 
 def named(stem: Path, what: str, suffix: str) -> Path:

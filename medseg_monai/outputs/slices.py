@@ -78,7 +78,7 @@ def write_scans(
     Raises:
         ValueError: a mask is damaged; two slices of a scan have one number.
     """
-    scans = _scans(cases, spec, Path(folder)) if spec.spatial_dims == 2 else []
+    scans = _scans(cases, spec, Path(folder))
     if not scans:
         return []
     if "png" not in chosen_formats(formats, spec):

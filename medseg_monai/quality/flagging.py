@@ -116,7 +116,7 @@ class Flagd(MapTransform):
         self.review = review
         self.familiarity = familiarity
         self.image_key = image_key
-        if familiarity is not None and spec.spatial_dims == 2:
+        if familiarity is not None:
             familiarity.check(describe(torch.zeros(spec.in_channels, 8, 8), torch.zeros(8, 8)))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.files.csv_tables import read_records
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.images.formats import open_picture
-from medseg_monai.outputs.naming import MASK, output_files
+from medseg_monai.outputs.naming import possible_masks
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE
 from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
@@ -136,8 +136,7 @@ def _first_to_see(case: PredictedCase) -> tuple[int, float, str]:
 
 
 def _count(cases: int, spec: DatasetSpec) -> str:
-    what = "volume" if spec.spatial_dims == 3 else "image"
-    return f"{cases:,} {what}{'' if cases == 1 else 's'}"
+    return f"{cases:,} {kind_of(spec).noun}{'' if cases == 1 else 's'}"
 
 
 def _coloured(spec: DatasetSpec) -> list[tuple[str, drawing.Colour]]:
@@ -216,12 +215,9 @@ def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[d
 
 
 def _masks(place: Path, case: PredictedCase, spec: DatasetSpec) -> list[Path]:
-    """The mask files that are there: of a photograph in the format png, of a volume in any."""
+    """The mask files that are there, in whichever format."""
     try:
-        if spec.spatial_dims == 3:
-            stem = place / case.case
-            return sorted(stem.parent.glob(f"{glob.escape(stem.name)}{MASK}*"))
-        return [file for file in output_files(case.case, spec, place) if file.is_file()]
+        return [file for file in possible_masks(case.case, spec, place) if file.is_file()]
     except (OSError, ValueError):  # an id that leads out of the folder
         return []
 
@@ -232,13 +228,12 @@ def _link_to_mask(place: Path, case: PredictedCase, spec: DatasetSpec) -> str | 
 
 
 def _area_columns(spec: DatasetSpec) -> list[str]:
-    return ["voxels", "ml"] if spec.spatial_dims == 3 else ["pixels", "% of the image"]
+    return [kind_of(spec).elements, kind_of(spec).relative_size]
 
 
 def _areas(place: Path, case: PredictedCase, spec: DatasetSpec) -> dict[str, tuple[str, str]]:
     """By class, pixels and their share of the image, or voxels and millilitres; a dash if the second is unknown."""
-    if spec.spatial_dims == 3:
-        volumes = _millilitres(place).get(case.case, {})
+    if volumes := _millilitres(place).get(case.case):
         return {name: (f"{count}", volumes.get(name, "–")) for name, count in case.pixels.items()}
     files = _masks(place, case, spec)
     whole = 0
@@ -251,9 +246,8 @@ def _areas(place: Path, case: PredictedCase, spec: DatasetSpec) -> dict[str, tup
 def _in_words(area: tuple[str, str], spec: DatasetSpec) -> str:
     """An area of `_areas` with its unit."""
     count, size = area
-    if size == "–":
-        return f"{int(count):,} {_area_columns(spec)[0]}"
-    return f"{size} ml" if spec.spatial_dims == 3 else f"{size} % of the image"
+    elements, relative = _area_columns(spec)
+    return f"{int(count):,} {elements}" if size == "–" else f"{size} {relative}"
 
 
 def _millilitres(place: Path) -> dict[str, dict[str, str]]:

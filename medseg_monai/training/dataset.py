@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
+from medseg_monai.grids.kinds import kind_of
 
 if TYPE_CHECKING:
     from medseg_monai.prepare.demo import Kind
 
 logger = logging.getLogger(__name__)
-
-LEAST_SIDE = {2: 8, 3: 4}
-"""Pixels, or voxels, of the shortest side that networks are trained at, by the number of spatial axes."""
 
 
 def open_dataset(
@@ -91,7 +89,9 @@ def training_spec(spec: DatasetSpec, size: Sequence[int] | None) -> DatasetSpec:
     if isinstance(size, str) or not isinstance(size, Sequence | None):
         raise ValueError(f"size is a list, [width, height], not {size!r}")
     sized = spec if size is None else replace(spec, size=tuple(size))
-    if sized.size is not None and min(sized.size) < LEAST_SIDE[sized.spatial_dims]:
-        least, unit = LEAST_SIDE[sized.spatial_dims], "pixels" if sized.spatial_dims == 2 else "voxels"
-        raise ValueError(f"size: {list(sized.size)} leaves nothing to see; {least} {unit} a side are the least")
+    kind = kind_of(sized)
+    if sized.size is not None and min(sized.size) < kind.least_side:
+        raise ValueError(
+            f"size: {list(sized.size)} leaves nothing to see; {kind.least_side} {kind.elements} a side are the least"
+        )
     return sized

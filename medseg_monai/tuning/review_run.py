@@ -21,7 +21,7 @@ from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
 from medseg_monai.inference.scans import UNUSABLE
-from medseg_monai.predictor import Prediction, Predictor, as_predicted
+from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.familiarity import Description, Familiarity, learn_familiarity
 from medseg_monai.training.dataset import split_cases
 from medseg_monai.tuning.review import Review, choose_review
@@ -88,10 +88,10 @@ def review_bundle(
     for case in progress(cases) if progress else cases:
         prediction = predict(main_file(case["image"]))
         numbers.append(prediction.uncertainty)
-        truth, ignored = split_ignored(read_truth(case, None, predict.spec))
-        planes = as_predicted(class_masks(truth, len(predict.spec.classes)), predict.spec)
-        lost = None if ignored is None else as_predicted(ignored, predict.spec)
-        dices.append(lowest_dice(prediction, planes, lost))
+        assert prediction.grid is not None  # a Predictor's has one
+        truth, ignored = split_ignored(read_truth(case, prediction.grid, predict.spec))
+        planes = prediction.grid.as_shown(class_masks(truth, len(predict.spec.classes)))
+        dices.append(lowest_dice(prediction, planes, None if ignored is None else prediction.grid.as_shown(ignored)))
         seen.append(prediction.description)
     review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
     familiarity, why_not = _familiarity(predict, dataset.cases("training"), seen, unfamiliar, progress)
@@ -107,7 +107,7 @@ def _familiarity(
     progress: Progress | None,
 ) -> tuple[Familiarity | None, str]:
     """What is usual, and why that is not known."""
-    if predict.spec.spatial_dims != 2:
+    if not any(validation):
         return None, "of volumes it is not learnt what is usual"
     cases = _evenly(sorted(training, key=lambda case: str(case["id"])), MOST_TRAINING)
     usual: list[Description] = []

@@ -138,3 +138,10 @@ def test_slice_stride_is_kept_in_json():
     spec = DatasetSpec("d", "binary", classes=("a",), channels=("-2", "0", "+2"), size=(8, 8), slice_stride=2)
     assert spec.to_dict()["slice_stride"] == 2
     assert DatasetSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_volumes_are_seen_window_by_window_pictures_whole():
+    sizes = {"classes": ("a",), "channels": ("grey",)}
+    assert DatasetSpec("x", "binary", size=(8, 8), **sizes).window is None
+    assert DatasetSpec("x", "binary", size=(8, 8, 4), spatial_dims=3, **sizes).window == (8, 8, 4)
+    assert DatasetSpec("x", "binary", spacing_mm=(1, 1, 1), spatial_dims=3, **sizes).window is None

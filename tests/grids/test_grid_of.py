@@ -61,3 +61,10 @@ def test_a_region_of_all_covers_what_the_network_sees_and_comes_back(
     assert set(there.unique().tolist()) <= {0, 1}  # 0 in the bars of a photograph
     back = grid.restore(there[None], outside=1.0, dtype=grid.map_dtype)
     assert back.numpy() == pytest.approx(np.ones((1, *grid.own_shape)))
+
+
+def test_maps_are_shown_with_the_axes_of_files() -> None:
+    """Rows of pictures are the second axis of tensors; volumes keep theirs."""
+    photo, volume = grid_of({"spatial_shape": (3, 2)}, PHOTOS), grid_of(SCAN, VOLUMES)
+    assert photo.as_shown(np.array([[[1, 2], [3, 4], [5, 6]]])).tolist() == [[[1, 3, 5], [2, 4, 6]]]
+    assert volume.as_shown(np.array([[[[1, 2, 3]], [[4, 5, 6]]]])).tolist() == [[[[1, 2, 3]], [[4, 5, 6]]]]
