@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import file_part
@@ -17,6 +19,18 @@ MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "
 SCAN_ENDINGS = {".nrrd": ".seg.nrrd", ".nhdr": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
 """What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
 ending ``.seg.nrrd``."""
+
+
+class Written(NamedTuple):
+    """What was written of a case.
+
+    Attributes:
+        files: its own.
+        entries: what goes into files for all cases, by table.
+    """
+
+    files: list[Path]
+    entries: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -135,6 +149,11 @@ def _stem(case_id: str, folder: Path) -> Path:
     if not stem.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
     return stem
+
+
+def image_of(case: Mapping[str, Any]) -> str:
+    """The picture or volume that a loaded case came from."""
+    return str(case.get("image_meta_dict", {}).get("filename_or_obj", ""))
 
 
 def named(stem: Path, what: str, suffix: str) -> Path:

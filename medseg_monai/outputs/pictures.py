@@ -13,11 +13,13 @@ from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
 from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge, shrink
 from medseg_monai.files.writing import HIDDEN_FOLDER, write_whole
 from medseg_monai.grids import volume_grid_of
+from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.photos import read_image
-from medseg_monai.outputs.volumes import drawn_slice
+from medseg_monai.images.volumes import read_image_volume, read_volume_header
 
 PICTURES_FOLDER = "pictures"
 LONGEST_SIDE = 560  # pixels: sharp on a screen with two pixels to one of the page
@@ -59,3 +61,23 @@ def _write(picture: Picture, masks: NDArray[np.bool_], file: Path) -> Path:
     Image.fromarray(picture).save(content, format="JPEG", quality=QUALITY)
     write_whole(file, content.getvalue(), sync=False)
     return file
+
+
+def drawn_slice(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, *, longest: int) -> Picture:
+    """The axial slice with most of the mask, radiological, with the outline of each class.
+
+    A small one is enlarged by a whole factor, as long as no side is longer than `longest` pixels.
+    """
+    turned, sides = to_axial(mask, geometry.affine)
+    index = fullest_slice(turned > 0)
+    channels = read_image_volume(image, read_volume_header(image).channels).array
+    grey, _ = to_axial(channels[0], geometry.affine)
+    shades = grey[..., index]
+    if spec.intensity.kind == "window":
+        shades = np.clip(shades, *spec.intensity.bounds)
+    picture = as_picture(shades)
+    masks = as_masks(class_masks(turned[..., index], len(spec.classes)), picture)
+    picture, shown = with_square_pixels(picture, masks, (sides[0], sides[1]))
+    picture, shown = enlarge(picture, shown, longest=longest)
+    draw_masks(picture, shown)
+    return picture

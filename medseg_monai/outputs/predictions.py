@@ -5,7 +5,6 @@ Files are written by threads while the network works on the next images, and nev
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,34 +17,16 @@ import numpy as np
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
-from PIL import Image
 
 from medseg_monai.dataset import DatasetSpec
-from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.figures.drawing import overlay
-from medseg_monai.files.writing import DiskFullError, write_whole
-from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
-from medseg_monai.formats.dicom_seg import write_dicom_seg
-from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
-from medseg_monai.formats.geojson import write_geojson
-from medseg_monai.images.masks import write_mask, write_png
-from medseg_monai.images.photos import read_image
+from medseg_monai.files.writing import DiskFullError
 from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.inference.scans import Scans, was_set_aside
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
-from medseg_monai.outputs.naming import (
-    MASK,
-    VOLUMES,
-    chosen_formats,
-    named,
-    output_files,
-    overlay_file,
-    probability_files,
-    uncertainty_file,
-)
-from medseg_monai.outputs.pictures import picture_file, write_picture, write_volume_picture
-from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, coco_of, pixels, prediction_rows, rle_rows
+from medseg_monai.outputs.naming import chosen_formats, image_of, output_files
+from medseg_monai.outputs.photos import PhotoWriter
+from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, pixels, prediction_rows
 from medseg_monai.outputs.volumes import VolumeWriter
 
 logger = logging.getLogger(__name__)
@@ -100,6 +81,23 @@ class WritePredictions:
         self.pictures = pictures
         self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
         self.tables = self.finished.tables
+        self._photos = PhotoWriter(
+            self.folder,
+            spec=spec,
+            formats=self.formats,
+            probabilities=probabilities,
+            overlays=overlays,
+            uncertainty=uncertainty,
+        )
+        volumes = VolumeWriter(
+            self.folder,
+            spec=spec,
+            formats=self.formats,
+            probabilities=probabilities,
+            overlays=overlays,
+            uncertainty=uncertainty,
+        )
+        self._writer = volumes if spec.spatial_dims == 3 else self._photos
         self._writers = scans_at_once(spec, WRITERS)
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Any, Future[list[Path]]]] = deque()
@@ -182,9 +180,15 @@ class WritePredictions:
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         """Write one case's files and return them. The mask comes last: where it is, everything is."""
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
-        files = self._write_volume(case, answer) if self.spec.spatial_dims == 3 else self._write_picture(case, answer)
+        written = self._writer.write(case, answer)
         if self.pictures:
-            self._write_small_picture(case, mask)
+            try:
+                self._writer.draw_small(case, mask)
+            except (OSError, ValueError) as error:  # the masks are what counts: the page goes without
+                logger.debug("%s: no picture for the page: %s", case["id"], error)
+        # last: what cannot be written stands in no table
+        for name, entry in written.entries.items():
+            self.tables[name].entries[case["id"]] = entry
         number = answer.get("uncertainty")
         self.tables["predictions"].entries[case["id"]] = prediction_rows(
             case["id"],
@@ -194,76 +198,8 @@ class WritePredictions:
             flagged=answer.get("flagged"),
             reason=answer.get("reason", ""),
         )
-        self.finished.add(case["id"], _image_of(case), files)
-        return files
-
-    def _write_small_picture(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
-        try:
-            if self.spec.spatial_dims == 3:
-                write_volume_picture(self.folder, case["id"], case["image_meta_dict"], mask, self.spec)
-            else:
-                write_picture(self.folder, case["id"], _image_of(case), mask, self.spec)
-        except (OSError, ValueError) as error:  # the masks are what counts: the page goes without
-            logger.debug("%s: no picture for the page: %s", case["id"], error)
-
-    def _write_volume(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
-        files: list[Path] = []
-        if "dicomseg" in self.formats:
-            stem = self.folder / case["id"]
-            mask = answer["pred"].cpu().numpy()
-            image = _image_of(case)
-            files.append(write_dicom_seg(mask, image, named(stem, MASK, DICOM_SEG_SUFFIX), self.spec))
-        for number, ending in enumerate(VOLUMES.endings(self.formats, _image_of(case))):
-            first = number == 0
-            writer = VolumeWriter(
-                self.folder,
-                spec=self.spec,
-                probabilities=self.probabilities and first,
-                overlays=self.overlays and first,
-                uncertainty=self.uncertainty and first,
-                ending=ending,
-            )
-            files += writer.write(case, answer)
-        return files
-
-    def _write_picture(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
-        stem = self.folder / case["id"]
-        image = _image_of(case)
-        mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
-        files: list[Path] = []
-        if self.probabilities:
-            maps = _levels(answer["probability"])[-len(self.spec.classes) :]
-            files += [
-                write_png(level, file) for level, file in zip(maps, probability_files(stem, self.spec), strict=True)
-            ]
-        if self.uncertainty:
-            files.append(write_png(_levels(answer["uncertainty_map"])[0], uncertainty_file(stem, self.spec)))
-        if self.overlays:
-            files.append(self._write_overlay(image, mask, overlay_file(stem)))
-        files += self._write_formats(case["id"], mask)
-        # last: what cannot be written stands in no table
-        for name, entry in self._entries(case["id"], mask, image).items():
-            self.tables[name].entries[case["id"]] = entry
-        return files
-
-    def _write_formats(self, case_id: str, mask: NDArray[np.uint8]) -> list[Path]:
-        """A picture's mask in each of the formats that are a file of its own."""
-        stem = self.folder / case_id
-        files: list[Path] = []
-        if "geojson" in self.formats:
-            files.append(write_geojson(mask, named(stem, MASK, GEOJSON_SUFFIX), self.spec))
-        if "png" in self.formats:
-            files += write_mask(mask, named(stem, MASK, ".png"), self.spec)
-        return files
-
-    def _entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> dict[str, Any]:
-        """A picture's mask in the formats that are one file for all, by table."""
-        entries: dict[str, Any] = {}
-        if "rle" in self.formats:
-            entries["rle"] = rle_rows(case_id, mask, self.spec)
-        if "coco" in self.formats:
-            entries["coco"] = coco_of(mask, self.spec, image)
-        return entries
+        self.finished.add(case["id"], image_of(case), written.files)
+        return written.files
 
     def rewrite(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
         """Put a mask that was changed after it was written wherever the old one is; the tables are written by `finish`.
@@ -276,35 +212,10 @@ class WritePredictions:
         place = PREDICTIONS_COLUMNS.index("pixels")
         rows = self.finished.entry(case_id, "predictions") or []
         counts = pixels(mask, self.spec)
-        changed: dict[str, Any] = self._entries(case_id, mask, image)
+        changed: dict[str, Any] = self._photos.entries(case_id, mask, image)
         if rows:
             changed["predictions"] = [
                 [*row[:place], count, *row[place + 1 :]] for row, count in zip(rows, counts, strict=False)
             ]
         self.finished.update(case_id, changed)
-        drawn = overlay_file(self.folder / case_id)
-        if drawn.is_file():
-            self._write_overlay(image, mask, drawn)
-        if picture_file(self.folder, case_id).is_file():
-            write_picture(self.folder, case_id, image, mask, self.spec)
-        self._write_formats(case_id, mask)
-
-    def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:
-        """The image with the outline of each class, as a JPEG of the image's own size."""
-        # one file as a picture, whatever it is a channel of
-        picture = overlay(read_image(image, 3), class_masks(mask, len(self.spec.classes)))
-        content = io.BytesIO()
-        Image.fromarray(picture).save(content, format="JPEG", quality=90)
-        write_whole(file, content.getvalue())
-        return file
-
-
-def _image_of(case: Mapping[str, Any]) -> str:
-    """The picture or volume that a loaded case came from."""
-    return str(case.get("image_meta_dict", {}).get("filename_or_obj", ""))
-
-
-def _levels(maps: Any) -> NDArray[np.uint8]:
-    """Maps of 0..1 as 8-bit grey."""
-    values: NDArray[np.float32] = maps.float().cpu().numpy()
-    return np.rint(values * 255).astype(np.uint8)
+        self._photos.rewrite(case_id, mask, image)

@@ -191,4 +191,4 @@ def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, fol
         "filename_or_obj": str(slices[0].path),
     }
     writer = VolumeWriter(folder, spec=spec)
-    return writer.write({"id": predicted.id, "image_meta_dict": meta}, {"pred": torch.from_numpy(volume)})
+    return writer.write({"id": predicted.id, "image_meta_dict": meta}, {"pred": torch.from_numpy(volume)}).files

@@ -12,21 +12,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.figures.axial import fullest_slice, to_axial, with_square_pixels
-from medseg_monai.figures.drawing import Picture, as_masks, as_picture, draw_masks, enlarge
 from medseg_monai.files.csv_tables import csv_rows, csv_text
 from medseg_monai.files.writing import write_whole
+from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
+from medseg_monai.formats.dicom_seg import write_dicom_seg
 from medseg_monai.grids import volume_grid_of
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images import nifti
 from medseg_monai.images.volumes import (
     nifti_on_grid,
-    read_image_volume,
-    read_volume_header,
     write_label_volume,
 )
-from medseg_monai.outputs.naming import VOLUMES, mask_files, overlay_file, probability_files, uncertainty_file
+from medseg_monai.outputs.naming import (
+    MASK,
+    VOLUMES,
+    Written,
+    mask_files,
+    named,
+    overlay_file,
+    probability_files,
+    uncertainty_file,
+)
+from medseg_monai.outputs.pictures import drawn_slice, write_volume_picture
 
 TABLE_FILE = "volumes.csv"
 OVERLAY_PIXELS = 768
@@ -43,7 +50,7 @@ class VolumeWriter:
         probabilities: also write ``<id>_probability….nii.gz``, 8 bits, scaled by the header to 0..1.
         overlays: also draw ``<id>_overlay.jpg``.
         uncertainty: also write ``<id>_uncertainty.nii.gz``, like the probabilities.
-        ending: of label maps; by default that of the scan's own format.
+        formats: of masks, see `medseg_monai.outputs.naming.chosen_formats`; by default the scan's own.
     """
 
     def __init__(
@@ -54,17 +61,17 @@ class VolumeWriter:
         probabilities: bool = False,
         overlays: bool = False,
         uncertainty: bool = False,
-        ending: str | None = None,
+        formats: Sequence[str] = (),
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
         self.probabilities = probabilities
         self.overlays = overlays
         self.uncertainty = uncertainty
-        self.ending = ending
+        self.formats = formats
 
-    def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
-        """Write one case's files and return them. The masks come last: where they are, everything is.
+    def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
+        """Write one case's files. The masks come last: where they are, everything is.
 
         Args:
             case: ``id`` and ``image_meta_dict``.
@@ -83,12 +90,24 @@ class VolumeWriter:
         if self.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
+        if "dicomseg" in self.formats:
+            files.append(write_dicom_seg(mask, image, named(stem, MASK, DICOM_SEG_SUFFIX), self.spec))
+        for ending in VOLUMES.endings(self.formats, image):
+            files += self._write_label_maps(mask, geometry, image, mask_files(stem, self.spec, ending))
+        return Written(files)
+
+    def _write_label_maps(
+        self, mask: NDArray[np.uint8], geometry: Geometry, image: str, files: Sequence[Path]
+    ) -> list[Path]:
         names = [[name] for name in self.spec.classes] if self.spec.task == "multilabel" else [list(self.spec.classes)]
-        masks = mask_files(stem, self.spec, self.ending or VOLUMES.endings((), image)[0])
-        return files + [
+        return [
             write_label_volume(plane, geometry, file, classes, like=image)
-            for plane, file, classes in zip(mask, masks, names, strict=True)
+            for plane, file, classes in zip(mask, files, names, strict=True)
         ]
+
+    def draw_small(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
+        """Make the small picture for a run's page."""
+        write_volume_picture(self.folder, case["id"], case["image_meta_dict"], mask, self.spec)
 
 
 def _write_shares(maps: Any, geometry: Geometry, image: str, files: Sequence[Path]) -> Sequence[Path]:
@@ -126,23 +145,3 @@ def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geome
     Image.fromarray(picture).save(content, format="JPEG", quality=90)
     write_whole(file, content.getvalue())
     return file
-
-
-def drawn_slice(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, *, longest: int) -> Picture:
-    """The axial slice with most of the mask, radiological, with the outline of each class.
-
-    A small one is enlarged by a whole factor, as long as no side is longer than `longest` pixels.
-    """
-    turned, sides = to_axial(mask, geometry.affine)
-    index = fullest_slice(turned > 0)
-    channels = read_image_volume(image, read_volume_header(image).channels).array
-    grey, _ = to_axial(channels[0], geometry.affine)
-    shades = grey[..., index]
-    if spec.intensity.kind == "window":
-        shades = np.clip(shades, *spec.intensity.bounds)
-    picture = as_picture(shades)
-    masks = as_masks(class_masks(turned[..., index], len(spec.classes)), picture)
-    picture, shown = with_square_pixels(picture, masks, (sides[0], sides[1]))
-    picture, shown = enlarge(picture, shown, longest=longest)
-    draw_masks(picture, shown)
-    return picture

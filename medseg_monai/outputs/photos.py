@@ -1,0 +1,131 @@
+"""What prediction writes for a photograph: masks in the formats asked for, and, if wanted, probabilities, uncertainty and an overlay."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.figures.drawing import overlay
+from medseg_monai.files.writing import write_whole
+from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
+from medseg_monai.formats.geojson import write_geojson
+from medseg_monai.images.masks import write_mask, write_png
+from medseg_monai.images.photos import read_image
+from medseg_monai.outputs.naming import (
+    MASK,
+    Written,
+    image_of,
+    named,
+    overlay_file,
+    probability_files,
+    uncertainty_file,
+)
+from medseg_monai.outputs.pictures import picture_file, write_picture
+from medseg_monai.outputs.tables import coco_of, rle_rows
+
+
+class PhotoWriter:
+    """Writes the outputs of photographs, one case at a time.
+
+    Args:
+        folder: where to; the files lie at the case's id.
+        spec: the data set.
+        formats: of masks, see `medseg_monai.outputs.naming.chosen_formats`.
+        probabilities: also write ``<id>_probability….png``, 255 for 1.
+        overlays: also draw ``<id>_overlay.jpg``.
+        uncertainty: also write ``<id>_uncertainty.png``, like the probabilities.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        spec: DatasetSpec,
+        formats: Sequence[str],
+        probabilities: bool = False,
+        overlays: bool = False,
+        uncertainty: bool = False,
+    ) -> None:
+        self.folder = Path(folder)
+        self.spec = spec
+        self.formats = formats
+        self.probabilities = probabilities
+        self.overlays = overlays
+        self.uncertainty = uncertainty
+
+    def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
+        """Write one case's files. The masks come last: where they are, everything is.
+
+        Args:
+            case: ``id`` and ``image_meta_dict``.
+            answer: ``pred``, uint8 (1, W, H) of class numbers or (classes, W, H), on the photograph's own grid, and ``probability``
+                (channels, W, H) and ``uncertainty_map`` (1, W, H) where those are wanted.
+        """
+        stem, image = self.folder / case["id"], image_of(case)
+        mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
+        files: list[Path] = []
+        if self.probabilities:
+            levels = _levels(answer["probability"])[-len(self.spec.classes) :]
+            there = probability_files(stem, self.spec)
+            files += [write_png(level, file) for level, file in zip(levels, there, strict=True)]
+        if self.uncertainty:
+            files.append(write_png(_levels(answer["uncertainty_map"])[0], uncertainty_file(stem, self.spec)))
+        if self.overlays:
+            files.append(self._write_overlay(image, mask, overlay_file(stem)))
+        files += self._write_formats(case["id"], mask)
+        return Written(files, self.entries(case["id"], mask, image))
+
+    def _write_formats(self, case_id: str, mask: NDArray[np.uint8]) -> list[Path]:
+        """The mask in each of the formats that are a file of its own."""
+        stem = self.folder / case_id
+        files: list[Path] = []
+        if "geojson" in self.formats:
+            files.append(write_geojson(mask, named(stem, MASK, GEOJSON_SUFFIX), self.spec))
+        if "png" in self.formats:
+            files += write_mask(mask, named(stem, MASK, ".png"), self.spec)
+        return files
+
+    def entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> dict[str, Any]:
+        """The mask in the formats that are one file for all, by table."""
+        entries: dict[str, Any] = {}
+        if "rle" in self.formats:
+            entries["rle"] = rle_rows(case_id, mask, self.spec)
+        if "coco" in self.formats:
+            entries["coco"] = coco_of(mask, self.spec, image)
+        return entries
+
+    def rewrite(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
+        """Put a changed mask into the files and pictures that show the old one."""
+        drawn = overlay_file(self.folder / case_id)
+        if drawn.is_file():
+            self._write_overlay(image, mask, drawn)
+        if picture_file(self.folder, case_id).is_file():
+            write_picture(self.folder, case_id, image, mask, self.spec)
+        self._write_formats(case_id, mask)
+
+    def draw_small(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
+        """Make the small picture for a run's page."""
+        write_picture(self.folder, case["id"], image_of(case), mask, self.spec)
+
+    def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:
+        """The image with the outline of each class, as a JPEG of the image's own size."""
+        # one file as a picture, whatever it is a channel of
+        picture = overlay(read_image(image, 3), class_masks(mask, len(self.spec.classes)))
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, format="JPEG", quality=90)
+        write_whole(file, content.getvalue())
+        return file
+
+
+def _levels(maps: Any) -> NDArray[np.uint8]:
+    """Maps of 0..1 as 8-bit grey."""
+    values: NDArray[np.float32] = maps.float().cpu().numpy()
+    return np.rint(values * 255).astype(np.uint8)
