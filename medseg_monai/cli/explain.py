@@ -15,7 +15,7 @@ NOTES_SHOWN = 20
 
 def explain(
     bundle: BundleName,
-    scans: Annotated[list[Path] | None, typer.Argument(help="Images, or folders of images.")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(help="Images, or folders of images.")] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for maps, panels and explanations.csv; created.")
     ] = Path("explanations"),
@@ -55,7 +55,7 @@ def explain(
     from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(*(scans or []), truth)
+    check_there(*(images or []), truth)
     if weights:
         find_weights(folder, weights)
     if list_layers:
@@ -64,7 +64,7 @@ def explain(
     from medseg_monai.bundle.workflow import run_bundle
 
     values = given(
-        dataset_dir=[str(scan) for scan in scans or []],
+        dataset_dir=[str(image) for image in images or []],
         output_dir=str(out),
         weights=weights,
         classes=classes or None,

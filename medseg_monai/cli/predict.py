@@ -19,7 +19,7 @@ DEFAULT_OUT = Path("masks")
 
 def predict(
     bundle: BundleName,
-    scans: Annotated[
+    images: Annotated[
         list[Path],
         typer.Argument(
             help="Images or volumes (NIfTI, NRRD, MHA, DICOM folder), or folders of them (searched recursively)."
@@ -95,7 +95,7 @@ def predict(
     from medseg_monai.program.imports import without_unused
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(*scans)
+    check_there(*images)
     out = out or _default_out()
     if weights or "weights" not in overrides:
         for name in weights or [""]:
@@ -108,7 +108,7 @@ def predict(
         for name, value in {"largest": largest, "fill_holes": fill_holes, "min_size": min_size}.items()
     }
     values = given(
-        dataset_dir=[str(scan) for scan in scans],
+        dataset_dir=[str(image) for image in images],
         output_dir=str(out),
         weights=weights[0] if weights else None,
         ensemble=weights[1:] if weights else None,
@@ -157,19 +157,19 @@ def _say_end(parser: ConfigParser) -> None:
     from medseg_monai.inference.scans import FAILURES_FILE
     from medseg_monai.report.prediction import PAGE_FILE, read_predictions
 
-    scans, dataset, spec = (parser.get_parsed_content(key) for key in ("scans", "dataset", "spec"))
+    cases, dataset, spec = (parser.get_parsed_content(key) for key in ("scans", "dataset", "spec"))
     out = Path(parser.get_parsed_content("output_dir"))
-    here = {str(scan["id"]) for scan in scans}
+    here = {str(case["id"]) for case in cases}
     found = [case for case in read_predictions(out) if case.case in here]
-    done = len(scans) - len(dataset.failures)
+    done = len(cases) - len(dataset.failures)
     flagged = [case.case for case in found if case.flagged]
     empty = [case.case for case in found if not any(case.pixels.values())]
-    earlier = len(scans) - len(dataset.data)
+    earlier = len(cases) - len(dataset.data)
     counts = [f"{done} {'mask' if done == 1 else 'masks'}{f', {earlier} of them from earlier runs' if earlier else ''}"]
     counts += [f"{len(flagged)} flagged"] if any(case.flagged is not None for case in found) else []
     counts += [f"{len(empty)} empty"] if empty else []
     counts += [f"{len(dataset.failures)} failed"]
-    what = counted(len(scans), kind_of(spec).noun)
+    what = counted(len(cases), kind_of(spec).noun)
     look = out / PAGE_FILE if parser.get_parsed_content("writer").pictures else None
     doubtful = [f"flagged, a person should look: {listed(flagged)}"] if flagged else []
     doubtful += [f"nothing was found in {listed(empty)}"] if empty else []
