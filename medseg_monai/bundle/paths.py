@@ -6,6 +6,7 @@ are never written to, unless one works in its repository: what they train goes t
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +16,8 @@ from medseg_monai.program.messages import did_you_mean
 from medseg_monai.training.folder import SPEC_FILE, WEIGHTS_FILE, recover
 
 BUNDLES, MODELS = "bundles", "models"
+PLAIN = "plain"
+"""The encoder that a network brings along itself."""
 _TRAIN_CONFIG = Path("configs") / "train.json"
 
 
@@ -67,6 +70,15 @@ def plain_name(name: str) -> str:
     text = re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
     text = re.sub(r"pp$", "plusplus", text)
     return re.sub(r"^3d(.+)", r"\g<1>3d", text)
+
+
+def has_encoder(weights_file: Path) -> bool:
+    """Whether weights are those of a network with an encoder of timm's, as far as the spec.json beside them tells."""
+    try:
+        architecture = json.loads((weights_file.parent / SPEC_FILE).read_text(encoding="utf-8"))["architecture"]
+        return str(architecture.get("encoder", PLAIN)) != PLAIN
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False  # what is wrong with the file is said by who reads all of it
 
 
 def default_root(name: str) -> str:

@@ -91,17 +91,19 @@ def predict(
 ) -> None:
     """Segment images: each gets a mask of the image's size and a row in predictions.csv; failures are listed in failures.csv."""
     from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-    from medseg_monai.program.imports import without_unused
+    from medseg_monai.bundle.paths import find_bundle, find_weights, has_encoder
+    from medseg_monai.program.imports import import_timm, without_unused
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(*images)
     out = out or _default_out()
+    files: list[Path] = []
     if weights or "weights" not in overrides:
-        for name in weights or [""]:
-            find_weights(folder, name)
+        files = [find_weights(folder, name) for name in weights or [""]]
     with without_unused():
         from medseg_monai.bundle.workflow import bundle_workflow, run_workflow
+    if any(map(has_encoder, files)):
+        import_timm()
 
     cleaning = {
         f"cleaning#{name}": value

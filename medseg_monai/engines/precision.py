@@ -39,6 +39,11 @@ def _cpu_has_bf16() -> bool:
     torch says so only in private functions, which a later version may drop: then float32 is used, which is slower but never wrong.
     """
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    if torch.backends.cpu.get_cpu_capability() in (
+        "DEFAULT",
+        "AVX2",
+    ):  # torch was told to keep to these (ATEN_CPU_CAPABILITY)
+        return False
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 

@@ -1,12 +1,15 @@
-"""Packages that look uninstalled for a moment; what a quick answer imports."""
+"""Packages that look uninstalled for a moment, or are stood in for; what a quick answer and a first mask import."""
 
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
+from PIL import Image
 
-from medseg_monai.program.imports import without_unused
+from medseg_monai.program.imports import stood_in, without_unused
 
 
 def test_hidden_packages_cannot_be_imported_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +29,35 @@ def test_an_error_inside_leaves_nothing_hidden(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RuntimeError), without_unused(("colorsys",)):
         raise RuntimeError
     assert importlib.import_module("colorsys")
+
+
+def test_a_stand_in_gives_classes_and_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "wsgiref.headers", raising=False)
+    with stood_in(("wsgiref.headers",)):
+        from wsgiref.headers import Headers
+
+        assert not isinstance([], Headers)
+        assert "wsgiref.headers" in sys.modules
+    assert "wsgiref.headers" not in sys.modules
+    assert importlib.import_module("wsgiref.headers").Headers([("a", "b")])["a"] == "b"
+    assert not hasattr(importlib.import_module("wsgiref"), "no_such")
+
+
+def test_a_stand_in_that_a_package_took_for_its_own_is_taken_out_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "__init__.py").write_text("from shelf import heavy, light\n")
+    (tmp_path / "shelf" / "heavy.py").write_text("WEIGHT = 3\n")
+    (tmp_path / "shelf" / "light.py").write_text("WEIGHT = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with stood_in(("shelf.heavy",)):
+        shelf = importlib.import_module("shelf")
+        assert isinstance(shelf.heavy.WEIGHT, type)
+    assert not hasattr(shelf, "heavy")
+    assert (importlib.import_module("shelf.heavy").WEIGHT, shelf.heavy.WEIGHT, shelf.light.WEIGHT) == (3, 3, 1)
+    with stood_in(("shelf.heavy",)):
+        assert importlib.import_module("shelf.heavy").WEIGHT == 3  # what is imported already stays
 
 
 HEAVY = ("torch", "monai", "ignite", "matplotlib", "scipy.ndimage", "scipy.stats", "tensorboard")
@@ -77,3 +109,35 @@ def test_a_quick_answer_imports_nothing_heavy(arguments: str, code: int) -> None
     if code == 1:
         assert ended.stderr.startswith("medseg: error: ")
         assert ended.stderr.count("\n") == 1
+
+
+FIRST_MASK_MODULES = 3000
+"""With all that this package can use installed: 2,770 for a photograph, 4,340 before anything was left out."""
+NOT_FOR_A_MASK = (
+    "torch._dynamo", "torch._inductor", "torch.distributed.fsdp", "torchvision.models", "sympy", "triton", "scipy.optimize",
+    "scipy.stats", "matplotlib", "pandas", "sklearn", "tensorboard", "pydicom", "SimpleITK", "onnx", "onnxruntime",
+)  # fmt: skip
+MASK_MODULES = f"""
+import sys
+from medseg_monai.cli import main
+sys.argv[0] = "medseg"
+try:
+    main()
+finally:
+    print(len(sys.modules), *(name for name in {NOT_FOR_A_MASK} if name in sys.modules))
+"""
+
+
+def test_a_first_mask_imports_only_what_it_uses(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (96, 64), (200, 150, 130)).save(photo)
+    command = [sys.executable, "-c", MASK_MODULES, "predict", "unet", str(photo), "--out", str(tmp_path / "masks")]
+    folder = REPOSITORY / "bundles" / "unet" / "models"
+    ended = subprocess.run(
+        [*command, "--weights", str(folder)], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    assert ended.returncode == 0, ended.stderr
+    number, *heavy = ended.stdout.splitlines()[-1].split()
+    assert heavy == []
+    assert int(number) < FIRST_MASK_MODULES
+    assert [file.name for file in (tmp_path / "masks").glob("*.png")] == ["photo_mask.png"]
