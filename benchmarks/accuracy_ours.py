@@ -1,0 +1,154 @@
+"""Our networks by their bundles' train.json, for a given processor time: one side of `accuracy.py`.
+
+Two things differ from `medseg train`: the learning rate's cycle is gone through by the processor's clock, not by counting steps, and
+training ends when the time is used. So it is spent to the last step, however fast the machine is at the moment.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Events
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import Optimizer
+
+from medseg_monai.training.schedules import RepeatedOneCycleLR
+
+BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
+BATCH = 8
+TRIAL = 4.0  # seconds in each precision
+Settings = Mapping[str, Any]
+
+# over the bundles' defaults: networks that see each picture several times in so short a time
+COMMON: Settings = {"batch_size": BATCH, "max_epochs": 100_000, "val_interval": 100_000, "num_workers": 0}
+LITE0: Settings = {"architecture#encoder": "tf_efficientnet_lite0", "architecture#pretrained": True, "lr": 0.001}
+NARROW: Settings = {"architecture#features": [16, 32, 64, 128, 256], "architecture#stem_stride": 2}
+BESIDE_LITE0: Settings = {**LITE0, "architecture#features": [16, 24, 40, 80, 160]}
+ONE_HEAD: Settings = {"architecture#deep_supervision": False}
+SETTINGS: Mapping[tuple[str, str], Settings] = {
+    ("unet", "scratch"): NARROW,
+    ("unetpp", "scratch"): {**NARROW, **ONE_HEAD},
+    ("pspnet", "scratch"): {"architecture#features": [64, 128], "architecture#width": 64},
+    ("deeplabv3plus", "scratch"): {},
+    ("resunetpp", "scratch"): {"architecture#stem_stride": 2},
+    ("unet", "lite0"): BESIDE_LITE0,
+    ("unetpp", "lite0"): {**BESIDE_LITE0, **ONE_HEAD},
+    ("pspnet", "lite0"): {
+        **LITE0,
+        "architecture#levels": 4,
+        "architecture#width": 128,
+        "architecture#output_stride": 16,
+        "architecture#auxiliary": False,
+    },
+    ("deeplabv3plus", "lite0"): {**LITE0, "architecture#width": 64},
+}
+"""(bundle, start) -> what is set for its training."""
+
+
+class Clock:
+    """Processor time of this process since the first step of a training.
+
+    Args:
+        seconds: how long the training is to be.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.began = 0.0
+
+    def start(self) -> None:
+        """From now on."""
+        self.began = time.process_time()
+
+    @property
+    def used(self) -> float:
+        """Seconds."""
+        return time.process_time() - self.began if self.began else 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the time that is used, 0 to 1."""
+        return min(self.used / self.seconds, 1.0)
+
+
+class ClockedCycle(RepeatedOneCycleLR):
+    """The bundles' own cycle of the learning rate, at the place that the clock says."""
+
+    STEPS = 10_000
+
+    def __init__(self, optimizer: Optimizer, *, lr: float, warmup: float, clock: Clock) -> None:
+        self.clock = clock
+        super().__init__(optimizer, max_lr=lr, total_steps=self.STEPS, pct_start=warmup)
+
+    def step(self, epoch: int | None = None) -> None:
+        """The rate of this moment."""
+        self.last_epoch = int(self.clock.share * (self.STEPS - 2))
+        super().step(epoch)
+
+
+def train(
+    bundle: str, start: str, dataset: Path, size: int, *, seconds: float, precisions: Sequence[str], out: Path
+) -> tuple[float, int, str, nn.Module]:
+    """Train for so many seconds of processor time in the precision in which a short trial saw more pictures.
+
+    Args:
+        bundle, start: a key of `SETTINGS`.
+        dataset: its folder.
+        size: width and height that the network sees.
+        seconds: of this process's processor time, from the first step's data on.
+        precisions: to choose from.
+        out: where the weights go, and those of the trials.
+
+    Returns:
+        Seconds used, pictures seen, the precision, and the network.
+    """
+
+    def run(seconds: float, precision: str, folder: str) -> tuple[float, int, nn.Module]:
+        return _run(bundle, start, dataset, size, seconds=seconds, precision=precision, out=out / folder)
+
+    run(0.01, precisions[0], "trial")  # a process's first step imports for seconds; and pictures are decoded and kept
+    seen_in = {precision: run(min(TRIAL, seconds / 10), precision, "trial")[1] for precision in precisions}
+    precision = max(seen_in, key=lambda tried: seen_in[tried])
+    used, seen, network = run(seconds, precision, "weights")
+    return used, seen, precision, network
+
+
+def _run(
+    bundle: str, start: str, dataset: Path, size: int, *, seconds: float, precision: str, out: Path
+) -> tuple[float, int, nn.Module]:
+    """One training: seconds used, pictures seen, the network."""
+    from medseg_monai.workflow import bundle_workflow
+
+    clock = Clock(seconds)
+    cycle = {"_target_": f"{__name__}.ClockedCycle", "optimizer": "@optimizer", "lr": "@lr", "warmup": "@warmup"}
+    values = {"dataset_dir": str(dataset), "output_dir": str(out), "size": [size, size], "precision": precision}
+    settings = {**COMMON, **SETTINGS[bundle, start], "lr_scheduler": {**cycle, "clock": clock}}
+    workflow = bundle_workflow(BUNDLES / bundle, "train", values, assignments=settings)
+    workflow.initialize()
+    trainer = workflow.parser.get_parsed_content("train#trainer")
+    trainer.add_event_handler(Events.STARTED, clock.start)
+
+    used: list[float] = []
+
+    def stop_in_time() -> None:
+        if clock.share == 1:
+            used.append(clock.used)
+            trainer.terminate()
+
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, stop_in_time)
+    workflow.run()
+    workflow.finalize()
+    return used[0], trainer.state.iteration * BATCH, workflow.parser.get_parsed_content("network")
+
+
+def masks_of(bundle: str, files: Sequence[str], out: Path) -> Iterator[NDArray[np.bool_]]:
+    """The mask of each photograph by the weights that `train` left in `out`, (H, W), as `medseg predict` makes it."""
+    from medseg_monai.predictor import Predictor
+
+    predictor = Predictor(BUNDLES / bundle, weights=out / "weights")
+    return (predictor(file).mask > 0 for file in files)
