@@ -122,7 +122,7 @@ def _run(
     bundle: str, start: str, dataset: Path, size: int, *, seconds: float, precision: str, out: Path
 ) -> tuple[float, int, nn.Module]:
     """One training: seconds used, pictures seen, the network."""
-    from medseg_monai.workflow import bundle_workflow
+    from medseg_monai.bundle.workflow import bundle_workflow
 
     clock = Clock(seconds)
     cycle = {"_target_": f"{__name__}.ClockedCycle", "optimizer": "@optimizer", "lr": "@lr", "warmup": "@warmup"}

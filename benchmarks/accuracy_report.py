@@ -17,8 +17,8 @@ from medseg_monai.evaluation.significance import holm, paired_permutation_p
 from medseg_monai.evaluation.summary import Estimate, bootstrap_interval
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.plots import compare_scores
-from medseg_monai.files import write_whole
-from medseg_monai.markdown import markdown_table
+from medseg_monai.files.markdown import markdown_table
+from medseg_monai.files.writing import write_whole
 
 RESAMPLES = 10_000
 LIBRARIES = ("torch", "monai", "timm", "segmentation-models-pytorch")

@@ -352,6 +352,7 @@ def test_prediction_ends_with_what_it_did_and_a_page(
     first, *others = ended.out.splitlines()
     assert first.startswith(f"4 images -> {tmp_path / 'masks'}/ (3 masks, ")
     assert first.endswith(f"1 failed) · look: {tmp_path / 'masks' / 'index.html'}")
+    assert others[0] == f"weights: {trained / 'model.pt'}, trained on demo"
     assert others[-1] == f"doubtful: left out, see {tmp_path / 'masks' / 'failures.csv'}: text.png"
     page = (tmp_path / "masks" / "index.html").read_text()
     assert (page.count('<img src="data:image/jpeg'), page.count("text.png")) == (3, 1)

@@ -157,6 +157,11 @@ def trained_on(bundle_root: Path) -> list[str]:
     return ["shipped weights"] * shipped + list(_trainings(bundle_root))
 
 
+def other_trainings(bundle_root: str | Path, used: Path) -> list[str]:
+    """The data sets that a bundle was trained on, but for the weights that are used."""
+    return [name for name, file in _trainings(bundle_root).items() if file.resolve() != used.resolve()]
+
+
 def folder_to_write(bundle_root: str | Path, weights: str | Path) -> Path:
     """Where what is found out about weights is written: beside them, but never among the program's own files.
 

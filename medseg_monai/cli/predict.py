@@ -177,4 +177,17 @@ def _say_end(parser: ConfigParser) -> None:
     doubtful += [f"nothing was found in {listed(empty)}"] if empty else []
     if failed := [Path(failure.path).name for failure in dataset.failures]:
         doubtful.append(f"left out, see {out / FAILURES_FILE}: {listed(failed)}")
-    say_end(f"{what} -> {out}/ ({', '.join(counts)})", look=look, doubtful=doubtful)
+    say_end(f"{what} -> {out}/ ({', '.join(counts)})", look=look, used=_weights_used(parser), doubtful=doubtful)
+
+
+def _weights_used(parser: ConfigParser) -> str:
+    """The weights file, what it was trained on, and the other trainings if the user named none: shipped weights come first."""
+    from medseg_monai.bundle.paths import other_trainings
+
+    file, ensemble = Path(parser.get_parsed_content("weights_file")), parser.get_parsed_content("ensemble")
+    used = f"{file}, trained on {parser.get_parsed_content('spec').name}"
+    if ensemble:
+        return f"{used}; mean with {', '.join(map(str, ensemble))}"
+    named = bool(parser.get_parsed_content("weights"))
+    others = [] if named else other_trainings(parser.get_parsed_content("bundle_root"), file)
+    return used + (f"; also there: {', '.join(f'--weights {name}' for name in others)}" if others else "")

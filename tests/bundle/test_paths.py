@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.bundle.paths import evaluation_folder, find_bundle, find_weights
+from medseg_monai.bundle.paths import evaluation_folder, find_bundle, find_weights, other_trainings
 
 
 def test_a_misspelt_bundle_names_the_right_one() -> None:
@@ -41,6 +41,13 @@ def test_weights_trained_on_the_data_set_at_hand_come_first(tmp_path: Path) -> N
     assert find_weights(tmp_path, dataset="uwmadison") == tmp_path / "models" / "model.pt"
     assert find_weights(tmp_path, "isic2017", dataset="demo") == tmp_path / "models" / "isic2017" / "model.pt"
     assert evaluation_folder(tmp_path, "", dataset="demo", split="test") == f"{tmp_path}/models/demo/evaluation_test"
+
+
+def test_other_trainings_are_those_that_are_not_used(tmp_path: Path) -> None:
+    weights(tmp_path, "mine", "demo")
+    (tmp_path / "models" / "model.pt").write_bytes(b"")
+    assert other_trainings(tmp_path, tmp_path / "models" / "model.pt") == ["demo", "mine"]
+    assert other_trainings(tmp_path, tmp_path / "models" / "mine" / "model.pt") == ["demo"]
 
 
 def test_an_evaluation_before_any_training_goes_to_where_weights_will_be(tmp_path: Path) -> None:
