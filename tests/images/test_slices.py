@@ -84,6 +84,20 @@ def test_the_nearest_takes_the_place_of_a_missing_one(tmp_path, caplog, number, 
     ]
 
 
+def test_slices_that_cannot_be_used_or_have_another_size_count_as_missing(tmp_path):
+    folder = folder_of(tmp_path, 1, 2, 3, 5)
+    path, torn = (folder / f"slice_{number:04d}_360_310_1.50_1.63.png" for number in (3, 2))
+    (folder / "slice_0004_310_360_1.50_1.63.png").touch()
+    assert numbers(stack_files(path, count=5, stride=1)) == [1, 2, 3, 3, 5]
+    assert numbers(stack_files(path, count=5, stride=1, without={torn})) == [1, 3, 3, 3, 5]
+
+
+def test_a_folder_without_slices(tmp_path):
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(ValueError, match="at least one slice"):
+        scan_in(tmp_path)
+
+
 def test_a_new_slice_is_seen(tmp_path):
     folder = folder_of(tmp_path, 1, 2)
     assert len(scan_in(folder).slices) == 2

@@ -113,6 +113,31 @@ def test_thresholds_by_class_and_task():
     assert clean(np.full((1, 1, 1), 0.5), PLAIN, "binary").ravel().tolist() == [0]
 
 
+def test_the_threshold_itself_is_background_for_each_task():
+    probabilities = np.array([0.25, 0.5, 0.25])[:, None, None]
+    assert clean(probabilities, Cleaning(0.25), "multilabel").ravel().tolist() == [0, 1, 0]
+    assert clean(probabilities, Cleaning(0.5), "multiclass").ravel().tolist() == [0]
+    assert clean(probabilities, Cleaning(0.49), "multiclass").ravel().tolist() == [1]
+
+
+def test_a_single_pixel_is_the_largest_component_if_there_is_no_larger():
+    assert np.array_equal(cleaned("#.. ...", largest=True), grid("#.. ..."))
+    assert np.array_equal(cleaned("#.. ...", min_size=1), grid("#.. ..."))
+    assert not cleaned("... ...", largest=True).any()
+
+
+@pytest.mark.parametrize("likeliest", [1, 2])
+def test_a_hole_in_nested_classes_goes_to_the_likeliest_of_them(likeliest):
+    labels = np.full((5, 5), 2)
+    labels[1:4, 1:4], labels[2, 2] = 1, 0
+    probabilities = np.eye(3)[labels].transpose(2, 0, 1)
+    probabilities[:, 2, 2] = 0.5, 0.2, 0.2
+    probabilities[likeliest, 2, 2] = 0.3
+    filled = clean(probabilities, Cleaning(fill_holes=True), "multiclass")[0]
+    assert filled[2, 2] == likeliest
+    assert np.array_equal(filled.ravel()[labels.ravel() > 0], labels[labels > 0])
+
+
 def test_a_speck_of_one_organ_inside_another_becomes_the_other():
     probabilities = np.zeros((3, 1, 6))  # background, liver, vessel
     probabilities[0] = 0.3
@@ -209,6 +234,8 @@ def test_a_slice_whose_neighbour_is_missing_keeps_its_organ():
     assert drop_isolated_slices(masks, drop, [1, 2, 3, 7, 8, 9]).ravel().tolist() == [0, 0, 0, 0, 0, 0]
     assert drop_isolated_slices(masks, drop, [1, 2, 4, 5, 6, 7]).ravel().tolist() == [0, 1, 0, 0, 0, 0]
     assert drop_isolated_slices(masks[1:2], drop).ravel().tolist() == [1]
+    assert drop_isolated_slices(masks[:2], drop).ravel().tolist() == [0, 0]
+    assert drop_isolated_slices(masks[:2], drop, [4, 6]).ravel().tolist() == [0, 1]
 
 
 def test_settings_go_to_json_and_back():
@@ -216,13 +243,19 @@ def test_settings_go_to_json_and_back():
     assert Cleaning.from_dict(setting.to_dict()) == setting
     assert setting.for_class(1, 2) == Cleaning(threshold=0.6, min_size=0, largest=True)
     assert Cleaning.from_dict({"min_size": 5}) == Cleaning(min_size=(5,))
+    assert Cleaning.from_dict({"threshold": 0, "min_size": 0}) == Cleaning(threshold=(0,))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ({"threshold": 128}, r"threshold holds \[128\]; numbers from 0 to below 1"),
+        ({"threshold": 1}, r"threshold holds \[1\]; numbers from 0 to below 1"),
+        ({"threshold": [0.5, -0.01]}, "threshold holds"),
         ({"min_size": -1}, "min_size holds"),
+        ({"min_size": True}, "min_size holds"),
+        ({"min_size": []}, "min_size holds"),
+        ({"largest": []}, "largest holds"),
         ({"min_size": "big"}, "min_size holds"),
         ({"largest": "yes"}, "true or false"),
         ({"fill_hole": True}, "did you mean 'fill_holes'"),
