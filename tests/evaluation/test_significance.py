@@ -29,6 +29,14 @@ def test_exact_p_equals_scipy():
     assert paired_permutation_p(differences) == pytest.approx(expected.pvalue)
 
 
+def test_all_signs_are_tried_if_there_are_no_more_than_draws():
+    differences = [0.1, 0.2, 0.3]
+    assert paired_permutation_p(differences, n_permutations=8) == 2 / 8
+    drawn = paired_permutation_p(differences, n_permutations=7) * 8  # seven draws and the observed signs
+    assert drawn == pytest.approx(round(drawn))
+    assert paired_permutation_p(np.arange(1.0, 20)) == paired_permutation_p(np.arange(1.0, 20), seed=0)
+
+
 def test_drawn_p_is_near_the_exact_one():
     differences = np.random.default_rng(1).normal(0.5, 1, 13)
     exact = paired_permutation_p(differences)

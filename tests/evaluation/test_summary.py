@@ -1,5 +1,6 @@
 """Summaries against arithmetic, and intervals against scipy's bootstrap."""
 
+import math
 import time
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_same_seed_same_numbers_whatever_the_memory(monkeypatch):
     assert summarise(scores, seed=3) == whole
 
 
+def test_what_is_not_said_is_as_documented():
+    scores = random_rows(5)
+    assert summarise(scores) == summarise(scores, seed=0, n_bootstrap=2000, distance_unit="px")
+    low, mean, high = (
+        getattr(summarise(scores, n_bootstrap=1).overall.scores["dice"], k) for k in ("low", "mean", "high")
+    )
+    assert low == high != mean  # a single resample
+
+
 def test_one_case_has_an_interval_of_no_width():
     assert summarise([row("a", 0.25)]).overall.scores["dice"] == Estimate(0.25, 0.25, 0.25)
 
@@ -114,6 +124,9 @@ def test_ten_thousand_cases_take_seconds():
     [
         (Estimate(0.8124, 0.79, 0.8333), "0.812 (0.790 to 0.833)"),
         (Estimate(12.344, 9, 15.5), "12.34 (9.00 to 15.50)"),
+        (Estimate(0.9, 0.85, 1.0), "0.900 (0.850 to 1.000)"),
+        (Estimate(0.9, 0.5, 1.01), "0.90 (0.50 to 1.01)"),
+        (Estimate(math.nan, math.nan, math.nan), "–"),
     ],
 )
 def test_estimate_as_text(estimate, text):

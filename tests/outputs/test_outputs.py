@@ -60,6 +60,35 @@ def test_probabilities_leave_out_the_background(tmp_path: Path) -> None:
     assert pixels(files[0]).shape == (5, 2)
 
 
+def test_uncertainty_is_a_picture_of_shares_of_255(tmp_path: Path) -> None:
+    unsure = torch.tensor([[[0.0, 0.2], [0.6, 1.0], [0.5, 0.1]]])
+    answer = {"pred": torch.ones(1, 3, 2, dtype=torch.uint8), "uncertainty_map": unsure}
+    files = WritePredictions(tmp_path, spec=BINARY, uncertainty=True).write({"id": "x"}, answer)
+    assert [file.name for file in files] == ["x_uncertainty.png", "x_mask.png"]
+    assert pixels(files[0]).tolist() == [[0, 153, 128], [51, 255, 26]]
+
+
+def test_an_overlay_is_the_photograph_with_outlines(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (90, 120, 200)).save(tmp_path / "i.png")
+    mask = torch.zeros(1, 40, 30, dtype=torch.uint8)
+    mask[0, 10:30, 10:20] = 1
+    case = {
+        "id": "x",
+        "image": str(tmp_path / "i.png"),
+        "image_meta_dict": {"filename_or_obj": str(tmp_path / "i.png")},
+    }
+    files = WritePredictions(tmp_path, spec=BINARY, overlays=True).write(case, {"pred": mask})
+    assert [file.name for file in files] == ["x_overlay.jpg", "x_mask.png"]
+    drawn = pixels(files[0]).astype(int)
+    changed = np.abs(drawn - (90, 120, 200)).max(axis=2) > 40
+    rows, columns = np.nonzero(changed)
+    assert drawn.shape == (30, 40, 3)
+    assert 8 <= rows.min() <= 10
+    assert 19 <= rows.max() <= 21
+    assert 8 <= columns.min() <= 10
+    assert 29 <= columns.max() <= 31
+
+
 def test_a_case_is_unfinished_until_every_file_is_there(tmp_path: Path) -> None:
     case = {"id": "x"}
     for file in output_files("x", ORGANS, tmp_path):
