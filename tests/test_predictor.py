@@ -24,11 +24,10 @@ from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.images.masks import read_mask
-from medseg_monai.predictor import Prediction, Predictor
+from medseg_monai.predictor import Predictor
 from medseg_monai.transforms import Pipeline, load, normalise
 from medseg_monai.transforms.batches import collate
 from medseg_monai.tuning.review import Review
-from medseg_monai.tuning.review_run import lowest_dice
 
 UNETPP = REPOSITORY / "bundles" / "unetpp"
 
@@ -183,14 +182,6 @@ def test_review_learns_the_threshold_and_predict_flags(
     assert len(rows) == len(images)
     for row in rows:
         assert row["flagged"] == ("yes" if float(row["uncertainty"]) >= review.threshold else "no")
-
-
-def test_the_lowest_dice_by_hand() -> None:
-    truth = np.zeros((2, 1, 4), bool)
-    truth[0, 0, :2] = truth[1, 0, 3] = True
-    mask = np.array([[1, 0, 0, 2]], np.uint8)  # class 1: 1 of 2 pixels, Dice 2/3; class 2: right
-    found = Prediction(mask, np.zeros((2, 1, 4)), 0.0, ("a", "b"))
-    assert lowest_dice(found, truth) == pytest.approx(2 / 3)
 
 
 def test_a_volumes_truth_on_another_grid_is_refused(tmp_path: Path) -> None:

@@ -1,18 +1,11 @@
 from pathlib import Path
 
 from medseg_monai.dataset.leaks import content_hash, same_content, shared_keys
-from medseg_monai.program.messages import listed
 
 
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
-
-
-def test_listed_counts_what_it_does_not_show():
-    assert listed([]) == ""
-    assert listed(range(5)) == "0, 1, 2, 3, 4"
-    assert listed(range(8), limit=2) == "0, 1 and 6 more"
 
 
 def test_a_key_in_three_splits_is_found_once_with_all_of_them():

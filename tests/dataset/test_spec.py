@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.program.messages import did_you_mean
 
 GOOD = {"name": "x", "task": "binary", "classes": ["lesion"], "channels": ["red", "green", "blue"], "size": [192, 128]}
 
@@ -108,10 +107,6 @@ def test_three_dimensions_take_a_spacing_instead_of_a_size():
 def test_a_spec_survives_the_round_trip(task, classes, size, aspect, intensity):
     spec = DatasetSpec("x", task, classes=classes, channels=["g"], size=size, aspect=aspect, intensity=intensity)
     assert DatasetSpec.from_dict(spec.to_dict()) == spec
-
-
-def test_nothing_near_lists_the_known_names():
-    assert did_you_mean("zzz", ["one", "two"]) == " (known: one, two)"
 
 
 def test_class_names_that_would_share_a_file_are_refused():

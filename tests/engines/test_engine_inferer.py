@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.engine_inferer import cache_folder
-from medseg_monai.engines.runners import check_installed
 from medseg_monai.engines.trial import Choice, Trial
 from medseg_monai.inference.inferer import preparation_seconds, scan_inferer
 from medseg_monai.networks import UNet
@@ -182,16 +181,6 @@ def test_volumes_run_in_every_engine(engine: str, tmp_path: Path) -> None:
 
 def test_plain_is_the_network_as_it_is(network: nn.Module, tmp_path: Path) -> None:
     assert torch.equal(inferer("plain", tmp_path)(blobs(), network), network(blobs()))
-
-
-def test_unknown_engines_and_devices_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="engine is auto, torch, onnx, openvino, not 'tensorrt'"):
-        inferer("tensorrt", tmp_path)
-    monkeypatch.setattr("medseg_monai.engines.runners.is_installed", lambda engine: engine != "openvino")
-    with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[openvino\]'"):
-        check_installed("openvino")
-    with pytest.raises(ValueError, match="engine onnx runs on the CPU"):
-        inferer("onnx", tmp_path, device="cuda")
 
 
 def test_choosing_an_engine_is_no_cost_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

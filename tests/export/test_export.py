@@ -2,36 +2,23 @@
 
 import json
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY
+from exports import need, spec_of
 from torch import nn
 
-from medseg_monai.bundle.trained import Trained, load_weights
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to_openvino, to_torchscript
+from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to_torchscript
 from medseg_monai.export.export import export, generated_images, parity_file, sample_images
 from medseg_monai.export.exported import format_of, open_exported, read_facts
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.volumes import write_label_volume
-from medseg_monai.networks import UNet, UNetPlusPlus
 
-PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}
 each_format = pytest.mark.parametrize("fmt", FORMATS)
-
-
-def need(fmt: str) -> None:
-    for package in PACKAGES.get(fmt, ()):
-        pytest.importorskip(package)
-
-
-def spec_of(**changes) -> DatasetSpec:
-    defaults = {"classes": ("liver", "spleen"), "channels": ("r", "g", "b"), "size": (48, 64)}
-    return DatasetSpec("organs", "multiclass", **{**defaults, **changes})
 
 
 def trained_unetpp() -> tuple[Trained, nn.Module]:
@@ -60,22 +47,6 @@ def test_same_answers_at_other_batches_and_sizes_and_the_spec_inside(fmt, tmp_pa
     report = json.loads(parity_file(file).read_text())
     assert report["max_abs_logit_difference"] < 1e-4
     assert {path.suffix for path in tmp_path.iterdir()} <= {SUFFIXES[fmt], ".bin", ".json"}
-
-
-@pytest.mark.parametrize(
-    "fmt", [pytest.param(fmt, marks=pytest.mark.slow if fmt in ("openvino", "torch-export") else ()) for fmt in FORMATS]
-)
-def test_volumes(fmt, tmp_path):
-    need(fmt)
-    spec = DatasetSpec("ct", "binary", classes=("liver",), channels=("ct",), spatial_dims=3, size=(16, 24, 16))
-    torch.manual_seed(0)
-    network = UNet(1, 1, features=(4, 6, 8), spatial_dims=3).eval()
-    file = tmp_path / f"model{SUFFIXES[fmt]}"
-    convert(network, spec, file, fmt)
-    images = torch.randn(1, 1, 21, 16, 30)
-    with torch.no_grad():
-        torch.testing.assert_close(open_exported(file)(images), network(images), rtol=1e-3, atol=1e-4)
-    assert read_facts(file) == {}
 
 
 def test_sample_volumes_are_looked_for_in_folders(tmp_path):
@@ -148,16 +119,6 @@ def test_generated_images_are_about_as_varied_as_normalised_ones():
         assert 0.5 < image.std() < 4
 
 
-def test_fast_mode_is_exported_as_the_network_that_it_is(tmp_path, trained, medseg):
-    out = tmp_path / "fast.ts"
-    ended = medseg("export", "unetpp", "--weights", trained, "--out", out, "--set", "inference_depth=1")
-    assert ended.code == 0, ended.err
-    assert "mask Dice 1.00000" in ended.out
-    whole, fast = torch.load(trained / "model.pt", weights_only=True), torch.jit.load(str(out)).state_dict()
-    assert set(fast) < set(whole)
-    assert read_facts(out)["spec"]["architecture"]["inference_depth"] == 1
-
-
 def test_command_takes_sample_images_and_names_mistakes(tmp_path, trained, demo_data, medseg):
     out = tmp_path / "model.ts"
     ended = medseg("export", "unetpp", "--weights", trained, "--out", out, "--samples", demo_data / "images")
@@ -169,48 +130,3 @@ def test_command_takes_sample_images_and_names_mistakes(tmp_path, trained, demo_
     unknown = medseg("export", "unetpp", "--weights", trained, "--out", tmp_path / "x.ts", "--set", "depth=1")
     assert unknown.code == 1
     assert "depth" in unknown.err
-
-
-def test_openvino_and_onnx_name_their_input_and_output(tmp_path):
-    need("onnx"), need("openvino")
-    import onnxruntime
-    import openvino
-
-    network, spec = UNetPlusPlus(3, 3, features=(4, 6, 8)).eval(), spec_of()
-    to_onnx(network, spec, tmp_path / "m.onnx")
-    to_openvino(network, spec, tmp_path / "m.xml")
-    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
-    assert [session.get_inputs()[0].name, session.get_outputs()[0].name] == ["image", "logits"]
-    assert session.get_inputs()[0].shape == ["batch", 3, "width", "height"]
-    model = openvino.Core().read_model(str(tmp_path / "m.xml"))
-    assert model.inputs[0].get_any_name() == "image"
-    assert str(model.inputs[0].partial_shape) == "[?,3,?,?]"
-
-
-def test_monai_exports_to_onnx_and_torchscript_too(tmp_path, trained):
-    """``monai.bundle onnx_export`` and ``ckpt_export`` on a bundle and weights of ours."""
-    need("onnx")
-    from monai.bundle import ckpt_export, onnx_export
-
-    bundle = REPOSITORY / "bundles" / "unetpp"
-    given = {
-        "ckpt_file": str(trained / "model.pt"),
-        "meta_file": str(bundle / "configs" / "metadata.json"),
-        "config_file": str(bundle / "configs" / "inference.json"),
-        "bundle_root": str(bundle),
-        "weights": str(trained),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MONAI calls the exporters that torch is retiring
-        onnx_export("network_def", filepath=str(tmp_path / "monai.onnx"), **given)
-        ckpt_export("network_def", filepath=str(tmp_path / "monai.ts"), **given)
-    import onnxruntime
-
-    network = load_weights(Trained.read(trained).build_network(), trained / "model.pt").eval()
-    image = torch.randn(1, 3, 32, 32)  # metadata.json's 32*n with n = 1, to which MONAI binds the file
-    session = onnxruntime.InferenceSession(str(tmp_path / "monai.onnx"))
-    (theirs,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
-    with torch.no_grad():
-        expected = network(image)
-        torch.testing.assert_close(torch.from_numpy(theirs), expected, rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(open_exported(tmp_path / "monai.ts")(image), expected, rtol=1e-3, atol=1e-4)

@@ -1,8 +1,5 @@
 """Polygons of masks: by hand, back again by other programs' rasterisers, and that no ring meets itself."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,13 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageDraw
 
-from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
-from medseg_monai.formats.geojson import write_geojson
 from medseg_monai.formats.polygons import Polygon, polygons, signed_area
 
-BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))
-NUMBERS = DatasetSpec("d", "multiclass", classes=("liver", "spleen"), channels=("grey",), size=(8, 8))
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.booleans())
 
 
@@ -80,56 +72,3 @@ def test_polygons_are_valid_for_a_geometry_library(mask: np.ndarray) -> None:
         assert shape.is_valid
         assert shape.area == polygon.area
         assert shape.exterior.is_ccw
-
-
-def test_geojson_names_classes_and_closes_rings(tmp_path: Path) -> None:
-    mask = np.zeros((1, 4, 3), np.uint8)
-    mask[0, 1, 2], mask[0, 3, 0] = 1, 2
-    content = json.loads(write_geojson(mask, tmp_path / "x.geojson", NUMBERS).read_text())
-    assert [feature["properties"]["class"] for feature in content["features"]] == ["liver", "spleen"]
-    assert [feature["properties"]["pixels"] for feature in content["features"]] == [1, 1]
-    assert content["features"][0]["geometry"] == {
-        "type": "Polygon", "coordinates": [[[1, 2], [2, 2], [2, 3], [1, 3], [1, 2]]],
-    }  # fmt: skip
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
-@given(MASKS)
-def test_coco_tools_give_the_mask_back(mask: np.ndarray) -> None:
-    tools = pytest.importorskip("pycocotools.mask")
-    entry = coco_entry(mask[None].astype(np.uint8), BINARY, file_name="x.jpg")
-    width, height = mask.shape
-    found = np.zeros((height, width), np.uint8)
-    for annotation in entry["annotations"]:
-        segmentation = annotation["segmentation"]
-        encoded = tools.frPyObjects(segmentation, height, width)
-        part = tools.decode(tools.merge(encoded) if isinstance(encoded, list) else encoded)
-        assert part.sum() == annotation["area"]
-        assert tools.toBbox(encoded[0] if isinstance(encoded, list) else encoded).tolist() == annotation["bbox"]
-        found |= part
-    assert np.array_equal(found.T, mask)
-
-
-def test_a_coco_file_counts_images_and_gives_its_entries_back() -> None:
-    square = np.ones((1, 2, 2), np.uint8)
-    entries = {name: coco_entry(square, BINARY, file_name=f"{name}.jpg") for name in ("b", "a")}
-    content = coco_file(entries, BINARY)
-    assert [(image["id"], image["file_name"]) for image in content["images"]] == [(1, "a.jpg"), (2, "b.jpg")]
-    assert [(a["id"], a["image_id"], a["category_id"], a["area"]) for a in content["annotations"]] == [
-        (1, 1, 1, 4),
-        (2, 2, 1, 4),
-    ]
-    assert content["annotations"][0]["iscrowd"] == 0
-    assert coco_entries(json.loads(json.dumps(content))) == entries
-
-
-def test_coco_counts_categories_from_one() -> None:
-    mask = np.array([[[1, 0, 2, 2]]], np.uint8)
-    content = coco_file({"a": coco_entry(mask, NUMBERS, file_name="a.jpg")}, NUMBERS)
-    assert content["categories"] == [{"id": 1, "name": "liver"}, {"id": 2, "name": "spleen"}]
-    assert [(a["category_id"], a["bbox"], a["area"]) for a in content["annotations"]] == [
-        (1, [0, 0, 1, 1], 1),
-        (2, [0, 2, 1, 2], 2),
-    ]
-    (image,) = content["images"]
-    assert (image["width"], image["height"]) == (1, 4)

@@ -6,11 +6,9 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from medseg_monai.grids.geometry import Geometry
-from medseg_monai.grids.resampling import linear_weights, resample
+from medseg_monai.grids.resampling import resample
 from medseg_monai.grids.turn import Turn, turned_shape
 from medseg_monai.grids.volume import VolumeGrid
 
@@ -86,25 +84,6 @@ def test_interpolation_is_that_of_simpleitk() -> None:
     inside = reference != 0  # beyond the outermost voxel centres SimpleITK gives 0
     assert inside.mean() > 0.6
     assert np.abs(ours - reference)[inside].max() < 1e-5
-
-
-@given(
-    count=st.integers(1, 40),
-    wanted=st.integers(1, 40),
-    step=st.floats(0.2, 5, allow_nan=False),
-)
-def test_weights_are_shares(count: int, wanted: int, step: float) -> None:
-    weights = linear_weights(count, wanted, step)
-    assert weights.shape == (wanted, count)
-    assert weights.min() >= 0
-    assert torch.allclose(weights.sum(1), torch.ones(wanted), atol=1e-6)
-    assert torch.allclose(weights, weights.flip(0, 1), atol=1e-6)  # both rows of voxels have one centre
-
-
-def test_shrinking_takes_every_voxel_into_account() -> None:
-    """Without anti-aliasing a bright slice between two samples would vanish."""
-    weights = linear_weights(30, 10, 3.0)
-    assert weights.sum(0)[4:-4].numpy() == pytest.approx(np.full(22, 1 / 3), rel=1e-5)
 
 
 def test_a_spacing_that_differs_in_the_fifth_digit_is_the_same() -> None:

@@ -5,7 +5,6 @@ import pytest
 from monai.transforms import LoadImage
 from PIL import Image, ImageOps
 
-from medseg_monai.images import photos as readers
 from medseg_monai.images.monai_reader import PhotoReader
 from medseg_monai.images.photos import read_header, read_image, upright
 
@@ -224,13 +223,6 @@ def test_reader_serves_monai(tmp_path, colours):
         LoadImage(reader=PhotoReader(), ensure_channel_first=True, dtype=np.uint8)(grey).numpy(),
         colours.transpose(2, 1, 0),
     )
-
-
-def test_reader_suffixes():
-    assert PhotoReader().verify_suffix("a/B.JPEG")
-    assert PhotoReader().verify_suffix(["a.png", "b.tif"])
-    assert not PhotoReader().verify_suffix(["a.png", "b.nii.gz"])
-    assert all(suffix == suffix.lower() for suffix in readers.SUFFIXES)
 
 
 @pytest.mark.parametrize("suffix", ["tif", "png", "webp", "gif"])

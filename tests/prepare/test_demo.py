@@ -5,13 +5,9 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
 
 from medseg_monai.dataset import check_dataset
-from medseg_monai.prepare.abdomen import Patient, draw_abdomen
 from medseg_monai.prepare.demo import demo_spec, prepare_demo
-from medseg_monai.prepare.dermoscopy import draw_dermoscopy
-from medseg_monai.prepare.shapes import blob, fractal_noise, grid, solid, strokes
 
 SPLITS = ("training", "validation", "test")
 
@@ -60,37 +56,6 @@ def test_mr_files(tmp_path):
     assert {c["group"] for c in dataset.cases("test")} == {case["id"].split("_")[0]}
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_lesion_is_one_piece_without_holes_and_darker_than_skin(seed):
-    pixels, lesion = draw_dermoscopy(np.random.default_rng(seed), (96, 80))
-    assert pixels.shape == (80, 96, 3)
-    assert lesion.shape == (80, 96)
-    assert ndimage.label(lesion)[1] == 1
-    assert (ndimage.binary_fill_holes(lesion) == lesion).all()
-    around = ndimage.binary_dilation(lesion, iterations=8) & ~ndimage.binary_dilation(lesion, iterations=3)
-    assert pixels[lesion].mean() < pixels[around].mean()
-
-
-def test_organs_overlap_and_some_slices_lack_one():
-    masks = []
-    for who in range(4):
-        patient = Patient.draw(np.random.default_rng(who))
-        masks += [draw_abdomen(patient, level, (96, 96))[1] for level in (0.1, 0.4, 0.9)]
-    shares = np.array([mask.mean(axis=(1, 2)) for mask in masks])
-    assert sum((mask.sum(axis=0) > 1).any() for mask in masks) >= 8
-    assert (shares[2::3, 0] == 0).all()  # no stomach low down
-    assert (shares[1::3] > 0).all()  # all three in the middle
-    assert shares.max() < 0.3
-
-
-def test_scans_differ_in_scale_slices_of_one_do_not():
-    patients = [Patient.draw(np.random.default_rng(who)) for who in range(12)]
-    brightest = [patient.brightest for patient in patients]
-    assert min(brightest) < 2000 < 5000 < max(brightest)
-    one, two = (draw_abdomen(patients[0], level, (96, 96))[0] for level in (0.2, 0.8))
-    assert 0.6 < np.percentile(one, 99) / np.percentile(two, 99) < 1.6
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -115,39 +80,6 @@ def test_progress_sees_every_picture(tmp_path):
     seen = []
     prepare_demo(tmp_path, n=4, size=32, progress=lambda numbers: (seen.append(i) or i for i in numbers))
     assert seen == [0, 1, 2, 3]
-
-
-def test_grid_has_its_origin_in_the_middle_and_square_pixels():
-    x, y = grid((4, 2))
-    np.testing.assert_allclose(x[0], [-1.5, -0.5, 0.5, 1.5])
-    np.testing.assert_allclose(y[:, 0], [-0.5, 0.5])
-
-
-def test_blob_has_the_area_of_its_circle():
-    inside = blob(np.random.default_rng(0), (300, 200), centre=(0.2, -0.1), radius=0.5, ragged=0, rough=0) > 0
-    assert inside.sum() == pytest.approx(np.pi * 50**2, rel=0.01)  # half the shorter side is 100 pixels
-    row, column = ndimage.center_of_mass(inside)
-    assert (column, row) == (pytest.approx(149.5 + 20, abs=0.5), pytest.approx(99.5 - 10, abs=0.5))
-
-
-def test_noise_has_mean_0_and_deviation_1_about():
-    noise = fractal_noise(np.random.default_rng(0), (256, 256), 16)
-    assert (noise.shape, noise.dtype) == ((256, 256), np.float32)
-    assert abs(noise.mean()) < 0.2
-    assert 0.75 < noise.std() < 1.25
-
-
-def test_solid_keeps_the_largest_piece_and_fills_it():
-    drawn = np.array([list("####.#"), list("#..#.."), list("####.#")]) == "#"
-    filled = np.array([list("####.."), list("####.."), list("####..")]) == "#"
-    assert (solid(drawn) == filled).all()
-
-
-def test_strokes_cover_a_line_of_the_given_width():
-    cover = strokes((20, 10), [(np.array([[-2.0, 5.0], [22.0, 5.0]]), 2.0)])
-    assert cover.shape == (10, 20)
-    np.testing.assert_allclose(cover.sum(axis=0), 2, atol=0.4)
-    assert cover[:3].max() == 0
 
 
 def test_volumes_of_several_grids_show_one_anatomy(tmp_path):

@@ -16,7 +16,6 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask
 from medseg_monai.label import serve as serving
-from medseg_monai.label.choice import most_uncertain
 from medseg_monai.label.labels import (
     check_number_type,
     label_map,
@@ -313,15 +312,3 @@ def test_a_type_of_numbers_that_a_format_lacks_is_refused_before_anything_is_wri
     check_number_type(".nii.gz", "float64")
     with pytest.raises(ValueError, match="float64 cannot be written as .png; uint8, uint16 can"):
         check_number_type(".png", "float64")
-
-
-def test_the_least_sure_comes_first_then_the_one_offered_longest_ago():
-    known = {
-        "sure": {"uncertainty_m": 0.1},
-        "unsure": {"uncertainty_m": 0.7, "strategy": {"uncertainty": {"ts": 20}}},
-        "unsure, offered before": {"uncertainty_m": 0.7, "strategy": {"uncertainty": {"ts": 10}}},
-        "of another model": {"uncertainty_n": 0.9},
-        "broken": {"uncertainty_m": -1.0},
-    }
-    assert most_uncertain(known, "m", "uncertainty") == "unsure, offered before"
-    assert most_uncertain(known, "n", "uncertainty") == "of another model"

@@ -4,14 +4,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from predictions import SPEC, TRAINED, predicted
 
 from medseg_monai.outputs.naming import output_files
-from medseg_monai.outputs.pictures import LONGEST_SIDE, picture_file, write_picture
-from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.report import prediction
 from medseg_monai.report.prediction import EMPTY, FLAGGED, read_predictions, write_prediction_report
 
@@ -94,17 +91,3 @@ def test_another_table_of_that_name_is_named(folder: Path) -> None:
     (folder / "predictions.csv").write_text("case,score\na,1\n")
     with pytest.raises(ValueError, match=r"predictions.csv is not a table of predictions"):
         read_predictions(folder)
-
-
-def test_small_pictures_are_enlarged_and_large_ones_made_small(tmp_path: Path) -> None:
-    spec = demo_spec()
-    for side in (40, 3000):
-        Image.fromarray(np.full((side, side // 2, 3), 200, np.uint8)).save(tmp_path / "image.png")
-        mask = np.zeros((1, side // 2, side), np.uint8)
-        mask[:, : side // 4] = 1
-        with Image.open(write_picture(tmp_path, "a", str(tmp_path / "image.png"), mask, spec)) as picture:
-            width, height = picture.size
-            left, right = (np.asarray(picture)[height // 2, x].astype(int) for x in (width // 8, width * 7 // 8))
-        assert LONGEST_SIDE / 2 < height <= LONGEST_SIDE
-        assert abs(right - 200).max() < 8
-        assert (left - right)[0] < -10  # tinted: less red

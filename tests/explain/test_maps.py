@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.explain.layers import LayerError, enlarge, list_layers, stride_of
+from medseg_monai.explain.layers import LayerError, list_layers
 from medseg_monai.explain.maps import PaperGradCAMpp, class_heads, explain, heat
 from medseg_monai.networks import PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
 
@@ -280,17 +280,6 @@ def test_layers_are_stages_with_their_channels_and_strides():
     pspnet = build("pspnet")
     for layer in list_layers(pspnet, spec()):
         assert explain(pspnet, picture(), channel=0, region=REGION, layer=layer.name).values.shape == (48, 32)
-
-
-def test_a_map_lies_where_it_was_computed_at_sizes_its_stride_does_not_divide():
-    # 37 pixels at stride 8 are 5 columns, of which the last covers the pixels 32 to 39
-    assert stride_of(5, 37) == 8
-    columns = torch.zeros(1, 1, 5, 5)
-    columns[..., 2, :] = 1
-    enlarged = enlarge(columns, (37, 40))
-    assert enlarged.shape == (1, 1, 37, 40)
-    assert enlarged[0, 0, :, 0].argmax() in (19, 20)
-    assert enlarged[0, 0, 16:24, 0].sum() > enlarged[0, 0, :16, 0].sum()
 
 
 def test_volumes():

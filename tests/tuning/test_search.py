@@ -4,46 +4,19 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from tuned_cases import EXCLUSIVE, ONE, TWO, discs, stored
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.metrics import class_masks, score_case
-from medseg_monai.evaluation.scan_scores import competition_score, score_scan
-from medseg_monai.inference.scans import Scans
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, clean
-from medseg_monai.tuning.cases import TuningCases, score_of
-from medseg_monai.tuning.run import TuneCleaning
+from medseg_monai.tuning.cases import TuningCases
 from medseg_monai.tuning.search import tune, tuning_markdown
-
-ONE = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(16, 16))
-TWO = DatasetSpec("d", "multilabel", classes=("bowel", "stomach"), channels=("grey",), size=(16, 16))
-EXCLUSIVE = DatasetSpec("d", "multiclass", classes=("a", "b"), channels=("grey",), size=(16, 16))
-
-
-def discs(count=20, side=24):
-    """Truths of a disc each, at random places: bool (count, side, side)."""
-    generator = np.random.default_rng(7)
-    x, y = np.ogrid[:side, :side]
-    centres, radii = generator.uniform(8, side - 8, (count, 2)), generator.uniform(4, 6, count)
-    return np.stack([(x - a) ** 2 + (y - b) ** 2 < r**2 for (a, b), r in zip(centres, radii, strict=True)])
-
-
-def stored(probabilities, truths, spec=ONE, metric="dice", ids=str, group=str):
-    """Cases of one channel per class: (cases, [classes,] W, H)."""
-    cases = TuningCases(spec, metric)
-    for number, (values, truth) in enumerate(zip(probabilities, truths, strict=True)):
-        planes = values if values.ndim == 3 else values[None]
-        cases.add(ids(number), group(number), planes, truth if truth.ndim == 3 else truth[None])
-    return cases
 
 
 @given(arrays(np.float32, (2, 5, 5), elements=st.floats(0, 1, width=32)), st.integers(1, 199))
@@ -52,42 +25,6 @@ def test_thresholds_lose_nothing_in_storage(probabilities, step):
     setting = Cleaning(threshold=step / 200)
     (case,) = cases._cases
     assert np.array_equal(cases._mask(case, setting), clean(probabilities.astype(float), setting, "multilabel") > 0)
-
-
-@pytest.mark.parametrize("metric", ["dice", "jaccard"])
-@pytest.mark.parametrize("spec", [TWO, EXCLUSIVE], ids=["multilabel", "multiclass"])
-def test_scores_are_those_of_the_metrics(metric, spec):
-    generator = np.random.default_rng(3)
-    probabilities = generator.random((5, spec.out_channels, 9, 8)).astype(np.float16)
-    truths = generator.integers(0, 2 if spec is TWO else 3, (5, spec.label_channels, 9, 8))
-    truths[0] = 0
-    setting = Cleaning(min_size=4, fill_holes=True)
-    terms = stored(probabilities, truths, spec, metric, group=lambda n: str(n % 2)).measure(setting)
-    assert terms[:, :, 0, 1].tolist() == [[3, 2]] * 2  # cases by group
-    expected = [
-        [getattr(row, metric) for row in score_case(class_masks(mask, 2), class_masks(truth, 2), case="", classes="ab")]
-        for values, truth in zip(probabilities, truths, strict=True)
-        for mask in [clean(values, setting, spec.task)]
-    ]
-    assert score_of(terms, metric) == pytest.approx(
-        np.mean(expected, axis=0), abs=0.01
-    )  # sigmoids are kept in 200 steps
-
-
-def test_the_competition_score_is_that_of_the_scans():
-    pred, truth = np.random.default_rng(5).random((2, 12, 2, 6, 7)) < 0.3
-    truth[:6, 1] = pred[:6, 1] = False  # absent from the first scan
-    cases = stored(
-        pred.astype(float),
-        truth,
-        TWO,
-        "competition",
-        ids=lambda n: f"s{n // 6}_slice_{n % 6}",
-        group=lambda n: str(n // 6),
-    )
-    rows = [r for n in (0, 6) for r in score_scan(pred[n : n + 6], truth[n : n + 6], scan=str(n), classes=TWO.classes)]
-    expected = [competition_score(r for r in rows if r.class_name == name).score for name in TWO.classes]
-    assert score_of(cases.measure(PLAIN), "competition") == pytest.approx(expected)
 
 
 def test_a_timid_network_gets_a_lower_threshold():
@@ -182,29 +119,6 @@ def test_wrong_calls_are_named():
         TuningCases(ONE, "competition").add("1", "1", np.zeros((1, 2, 2)), np.zeros((1, 2, 2)))
 
 
-def test_the_result_goes_beside_the_weights(tmp_path: Path) -> None:
-    """The handler on answers whose disc is faint; then once more on clear ones, which need nothing."""
-    trained = Trained(ONE, {"_target_": "monai.networks.nets.BasicUNet"}, "unet", {"best_epoch": 3})
-    trained.write(tmp_path)
-    cases = []
-    for number, truth in enumerate(discs()):
-        Image.fromarray(truth.T.astype(np.uint8) * 255).save(tmp_path / f"{number}.png")
-        file = str(tmp_path / f"{number}.png")
-        cases.append({"id": str(number), "group": str(number), "image": file, "label": file})
-    for faint, expected in ((0.42, 1), (0.9, None)):
-        handler = TuneCleaning(Scans(cases, dict), weights=tmp_path, folder=tmp_path / "tuning")
-        batch = [{"id": case["id"], "image_meta_dict": {"spatial_shape": (16, 16)}} for case in cases]
-        output = [{"probability": torch.from_numpy(np.where(truth, faint, 0.1))[None]} for truth in discs()]
-        engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output))
-        handler._keep(engine)
-        handler._tune(engine)
-        found = Trained.read(tmp_path)
-        assert found.training == trained.training
-        assert (found.cleaning and len(found.cleaning.threshold)) == expected
-        assert handler.tuning.after == {"lesion": 1}
-        assert "Dice on 20 cases" in (tmp_path / "tuning" / "tuning.md").read_text()
-
-
 def test_the_command(medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     shutil.copytree(trained, weights)
@@ -236,20 +150,3 @@ def test_evaluation_and_prediction_use_what_was_tuned(medseg, demo_data: Path, t
     summary = json.loads((tmp_path / "e" / "summary.json").read_text())
     assert summary["run"]["cleaning"]["min_size"] == [10**6]
     assert summary["overall"]["outcomes"]["ok"] == 0
-
-
-@pytest.mark.parametrize("spec", [ONE, TWO, EXCLUSIVE], ids=["binary", "multilabel", "multiclass"])
-def test_ignored_pixels_tune_nothing(spec):
-    """Wrong answers at ignored pixels cost nothing; the same ones where pixels count cost Dice."""
-    truth = np.zeros((spec.label_channels, 4, 4), np.uint8)
-    truth[:, :2] = 1
-    sure = np.zeros((spec.out_channels, 4, 4), np.float32)
-    sure[-1 if spec.task != "multiclass" else 1] = 1  # everywhere, although half is background
-    sure[:1] = 1 if spec.task != "multiclass" else 0
-    scores = []
-    for value in (0, 255):
-        cases = TuningCases(spec, "dice")
-        truth[:, 2:] = value
-        cases.add("a", "a", sure, truth)
-        scores.append(score_of(cases.measure(PLAIN), "dice")[0])
-    assert scores == [pytest.approx(2 / 3), 1]

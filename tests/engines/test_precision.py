@@ -1,0 +1,37 @@
+import pytest
+import torch
+from torch import nn
+
+from medseg_monai.engines.precision import PrecisionInferer, placed, precision_of
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
+def test_precision_by_name(name: str, dtype: torch.dtype | None) -> None:
+    assert precision_of(name, "cpu") is dtype
+
+
+@pytest.mark.parametrize(("name", "message"), [("half", "auto, fp32, bf16 or fp16"), ("fp16", "needs a CUDA device")])
+def test_wrong_precision_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        precision_of(name, "cpu")
+
+
+def test_low_precision_answers_are_float32_and_close() -> None:
+    torch.manual_seed(0)
+    network, image = nn.Conv2d(3, 2, 3), torch.randn(1, 3, 16, 16)
+    exact, rough = (PrecisionInferer(name, "cpu")(image, network) for name in ("fp32", "bf16"))
+    assert isinstance(rough, torch.Tensor)
+    assert rough.dtype == torch.float32
+    assert torch.allclose(rough, exact, atol=0.05)
+    assert not torch.equal(rough, exact)
+
+
+@pytest.mark.parametrize(("network", "strides"), [(nn.Conv2d(4, 8, 3), (36, 1, 12, 4)), (nn.Linear(4, 8), (4, 1))])
+def test_placed_lays_convolutions_channels_last(network: nn.Module, strides: tuple[int, ...]) -> None:
+    assert placed(network, "cpu").weight.stride() == strides
+
+
+def test_placed_takes_3d_networks() -> None:
+    network = placed(nn.Conv3d(2, 3, 3), "cpu")
+    assert network.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert PrecisionInferer("fp32", "cpu")(torch.zeros(1, 2, 8, 8, 8), network).shape == (1, 3, 6, 6, 6)
