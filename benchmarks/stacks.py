@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from medseg_monai.images.masks import write_bands
-from medseg_monai.images.slices import scan_in
+from medseg_monai.images.slices import stack_in
 from medseg_monai.prepare.abdomen import Patient, draw_abdomen
 from medseg_monai.prepare.uwmadison import uwmadison_spec
 from medseg_monai.training.cache import CachedDataset
@@ -35,7 +35,7 @@ def draw_scan(folder: Path) -> list[dict[str, Any]]:
         pixels, masks = draw_abdomen(patient, number / (SLICES + 1), SIZE)
         Image.fromarray(pixels).save(place / f"slice_{number:04d}_266_266_1.50_1.50.png")
         write_bands(masks.transpose(0, 2, 1), folder / f"{number}.png")
-    scan = scan_in(place)
+    scan = stack_in(place)
     return [
         {
             "image": [str(path) for path in scan.neighbours(slice.number, count=3, stride=2)],

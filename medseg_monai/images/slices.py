@@ -1,4 +1,4 @@
-"""Slices of a scan as single picture files whose names give their geometry, and stacks of neighbouring ones (2.5D).
+"""Stacks of slices as single picture files whose names give their geometry, and a slice with its neighbours (2.5D).
 
 ``…/case123_day20/scans/slice_0001_266_276_1.50_1.63.png``: number, width, height, pixel width and height in mm. (The
 UW-Madison competition's description says height first; files that are not square say width.)
@@ -23,7 +23,7 @@ from medseg_monai.program.messages import listed
 logger = logging.getLogger(__name__)
 
 SLICE_DISTANCE_MM = 3.0
-"""Distance between the slices of a UW-Madison scan, which the file names do not give."""
+"""Distance between the slices of a stack of UW-Madison, which the file names do not give."""
 _NAME = re.compile(r"slice_(\d+)_(\d+)_(\d+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", re.ASCII)
 
 
@@ -33,14 +33,14 @@ class SliceFile:
 
     Args:
         path: the file.
-        scan: the scan's name: that of the folder, or of its parent if the folder is ``scans``.
-        number: from the file's name; consecutive in a complete scan.
+        stack: the stack's name: that of the folder, or of its parent if the folder is ``scans``.
+        number: from the file's name; consecutive in a complete stack.
         size: (width, height).
         spacing_mm: of pixels, along (x, y).
     """
 
     path: Path
-    scan: str
+    stack: str
     number: int
     size: tuple[int, int]
     spacing_mm: tuple[float, float]
@@ -48,7 +48,7 @@ class SliceFile:
     @property
     def id(self) -> str:
         """The competition's name for a slice: ``case123_day20_slice_0001``."""
-        return f"{self.scan}_slice_{self.number:04d}"
+        return f"{self.stack}_slice_{self.number:04d}"
 
 
 def slice_file(path: PathLike) -> SliceFile | None:
@@ -63,9 +63,9 @@ def slice_file(path: PathLike) -> SliceFile | None:
     if not found or file.suffix.lower() not in SUFFIXES:
         return None
     folder = file.absolute().parent
-    scan = folder.parent.name if folder.name == "scans" else folder.name
+    stack = folder.parent.name if folder.name == "scans" else folder.name
     number, width, height = (int(text) for text in found.groups()[:3])
-    return SliceFile(file, scan, number, (width, height), (float(found[4]), float(found[5])))
+    return SliceFile(file, stack, number, (width, height), (float(found[4]), float(found[5])))
 
 
 def check_size(slice: SliceFile, size: tuple[int, int]) -> None:
@@ -79,11 +79,11 @@ def check_size(slice: SliceFile, size: tuple[int, int]) -> None:
 
 
 @dataclass(frozen=True)
-class Scan:
+class Stack:
     """The slices in one folder, by number.
 
     Args:
-        name: the scan's.
+        name: the stack's.
         slices: in ascending order of their numbers.
     """
 
@@ -100,11 +100,11 @@ class Scan:
         """The files of `count` slices, `stride` apart, with slice `number` in the middle.
 
         A missing one is replaced by the nearest existing one; of two equally near, by the one nearer to the middle. So the
-        first and the last slice of a scan are repeated.
+        first and the last slice of a stack are repeated.
 
         >>> def slice(number): return SliceFile(Path(str(number)), "s", number, (9, 9), (1, 1))
-        >>> scan = Scan("s", tuple(slice(number) for number in (1, 2, 3, 6)))
-        >>> [int(path.name) for path in scan.neighbours(2, count=5)]
+        >>> stack = Stack("s", tuple(slice(number) for number in (1, 2, 3, 6)))
+        >>> [int(path.name) for path in stack.neighbours(2, count=5)]
         [1, 1, 2, 3, 3]
         """
         reach = count // 2 * stride
@@ -120,27 +120,27 @@ class Scan:
         return {slice.number: slice for slice in self.slices}
 
 
-def scan_of(slices: Iterable[SliceFile]) -> Scan:
-    """Slices of one folder as a scan.
+def stack_of(slices: Iterable[SliceFile]) -> Stack:
+    """Slices of one folder as a stack.
 
     Raises:
         ValueError: two have the same number, or there is none.
     """
     ordered = sorted(slices, key=lambda slice: (slice.number, slice.path))
     if not ordered:
-        raise ValueError("a scan must have at least one slice")
+        raise ValueError("a stack must have at least one slice")
     for first, second in pairwise(ordered):
         if first.number == second.number:
             raise ValueError(f"{first.path} and {second.path} have the same number; remove one of them")
-    return Scan(ordered[0].scan, tuple(ordered))
+    return Stack(ordered[0].stack, tuple(ordered))
 
 
-def stack_files(path: PathLike, *, count: int, stride: int, without: Container[Path] = ()) -> list[Path]:
-    """The files of a slice and its neighbours, for a slice in a folder with the others of its scan.
+def neighbour_files(path: PathLike, *, count: int, stride: int, without: Container[Path] = ()) -> list[Path]:
+    """The files of a slice and its neighbours, for a slice in a folder with the others of its stack.
 
     Args:
         path: the slice's.
-        count, stride: see `Scan.neighbours`.
+        count, stride: see `Stack.neighbours`.
         without: files that cannot be used; they count as missing, and so do slices of another size.
 
     Raises:
@@ -154,13 +154,13 @@ def stack_files(path: PathLike, *, count: int, stride: int, without: Container[P
         )
     if not middle.path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    scan = scan_in(middle.path.parent)
-    fitting = (slice for slice in scan.slices if slice.size == middle.size and slice.path not in without)
-    return Scan(scan.name, tuple(fitting)).neighbours(middle.number, count=count, stride=stride)
+    stack = stack_in(middle.path.parent)
+    fitting = (slice for slice in stack.slices if slice.size == middle.size and slice.path not in without)
+    return Stack(stack.name, tuple(fitting)).neighbours(middle.number, count=count, stride=stride)
 
 
-def scan_in(folder: Path) -> Scan:
-    """The scan in a folder, listed once; missing slices are named in the log.
+def stack_in(folder: Path) -> Stack:
+    """The stack in a folder, listed once; missing slices are named in the log.
 
     Raises:
         ValueError: two files have the same number, or there is none.
@@ -169,12 +169,12 @@ def scan_in(folder: Path) -> Scan:
 
 
 @lru_cache(maxsize=256)
-def _listed(folder: Path, changed: int) -> Scan:
+def _listed(folder: Path, changed: int) -> Stack:
     found = (slice_file(path) for path in folder.iterdir())
-    scan = scan_of(slice for slice in found if slice is not None)
-    if scan.missing:
-        logger.warning("%s: slices %s are missing; the nearest take their place", folder, number_ranges(scan.missing))
-    return scan
+    stack = stack_of(slice for slice in found if slice is not None)
+    if stack.missing:
+        logger.warning("%s: slices %s are missing; the nearest take their place", folder, number_ranges(stack.missing))
+    return stack
 
 
 def number_ranges(numbers: Sequence[int]) -> str:
@@ -192,7 +192,7 @@ def number_ranges(numbers: Sequence[int]) -> str:
     return listed((str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs), limit=20)
 
 
-def scan_affine(spacing_mm: tuple[float, float], distance_mm: float = SLICE_DISTANCE_MM) -> NDArray[np.float64]:
+def stack_affine(spacing_mm: tuple[float, float], distance_mm: float = SLICE_DISTANCE_MM) -> NDArray[np.float64]:
     """(4, 4), from (column, row, slice) to RAS+ millimetres, the first slice at 0.
 
     Picture files do not say how the patient lay; the anatomy does. In UW-Madison's slices the liver is on the left of the

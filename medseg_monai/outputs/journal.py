@@ -29,7 +29,7 @@ from medseg_monai.files.writing import (
 )
 from medseg_monai.images.dicom_files import split_path
 from medseg_monai.images.paired import all_files
-from medseg_monai.images.slices import slice_file, stack_files
+from medseg_monai.images.slices import neighbour_files, slice_file
 from medseg_monai.transforms.cleaning import Cleaning
 
 JOURNAL_FILE = "predictions.jsonl"
@@ -79,7 +79,7 @@ def picture_files(image: str | Path, spec: DatasetSpec) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.is_file())
     if spec.slice_stride and slice_file(path):
-        return list(stack_files(path, count=spec.in_channels, stride=spec.slice_stride))
+        return list(neighbour_files(path, count=spec.in_channels, stride=spec.slice_stride))
     return all_files(path)
 
 

@@ -16,7 +16,7 @@ from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.masks import read_mask
-from medseg_monai.images.slices import Scan, SliceFile, number_ranges, scan_affine, scan_in, scan_of, slice_file
+from medseg_monai.images.slices import SliceFile, Stack, number_ranges, slice_file, stack_affine, stack_in, stack_of
 from medseg_monai.outputs.journal import Settings
 from medseg_monai.outputs.naming import chosen_formats, output_files
 from medseg_monai.outputs.predictions import WritePredictions
@@ -43,7 +43,7 @@ class PredictedScan:
         whole: whether these are all slices in the scan's folder.
     """
 
-    scan: Scan
+    scan: Stack
     id: str
     cases: Mapping[int, str]
     masks: Mapping[int, Sequence[Path]]
@@ -67,7 +67,7 @@ def write_scans(
     file's name) have no part in this. Without ``png`` among the `formats` nothing is written.
 
     ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, whereas a 4D file counts as a film.
-    Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.images.slices.scan_affine`.
+    Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.images.slices.stack_affine`.
 
     Classes that stand in one slice only are removed first, from the slices' own files and the tables too, where the cleaning's
     ``drop_isolated`` says so: a slice that is written before its neighbour is known cannot tell.
@@ -124,7 +124,7 @@ def _scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: Path) 
             by_folder.setdefault(slice.path.parent, {})[slice] = str(case["id"])
     found = []
     for place, ids in by_folder.items():
-        scan = scan_of(ids)
+        scan = stack_of(ids)
         parent = PurePath(ids[scan.slices[0]]).parent
         parent = parent.parent if parent.name == "scans" else parent
         found.append(
@@ -133,7 +133,7 @@ def _scans(cases: Sequence[Mapping[str, Any]], spec: DatasetSpec, folder: Path) 
                 (parent / scan.name).as_posix(),
                 {slice.number: case_id for slice, case_id in ids.items()},
                 {slice.number: output_files(case_id, spec, folder) for slice, case_id in ids.items()},
-                whole={slice.number for slice in scan_in(place).slices} == {slice.number for slice in ids},
+                whole={slice.number for slice in stack_in(place).slices} == {slice.number for slice in ids},
             )
         )
     return found
@@ -187,7 +187,7 @@ def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, fol
         )
     meta = {
         "spatial_shape": volume.shape[1:],
-        "affine": scan_affine(slices[0].spacing_mm),
+        "affine": stack_affine(slices[0].spacing_mm),
         "filename_or_obj": str(slices[0].path),
     }
     writer = VolumeWriter(folder, spec=spec)

@@ -21,7 +21,7 @@ from medseg_monai.dataset import DatasetSpec, Intensity
 from medseg_monai.images.masks import write_bands
 from medseg_monai.images.photos import opened
 from medseg_monai.images.rle import decode_rle
-from medseg_monai.images.slices import Scan, SliceFile, check_size, number_ranges, scan_of, slice_file
+from medseg_monai.images.slices import SliceFile, Stack, check_size, number_ranges, slice_file, stack_of
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress, find_files
 from medseg_monai.prepare.patients import dealt_splits, splits_by_table
 from medseg_monai.prepare.prepared import Prepared, finish
@@ -168,7 +168,7 @@ def _add_row(rows: dict[str, dict[str, Runs]], row: Mapping[str, str | None], li
 class TrainFolder:
     """The contents of ``train``: scans of usable slices, unused files, and the ids of all slices, used or not."""
 
-    scans: tuple[Scan, ...]
+    scans: tuple[Stack, ...]
     left_out: tuple[LeftOut, ...]
     ids: frozenset[str]
 
@@ -182,20 +182,20 @@ def _find_scans(train: Path, bad_scans: Sequence[str], progress: Progress) -> Tr
             gone.append((path, "not named like a slice (slice_NUMBER_WIDTH_HEIGHT_MM_MM.png)"))
         else:
             by_folder[path.parent].append(slice)
-    names = Counter(slices[0].scan for slices in by_folder.values())
+    names = Counter(slices[0].stack for slices in by_folder.values())
     if twice := [name for name, count in names.items() if count > 1]:
         raise ValueError(f"{train}: {len(twice)} scans are in more than one folder: {listed(twice)}; remove the copies")
     scans = []
     for folder, slices in progress(sorted(by_folder.items())):
-        good, why = _usable_scan(folder, scan_of(slices), bad_scans)
-        scans += [scan_of(good)] if good else []
+        good, why = _usable_scan(folder, stack_of(slices), bad_scans)
+        scans += [stack_of(good)] if good else []
         gone += why
     return TrainFolder(
         tuple(scans), tuple(gone), frozenset(slice.id for slices in by_folder.values() for slice in slices)
     )
 
 
-def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[list[SliceFile], list[LeftOut]]:
+def _usable_scan(folder: Path, scan: Stack, bad_scans: Sequence[str]) -> tuple[list[SliceFile], list[LeftOut]]:
     """A scan's slices that are 16-bit pictures of the size in their name; the others, and missing numbers."""
     if scan.name in bad_scans:
         reason = f"{len(scan.slices)} slices of a scan known to have wrong masks; --keep-bad-scans keeps it"
@@ -219,7 +219,7 @@ def _usable_scan(folder: Path, scan: Scan, bad_scans: Sequence[str]) -> tuple[li
     return good, gone
 
 
-def _pair(slice: SliceFile, scan: Scan, rows: Mapping[str, Runs], out: Path, spec: DatasetSpec) -> Pair:
+def _pair(slice: SliceFile, scan: Stack, rows: Mapping[str, Runs], out: Path, spec: DatasetSpec) -> Pair:
     """Write a slice's mask; return its path, the organs that it shows and the slices that are its channels."""
     if absent := [organ for organ in CLASSES if organ not in rows]:
         raise ValueError(f"{TABLE} has no row for {', '.join(absent)}; an empty mask says that an organ is absent")
@@ -236,7 +236,7 @@ def _pair(slice: SliceFile, scan: Scan, rows: Mapping[str, Runs], out: Path, spe
         slice.path,
         (file,),
         id=slice.id,
-        group=_patient(slice.scan),
+        group=_patient(slice.stack),
         stack=tuple(stack),
         present=tuple(organ for organ, mask in zip(CLASSES, masks, strict=True) if mask.any()),
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from medseg_monai.dataset.cases import as_list, main_file
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.images.slices import stack_files
+from medseg_monai.images.slices import neighbour_files
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class LoadStackd(MapTransform):
         """The files of a slice and its neighbours; a neighbour that cannot be read counts as missing, and the log says so."""
         count, stride, unusable = self.spec.in_channels, self.spec.slice_stride or 1, set[Path]()
         while True:
-            files = stack_files(file, count=count, stride=stride, without=unusable)
+            files = neighbour_files(file, count=count, stride=stride, without=unusable)
             for neighbour in files:
                 try:
                     self.load_part({self.keys[0]: str(neighbour)})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medseg_monai.images.rle import decode_rle
-from medseg_monai.images.slices import check_size, number_ranges, scan_affine, scan_in, slice_file, stack_files
+from medseg_monai.images.slices import check_size, neighbour_files, number_ranges, slice_file, stack_affine, stack_in
 
 
 def folder_of(tmp_path, *numbers):
@@ -27,7 +27,7 @@ def numbers(paths):
 @pytest.mark.parametrize("folder", ["case7/case7_day20/scans", "case7_day20"])
 def test_width_comes_before_height(folder):
     slice = slice_file(f"{folder}/slice_0088_360_310_1.50_1.63.png")
-    assert (slice.scan, slice.number, slice.id) == ("case7_day20", 88, "case7_day20_slice_0088")
+    assert (slice.stack, slice.number, slice.id) == ("case7_day20", 88, "case7_day20_slice_0088")
     assert (slice.size, slice.spacing_mm) == ((360, 310), (1.5, 1.63))
 
 
@@ -61,7 +61,7 @@ def test_a_name_that_lies_about_the_size():
 def test_neighbours_of_a_whole_scan(tmp_path, number, count, stride, expected):
     folder = folder_of(tmp_path, *range(1, 10))
     path = folder / f"slice_{number:04d}_360_310_1.50_1.63.png"
-    assert numbers(stack_files(path, count=count, stride=stride)) == expected
+    assert numbers(neighbour_files(path, count=count, stride=stride)) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_nearest_takes_the_place_of_a_missing_one(tmp_path, caplog, number, 
     path = folder / f"slice_{number:04d}_360_310_1.50_1.63.png"
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            assert numbers(stack_files(path, count=3, stride=stride)) == expected
+            assert numbers(neighbour_files(path, count=3, stride=stride)) == expected
     assert [record.getMessage() for record in caplog.records] == [
         f"{folder}: slices 3, 5-7 are missing; the nearest take their place"
     ]
@@ -88,29 +88,29 @@ def test_slices_that_cannot_be_used_or_have_another_size_count_as_missing(tmp_pa
     folder = folder_of(tmp_path, 1, 2, 3, 5)
     path, torn = (folder / f"slice_{number:04d}_360_310_1.50_1.63.png" for number in (3, 2))
     (folder / "slice_0004_310_360_1.50_1.63.png").touch()
-    assert numbers(stack_files(path, count=5, stride=1)) == [1, 2, 3, 3, 5]
-    assert numbers(stack_files(path, count=5, stride=1, without={torn})) == [1, 3, 3, 3, 5]
+    assert numbers(neighbour_files(path, count=5, stride=1)) == [1, 2, 3, 3, 5]
+    assert numbers(neighbour_files(path, count=5, stride=1, without={torn})) == [1, 3, 3, 3, 5]
 
 
 def test_a_folder_without_slices(tmp_path):
     (tmp_path / "photo.png").touch()
     with pytest.raises(ValueError, match="at least one slice"):
-        scan_in(tmp_path)
+        stack_in(tmp_path)
 
 
 def test_a_new_slice_is_seen(tmp_path):
     folder = folder_of(tmp_path, 1, 2)
-    assert len(scan_in(folder).slices) == 2
+    assert len(stack_in(folder).slices) == 2
     (folder / "slice_0003_360_310_1.50_1.63.png").touch()
     os.utime(folder, ns=(0, 10**18))  # some file systems' clocks stand still for milliseconds
-    assert len(scan_in(folder).slices) == 3
+    assert len(stack_in(folder).slices) == 3
 
 
 def test_one_number_twice(tmp_path):
     folder = folder_of(tmp_path, 1, 2)
     (folder / "slice_0002_266_266_1.50_1.50.png").touch()
     with pytest.raises(ValueError, match="slice_0002_266.* and .*slice_0002_360.* have the same number; remove one"):
-        scan_in(folder)
+        stack_in(folder)
 
 
 def test_neighbours_need_a_number(tmp_path):
@@ -118,9 +118,9 @@ def test_neighbours_need_a_number(tmp_path):
     with pytest.raises(
         ValueError, match=r"photo\.png: needs 3 neighbouring slices, which are found by names such as slice_0001"
     ):
-        stack_files(tmp_path / "photo.png", count=3, stride=1)
+        neighbour_files(tmp_path / "photo.png", count=3, stride=1)
     with pytest.raises(FileNotFoundError, match="no such file"):
-        stack_files(tmp_path / "slice_0001_9_9_1.5_1.5.png", count=3, stride=1)
+        neighbour_files(tmp_path / "slice_0001_9_9_1.5_1.5.png", count=3, stride=1)
 
 
 def test_many_ranges_are_cut():
@@ -129,7 +129,7 @@ def test_many_ranges_are_cut():
 
 
 def test_columns_run_to_the_left_rows_to_the_back_numbers_to_the_feet():
-    affine = scan_affine((1.5, 1.63))
+    affine = stack_affine((1.5, 1.63))
     assert nibabel.aff2axcodes(affine) == ("L", "P", "I")
     np.testing.assert_allclose(nibabel.affines.voxel_sizes(affine), (1.5, 1.63, 3))
 
@@ -145,8 +145,8 @@ def test_the_stomach_lies_above_the_small_bowel_on_the_patients_left(shared_data
             if row["segmentation"]:
                 slice = files[row["id"]]
                 x, y = np.argwhere(decode_rle(row["segmentation"], slice.size)).mean(axis=0) - np.array(slice.size) / 2
-                point = scan_affine(slice.spacing_mm) @ (x, y, slice.number, 1)
-                centres.setdefault(slice.scan, {}).setdefault(row["class"], []).append(point)
+                point = stack_affine(slice.spacing_mm) @ (x, y, slice.number, 1)
+                centres.setdefault(slice.stack, {}).setdefault(row["class"], []).append(point)
     assert len(centres) == 16
     for organs in centres.values():
         stomach, bowel = (np.mean(organs[name], axis=0) for name in ("stomach", "small_bowel"))
