@@ -24,6 +24,7 @@ from medseg_monai.bundle.paths import find_weights, trained_on
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import sha256_of, write_whole
 from medseg_monai.quality.familiarity import Familiarity
+from medseg_monai.quality.learnt import Quality
 from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # what reads weights asks for their files' names here
 from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE
 from medseg_monai.training.folder import WEIGHTS_FILE as WEIGHTS_FILE
@@ -32,6 +33,8 @@ from medseg_monai.tuning.review import Review
 
 # A spec.json may come from somebody else: it may name a network, never any other callable.
 TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
+_LEARNT: Mapping[str, Any] = {"cleaning": Cleaning, "review": Review, "familiarity": Familiarity, "quality": Quality}
+"""What is learnt after training, by the key that holds it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Trained:
         cleaning: how masks are cleaned, where `medseg tune` found something better than plain thresholds.
         review: which predictions a person should look at, where `medseg review` has learnt it from validation.
         familiarity: what is usual in pictures of training's kind, where `medseg review` has learnt it.
+        quality: how far answers are to be trusted (calibration, predicted Dice, promises), where `medseg review` has learnt it.
         weights_sha256: checksum of ``model.pt``, by which damage is noticed; several while one file takes the other's place, none in
             what earlier versions wrote.
     """
@@ -57,6 +61,7 @@ class Trained:
     cleaning: Cleaning | None = None
     review: Review | None = None
     familiarity: Familiarity | None = None
+    quality: Quality | None = None
     weights_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,15 +95,11 @@ class Trained:
     def to_dict(self) -> dict[str, Any]:
         """The content of ``spec.json``."""
         content = {**asdict(self), "dataset": self.dataset.to_dict()}
-        for key in (
-            "cleaning",
-            "review",
-            "familiarity",
-        ):  # earlier versions know no such key: it is written only if it differs from the default
-            if content[key] is None:
-                del content[key]
-        if self.cleaning is not None:
-            content["cleaning"] = self.cleaning.to_dict()
+        for key in _LEARNT:  # earlier versions know no such keys: each is written only if something was learnt
+            learnt = getattr(self, key)
+            del content[key]
+            if learnt is not None:
+                content[key] = learnt.to_dict()
         del content["weights_sha256"]
         if self.weights_sha256:
             several = list(self.weights_sha256)
@@ -123,16 +124,15 @@ class Trained:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             content["dataset"] = DatasetSpec.from_dict(content["dataset"])
-            if content.get("cleaning") is not None:
-                content["cleaning"] = Cleaning.from_dict(content["cleaning"])
-            if content.get("review") is not None:
-                content["review"] = Review.from_dict(content["review"])
-            if content.get("familiarity") is not None:
-                content["familiarity"] = Familiarity.from_dict(content["familiarity"])
+            for key, kind in _LEARNT.items():
+                if content.get(key) is not None:
+                    content[key] = kind.from_dict(content[key])
             checksums = content.get("weights_sha256", ())
             content["weights_sha256"] = (checksums,) if isinstance(checksums, str) else tuple(checksums)
             trained = cls(**content)
             trained.check_channels()
+            if trained.quality is not None:
+                trained.quality.check(trained.dataset)
             target = str(trained.architecture["_target_"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error

@@ -10,17 +10,17 @@ thresholds chosen before (`medseg tune`) keep their meaning; people get the cali
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from medseg_monai.spec import DatasetSpec, Task, refuse_unknown_keys
+from medseg_monai.dataset.spec import DatasetSpec, Task, refuse_unknown_keys
 
 Array = NDArray[np.float64]
 BINS = 15
@@ -232,14 +232,11 @@ class CalibrationCases:
         truth = np.concatenate(self._truths, axis=1)
         if self.spec.task == "multiclass":
             numbers = np.where(truth.any(axis=0), truth.argmax(axis=0) + 1, 0)
-            found = [_best_temperature(lambda t: _softmax_loss(np.log(probs), numbers, weights, t))]
+            found = [_best_temperature(partial(_softmax_loss, np.log(probs), numbers, weights))]
         else:
             logits = np.log(probs) - np.log1p(-probs)
             signs = np.where(truth, 1.0, -1.0)
-            found = [
-                _best_temperature(lambda t, margin=signs[n] * logits[n]: float(weights @ np.logaddexp(0, -margin / t)))
-                for n in range(len(truth))
-            ]
+            found = [_best_temperature(partial(_sigmoid_loss, margin, weights)) for margin in signs * logits]
         return self._measured(tuple(found))
 
     def _measured(self, temperature: tuple[float, ...]) -> Calibration:
@@ -252,6 +249,11 @@ class CalibrationCases:
         return Calibration(temperature, plain.cases, *(round(float(values.mean()), 6) for values in measured))
 
 
+def _sigmoid_loss(margins: Array, weights: Array, temperature: float) -> float:
+    """Cross entropy of (pixels,) logits, negative where the truth is another, weighted."""
+    return float(weights @ np.logaddexp(0, -margins / temperature))
+
+
 def _softmax_loss(logits: Array, numbers: NDArray[np.intp], weights: Array, temperature: float) -> float:
     """Cross entropy of (C, pixels) logits, weighted."""
     scaled = logits / temperature
@@ -260,7 +262,9 @@ def _softmax_loss(logits: Array, numbers: NDArray[np.intp], weights: Array, temp
     return float(weights @ (np.log(np.exp(scaled).sum(axis=0)) - own))
 
 
-def _best_temperature(loss: Any) -> float:
+def _best_temperature(loss: Callable[[float], float]) -> float:
+    from scipy.optimize import minimize_scalar  # only learning needs it, and it takes a while to import
+
     found = minimize_scalar(lambda log: loss(math.exp(log)), bounds=(math.log(LEAST), math.log(MOST)), method="bounded")
     return round(math.exp(float(found.x)), 4)
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtr
 
-from medseg_monai.spec import refuse_unknown_keys
+from medseg_monai.dataset.spec import refuse_unknown_keys
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -166,7 +166,7 @@ def _keeps(passed: Places, failures: Places, risk: float, confidence: float | No
     """Which of the thresholds keep the risk, the strictest first."""
     if confidence is None:
         return np.asarray((failures + 1) / (passed + 1) <= risk + 1e-12)
-    bounded = binom.cdf(failures, passed, risk) <= 1 - confidence + 1e-12
+    bounded = bdtr(failures, passed, risk) <= 1 - confidence + 1e-12
     tested = passed >= least_cases(risk, confidence)
     # the first that does not pass ends the sequence: what comes after it was never tested
     return np.asarray(tested & np.logical_and.accumulate(bounded | ~tested))

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.dataset.spec import refuse_unknown_keys
 from medseg_monai.quality.mask_numbers import VECTOR, MaskNumbers, logit_of_dice
-from medseg_monai.spec import refuse_unknown_keys
 
 Array = NDArray[np.float64]
 PRIOR = 100.0

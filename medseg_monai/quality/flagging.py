@@ -1,4 +1,4 @@
-"""Whether a person should look at a case, and why, in words: the network is unsure of it, or it is unlike training's pictures."""
+"""Whether a person should look at a case, and why, in words: its mask is likely to be wrong, or it is unlike training's pictures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.photo import PhotoGrid
+from medseg_monai.quality.calibration import Calibration
+from medseg_monai.quality.conformal import Promise
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Description, Familiarity
+from medseg_monai.quality.learnt import Quality
+from medseg_monai.quality.mask_numbers import MaskNumbers, mask_numbers
 from medseg_monai.transforms.decision import probabilities
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.tuning.review import Review
@@ -46,21 +50,35 @@ def flag(
     description: Description,
     review: Review | None,
     familiarity: Familiarity | None,
+    *,
+    predicted: Mapping[str, float] | None = None,
+    promise: Promise | None = None,
 ) -> Flag:
-    """Whether a case is unlike training's or the network unsure of it.
+    """Whether a case is unlike training's, or its mask likely to be wrong.
+
+    A promise that has a threshold takes the place of the threshold of uncertainty.
 
     Args:
         uncertainty: of the case, see `medseg_monai.inference.uncertainty.uncertainty`.
         description: of the case; empty for volumes.
-        review, familiarity: what `medseg review` has learnt, as far as it has.
+        review, familiarity, promise: what `medseg review` has learnt, as far as it has.
+        predicted: the predicted Dice of each class's mask, if it is known.
     """
     known = familiarity if description else None
-    if review is None and known is None:
+    kept = promise if promise is not None and promise.threshold is not None and predicted else None
+    if review is None and known is None and kept is None:
         return Flag(None, "")
     reasons = []
     if known is not None and (parts := known.unlike(description)):
         reasons.append(f"unlike the pictures it was trained on: {', '.join(WORDS.get(part, part) for part in parts)}")
-    if review is not None and review.flags(uncertainty):
+    if kept is not None and predicted:
+        worst = min(predicted, key=lambda name: predicted[name])
+        if kept.flags(predicted[worst]):
+            whose = f" of {worst}" if len(predicted) > 1 else ""
+            reasons.append(
+                f"likely to be wrong: predicted Dice{whose} {predicted[worst]:.2f}, flagged up to {kept.threshold:.2f}"
+            )
+    elif review is not None and review.flags(uncertainty):
         reasons.append(f"unsure of its outline: uncertainty {uncertainty:.2f}, flagged from {review.threshold:.2f} on")
     return Flag(bool(reasons), "; ".join(reasons))
 
@@ -78,8 +96,7 @@ def describe_case(
     """
     if spec.spatial_dims != 2:
         return {}
-    box = PhotoGrid.of(meta["spatial_shape"], spec).box
-    place = (slice(None), slice(box.x, box.x + box.width), slice(box.y, box.y + box.height))
+    place = _content(meta, spec)
     seen = torch.as_tensor(image).as_subclass(Tensor)[place].cpu()
     mean, std = (torch.from_numpy(values)[:, None, None] for values in mean_and_std(spec.intensity, len(seen)))
     probs = probabilities(torch.as_tensor(logits).as_subclass(Tensor)[place].cpu(), spec)
@@ -87,15 +104,30 @@ def describe_case(
     return describe((seen * std + mean).clamp(0, 1), foreground)
 
 
+def number_case(
+    logits: Tensor, meta: Mapping[str, Any], spec: DatasetSpec, calibration: Calibration | None = None
+) -> list[MaskNumbers]:
+    """`mask_numbers` of a network's answer, without the bars around a photograph; arguments as for `describe_case`."""
+    answer = torch.as_tensor(logits).as_subclass(Tensor)
+    place = _content(meta, spec) if spec.spatial_dims == 2 else ()
+    return mask_numbers(answer[place], spec, calibration)
+
+
+def _content(meta: Mapping[str, Any], spec: DatasetSpec) -> tuple[slice, ...]:
+    """Where the photograph is in (C, W, H) that the network saw."""
+    box = PhotoGrid.of(meta["spatial_shape"], spec).box
+    return slice(None), slice(box.x, box.x + box.width), slice(box.y, box.y + box.height)
+
+
 class Flagd(MapTransform):
     """`flag` of a case, from the image and the logits under `key`: stands after `Uncertaind`, before the logits become a mask.
 
-    Adds ``description``, ``flagged`` and ``reason``.
+    Adds ``description``, ``mask_numbers`` and ``predicted_dice`` (class -> Dice; empty if it was not learnt), ``flagged`` and ``reason``.
 
     Args:
         key: the logits'.
         spec: the data set.
-        review, familiarity: what `medseg review` has learnt, as far as it has.
+        review, familiarity, quality: what `medseg review` has learnt, as far as it has.
         image_key: the image's.
 
     Raises:
@@ -109,12 +141,14 @@ class Flagd(MapTransform):
         spec: DatasetSpec,
         review: Review | None = None,
         familiarity: Familiarity | None = None,
+        quality: Quality | None = None,
         image_key: str = "image",
     ) -> None:
         super().__init__((key,))
         self.spec = spec
         self.review = review
         self.familiarity = familiarity
+        self.quality = quality or Quality()
         self.image_key = image_key
         if familiarity is not None:
             familiarity.check(describe(torch.zeros(spec.in_channels, 8, 8), torch.zeros(8, 8)))
@@ -122,9 +156,17 @@ class Flagd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The logits stay as they are."""
         case = dict(data)
-        meta = case[f"{self.image_key}_meta_dict"]
-        case["description"] = describe_case(case[self.image_key], case[self.keys[0]], meta, self.spec)
+        meta, logits, learnt = case[f"{self.image_key}_meta_dict"], case[self.keys[0]], self.quality
+        case["description"] = describe_case(case[self.image_key], logits, meta, self.spec)
+        case["mask_numbers"] = number_case(logits, meta, self.spec, learnt.calibration)
+        dices = () if learnt.dice is None else learnt.dice.predict(case["mask_numbers"])
+        case["predicted_dice"] = dict(zip(self.spec.classes, dices, strict=False))
         case["flagged"], case["reason"] = flag(
-            float(case["uncertainty"]), case["description"], self.review, self.familiarity
+            float(case["uncertainty"]),
+            case["description"],
+            self.review,
+            self.familiarity,
+            predicted=case["predicted_dice"],
+            promise=learnt.promise,
         )
         return case

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import generate_binary_structure, label
 from torch import Tensor
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.quality.calibration import Calibration
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.decision import as_mask, probabilities
 
 SLAB_BYTES = 128 * 2**20

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg_monai.spec import refuse_unknown_keys
+from medseg_monai.dataset.spec import refuse_unknown_keys
 
 SMALLEST = 1e-6
 """Numbers that are the same in all cases have at least this spread."""

@@ -7,8 +7,8 @@ from scipy.special import expit, logit, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.quality.calibration import BINS, Calibration, CalibrationCases, Reliability
-from medseg_monai.spec import DatasetSpec
 from medseg_monai.transforms.decision import as_mask
 
 BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(32, 32))

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.mask_numbers import MaskNumbers, logit_of_dice, mask_numbers
-from medseg_monai.spec import DatasetSpec
 
 BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(32, 32))
 EXCLUSIVE = DatasetSpec("d", "multiclass", classes=("front", "back"), channels=("grey",), size=(32, 32))
