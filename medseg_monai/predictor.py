@@ -23,6 +23,8 @@ from medseg_monai.grids.geometry import Geometry
 from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.quality.familiarity import Description
 from medseg_monai.transforms.batches import collate
+from medseg_monai.quality.mask_numbers import MaskNumbers
+from medseg_monai.quality.usual import found_sizes
 
 ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 
@@ -34,12 +36,14 @@ class Prediction:
     Attributes:
         mask: uint8. Of a photograph (H, W), of several overlapping classes (classes, H, W); of a volume (I, J, K) or (classes, I, J,
             K). 1 for the class, or class numbers for exclusive classes.
-        probabilities: of each foreground class: (classes, H, W) float32, or (classes, I, J, K).
+        probabilities: of each foreground class: (classes, H, W) float32, or (classes, I, J, K); calibrated if that was learnt.
         uncertainty: one number, `medseg_monai.inference.uncertainty.uncertainty`.
         classes: their names.
         grid: the image's own grid and the network's.
         flagged: whether a person should look at it; None if that is unknown (`medseg review`).
         reason: why, in words; "" if it is not flagged.
+        predicted_dice: class -> the Dice that its mask is likely to have; empty if that was not learnt (`medseg review`).
+        mask_numbers: of each class, see `medseg_monai.quality.mask_numbers.MaskNumbers`.
         description: what the picture and the outline look like, see `medseg_monai.quality.descriptor.describe`; empty for volumes.
     """
 
@@ -50,12 +54,19 @@ class Prediction:
     grid: Grid | None = field(default=None, compare=False, repr=False)
     flagged: bool | None = None
     reason: str = ""
+    predicted_dice: Mapping[str, float] = field(default_factory=dict)
+    mask_numbers: Sequence[MaskNumbers] = field(default=(), compare=False, repr=False)
     description: Description = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def geometry(self) -> Geometry | None:
         """Where a volume lies in the patient; of a photograph None."""
         return None if self.grid is None else self.grid.geometry
+
+    def sizes(self) -> dict[str, float]:
+        """`medseg_monai.quality.usual.found_sizes` of the mask."""
+        voxel_mm = () if self.geometry is None else self.geometry.spacing_mm
+        return found_sizes(self.mask, self.classes, voxel_mm)
 
 
 class Predictor:
@@ -166,6 +177,8 @@ class Predictor:
             grid=grid,
             flagged=answer.get("flagged"),
             reason=answer.get("reason", ""),
+            predicted_dice=answer.get("predicted_dice", {}),
+            mask_numbers=answer.get("mask_numbers", ()),
             description=answer.get("description", {}),
         )
 

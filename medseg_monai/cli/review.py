@@ -17,13 +17,34 @@ def review(
     split: Annotated[str, typer.Option(help="Split to learn the threshold from; never test.")] = "validation",
     failure_dice: Annotated[float, typer.Option(help="A case below this Dice is a failure.")] = 0.7,
     catch: Annotated[float, typer.Option(help="Share of the failures that must be flagged.")] = 0.9,
+    risk: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=0.5, help="Share of failures that is allowed among the masks that are not flagged."
+        ),
+    ] = 0.02,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5, max=0.999, help="Keep the risk with this confidence; default: on average, which takes fewer cases."
+        ),
+    ] = None,
+    cover: Annotated[
+        float,
+        typer.Option(
+            min=0.5, max=1, help="Share of the lesion that an outer mask must hold, and of an inner one that is right."
+        ),
+    ] = 0.95,
+    rate: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Share of the cases in which outer and inner masks must do so.")
+    ] = 0.9,
     unfamiliar: Annotated[
         float,
         typer.Option(min=0, max=0.5, help="Share of the cases that may be flagged as unlike the training pictures."),
     ] = 0.01,
     assignments: Assignments = None,
 ) -> None:
-    """Learn which predictions a person should review (uncertain ones, pictures unlike training); `medseg predict` then flags them."""
+    """Learn from validation how far masks can be trusted: calibration, predicted Dice, which to review; `medseg predict` then says it."""
     from medseg_monai.bundle.assignments import parse_assignments
     from medseg_monai.bundle.paths import find_bundle, find_weights, weights_to_change
 
@@ -44,11 +65,19 @@ def review(
         split=split,
         failure_dice=failure_dice,
         catch=catch,
+        risk=risk,
+        confidence=confidence,
+        cover=cover,
+        rate=rate,
         unfamiliar=unfamiliar,
         progress=lambda cases: tqdm(cases, desc="predicting", unit="case", disable=None),
         assignments=overrides,
     )
-    typer.echo(f"flagged {found.review}")
+    quality = found.quality
+    for learnt in (quality.calibration, quality.dice, quality.promise, quality.margins):
+        typer.echo(str(learnt))
+    instead = quality.promise is not None and quality.promise.threshold is not None
+    typer.echo(f"flagged {found.review}{' (not used: the promise is)' if instead else ''}")
     typer.echo(
         f"flagged {found.familiarity}" if found.familiarity else f"unfamiliar pictures are not flagged: {found.why_not}"
     )

@@ -28,9 +28,12 @@ from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.transforms.batches import collate
+from medseg_monai.quality.calibration import Calibration
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
 
 __all__ = [
+    "calibration_of_masks",
+    "calibration_of_probabilities",
     "check_keys",
     "choose_cleaning",
     "collate",
@@ -97,6 +100,31 @@ def wants_page(report: bool | str, scans: Sequence[Mapping[str, Any]]) -> bool:
     if report not in (True, False, "auto"):
         raise ValueError(f"report is true, false or auto, not {report!r}")
     return len(scans) <= MOST_BY_DEFAULT if report == "auto" else bool(report)
+
+
+CALIBRATED = ("probabilities", "masks", "off")
+"""What is calibrated: the probabilities that people get; also those that are compared with thresholds; nothing."""
+
+
+def calibration_of_probabilities(trained: Trained, calibration: str) -> Calibration | None:
+    """The calibration of the probabilities that are kept, if it was learnt and is wanted.
+
+    Args:
+        trained: what is known of the weights.
+        calibration: one of `CALIBRATED`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if calibration not in CALIBRATED:
+        raise ValueError(f"calibration is {', '.join(CALIBRATED)}, not {calibration!r}")
+    return None if calibration == "off" or trained.quality is None else trained.quality.calibration
+
+
+def calibration_of_masks(trained: Trained, calibration: str) -> Calibration | None:
+    """The calibration of the probabilities that become masks; arguments and errors as `calibration_of_probabilities` has them."""
+    known = calibration_of_probabilities(trained, calibration)
+    return known if calibration == "masks" else None
 
 
 def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medseg_monai.dataset.spec import DatasetSpec, Task, refuse_unknown_keys
+from medseg_monai.dataset.spec import DatasetSpec, Task
+from medseg_monai.quality.stored import from_json, is_number
 
 Array = NDArray[np.float64]
 BINS = 15
@@ -56,13 +57,13 @@ class Calibration:
 
     def __post_init__(self) -> None:
         values = self.temperature if isinstance(self.temperature, list | tuple) else [self.temperature]
-        if not values or not all(_is_number(value) and 0 < value < math.inf for value in values):
+        if not values or not all(is_number(value) and 0 < value < math.inf for value in values):
             raise ValueError(f"calibration: temperatures are numbers above 0, not {self.temperature!r}")
         object.__setattr__(self, "temperature", tuple(map(float, values)))
         if type(self.cases) is not int or self.cases < 0:
             raise ValueError(f"calibration: cases is a number of cases, not {self.cases!r}")
         for key in ("ece_before", "ece_after", "brier_before", "brier_after"):
-            if not (_is_number(getattr(self, key)) and 0 <= getattr(self, key) <= 1):
+            if not (is_number(getattr(self, key)) and 0 <= getattr(self, key) <= 1):
                 raise ValueError(f"calibration: {key} lies between 0 and 1, got {getattr(self, key)!r}")
 
     def check(self, spec: DatasetSpec) -> None:
@@ -101,13 +102,7 @@ class Calibration:
         Raises:
             ValueError: an unknown key, a missing one, or a wrong value.
         """
-        if not isinstance(content, Mapping):
-            raise ValueError(f"calibration: a mapping is expected, got {content!r}")
-        refuse_unknown_keys(content, [field.name for field in fields(cls)], "calibration")
-        try:
-            return cls(**content)
-        except TypeError as error:
-            raise ValueError(f"calibration: {error}") from error
+        return from_json(cls, content, "calibration")
 
     def __str__(self) -> str:
         return (
@@ -267,7 +262,3 @@ def _best_temperature(loss: Callable[[float], float]) -> float:
 
     found = minimize_scalar(lambda log: loss(math.exp(log)), bounds=(math.log(LEAST), math.log(MOST)), method="bounded")
     return round(math.exp(float(found.x)), 4)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from medseg_monai.dataset.spec import refuse_unknown_keys
+from medseg_monai.quality.stored import from_json, is_number
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -108,7 +108,7 @@ class Promise:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Promise:
         """The inverse of `to_dict`; a ValueError for anything else."""
-        return _from_dict(cls, content, "promise")
+        return from_json(cls, content, "promise")
 
 
 def least_cases(risk: float, confidence: float | None) -> int:
@@ -208,13 +208,13 @@ class Margins:
     def __post_init__(self) -> None:
         for key in ("outer", "inner"):
             values = tuple(getattr(self, key))
-            if not values or not all(value is None or (_is_number(value) and 0 <= value <= 1) for value in values):
+            if not values or not all(value is None or (is_number(value) and 0 <= value <= 1) for value in values):
                 raise ValueError(f"margins: {key} holds probabilities from 0 to 1 or null, not {values}")
             object.__setattr__(self, key, values)
         if len(self.outer) != len(self.inner):
             raise ValueError("margins: outer and inner hold a number each per class")
         _check_share(self.rate, "rate")
-        if not (_is_number(self.cover) and 0 < self.cover <= 1):
+        if not (is_number(self.cover) and 0 < self.cover <= 1):
             raise ValueError(f"promise: cover is a share above 0 and at most 1, not {self.cover!r}")
         if type(self.cases) is not int or self.cases < 0:
             raise ValueError(f"margins: cases is a number of cases, not {self.cases!r}")
@@ -226,7 +226,7 @@ class Margins:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Margins:
         """The inverse of `to_dict`; a ValueError for anything else."""
-        return _from_dict(cls, content, "margins")
+        return from_json(cls, content, "margins")
 
     def __str__(self) -> str:
         said = (
@@ -318,19 +318,5 @@ def _quantile(values: Array, rate: float, *, lower: bool) -> float | None:
 
 
 def _check_share(value: object, key: str) -> None:
-    if not (_is_number(value) and 0 < float(value) < 1):  # type: ignore[arg-type]
+    if not (is_number(value) and 0 < float(value) < 1):  # type: ignore[arg-type]
         raise ValueError(f"promise: {key} is a share between 0 and 1, not {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _from_dict(cls: type[Any], content: Mapping[str, Any], what: str) -> Any:
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{what}: a mapping is expected, got {content!r}")
-    refuse_unknown_keys(content, [field.name for field in fields(cls)], what)
-    try:
-        return cls(**content)
-    except TypeError as error:
-        raise ValueError(f"{what}: {error}") from error

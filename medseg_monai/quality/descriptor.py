@@ -7,6 +7,7 @@ engine has it. All are brought to `SIDE` pixels first: the finest texture is tha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -47,6 +48,57 @@ def describe(image: Tensor, foreground: Tensor) -> dict[str, NDArray[np.float64]
         parts["colours"] = _colours(opponents)
     parts["outline"] = _outline(grey, opponents, weight)
     return {name: numbers.numpy() for name, numbers in parts.items()}
+
+
+def number_names(channels: Sequence[str]) -> dict[str, list[str]]:
+    """What each number of `describe` is, in words, by part.
+
+    Args:
+        channels: names of the image's channels.
+    """
+    quantiles = ("darkest", "dark", "middle", "light", "lightest")
+    cells = [f"{row} {column}" for column in ("left", "centre", "right") for row in ("top", "middle", "bottom")]
+    scales = [SIDE // 2**step for step in range(SIDE.bit_length()) if SIDE // 2**step >= COARSEST]
+    names = {
+        "light": [
+            "brightness",
+            "contrast",
+            *(f"{name} tones" for name in quantiles),
+            "share of black",
+            "share of white",
+        ],
+        "layout": [f"brightness {cell}" for cell in cells],
+        "texture": [
+            *(
+                name
+                for scale in scales
+                for name in (f"detail at {scale} pixels a side", f"rarity of detail at {scale} pixels a side")
+            ),
+            "direction of edges",
+            "share of flat areas",
+        ],
+    }
+    if opponents := _opponent_names(channels):
+        names["colours"] = [
+            *(f"{what}{name}" for what in ("", "spread of ", "lowest ", "highest ") for name in opponents),
+            "strength of colours",
+            "variety of colours",
+        ]
+    planes = ["brightness", *opponents]
+    names["outline"] = [
+        "size of the outline",
+        "distance of the outline from the centre",
+        *(f"{name} inside against outside" for name in planes),
+        *(f"{name} inside" for name in opponents),
+        *(f"detail {where}" for where in ("inside", "on the edge", "outside")),
+    ]
+    return names
+
+
+def _opponent_names(channels: Sequence[str]) -> list[str]:
+    if len(channels) > MOST_CHANNELS:
+        return ["difference of the channels"]
+    return [f"{name} against the mean" for name in channels[:-1]]
 
 
 def _resized(maps: Tensor) -> Tensor:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.dataset.spec import refuse_unknown_keys
 from medseg_monai.quality.mask_numbers import VECTOR, MaskNumbers, logit_of_dice
+from medseg_monai.quality.stored import from_json
 
 Array = NDArray[np.float64]
 PRIOR = 100.0
@@ -105,13 +105,10 @@ class DiceEstimate:
         Raises:
             ValueError: an unknown key, a missing one, or a wrong value.
         """
-        try:
-            _check_keys(content, cls)
-            for one in content["classes"]:
-                _check_keys(one, ClassEstimate)
-            return cls(**{**content, "classes": tuple(ClassEstimate(**one) for one in content["classes"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"dice: {error}") from error
+        if not isinstance(content, Mapping) or not isinstance(content.get("classes"), Sequence):
+            raise ValueError(f"dice: a mapping with classes is expected, got {content!r}")
+        classes = tuple(from_json(ClassEstimate, one, "dice") for one in content["classes"])
+        return from_json(cls, {**content, "classes": classes}, "dice")
 
     def __str__(self) -> str:
         return f"predicted Dice: off by {self.error:.3f} on average on {self.cases} validation cases that the fit had not seen"
@@ -144,7 +141,7 @@ def learn_estimate(
     held_out = np.empty_like(table)
     for number in sorted(set(part)):
         learnt = _fit(names, numbers, table, np.flatnonzero(part != number))
-        for place in np.flatnonzero(part == number):
+        for place in np.flatnonzero(part == number).tolist():
             held_out[place] = [one.predict(mine) for one, mine in zip(learnt, numbers[place], strict=True)]
     classes = _fit(names, numbers, table, np.arange(len(table)))
     error = float(np.abs(held_out - table).mean())
@@ -193,9 +190,3 @@ def _fit_class(name: str, numbers: Sequence[MaskNumbers], dices: Array) -> Class
 
 def _rounded(value: float) -> float:
     return float(f"{float(value):.{DIGITS}g}")
-
-
-def _check_keys(content: Any, kind: type[ClassEstimate] | type[DiceEstimate]) -> None:
-    if not isinstance(content, Mapping):
-        raise TypeError(f"a mapping is expected, got {content!r}")
-    refuse_unknown_keys(content, [field.name for field in fields(kind)], "dice")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from medseg_monai.dataset.spec import DatasetSpec, refuse_unknown_keys
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.program.messages import refuse_unknown_keys
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Margins, Promise
 from medseg_monai.quality.dice_estimate import DiceEstimate

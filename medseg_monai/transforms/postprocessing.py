@@ -13,6 +13,7 @@ from torch import Tensor
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import grid_of
+from medseg_monai.quality.calibration import Calibration
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning, clean
 from medseg_monai.transforms.decision import as_mask, check_finite, probabilities
 from medseg_monai.transforms.pipeline import Pipeline
@@ -53,6 +54,26 @@ class ToProbabilitiesd(_PerMap):
     def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
         """Logits to probabilities."""
         return probabilities(values, self.spec)
+
+
+class Calibrated(_PerMap):
+    """Calibrated probabilities under `keys`.
+
+    Args:
+        keys: probabilities as the network gives them.
+        spec: the data set.
+        calibration: their temperatures.
+    """
+
+    def __init__(
+        self, keys: str | Sequence[str] = "probability", *, spec: DatasetSpec, calibration: Calibration
+    ) -> None:
+        super().__init__(keys, spec=spec)
+        self.calibration = calibration
+
+    def change(self, values: Tensor, case: Mapping[Hashable, Any]) -> Tensor:
+        """The calibrated ones, of the precision that they had."""
+        return self.calibration.apply(values, self.spec.task).to(values.dtype)
 
 
 class Restored(_PerMap):
@@ -129,6 +150,8 @@ def postprocess(
     threshold: float | None = None,
     cleaning: Cleaning | None = None,
     keep_probabilities: bool = False,
+    calibration: Calibration | None = None,
+    mask_calibration: Calibration | None = None,
 ) -> Pipeline:
     """Logits on the network's grid to a mask on the photograph's: probabilities, restored, then thresholded and cleaned.
 
@@ -140,6 +163,9 @@ def postprocess(
         threshold: see `AsMaskd`; where given, it replaces the cleaning's.
         cleaning: thresholds per class and what is removed or filled; None for a plain threshold.
         keep_probabilities: keep them, restored, under ``probability``.
+        calibration: of the probabilities that are kept.
+        mask_calibration: of those that become the mask: thresholds are then compared with calibrated probabilities. None leaves every
+            mask as it was before anything was calibrated.
 
     An answer that is not finite raises a ValueError, see `check_finite`.
 
@@ -149,9 +175,23 @@ def postprocess(
     if spec.spatial_dims == 3:
         chosen = choose_cleaning(cleaning, threshold=threshold)
         return Pipeline(
-            [checked, RestoreVolumed(key, spec=spec, cleaning=chosen, keep_probabilities=keep_probabilities)]
+            [
+                checked,
+                RestoreVolumed(
+                    key,
+                    spec=spec,
+                    cleaning=chosen,
+                    keep_probabilities=keep_probabilities,
+                    calibration=calibration,
+                    mask_calibration=mask_calibration,
+                ),
+            ]
         )
-    kept = [CopyItemsd(key, names="probability")] if keep_probabilities else []
+    kept: list[MapTransform] = [CopyItemsd(key, names="probability")] if keep_probabilities else []
+    if keep_probabilities and calibration is not None:
+        kept.append(Calibrated("probability", spec=spec, calibration=calibration))
+    if mask_calibration is not None:
+        kept.append(Calibrated(key, spec=spec, calibration=mask_calibration))
     return Pipeline(
         [
             checked,

@@ -15,12 +15,19 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import volume_grid_of
 from medseg_monai.grids.turn import turned_shape
 from medseg_monai.grids.volume import SLAB_BYTES, VolumeGrid
+from medseg_monai.quality.calibration import Calibration
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, clean_labels
 from medseg_monai.transforms.decision import probabilities, thresholded
 
 
 def restore_mask(
-    logits: Tensor, grid: VolumeGrid, spec: DatasetSpec, *, cleaning: Cleaning = PLAIN, slab_bytes: int = SLAB_BYTES
+    logits: Tensor,
+    grid: VolumeGrid,
+    spec: DatasetSpec,
+    *,
+    cleaning: Cleaning = PLAIN,
+    calibration: Calibration | None = None,
+    slab_bytes: int = SLAB_BYTES,
 ) -> Tensor:
     """The label of a scan, on the scan's own grid.
 
@@ -29,6 +36,7 @@ def restore_mask(
         grid: both grids.
         spec: the data set.
         cleaning: thresholds for the slabs; components and holes are seen to in the whole scan, where sizes are in mm³.
+        calibration: what thresholds are compared with is calibrated by this.
         slab_bytes: memory for probabilities at the scan's resolution.
 
     Returns:
@@ -42,7 +50,7 @@ def restore_mask(
         np.zeros((spec.label_channels, *turned_shape(grid.geometry)), np.uint8),
         logits,
         functools.partial(probabilities, spec=spec),
-        lambda probs: thresholded(probs, spec, cleaning),
+        lambda probs: thresholded(_calibrated(probs, calibration, spec), spec, cleaning),
         slab_bytes=slab_bytes,
     )
     count, size = len(spec.classes), grid.pixel_size
@@ -50,7 +58,12 @@ def restore_mask(
 
 
 def restore_probabilities(
-    logits: Tensor, grid: VolumeGrid, spec: DatasetSpec, *, slab_bytes: int = SLAB_BYTES
+    logits: Tensor,
+    grid: VolumeGrid,
+    spec: DatasetSpec,
+    *,
+    calibration: Calibration | None = None,
+    slab_bytes: int = SLAB_BYTES,
 ) -> Tensor:
     """Probabilities (C, I, J, K) on the scan's own grid, in float16: half the memory, and steps of at most 0.0005.
 
@@ -60,7 +73,15 @@ def restore_probabilities(
     if spec.task == "multiclass":
         filled[0] = 1
     start = functools.partial(probabilities, spec=spec)
-    return torch.from_numpy(grid.fill(filled, logits, start, Tensor.half, slab_bytes=slab_bytes))
+
+    def finish(probs: Tensor) -> Tensor:
+        return _calibrated(probs, calibration, spec).half()
+
+    return torch.from_numpy(grid.fill(filled, logits, start, finish, slab_bytes=slab_bytes))
+
+
+def _calibrated(probs: Tensor, calibration: Calibration | None, spec: DatasetSpec) -> Tensor:
+    return probs if calibration is None else calibration.apply(probs, spec.task)
 
 
 class RestoreVolumed(MapTransform):
@@ -71,6 +92,8 @@ class RestoreVolumed(MapTransform):
         spec: the data set.
         cleaning: see `restore_mask`.
         keep_probabilities: keep `restore_probabilities` under ``probability``.
+        calibration: of the probabilities that are kept.
+        mask_calibration: of those that become the mask, see `restore_mask`.
         image_key: the image whose grid is taken.
     """
 
@@ -81,12 +104,16 @@ class RestoreVolumed(MapTransform):
         spec: DatasetSpec,
         cleaning: Cleaning = PLAIN,
         keep_probabilities: bool = False,
+        calibration: Calibration | None = None,
+        mask_calibration: Calibration | None = None,
         image_key: str = "image",
     ) -> None:
         super().__init__((key,))
         self.spec = spec
         self.cleaning = cleaning
         self.keep_probabilities = keep_probabilities
+        self.calibration = calibration
+        self.mask_calibration = mask_calibration
         self.meta_key = f"{image_key}_meta_dict"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -96,6 +123,6 @@ class RestoreVolumed(MapTransform):
         for key in self.keys:
             logits = torch.as_tensor(case[key]).as_subclass(Tensor)
             if self.keep_probabilities:
-                case["probability"] = restore_probabilities(logits, grid, self.spec)
-            case[key] = restore_mask(logits, grid, self.spec, cleaning=self.cleaning)
+                case["probability"] = restore_probabilities(logits, grid, self.spec, calibration=self.calibration)
+            case[key] = restore_mask(logits, grid, self.spec, cleaning=self.cleaning, calibration=self.mask_calibration)
         return case

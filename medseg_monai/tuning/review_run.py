@@ -1,13 +1,16 @@
-"""From a bundle and a data set to what tells which cases a person should look at, stored beside the weights.
+"""From a bundle and a data set to what tells how far a mask is to be trusted, stored beside the weights.
 
-Validation cases tell the threshold of `medseg_monai.tuning.review`, training cases what `medseg_monai.quality.familiarity` takes for usual.
+Validation cases tell the temperatures of probabilities, how the Dice of a mask is predicted, and the thresholds and margins that are
+promised (`medseg_monai.quality`) or merely chosen (`medseg_monai.tuning.review`); training cases tell what
+`medseg_monai.quality.familiarity` takes for usual.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +25,13 @@ from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
 from medseg_monai.inference.scans import UNUSABLE
 from medseg_monai.predictor import Prediction, Predictor
+from medseg_monai.quality.calibration import Calibration, CalibrationCases
+from medseg_monai.quality.conformal import MarginCases, make_promise, one_per_group
+from medseg_monai.quality.dice_estimate import learn_estimate
 from medseg_monai.quality.familiarity import Description, Familiarity, learn_familiarity
+from medseg_monai.quality.learnt import Quality
+from medseg_monai.quality.mask_numbers import MaskNumbers
+from medseg_monai.quality.usual import UsualAnswers, answer_numbers
 from medseg_monai.training.dataset import split_cases
 from medseg_monai.tuning.review import Review, choose_review
 
@@ -33,6 +42,10 @@ MOST_TRAINING = 400
 """So many training cases say what is usual; more of them change little and take long."""
 
 
+MOST_FOR_TEMPERATURE = 200
+"""So many validation cases say the temperatures, of which there are few; they go through the network once more for that."""
+
+
 class Learnt(NamedTuple):
     """What was learnt.
 
@@ -40,11 +53,26 @@ class Learnt(NamedTuple):
         review: from when on an uncertainty is flagged.
         familiarity: what is usual in pictures; None if that could not be learnt.
         why_not: the reason for that, "" otherwise.
+        quality: calibration, predicted Dice, promise and margins.
     """
 
     review: Review
     familiarity: Familiarity | None
     why_not: str
+    quality: Quality
+
+
+@dataclass
+class _Seen:
+    """What is kept of validation's cases, a list entry each."""
+
+    ids: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    uncertainties: list[float] = field(default_factory=list)
+    numbers: list[Sequence[MaskNumbers]] = field(default_factory=list)
+    dices: list[Sequence[float]] = field(default_factory=list)
+    descriptions: list[Description] = field(default_factory=list)
+    sizes: list[Mapping[str, float]] = field(default_factory=list)
 
 
 def review_bundle(
@@ -55,12 +83,16 @@ def review_bundle(
     split: str = "validation",
     failure_dice: float = 0.7,
     catch: float = 0.9,
+    risk: float = 0.02,
+    confidence: float | None = None,
+    cover: float = 0.95,
+    rate: float = 0.9,
     unfamiliar: float = 0.01,
     progress: Progress | None = None,
     assignments: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Learnt:
-    """Predict a split and training cases, choose the thresholds, and write them into ``spec.json`` beside the weights.
+    """Predict a split and training cases, learn, and write what was learnt into ``spec.json`` beside the weights.
 
     Args:
         bundle_root: the bundle's folder.
@@ -68,6 +100,8 @@ def review_bundle(
         weights: as `medseg_monai.bundle.paths.find_weights` takes them, by default those trained on this data set if there are any.
         split: whose cases to learn from; never the test split, whose scores would then test nothing.
         failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
+        risk, confidence: see `medseg_monai.quality.conformal.Promise`.
+        cover, rate: see `medseg_monai.quality.conformal.Margins`.
         unfamiliar: share of the split that may be flagged as unlike training's, see `learn_familiarity`.
         progress: shows how far it is.
         assignments, options: as `Predictor` takes them; predict with the same ones later.
@@ -78,25 +112,87 @@ def review_bundle(
     if "weights" in (assignments or {}):
         raise ValueError("name the weights with --weights: what is learnt is written beside them")
     file = weights_to_change(bundle_root, find_weights(bundle_root, weights, dataset=dataset.spec.name))
-    predict = Predictor(bundle_root, weights=file, assignments=assignments, **options)
-    if predict.spec.classes != dataset.spec.classes:
+    predictor = partial(Predictor, bundle_root, weights=file, assignments=assignments)
+    plain = predictor(**{**options, "calibration": "off"})
+    if plain.spec.classes != dataset.spec.classes:
         raise ValueError(
-            f"the weights know {predict.spec.classes}, data set {dataset.spec.name} has {dataset.spec.classes}"
+            f"the weights know {plain.spec.classes}, data set {dataset.spec.name} has {dataset.spec.classes}"
         )
     cases = split_cases(dataset, split)
-    numbers, dices, seen = [], [], []
+    calibration = _calibration(plain, _evenly(cases, MOST_FOR_TEMPERATURE), progress)
+    # what follows is learnt of calibrated probabilities, as predictions will have them
+    replace(Trained.read(file.parent), quality=Quality(calibration)).write(file.parent)
+    predict = predictor(**{**options, "calibration": "probabilities"})
+    margins = MarginCases(len(dataset.spec.classes), cover=cover)
+    seen = _look(predict, cases, margins, progress)
+    review = choose_review(seen.uncertainties, [min(row) for row in seen.dices], failure_dice=failure_dice, catch=catch)
+    estimate, held_out = learn_estimate(dataset.spec.classes, seen.numbers, seen.dices, seen.groups)
+    chosen = one_per_group(seen.groups)
+    promise = make_promise(
+        [float(held_out[place].min()) for place in chosen],
+        [min(seen.dices[place]) for place in chosen],
+        dice=failure_dice,
+        risk=risk,
+        confidence=confidence,
+    )
+    answers = [
+        answer_numbers(uncertainty, dict(zip(dataset.spec.classes, row, strict=True)), sizes)
+        for uncertainty, row, sizes in zip(seen.uncertainties, held_out.tolist(), seen.sizes, strict=True)
+    ]
+    quality = Quality(calibration, estimate, promise, margins.learn(chosen, rate=rate), UsualAnswers.of(answers))
+    familiarity, why_not = _familiarity(predict, dataset.cases("training"), seen.descriptions, unfamiliar, progress)
+    replace(Trained.read(file.parent), review=review, familiarity=familiarity, quality=quality).write(file.parent)
+    return Learnt(review, familiarity, why_not, quality)
+
+
+def _calibration(predict: Predictor, cases: Sequence[Mapping[str, Any]], progress: Progress | None) -> Calibration:
+    """The temperatures, from probabilities as the network gives them."""
+    found = CalibrationCases(predict.spec)
+    for _, prediction, truth, ignored in _predicted(predict, cases, progress):
+        found.add(_channels(prediction.probabilities, predict.spec), truth, ignored)
+    return found.learn()
+
+
+def _look(
+    predict: Predictor, cases: Sequence[Mapping[str, Any]], margins: MarginCases, progress: Progress | None
+) -> _Seen:
+    seen = _Seen()
+    for case, prediction, truth, ignored in _predicted(predict, cases, progress):
+        margins.add(prediction.probabilities, truth, ignored)
+        seen.ids.append(str(case["id"]))
+        seen.groups.append(str(case["group"]))
+        seen.uncertainties.append(prediction.uncertainty)
+        seen.numbers.append(prediction.mask_numbers)
+        seen.dices.append(class_dices(prediction, truth, ignored))
+        seen.descriptions.append(prediction.description)
+        seen.sizes.append(prediction.sizes())
+    if not seen.ids:
+        raise ValueError("no case could be used: the messages above say why")
+    return seen
+
+
+def _predicted(
+    predict: Predictor, cases: Sequence[Mapping[str, Any]], progress: Progress | None
+) -> Iterator[tuple[Mapping[str, Any], Prediction, Array, Array | None]]:
+    """Each case with what was found in it, its truth and what of that is ignored; one that cannot be used is left out."""
     for case in progress(cases) if progress else cases:
-        prediction = predict(main_file(case["image"]))
-        numbers.append(prediction.uncertainty)
-        assert prediction.grid is not None  # a Predictor's has one
-        truth, ignored = split_ignored(read_truth(case, prediction.grid, predict.spec))
+        try:
+            prediction = predict(main_file(case["image"]))
+            assert prediction.grid is not None  # a Predictor's has one
+            truth, ignored = split_ignored(read_truth(case, prediction.grid, predict.spec))
+        except UNUSABLE as error:
+            logger.warning("left out: %s: %s", case["id"], error)
+            continue
         planes = prediction.grid.as_shown(class_masks(truth, len(predict.spec.classes)))
-        dices.append(lowest_dice(prediction, planes, None if ignored is None else prediction.grid.as_shown(ignored)))
-        seen.append(prediction.description)
-    review = choose_review(numbers, dices, failure_dice=failure_dice, catch=catch)
-    familiarity, why_not = _familiarity(predict, dataset.cases("training"), seen, unfamiliar, progress)
-    replace(Trained.read(file.parent), review=review, familiarity=familiarity).write(file.parent)
-    return Learnt(review, familiarity, why_not)
+        yield case, prediction, planes, None if ignored is None else prediction.grid.as_shown(ignored)
+
+
+def _channels(probabilities: Array, spec: DatasetSpec) -> Array:
+    """The network's channels from those of the classes: of classes that exclude each other the background is what is left."""
+    if spec.task != "multiclass":
+        return probabilities
+    classes = probabilities.astype(np.float32)
+    return np.concatenate([(1 - classes.sum(axis=0, keepdims=True)).clip(0, 1), classes])
 
 
 def _familiarity(
@@ -129,8 +225,8 @@ def _evenly(cases: Sequence[Mapping[str, Any]], most: int) -> Sequence[Mapping[s
     return [cases[round(place)] for place in np.linspace(0, len(cases) - 1, most)]
 
 
-def lowest_dice(prediction: Prediction, truth: Array, ignored: Array | None = None) -> float:
-    """Dice of the class where it is lowest; a class that neither has counts 1.
+def class_dices(prediction: Prediction, truth: Array, ignored: Array | None = None) -> tuple[float, ...]:
+    """Dice of each class; a class that neither has counts 1.
 
     Args:
         prediction: of a case.
@@ -141,8 +237,8 @@ def lowest_dice(prediction: Prediction, truth: Array, ignored: Array | None = No
     found = class_masks(mask, len(truth))
     if ignored is not None:
         found, truth = found & ~ignored, truth & ~ignored
-    overlap, sizes = [], []
+    dices = []
     for ours, theirs in zip(found, truth, strict=True):
-        overlap.append(int(np.count_nonzero(ours & theirs)))
-        sizes.append(int(np.count_nonzero(ours)) + int(np.count_nonzero(theirs)))
-    return min(2 * both / size if size else 1.0 for both, size in zip(overlap, sizes, strict=True))
+        size = int(np.count_nonzero(ours)) + int(np.count_nonzero(theirs))
+        dices.append(2 * int(np.count_nonzero(ours & theirs)) / size if size else 1.0)
+    return tuple(dices)
