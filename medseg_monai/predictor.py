@@ -22,9 +22,9 @@ from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.quality.familiarity import Description
-from medseg_monai.transforms.batches import collate
 from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import found_sizes
+from medseg_monai.transforms.batches import collate
 
 ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 

@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from medseg_monai import __version__
+from medseg_monai.cli.drift import drift
 from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
@@ -67,6 +68,7 @@ app.command()(compare)
 app.command()(review)
 app.command()(predict)
 app.command("infer", hidden=True)(predict)  # its name in other programs
+app.command()(drift)
 app.command()(explain)
 app.command()(export)
 app.command()(package)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.endings import counted, names, say_end
+from medseg_monai.cli.endings import counted, say_end
 from medseg_monai.cli.options import Assignments, BundleName, Weights, check_there
+from medseg_monai.program.messages import listed
 
 ALARM = 3
 """The exit code if something has changed; 1 and 2 are for what went wrong."""
@@ -51,7 +52,7 @@ def drift(
     changed = [change for change in found.drift.changes if change.changed]
     for change in changed:
         typer.echo(f"changed: {change}")
-    doubtful = [f"could not be used: {names(list(found.left_out))}"] if found.left_out else []
+    doubtful = [f"could not be used: {listed(list(found.left_out))}"] if found.left_out else []
     what = f"{len(changed)} of {len(found.drift.changes)} numbers changed" if changed else "nothing has changed"
     say_end(
         f"{counted(found.drift.images, 'image')} compared: {what} -> {out / RESULT_FILE}",

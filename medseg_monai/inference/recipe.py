@@ -27,8 +27,8 @@ from medseg_monai.inference.scans import find_scans
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.program.console import keep_bars_whole
-from medseg_monai.transforms.batches import collate
 from medseg_monai.quality.calibration import Calibration
+from medseg_monai.transforms.batches import collate
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
 
 __all__ = [
