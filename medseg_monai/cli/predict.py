@@ -72,6 +72,10 @@ def predict(
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Also write a map of the network's uncertainty.")
     ] = False,
+    margins: Annotated[
+        bool,
+        typer.Option("--margins", help="Also write an outer and an inner mask between which the true outline lies."),
+    ] = False,
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw the outline on the image.")] = False,
     report: Annotated[
         bool | None,
@@ -121,6 +125,7 @@ def predict(
         **cleaning,
         probabilities=probabilities,
         uncertainty=uncertainty,
+        margins=margins,
         overlays=overlays,
         report=report,
         series=series,

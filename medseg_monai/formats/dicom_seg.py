@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,23 @@ MAY_BE_EMPTY = (
     "StudyTime",
 )
 MUST_BE_THERE = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+LONGEST_DESCRIPTION = 1024
+"""Characters that DICOM has room for in a segment's description (ST)."""
 UTF8 = "ISO_IR 192"
 """DICOM's name for UTF-8, the encoding of a segmentation's text: class names and patients' names may be in any script."""
 WHOLE_SERIES_BYTES = 64 * 2**20
 """Up to this size a frame is written for every slice, including empty ones: many programs rebuild the grid from the existing frames."""
 
 
-def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec: DatasetSpec) -> Path:
+def write_dicom_seg(
+    mask: NDArray[np.uint8],
+    image: str | Path,
+    file: Path,
+    spec: DatasetSpec,
+    *,
+    predicted_dice: Mapping[str, float] | None = None,
+    reason: str = "",
+) -> Path:
     """Write a mask as one binary segmentation object with a segment for each class.
 
     Args:
@@ -48,6 +58,8 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
         image: the DICOM series, ``FOLDER`` or ``FOLDER#UID``.
         file: the file to write.
         spec: the data set; classes are named by this package's own coded concepts, since it cannot know the right SNOMED codes.
+        predicted_dice: class -> the Dice that its mask is likely to have; it goes into the segment's description.
+        reason: why a person should look at the mask; it goes into all descriptions.
 
     Raises:
         ValueError: the scan is not a DICOM series, the mask has another grid, or the headers lack something that a DICOM-SEG copies.
@@ -63,7 +75,7 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
         raise ValueError(f"{image}: the mask has {planes.shape[1:]} voxels, but the series {geometry.shape}")
     sources = [_source(one, geometry) for one in slices]
     try:
-        content = _segmentation(highdicom, planes, sources, spec)
+        content = _segmentation(highdicom, planes, sources, spec, _said(spec, predicted_dice or {}, reason))
     except (
         ValueError,
         TypeError,
@@ -78,13 +90,25 @@ def write_dicom_seg(mask: NDArray[np.uint8], image: str | Path, file: Path, spec
     return file
 
 
-def _segmentation(highdicom: Any, planes: NDArray[np.bool_], sources: Sequence[Any], spec: DatasetSpec) -> bytes:
+def _said(spec: DatasetSpec, predicted_dice: Mapping[str, float], reason: str) -> list[str]:
+    """Of each class how far its mask is to be trusted, in words; "" if nothing is known."""
+    look = f"a person should look at it: {reason}" if reason else ""
+    known = [f"predicted Dice {predicted_dice[name]:.2f}" if name in predicted_dice else "" for name in spec.classes]
+    return ["; ".join(filter(None, (dice, look)))[:LONGEST_DESCRIPTION] for dice in known]
+
+
+def _segmentation(
+    highdicom: Any, planes: NDArray[np.bool_], sources: Sequence[Any], spec: DatasetSpec, said: Sequence[str]
+) -> bytes:
     """The file's content for (classes, I, J, K) masks of the sources' slices."""
     segmentation = highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=np.ascontiguousarray(planes.transpose(3, 2, 1, 0)).astype(np.uint8),  # slice, row, column, class
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(highdicom, number, name) for number, name in enumerate(spec.classes, 1)],
+        segment_descriptions=[
+            _description(highdicom, number, name, text)
+            for number, (name, text) in enumerate(zip(spec.classes, said, strict=True), 1)
+        ],
         series_instance_uid=highdicom.UID(),
         series_number=_number_of(sources[0]) + 1000,
         series_description=f"Segmentation {spec.name}"[:64],
@@ -144,14 +168,14 @@ def _number_of(source: Any) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _description(highdicom: Any, number: int, name: str) -> Any:
-    """A segment made by this program."""
+def _description(highdicom: Any, number: int, name: str, said: str) -> Any:
+    """A segment made by this program, and what is said of it."""
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name="medseg-monai",
         version=medseg_monai.__version__,
         family=highdicom.sr.CodedConcept("123110", "DCM", "Artificial Intelligence"),
     )
-    return highdicom.seg.SegmentDescription(
+    description = highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=name[:64],
         segmented_property_category=highdicom.sr.CodedConcept("123037004", "SCT", "Anatomical Structure"),
@@ -159,3 +183,6 @@ def _description(highdicom: Any, number: int, name: str) -> Any:
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
     )
+    if said:
+        description.SegmentDescription = said
+    return description

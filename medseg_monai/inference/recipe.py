@@ -28,6 +28,7 @@ from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.slices import write_scans
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.quality.calibration import Calibration
+from medseg_monai.quality.conformal import Margins
 from medseg_monai.transforms.batches import collate
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
 
@@ -44,6 +45,8 @@ __all__ = [
     "find_trained",
     "find_weights",
     "folder_beside",
+    "keeps_probabilities",
+    "margins_of",
     "model_card",
     "progress",
     "scans_at_once",
@@ -125,6 +128,34 @@ def calibration_of_masks(trained: Trained, calibration: str) -> Calibration | No
     """The calibration of the probabilities that become masks; arguments and errors as `calibration_of_probabilities` has them."""
     known = calibration_of_probabilities(trained, calibration)
     return known if calibration == "masks" else None
+
+
+def margins_of(trained: Trained, margins: bool, calibration: str) -> Margins | None:
+    """What inner and outer masks are made with, if they are wanted.
+
+    Args:
+        trained: what is known of the weights.
+        margins: whether they are wanted.
+        calibration: as for `calibration_of_probabilities`: margins are limits of calibrated probabilities.
+
+    Raises:
+        ValueError: they were not learnt, or probabilities are not to be calibrated.
+    """
+    if not margins:
+        return None
+    if calibration_of_probabilities(trained, calibration) is None and calibration == "off":
+        raise ValueError("margins are limits of calibrated probabilities: leave calibration on")
+    known = trained.quality.margins if trained.quality is not None else None
+    if known is None:
+        raise ValueError("margins of inner and outer masks are not known for these weights: run medseg review first")
+    if not any(limit is not None for limit in (*known.outer, *known.inner)):
+        raise ValueError(f"{known}: run medseg review with more validation cases, or with a lower --rate")
+    return known
+
+
+def keeps_probabilities(probabilities: bool, margins: bool) -> bool:
+    """Whether probabilities are needed: they are asked for themselves, or inner and outer masks are made of them."""
+    return bool(probabilities or margins)
 
 
 def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:

@@ -33,6 +33,8 @@ from medseg_monai.images.slices import neighbour_files, slice_file
 from medseg_monai.transforms.cleaning import Cleaning
 
 JOURNAL_FILE = "predictions.jsonl"
+LEARNT = ("review", "familiarity", "quality")
+"""What `medseg review` has learnt of the weights."""
 SUPERSEDED = 1000
 """So many lines that later ones replaced are kept before the file is written anew."""
 
@@ -119,6 +121,9 @@ def made_with(
         **{key: spec.get(key) for key in ("task", "classes", "channels", "size", "spacing_mm", "aspect", "intensity")},
         **settings,
     }
+    learnt = {key: part.to_dict() for key in LEARNT if (part := getattr(trained, key)) is not None}
+    if learnt:  # it decides what stands in the tables, and the probabilities
+        found["review"] = hashlib.sha256(json.dumps(learnt, sort_keys=True).encode()).hexdigest()[:12]
     decoded: Settings = json.loads(json.dumps(found, sort_keys=True, default=str))
     return decoded
 

@@ -16,6 +16,7 @@ from medseg_monai.images.volumes import volume_suffix
 from medseg_monai.program.messages import did_you_mean
 
 MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
+OUTER, INNER = "_outer", "_inner"
 SCAN_ENDINGS = {".nrrd": ".seg.nrrd", ".nhdr": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
 """What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
 ending ``.seg.nrrd``."""
@@ -113,13 +114,15 @@ def output_files(
     probabilities: bool = False,
     overlays: bool = False,
     uncertainty: bool = False,
+    margins: bool = False,
     formats: str | Sequence[str] | None = None,
 ) -> list[Path]:
     """The files of a case's own that its prediction consists of.
 
     ``<id>_mask.png``, or ``<id>_mask_<class>.png`` for each of several overlapping classes; ``<id>_mask.geojson``;
-    ``<id>_probability.png``, one per foreground class where there are several; ``<id>_uncertainty.png``; ``<id>_overlay.jpg``. Of
-    volumes ``.nii.gz`` instead of ``.png``, of masks also the ending of the `image`'s own format, and ``<id>_mask.dcm``.
+    ``<id>_probability.png``, one per foreground class where there are several; ``<id>_uncertainty.png``; ``<id>_outer.png`` and
+    ``<id>_inner.png``, likewise one per class; ``<id>_overlay.jpg``. Of volumes ``.nii.gz`` instead of ``.png``, of masks also the ending
+    of the `image`'s own format, and ``<id>_mask.dcm``.
 
     Raises:
         ValueError: the id leads out of ``folder``, or a format is none.
@@ -130,6 +133,7 @@ def output_files(
     files += [named(stem, MASK, rules.whole_endings[name]) for name in wanted if name in rules.whole_endings]
     files += probability_files(stem, spec) if probabilities else []
     files += [uncertainty_file(stem, spec)] if uncertainty else []
+    files += margin_files(stem, spec) if margins else []
     return files + ([overlay_file(stem)] if overlays else [])
 
 
@@ -174,6 +178,12 @@ def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
 def uncertainty_file(stem: Path, spec: DatasetSpec) -> Path:
     """The map of how unsure the network is."""
     return named(stem, UNCERTAINTY, file_rules(spec).map_ending)
+
+
+def margin_files(stem: Path, spec: DatasetSpec) -> list[Path]:
+    """The outer mask of each class, then the inner ones."""
+    ending, classes = file_rules(spec).map_ending, spec.classes if len(spec.classes) > 1 else ()
+    return [file for what in (OUTER, INNER) for file in _per_class(stem, what, ending, classes)]
 
 
 def overlay_file(stem: Path) -> Path:

@@ -23,6 +23,7 @@ from medseg_monai.outputs.naming import (
     MASK,
     Written,
     image_of,
+    margin_files,
     named,
     overlay_file,
     probability_files,
@@ -30,6 +31,7 @@ from medseg_monai.outputs.naming import (
 )
 from medseg_monai.outputs.pictures import picture_file, write_picture
 from medseg_monai.outputs.tables import coco_of, rle_rows
+from medseg_monai.quality.conformal import Margins
 
 
 class PhotoWriter:
@@ -42,6 +44,7 @@ class PhotoWriter:
         probabilities: also write ``<id>_probability….png``, 255 for 1.
         overlays: also draw ``<id>_overlay.jpg``.
         uncertainty: also write ``<id>_uncertainty.png``, like the probabilities.
+        margins: also write the outer and the inner mask of each class, ``<id>_outer….png`` and ``<id>_inner….png``.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class PhotoWriter:
         probabilities: bool = False,
         overlays: bool = False,
         uncertainty: bool = False,
+        margins: Margins | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
@@ -60,6 +64,7 @@ class PhotoWriter:
         self.probabilities = probabilities
         self.overlays = overlays
         self.uncertainty = uncertainty
+        self.margins = margins
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
         """Write one case's files. The masks come last: where they are, everything is.
@@ -78,6 +83,10 @@ class PhotoWriter:
             files += [write_png(level, file) for level, file in zip(levels, there, strict=True)]
         if self.uncertainty:
             files.append(write_png(_levels(answer["uncertainty_map"])[0], uncertainty_file(stem, self.spec)))
+        if self.margins is not None:
+            masks = self.margins.masks(answer["probability"].float().cpu().numpy())
+            there = margin_files(stem, self.spec)
+            files += [write_png(np.uint8(255) * plane, file) for plane, file in zip(masks, there, strict=True)]
         if self.overlays:
             files.append(self._write_overlay(image, mask, overlay_file(stem)))
         files += self._write_formats(case["id"], mask)

@@ -28,6 +28,7 @@ from medseg_monai.outputs.naming import chosen_formats, image_of, output_files
 from medseg_monai.outputs.photos import PhotoWriter
 from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, pixels, prediction_rows
 from medseg_monai.outputs.volumes import VolumeWriter
+from medseg_monai.quality.conformal import Margins
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +42,14 @@ class WritePredictions:
     """Ignite handler: write each case's outputs while the network goes on; tables at the end, also when the run breaks off.
 
     Expects decollated output with ``pred``, the mask on the image's own grid; ``probability`` and ``uncertainty_map`` where those are
-    wanted; ``uncertainty``, ``flagged`` and ``reason`` where they are known.
+    wanted; ``uncertainty``, ``predicted_dice``, ``flagged`` and ``reason`` if they are known.
 
     Args:
         folder: where to.
         spec: the data set.
         probabilities, overlays, uncertainty: write these too.
         formats: see `chosen_formats`.
+        margins: write the outer and the inner mask of each class; ``probability`` must be there, calibrated.
         pictures: also make a small picture of each case, for the page (`medseg_monai.outputs.pictures`).
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
 
@@ -69,6 +71,7 @@ class WritePredictions:
         overlays: bool = False,
         uncertainty: bool = False,
         formats: str | Sequence[str] | None = None,
+        margins: Margins | None = None,
         pictures: bool = False,
         made_with: Settings | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class WritePredictions:
         self.overlays = overlays
         self.uncertainty = uncertainty
         self.formats = chosen_formats(formats, spec)
+        self.margins = margins
         self.pictures = pictures
         self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
         self.tables = self.finished.tables
@@ -88,6 +92,7 @@ class WritePredictions:
             probabilities=probabilities,
             overlays=overlays,
             uncertainty=uncertainty,
+            margins=margins,
         )
         volumes = VolumeWriter(
             self.folder,
@@ -96,6 +101,7 @@ class WritePredictions:
             probabilities=probabilities,
             overlays=overlays,
             uncertainty=uncertainty,
+            margins=margins,
         )
         self._writer = volumes if spec.spatial_dims == 3 else self._photos
         self._writers = scans_at_once(spec, WRITERS)
@@ -115,6 +121,7 @@ class WritePredictions:
             formats=self.formats,
             probabilities=self.probabilities,
             uncertainty=self.uncertainty,
+            margins=self.margins is not None,
             overlays=self.overlays,
         )
 
@@ -197,6 +204,7 @@ class WritePredictions:
             uncertainty=None if number is None else float(number),
             flagged=answer.get("flagged"),
             reason=answer.get("reason", ""),
+            predicted_dice=answer.get("predicted_dice"),
         )
         self.finished.add(case["id"], image_of(case), written.files)
         return written.files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from medseg_monai.files.csv_tables import csv_rows, csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
 from medseg_monai.images.rle import encode_rle
+from medseg_monai.outputs.order import PredictedCase
 
 PREDICTIONS_FILE, RLE_FILE, COCO_FILE = "predictions.csv", "masks_rle.csv", "masks.coco.json"
-PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged", "reason")
+PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged", "reason", "predicted_dice")
+ORDER_COLUMN = "order"
+"""Of ``predictions.csv``: 1 for the case that a person should look at first. It depends on all cases, so it is made when it is written."""
 RLE_COLUMNS = ("case", "class", "width", "height", "rle")
 Rows = list[list[Any]]
 
@@ -74,8 +78,9 @@ def run_tables(
 
 
 def predictions_table(folder: Path) -> RunTable:
-    """``predictions.csv``: a row per case and class; rows of earlier versions, which gave no reasons, are kept."""
-    return _csv_table(folder / PREDICTIONS_FILE, PREDICTIONS_COLUMNS, optional=1)
+    """``predictions.csv``: a row per case and class, and in which order to look; rows of earlier versions, which said less, are kept."""
+    read = partial(_read_rows, columns=PREDICTIONS_COLUMNS, optional=2, ignored=ORDER_COLUMN)
+    return RunTable(folder / PREDICTIONS_FILE, read, _with_order)
 
 
 def rle_table(folder: Path) -> RunTable:
@@ -100,6 +105,7 @@ def prediction_rows(
     uncertainty: float | None,
     flagged: bool | None = None,
     reason: str = "",
+    predicted_dice: Mapping[str, float] | None = None,
 ) -> Rows:
     """The rows of a case.
 
@@ -110,11 +116,29 @@ def prediction_rows(
         uncertainty: `medseg_monai.inference.uncertainty.uncertainty`'s number, the same in all rows; empty if unknown.
         flagged: whether a person should look at it; empty if unknown.
         reason: why, in words.
+        predicted_dice: class -> the Dice that its mask is likely to have; empty if unknown.
     """
     number = "" if uncertainty is None else f"{uncertainty:.4f}"
     look = "" if flagged is None else "yes" if flagged else "no"
-    counts = pixels(mask, spec)
-    return [[case, name, count, number, look, reason] for name, count in zip(spec.classes, counts, strict=True)]
+    dices = {name: f"{dice:.4f}" for name, dice in (predicted_dice or {}).items()}
+    return [
+        [case, name, count, number, look, reason, dices.get(name, "")]
+        for name, count in zip(spec.classes, pixels(mask, spec), strict=True)
+    ]
+
+
+def _with_order(entries: Mapping[str, Rows]) -> str:
+    """The text of ``predictions.csv``."""
+    width = len(PREDICTIONS_COLUMNS)
+    # a journal of an earlier version holds rows without the last columns
+    whole = {case: [[*row, *[""] * (width - len(row))] for row in rows] for case, rows in entries.items()}
+    found = [
+        PredictedCase.of(case, [dict(zip(PREDICTIONS_COLUMNS, map(str, row), strict=True)) for row in rows])
+        for case, rows in whole.items()
+    ]
+    order = {one.case: place for place, one in enumerate(sorted(found, key=lambda one: one.urgency), start=1)}
+    rows = [[*row, order[case]] for case in sorted(whole) for row in whole[case]]
+    return csv_text([[*PREDICTIONS_COLUMNS, ORDER_COLUMN], *rows])
 
 
 def rle_rows(case: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Rows:
@@ -136,22 +160,22 @@ def pixels(mask: NDArray[np.uint8], spec: DatasetSpec) -> list[int]:
     return counts
 
 
-def _csv_table(file: Path, columns: Sequence[str], *, optional: int = 0) -> RunTable:
-    """A table whose last `optional` columns may be missing in a file of an earlier version."""
-
-    def read(content: str) -> dict[str, Rows]:
-        rows = csv_rows(content)
-        lacking = len(columns) - len(rows[0])
-        if not 0 <= lacking <= optional or tuple(rows[0]) != tuple(columns[: len(rows[0])]):
-            raise ValueError("other columns")
-        entries: dict[str, Rows] = {}
-        for row in rows[1:]:
-            entries.setdefault(row[0], []).append([*row, *[""] * lacking])
-        return entries
-
+def _csv_table(file: Path, columns: Sequence[str]) -> RunTable:
     def text(entries: Mapping[str, Rows]) -> str:
-        rows = [row for case in sorted(entries) for row in entries[case]]
-        # a journal of an earlier version holds rows without the last columns
-        return csv_text([columns, *([*row, *[""] * (len(columns) - len(row))] for row in rows)])
+        return csv_text([columns, *(row for case in sorted(entries) for row in entries[case])])
 
-    return RunTable(file, read, text)
+    return RunTable(file, partial(_read_rows, columns=columns), text)
+
+
+def _read_rows(content: str, columns: Sequence[str], optional: int = 0, ignored: str = "") -> dict[str, Rows]:
+    """A table's rows by case; its last `optional` columns may be missing in a file of an earlier version, one after them is `ignored`."""
+    rows = csv_rows(content)
+    if ignored and rows[0][-1] == ignored:
+        rows = [row[:-1] for row in rows]
+    lacking = len(columns) - len(rows[0])
+    if not 0 <= lacking <= optional or tuple(rows[0]) != tuple(columns[: len(rows[0])]):
+        raise ValueError("other columns")
+    entries: dict[str, Rows] = {}
+    for row in rows[1:]:
+        entries.setdefault(row[0], []).append([*row, *[""] * lacking])
+    return entries

@@ -27,12 +27,14 @@ from medseg_monai.outputs.naming import (
     MASK,
     VOLUMES,
     Written,
+    margin_files,
     mask_files,
     named,
     overlay_file,
     probability_files,
     uncertainty_file,
 )
+from medseg_monai.quality.conformal import Margins
 from medseg_monai.outputs.pictures import drawn_slice, write_volume_picture
 
 TABLE_FILE = "volumes.csv"
@@ -51,6 +53,7 @@ class VolumeWriter:
         overlays: also draw ``<id>_overlay.jpg``.
         uncertainty: also write ``<id>_uncertainty.nii.gz``, like the probabilities.
         formats: of masks, see `medseg_monai.outputs.naming.chosen_formats`; by default the scan's own.
+        margins: also write the outer and the inner mask of each class, ``<id>_outer….nii.gz`` and ``<id>_inner….nii.gz``.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class VolumeWriter:
         overlays: bool = False,
         uncertainty: bool = False,
         formats: Sequence[str] = (),
+        margins: Margins | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
@@ -69,6 +73,7 @@ class VolumeWriter:
         self.overlays = overlays
         self.uncertainty = uncertainty
         self.formats = formats
+        self.margins = margins
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
         """Write one case's files. The masks come last: where they are, everything is.
@@ -87,11 +92,15 @@ class VolumeWriter:
             files += _write_shares(answer["probability"], geometry, image, probability_files(stem, self.spec))
         if self.uncertainty:
             files += _write_shares(answer["uncertainty_map"], geometry, image, [uncertainty_file(stem, self.spec)])
+        if self.margins is not None:
+            files += self._write_margins(self.margins, answer["probability"].numpy(), geometry, image, stem)
         if self.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
         if "dicomseg" in self.formats:
-            files.append(write_dicom_seg(mask, image, named(stem, MASK, DICOM_SEG_SUFFIX), self.spec))
+            file = named(stem, MASK, DICOM_SEG_SUFFIX)
+            predicted, reason = answer.get("predicted_dice"), answer.get("reason", "")
+            files.append(write_dicom_seg(mask, image, file, self.spec, predicted_dice=predicted, reason=reason))
         for ending in VOLUMES.endings(self.formats, image):
             files += self._write_label_maps(mask, geometry, image, mask_files(stem, self.spec, ending))
         return Written(files)
@@ -103,6 +112,16 @@ class VolumeWriter:
         return [
             write_label_volume(plane, geometry, file, classes, like=image)
             for plane, file, classes in zip(mask, files, names, strict=True)
+        ]
+
+    def _write_margins(
+        self, margins: Margins, probabilities: NDArray[Any], geometry: Geometry, image: str, stem: Path
+    ) -> list[Path]:
+        return [
+            write_label_volume(plane.astype(np.uint8), geometry, file, [name], like=image)
+            for plane, file, name in zip(
+                margins.masks(probabilities), margin_files(stem, self.spec), 2 * self.spec.classes, strict=True
+            )
         ]
 
     def draw_small(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:

@@ -16,7 +16,7 @@ a confidence; Bates et al., Distribution-Free, Risk-Controlling Prediction Sets,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -218,6 +218,19 @@ class Margins:
             raise ValueError(f"promise: cover is a share above 0 and at most 1, not {self.cover!r}")
         if type(self.cases) is not int or self.cases < 0:
             raise ValueError(f"margins: cases is a number of cases, not {self.cases!r}")
+
+    def masks(self, probabilities: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
+        """The outer mask of each class, then the inner ones, (*S) each.
+
+        Where nothing could be learnt of a class the outer mask is everything and the inner one nothing: so much is certain.
+
+        Args:
+            probabilities: (C, *S), calibrated; the last channels are the classes'.
+        """
+        planes = probabilities[-len(self.outer) :]
+        for limits, otherwise in ((self.outer, True), (self.inner, False)):
+            for plane, limit in zip(planes, limits, strict=True):
+                yield np.full(plane.shape, otherwise) if limit is None else plane >= limit
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ from medseg_monai.files.csv_tables import read_records
 from medseg_monai.grids.kinds import kind_of
 from medseg_monai.images.formats import open_picture
 from medseg_monai.outputs.naming import possible_masks
+from medseg_monai.outputs.order import EMPTY, FLAGGED, PredictedCase
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE
 from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
 from medseg_monai.quality.familiarity import Familiarity
+from medseg_monai.quality.learnt import Quality
 from medseg_monai.report.evaluation import left_out
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
 from medseg_monai.tuning.review import Review
@@ -27,31 +28,6 @@ from medseg_monai.tuning.review import Review
 PAGE_FILE = "index.html"
 MOST_PICTURE_BYTES = 10 * 10**6  # of JPEG: a third more as text in the page, below its 20 MB
 MOST_ROWS = 10_000
-FLAGGED, EMPTY, FINE = "look at this", "nothing found", ""
-
-
-@dataclass(frozen=True)
-class PredictedCase:
-    """What was predicted in one case.
-
-    Attributes:
-        case: its id.
-        pixels: by class; voxels of volumes.
-        uncertainty: None if unknown.
-        flagged: None if no threshold says which cases a person should look at.
-        reason: why, in words; "" if it is not flagged, or an earlier version wrote the table.
-    """
-
-    case: str
-    pixels: Mapping[str, int]
-    uncertainty: float | None
-    flagged: bool | None
-    reason: str = ""
-
-    @property
-    def mark(self) -> str:
-        """What is to be seen first: a doubtful case, or one in which nothing was found."""
-        return FLAGGED if self.flagged else FINE if any(self.pixels.values()) else EMPTY
 
 
 def write_prediction_report(
@@ -63,7 +39,7 @@ def write_prediction_report(
 ) -> Path:
     """Write ``index.html`` beside the masks, of all that the folder's ``predictions.csv`` names, and return its path.
 
-    Flagged cases stand first, then those in which nothing was found, then the others from the least certain on. As many pictures
+    Flagged cases stand first, then those in which nothing was found, then the others; of each the lowest predicted Dice first. As many
     are shown as keep the page below 20 MB.
 
     Args:
@@ -76,7 +52,7 @@ def write_prediction_report(
         ValueError: the files are not such files.
     """
     place, spec = Path(folder), trained.dataset
-    found = sorted(read_predictions(place), key=_first_to_see)
+    found = sorted(read_predictions(place), key=lambda case: case.urgency)
     cards = _cards(place, found, spec)
     pictured = {card["id"]: card["number"] for card in cards}
     failures = left_out(place)
@@ -88,12 +64,12 @@ def write_prediction_report(
         sections=[("Pictures", "cases"), ("All cases", "all"), ("Run", "run")],
         **page_facts(),
         tiles=_tiles(found, len(failures)),
-        reading=_how_flagged(trained.review, trained.familiarity),
+        reading=_how_flagged(trained.review, trained.familiarity, trained.quality or Quality()),
         key=[(name, hexadecimal(colour)) for name, colour in _coloured(spec)],
         cards=cards,
         not_shown=len(found) - len(cards),
         left_out=failures,
-        columns=["case", "class", "note", *_area_columns(spec), "uncertainty"],
+        columns=["case", "class", "note", *_area_columns(spec), "uncertainty", "predicted Dice", "why"],
         classes=list(spec.classes),
         marks=[mark for mark in (FLAGGED, EMPTY) if any(case.mark == mark for case in found)],
         most_rows=MOST_ROWS,
@@ -116,23 +92,9 @@ def read_predictions(folder: Path) -> list[PredictedCase]:
     for row in read_records(path) if path.is_file() else ():
         cases.setdefault(row["case"], []).append(row)
     try:
-        return [
-            PredictedCase(
-                case,
-                {row["class"]: int(row["pixels"]) for row in rows},
-                float(rows[0]["uncertainty"]) if rows[0]["uncertainty"] else None,
-                rows[0]["flagged"] == "yes" if rows[0]["flagged"] else None,
-                rows[0].get("reason") or "",
-            )
-            for case, rows in cases.items()
-        ]
+        return [PredictedCase.of(case, rows) for case, rows in cases.items()]
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a table of predictions: {error}") from error
-
-
-def _first_to_see(case: PredictedCase) -> tuple[int, float, str]:
-    order = (FLAGGED, EMPTY, FINE).index(case.mark)
-    return order, -(case.uncertainty or 0.0), case.case
 
 
 def _count(cases: int, spec: DatasetSpec) -> str:
@@ -159,10 +121,18 @@ def _tiles(found: list[PredictedCase], failures: int) -> list[dict[str, Any]]:
     ]
 
 
-def _how_flagged(review: Review | None, familiarity: Familiarity | None) -> str:
+def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality: Quality) -> str:
     """What the marks are worth."""
     sentences = []
-    if review is not None:
+    promise = quality.promise
+    if promise is not None and promise.threshold is not None:
+        sentences.append(
+            f"Marked for a look up to a predicted Dice of {promise.threshold:.2f}: {promise.words}, if these "
+            "images are drawn like validation's."
+        )
+    elif promise is not None:
+        sentences.append(f"There is {promise}.")
+    if review is not None and (promise is None or promise.threshold is None):
         sentences.append(
             f"Marked for a look from uncertainty {review.threshold:.3f} on. On validation that flagged {review.flagged} of {review.cases} "
             f"cases, among them {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}."
@@ -209,6 +179,7 @@ def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[d
                     if case.pixels.get(name)
                 ],
                 "uncertainty": case.uncertainty,
+                "predicted_dice": case.lowest_dice,
             }
         )
     return cards
@@ -266,6 +237,7 @@ def _rows(
     for case in found[: MOST_ROWS // len(spec.classes)]:
         for name, (count, size) in _areas(place, case, spec).items():
             number = "–" if case.uncertainty is None else f"{case.uncertainty:.3f}"
-            cells = [name, case.mark, count, size, number]
+            dice = (case.predicted_dice or {}).get(name)
+            cells = [name, case.mark, count, size, number, "–" if dice is None else f"{dice:.2f}", case.reason]
             rows.append({"case": case.case, "number": pictured.get(case.case), "cells": cells})
     return rows

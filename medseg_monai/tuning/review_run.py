@@ -43,7 +43,7 @@ MOST_TRAINING = 400
 """So many training cases say what is usual; more of them change little and take long."""
 
 
-MOST_FOR_TEMPERATURE = 200
+MOST_FOR_TEMPERATURE = 100
 """So many validation cases say the temperatures, of which there are few; they go through the network once more for that."""
 
 

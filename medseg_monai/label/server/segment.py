@@ -27,8 +27,8 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
     """A model of the server.
 
     Labels are numbered as the classes are (1, 2 …, 0 is background), and the answer's ``params`` hold ``uncertainty``, how unsure the
-    model is of what it found, from 0 to 1; ``flagged``, whether a person should look at the mask (null if nothing was learnt of that), and
-    the ``reason`` in words.
+    model is of what it found, from 0 to 1; ``predicted_dice`` of each class's mask (empty if nothing was learnt); ``flagged``, whether a
+    person should look at the mask (null if nothing was learnt of that), and the ``reason`` in words.
 
     Args:
         bundle: the bundle's folder with its weights.
@@ -98,7 +98,9 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
 def sureness(data: Mapping[str, Any]) -> dict[str, Any]:
     """What is answered of how far a mask is to be trusted."""
     uncertainty = round(float(data["uncertainty"]), 4)
-    return {"uncertainty": uncertainty, "flagged": data.get("flagged"), "reason": data.get("reason", "")}
+    predicted = {name: round(dice, 4) for name, dice in data.get("predicted_dice", {}).items()}
+    said = {"flagged": data.get("flagged"), "reason": data.get("reason", "")}
+    return {"uncertainty": uncertainty, "predicted_dice": predicted, **said}
 
 
 class AsLabelMap(Transform):
