@@ -39,8 +39,8 @@ def write_prediction_report(
 ) -> Path:
     """Write ``index.html`` beside the masks, of all that the folder's ``predictions.csv`` names, and return its path.
 
-    Flagged cases stand first, then those in which nothing was found, then the others; of each the lowest predicted Dice first. As many
-    are shown as keep the page below 20 MB.
+    Flagged cases stand first, then those in which nothing was found, then the others; of each the lowest predicted Dice
+    first. As many pictures are shown as keep the page below 20 MB.
 
     Args:
         folder: with ``predictions.csv``, masks, and the small pictures that were made as the masks were written.

@@ -47,7 +47,7 @@ def test_the_same_run_again_does_nothing(tmp_path: Path) -> None:
     cases = [picture(tmp_path / "in" / f"{name}.png") for name in "ab"]
     assert predict(cases, tmp_path / "out") == ["a", "b"]
     assert predict(cases, tmp_path / "out") == []
-    assert counted(tmp_path / "out") == ["a,lesion,30,,,", "b,lesion,30,,,"]
+    assert counted(tmp_path / "out") == ["a,lesion,30,,,,,1", "b,lesion,30,,,,,2"]
 
 
 def test_another_picture_of_the_same_name_is_done_again_and_said(
@@ -58,7 +58,7 @@ def test_another_picture_of_the_same_name_is_done_again_and_said(
     assert predict([second], tmp_path / "out", level=0) == ["img"]
     assert "1 of the masks" in caplog.text
     assert "made of another picture of that name" in caplog.text
-    assert counted(tmp_path / "out") == ["img,lesion,0,,,"]
+    assert counted(tmp_path / "out") == ["img,lesion,0,,,,,1"]
 
 
 def test_a_picture_that_was_replaced_is_done_again_and_one_that_was_only_moved_is_not(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_rows_of_finished_cases_outlive_a_kill_and_a_torn_line(tmp_path: Path) -
     journal.write_bytes(journal.read_bytes()[:-9])
     assert not (out / "predictions.csv").exists()
     assert predict(cases, out) == ["b", "c"]
-    assert counted(out) == ["a,lesion,30,0.2500,,", "b,lesion,30,,,", "c,lesion,30,,,"]
+    assert counted(out) == ["a,lesion,30,0.2500,,,,1", "b,lesion,30,,,,,2", "c,lesion,30,,,,,3"]
 
 
 def test_names_that_are_not_utf8_are_remembered(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
+from medseg_monai.quality.conformal import Margins
 
 BINARY = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))
 ORGANS = DatasetSpec("d", "multilabel", classes=("large bowel", "stomach"), channels=("grey",), size=(8, 8))
@@ -136,7 +137,7 @@ def test_every_format_holds_the_same_mask(tmp_path: Path) -> None:
     assert coco["images"] == [{"id": 1, "case": "x", "file_name": "x.jpg", "width": 4, "height": 3}]
     assert coco["annotations"][0]["bbox"] == [1, 0, 2, 1]
     assert (tmp_path / "masks_rle.csv").read_text().split()[1] == "x,lesion,4,3,2"
-    assert (tmp_path / "predictions.csv").read_text().split()[1] == "x,lesion,2,0.1250,,"
+    assert (tmp_path / "predictions.csv").read_text().split()[1] == "x,lesion,2,0.1250,,,,1"
 
 
 def test_a_case_that_a_table_lacks_is_unfinished(tmp_path: Path) -> None:
@@ -175,3 +176,16 @@ def test_a_writers_error_comes_out_and_the_others_are_written(tmp_path: Path) ->
         "c_mask.png",
         "predictions.csv",
     ]
+
+
+def test_outer_and_inner_masks_are_written_of_what_is_probable_enough(tmp_path: Path) -> None:
+    margins = Margins((0.2,), (0.8,), rate=0.9, cover=0.95, cases=30)
+    writer = WritePredictions(tmp_path, spec=BINARY, margins=margins)
+    probability = torch.tensor([[[0.1, 0.2, 0.5, 0.8]]]).transpose(1, 2)  # 4 wide, 1 high
+    writer.write({"id": "x"}, {"pred": (probability > 0.5).to(torch.uint8), "probability": probability})
+    writer.finish()
+    assert pixels(tmp_path / "x_outer.png").tolist() == [[0, 255, 255, 255]]
+    assert pixels(tmp_path / "x_inner.png").tolist() == [[0, 0, 0, 255]]
+    assert unfinished([{"id": "x"}], BINARY, tmp_path, overwrite=False, margins=True) == []
+    (tmp_path / "x_inner.png").unlink()
+    assert unfinished([{"id": "x"}], BINARY, tmp_path, overwrite=False, margins=True) == [{"id": "x"}]

@@ -14,12 +14,15 @@ NUMBERS = DatasetSpec("d", "multiclass", classes=("a", "b"), channels=("grey",),
 
 def test_rows_count_pixels_and_say_what_is_flagged_and_why() -> None:
     mask = np.array([[[0, 1, 1], [0, 0, 2]]], np.uint8)
-    assert prediction_rows("x", mask, NUMBERS, uncertainty=0.25, flagged=True, reason="unsure") == [
-        ["x", "a", 2, "0.2500", "yes", "unsure"],
-        ["x", "b", 1, "0.2500", "yes", "unsure"],
+    predicted = {"a": 0.91, "b": 0.5}
+    assert prediction_rows(
+        "x", mask, NUMBERS, uncertainty=0.25, flagged=True, reason="unsure", predicted_dice=predicted
+    ) == [
+        ["x", "a", 2, "0.2500", "yes", "unsure", "0.9100"],
+        ["x", "b", 1, "0.2500", "yes", "unsure", "0.5000"],
     ]
-    assert prediction_rows("x", mask, NUMBERS, uncertainty=0.2, flagged=False)[0][-2:] == ["no", ""]
-    assert prediction_rows("x", mask, NUMBERS, uncertainty=0.9)[0][-3:] == ["0.9000", "", ""]
+    assert prediction_rows("x", mask, NUMBERS, uncertainty=0.2, flagged=False)[0][-3:] == ["no", "", ""]
+    assert prediction_rows("x", mask, NUMBERS, uncertainty=0.9)[0][-4:] == ["0.9000", "", "", ""]
     overlapping = np.ones((2, 2, 2), np.uint8)
     overlapping[1] = 0
     assert [row[2] for row in prediction_rows("x", overlapping, ORGANS, uncertainty=None)] == [4, 0]
@@ -34,20 +37,44 @@ def test_run_lengths_go_row_by_row_from_one() -> None:
 def test_cases_of_an_earlier_run_stay_and_the_same_case_is_replaced(tmp_path: Path) -> None:
     for case, pixels in (("b", 1), ("a", 2), ("b", 3)):
         table = predictions_table(tmp_path)
-        table.entries[case] = [[case, "lesion", pixels, "", "", ""]]
+        table.entries[case] = [[case, "lesion", pixels, "", "", "", ""]]
         table.save()
     assert (tmp_path / "predictions.csv").read_text().split() == [
-        "case,class,pixels,uncertainty,flagged,reason", "a,lesion,2,,,", "b,lesion,3,,,",
+        "case,class,pixels,uncertainty,flagged,reason,predicted_dice,order", "a,lesion,2,,,,,1", "b,lesion,3,,,,,2",
     ]  # fmt: skip
+
+
+def test_the_order_says_what_to_look_at_first(tmp_path: Path) -> None:
+    table = predictions_table(tmp_path)
+    mask, empty = np.ones((1, 2, 2), np.uint8), np.zeros((1, 2, 2), np.uint8)
+    lesion = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(8, 8))
+    for case, found, flagged, reason, dice in (
+        ("fine", mask, False, "", 0.95),
+        ("better", mask, False, "", 0.97),
+        ("bad", mask, True, "likely to be wrong", 0.4),
+        ("worse", mask, True, "likely to be wrong", 0.3),
+        ("strange", mask, True, "unlike the pictures it was trained on: colours", 0.9),
+        ("nothing", empty, False, "", 0.99),
+    ):
+        table.entries[case] = prediction_rows(
+            case, found, lesion, uncertainty=0.1, flagged=flagged, reason=reason, predicted_dice={"lesion": dice}
+        )
+    table.save()
+    for _ in range(2):  # also as it is read back
+        rows = [line.split(",") for line in (tmp_path / "predictions.csv").read_text().splitlines()[1:]]
+        order = [row[0] for row in sorted(rows, key=lambda row: int(row[-1]))]
+        assert order == ["strange", "worse", "bad", "nothing", "fine", "better"]
+        predictions_table(tmp_path).save()
 
 
 def test_rows_of_a_version_without_reasons_are_kept(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv").write_text("case,class,pixels,uncertainty,flagged\na,lesion,2,0.1000,no\n")
     table = predictions_table(tmp_path)
-    table.entries["b"] = [["b", "lesion", 1, "0.2000", "yes", "unsure, unlike"]]
+    table.entries["b"] = [["b", "lesion", 1, "0.2000", "yes", "unsure, unlike"]]  # as a journal of that time has it
     table.save()
     assert (tmp_path / "predictions.csv").read_text().splitlines() == [
-        "case,class,pixels,uncertainty,flagged,reason", "a,lesion,2,0.1000,no,", 'b,lesion,1,0.2000,yes,"unsure, unlike"',
+        "case,class,pixels,uncertainty,flagged,reason,predicted_dice,order",
+        "a,lesion,2,0.1000,no,,,2", 'b,lesion,1,0.2000,yes,"unsure, unlike",,1',
     ]  # fmt: skip
 
 
