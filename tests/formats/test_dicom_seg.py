@@ -221,3 +221,21 @@ def test_a_large_segmentation_leaves_its_empty_frames_out(tmp_path: Path, monkey
     monkeypatch.setattr(dicom_seg, "WHOLE_SERIES_BYTES", 1)
     sparse = pydicom.dcmread(write_dicom_seg(mask, tmp_path / "ct", tmp_path / "sparse.dcm", NUMBERS))
     assert (whole.NumberOfFrames, sparse.NumberOfFrames) == (2 * 5, 1)
+
+
+def test_how_far_a_mask_is_to_be_trusted_stands_in_its_description(tmp_path: Path) -> None:
+    import pydicom
+
+    series = tmp_path / "ct"
+    write_series(series)
+    mask = np.ones((1, *read_geometry(series).shape), np.uint8)
+    said = {NUMBERS.classes[0]: 0.62}
+    file = write_dicom_seg(mask, series, tmp_path / "x.dcm", NUMBERS, predicted_dice=said, reason="likely wrong")
+    first, second = pydicom.dcmread(file).SegmentSequence[:2]
+    assert first.SegmentDescription == "predicted Dice 0.62; a person should look at it: likely wrong"
+    assert second.SegmentDescription == "a person should look at it: likely wrong"
+    assert read_by_dcmqi(file, tmp_path / "dcmqi")
+    long = write_dicom_seg(mask, series, tmp_path / "y.dcm", NUMBERS, reason="é" * 3000)
+    assert len(pydicom.dcmread(long).SegmentSequence[0].SegmentDescription) == 1024
+    plain = write_dicom_seg(mask, series, tmp_path / "z.dcm", NUMBERS)
+    assert "SegmentDescription" not in pydicom.dcmread(plain).SegmentSequence[0]
