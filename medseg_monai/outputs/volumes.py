@@ -34,8 +34,8 @@ from medseg_monai.outputs.naming import (
     probability_files,
     uncertainty_file,
 )
-from medseg_monai.quality.conformal import Margins
 from medseg_monai.outputs.pictures import drawn_slice, write_volume_picture
+from medseg_monai.quality.conformal import Margins
 
 TABLE_FILE = "volumes.csv"
 OVERLAY_PIXELS = 768
