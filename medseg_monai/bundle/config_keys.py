@@ -41,14 +41,14 @@ def check_keys() -> None:
     Raises:
         ValueError: as `refuse_unknown` says.
     """
-    workflow = _workflow_at_work()
+    workflow = workflow_at_work()
     if workflow is not None:
         named = {workflow.init_id, workflow.run_id, workflow.final_id}
         config = cast(Mapping[str, Any], workflow.parser.config)
         refuse_unknown(config, known=named | _ids_of_files(workflow.config_root_path, config))
 
 
-def _workflow_at_work() -> ConfigWorkflow | None:
+def workflow_at_work() -> ConfigWorkflow | None:
     """The workflow whose expression calls this: MONAI hands an expression no way to the config that it stands in."""
     frame = inspect.currentframe()
     while frame is not None:

@@ -136,10 +136,12 @@ def bundle_workflow(
     if tracking == "mlflow" and find_spec("mlflow") is None:
         raise ImportError("--tracking mlflow needs MLflow: pip install 'medseg-monai[tracking]'")
     logging_file = bundle / "configs" / "logging.conf"
-    return ConfigWorkflow(
+    workflow = ConfigWorkflow(
         config_file=files,
         workflow_type="train" if config == "train" else "infer",
         logging_file=str(logging_file) if logging_file.is_file() else False,
         tracking=tracking,
         **given,
     )
+    workflow.medseg_given = frozenset({*(values or {}), *(assignments or {})})  # which a plan leaves alone
+    return workflow

@@ -22,6 +22,7 @@ from medseg_monai.cli.export import export
 from medseg_monai.cli.installed import doctor, init, list_bundles
 from medseg_monai.cli.label import label_app
 from medseg_monai.cli.package import check, package
+from medseg_monai.cli.plan import plan
 from medseg_monai.cli.predict import predict
 from medseg_monai.cli.prepare import prepare_app
 from medseg_monai.cli.review import review
@@ -61,6 +62,7 @@ def _options(
 
 # in the order of the workflow
 app.add_typer(prepare_app, name="prepare")
+app.command()(plan)
 app.command()(train)
 app.command()(tune)
 app.command()(evaluate)

@@ -32,6 +32,26 @@ BundleName = Annotated[
 DatasetDir = Annotated[
     Path | None, typer.Option("--dataset-dir", "-d", help="Folder with dataset.json; default: generated demo data.")
 ]
+MaybeBundle = Annotated[
+    str | None,
+    typer.Argument(
+        help="A bundle's name (`medseg list`) or folder; default: the plan's, else unet, for volumes unet3d.",
+        autocompletion=_bundle_names,
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(help="Minutes that training may take; default: 10 to 60, by the number of cases; on a GPU no limit."),
+]
+Hours = Annotated[float | None, typer.Option(help="The same in hours.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Three minutes, to see whether images and masks are right; not for use.")
+]
+Best = Annotated[bool, typer.Option("--best", help="Five times the default time.")]
+MemoryGb = Annotated[
+    float | None,
+    typer.Option(help="Memory limit in GB: the patch of volumes, then the batch, are made small enough to fit."),
+]
 Weights = Annotated[
     str | None, typer.Option("--weights", "-w", help="Weights file, its folder, or the data set's name.")
 ]
@@ -70,3 +90,28 @@ def check_there(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.exists() and not Path(str(path).rpartition("#")[0] or path).exists():
             raise FileNotFoundError(f"no such file or folder: {path}")
+
+
+def time_limit(minutes: float | None, hours: float | None) -> float | None:
+    """The time that was given, in minutes.
+
+    Raises:
+        ValueError: both were given, or a time of 0 or less.
+    """
+    if minutes is not None and hours is not None:
+        raise ValueError("give --minutes or --hours, not both")
+    limit = minutes if hours is None else 60 * hours
+    if limit is not None and not 0 < limit < float("inf"):
+        raise ValueError(f"the time must be above 0, got {limit:g} minutes")
+    return limit
+
+
+def preset(quick: bool, best: bool) -> str | None:
+    """The preset that was chosen, None for the default.
+
+    Raises:
+        ValueError: two were.
+    """
+    if quick and best:
+        raise ValueError("give --quick or --best, not both")
+    return "quick" if quick else "best" if best else None

@@ -11,21 +11,39 @@ from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import (
     Assignments,
     BatchSize,
-    BundleName,
+    Best,
     DatasetDir,
     Device,
+    Hours,
+    MaybeBundle,
+    MemoryGb,
+    Minutes,
+    Quick,
     Size,
     Verbose,
     Workers,
     check_there,
     given,
+    preset,
     text,
+    time_limit,
 )
+
+PHOTOS_BUNDLE, VOLUMES_BUNDLE = "unet", "unet3d"
+"""What is trained if no bundle is named: the U-Net was the best of five networks in equal time (docs/results/isic2017.md)."""
 
 
 def train(
-    bundle: BundleName,
+    bundle: MaybeBundle = None,
     dataset_dir: DatasetDir = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan to follow, as `medseg plan` writes it.")] = None,
+    minutes: Minutes = None,
+    hours: Hours = None,
+    quick: Quick = False,
+    best: Best = False,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="The paper's network and the data set's size, whatever they take.")
+    ] = False,
     max_epochs: Annotated[
         int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the training cases.")
     ] = None,
@@ -51,26 +69,31 @@ def train(
             "--out", "-o", "--output-dir", help="Folder for the weights; default: DATA SET in the bundle's models."
         ),
     ] = None,
-    memory_gb: Annotated[
-        float | None,
-        typer.Option(help="Memory limit: the patch (of volumes), then the batch, is made small enough to fit."),
-    ] = None,
+    memory_gb: MemoryGb = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: also log to MLflow, through MONAI (extra: tracking).")
     ] = None,
     assignments: Assignments = None,
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
 ) -> None:
-    """Train a bundle on a data set; weights and spec.json go to the bundle's models/DATA SET (installed: ./models/BUNDLE/DATA SET)."""
-    from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle
+    """Train a bundle on a data set; weights and spec.json go to the bundle's models/DATA SET (installed: ./models/BUNDLE/DATA SET).
 
-    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(dataset_dir, *(overlay or []))
+    Size, network, batch and epochs are planned for this machine and the time given, unless they are given too (`medseg plan` shows it).
+    """
+    from medseg_monai.bundle.assignments import parse_assignments
+
+    chosen, overrides = preset(quick, best), parse_assignments(assignments or [])
+    limit = time_limit(minutes, hours)
+    check_there(dataset_dir, plan, *(overlay or []))
+    folder, dataset_dir = bundle_and_data(bundle, dataset_dir, plan)
     from medseg_monai.bundle.workflow import run_bundle
 
     values = given(
         dataset_dir=text(dataset_dir),
+        plan_file=text(plan),
+        minutes=limit,
+        preset=chosen,
+        as_published=as_published or None,
         max_epochs=max_epochs,
         size=None if size is None else [size, size],
         lr=lr,
@@ -95,6 +118,30 @@ def train(
         tracking=tracking,
     )
     _say_end(Path(workflow.parser.get_parsed_content("output_dir")), folder)
+
+
+def bundle_and_data(bundle: str | None, dataset_dir: Path | None, plan: Path | None = None) -> tuple[Path, Path | None]:
+    """The bundle's folder and the data set's: what the user named, else the plan, else the bundle for this kind of data.
+
+    Raises:
+        ValueError: the plan is for another bundle.
+        FileNotFoundError: no such bundle or data set.
+    """
+    from medseg_monai.bundle.paths import find_bundle
+    from medseg_monai.dataset import read_dataset
+    from medseg_monai.planning.plan import Plan, read_plan
+
+    planned = Plan() if plan is None else read_plan(plan)
+    data = dataset_dir or (Path(planned.dataset_dir) if planned.dataset_dir else None)
+    check_there(data)
+    name = bundle or planned.bundle
+    if not name:
+        volumes = data is not None and read_dataset(data).spec.spatial_dims == 3
+        name = VOLUMES_BUNDLE if volumes else PHOTOS_BUNDLE
+    folder = find_bundle(name)
+    if planned.bundle and find_bundle(planned.bundle) != folder:
+        raise ValueError(f"{plan} is a plan for {planned.bundle}, not for {name}: leave the bundle out, or plan anew")
+    return folder, data
 
 
 def _say_end(weights: Path, bundle: Path) -> None:

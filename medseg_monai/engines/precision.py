@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
+
+TOO_OLD_FOR_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+"""Values of ``ONEDNN_MAX_CPU_ISA`` that keep torch's convolutions from the hardware's bfloat16."""
 
 
 def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
@@ -34,10 +38,14 @@ def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether this x86 CPU multiplies bfloat16 natively (AVX-512 BF16 or AMX); emulation is slower than float32.
+    """Whether torch multiplies bfloat16 natively on this x86 CPU (AVX-512 BF16 or AMX); emulation is slower than float32.
 
     torch says so only in private functions, which a later version may drop: then float32 is used, which is slower but never wrong.
+    What the CPU can do may be switched off by ``ATEN_CPU_CAPABILITY`` and ``ONEDNN_MAX_CPU_ISA``.
     """
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+    if most in TOO_OLD_FOR_BF16 or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2"):
+        return False
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     if torch.backends.cpu.get_cpu_capability() in (
         "DEFAULT",
@@ -48,8 +56,10 @@ def _cpu_has_bf16() -> bool:
 
 
 def default_device() -> torch.device:
-    """The first GPU if there is one, else the CPU."""
-    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    """The first GPU if there is one, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda:0")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def placed(network: nn.Module, device: str | torch.device) -> nn.Module:

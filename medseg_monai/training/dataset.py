@@ -80,8 +80,10 @@ def share(cases: Sequence[dict[str, Any]], rank: int, world_size: int) -> list[d
     return list(cases[rank::world_size]) if len(cases) >= world_size else list(cases)
 
 
-def training_spec(spec: DatasetSpec, size: Sequence[int] | None) -> DatasetSpec:
-    """The data set's spec, with the network's input size replaced when the config or the user names one.
+def training_spec(
+    spec: DatasetSpec, size: Sequence[int] | None, spacing_mm: Sequence[float] | None = None
+) -> DatasetSpec:
+    """The data set's spec, with the network's input size, and the spacing of volumes, replaced when the config or the user names one.
 
     Raises:
         ValueError: ``size`` is not a list of numbers, one per spatial axis, or leaves a network nothing to see.
@@ -89,6 +91,7 @@ def training_spec(spec: DatasetSpec, size: Sequence[int] | None) -> DatasetSpec:
     if isinstance(size, str) or not isinstance(size, Sequence | None):
         raise ValueError(f"size is a list, [width, height], not {size!r}")
     sized = spec if size is None else replace(spec, size=tuple(size))
+    sized = sized if spacing_mm is None else replace(sized, spacing_mm=tuple(spacing_mm))
     kind = kind_of(sized)
     if sized.size is not None and min(sized.size) < kind.least_side:
         raise ValueError(

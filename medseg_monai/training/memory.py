@@ -96,6 +96,29 @@ def fit_memory(
                      "give more, or a narrower network")  # fmt: skip
 
 
+def needed_gb(
+    spec: DatasetSpec,
+    architecture: Callable[..., nn.Module],
+    size: Sequence[int],
+    batch_size: int,
+    *,
+    precision: str = "auto",
+    device: str | torch.device = "cpu",
+) -> float:
+    """What a training step takes, about, in GB of 10^9 bytes.
+
+    Args:
+        spec: the data set, whose channels count.
+        architecture: makes the network.
+        size, batch_size: of the samples.
+        precision, device: as in `medseg_monai.engines.precision.precision_of`.
+    """
+    network = _without_numbers(architecture)
+    weights = STATE_BYTES * sum(parameter.numel() for parameter in network.parameters())
+    values = batch_size * activations(network, (spec.in_channels, *size))
+    return (PROGRAM_BYTES + weights + ACTIVATION_BYTES[precision_of(precision, device)] * values) / 1e9
+
+
 def _refuse_gigantic(
     spec: DatasetSpec,
     size: Sequence[int],

@@ -26,6 +26,7 @@ from medseg_monai.bundle.paths import default_root, models_folder
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
 from medseg_monai.inference.inferer import scans_at_once
+from medseg_monai.planning.in_config import planned_network
 from medseg_monai.training.dataset import (
     open_dataset,
     repeated,
@@ -68,6 +69,7 @@ __all__ = [
     "other_metrics",
     "output_dir",
     "placed",
+    "planned_network",
     "scales_loss",
     "scans_at_once",
     "set_determinism",

@@ -1,0 +1,290 @@
+"""A plan for a data set and this machine: fingerprint, timed trial, choice, and the reasons for each value."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medseg_monai.dataset import Dataset, DatasetSpec
+from medseg_monai.planning.candidates import Candidate, candidates, missing_encoders
+from medseg_monai.planning.decide import Choice, Trial, Wishes, choose, patch_sizes, photo_sizes
+from medseg_monai.planning.fingerprint import Fingerprint, Progress, fingerprint
+from medseg_monai.planning.machine import Machine, this_machine
+from medseg_monai.planning.plan import Plan, check_architecture
+from medseg_monai.planning.reasons import explain
+from medseg_monai.planning.timing import Clock, Loss, StepTime, time_loading, time_steps
+from medseg_monai.training.dataset import training_spec
+from medseg_monai.training.memory import needed_gb
+
+logger = logging.getLogger(__name__)
+
+Preset = Literal["quick", "default", "best"]
+Network = partial[nn.Module] | type[nn.Module]
+
+START_SECONDS = 12.0
+"""To start and to end the program, which the time includes."""
+QUICK_MINUTES, DEMO_MINUTES = 3.0, 3.0
+LEAST_MINUTES, MOST_MINUTES = 10.0, 60.0
+BEST_TIMES = 5
+MEMORY_SHARE = 0.8
+"""Of the free memory, for a step."""
+PROBE_SIDE, PROBE_VOXELS = 128, 32**3
+TRIAL_BATCH = 2
+TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.06, 25.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a bundle brings: its network with its arguments, its loss, and its own values of the knobs.
+
+    Attributes:
+        bundle: name.
+        network: class with the arguments for the data set.
+        loss: of logits and labels.
+        published: knobs by name.
+        fixed: knobs that the user has set, by name; ``architecture`` if the network itself.
+    """
+
+    bundle: str
+    network: Network
+    loss: Loss
+    published: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+
+    @property
+    def network_class(self) -> type[nn.Module]:
+        """Without arguments."""
+        found: type[nn.Module] = self.network.func if isinstance(self.network, partial) else self.network  # type: ignore[assignment]
+        return found
+
+    def with_arguments(self, arguments: Mapping[str, Any]) -> Callable[..., nn.Module]:
+        """The network with other arguments, without weights to be fetched: it is timed and measured, not used."""
+        named = getattr(self.network, "keywords", {})
+        wanted = {**named, **arguments}
+        return partial(self.network_class, **{**wanted, **{key: False for key in ("pretrained",) if key in wanted}})
+
+
+def default_minutes(training_cases: int, preset: Preset = "default", *, demo: bool = False) -> float:
+    """How long a training may take if nobody says: 10 minutes for 100 cases or fewer, 40 for 1,600, an hour for more than 3,600.
+
+    >>> default_minutes(60), default_minutes(1600), default_minutes(38000), default_minutes(60, "quick")
+    (10.0, 40.0, 60.0, 3.0)
+    """
+    if demo:
+        return DEMO_MINUTES
+    minutes = min(MOST_MINUTES, max(LEAST_MINUTES, 10 * math.sqrt(training_cases / 100)))
+    return {"quick": QUICK_MINUTES, "default": round(minutes, 1), "best": BEST_TIMES * round(minutes, 1)}[preset]
+
+
+def make_plan(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    minutes: float | None = None,
+    preset: Preset = "default",
+    demo: bool = False,
+    memory_gb: float | None = None,
+    device: str | torch.device = "cpu",
+    precision: str = "auto",
+    cache_dir: str | Path | None = None,
+    progress: Progress = iter,
+    clock: Clock = time.perf_counter,
+) -> Plan:
+    """A plan whose every value has its reason.
+
+    Args:
+        dataset: with training and validation cases.
+        recipe: of the bundle.
+        minutes: that training may take; None for `default_minutes`.
+        preset: what `default_minutes` goes by.
+        demo: generated data that nobody named.
+        memory_gb: that a step may take; None for most of what is free.
+        device, precision: as training takes them.
+        cache_dir: where the fingerprint and decoded images are kept.
+        progress: wraps the pass over the cases that are read.
+        clock: what the trial goes by.
+
+    Raises:
+        ValueError: no cases, or too little memory or time given.
+    """
+    began = time.monotonic()
+    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
+        raise ValueError(f"minutes: a number above 0 is expected, got {minutes!r}")
+    facts = fingerprint(dataset, cache_dir=cache_dir, progress=progress)
+    machine = this_machine(device, precision)
+    allowed = minutes if minutes is not None else default_minutes(facts.counts["training"], preset, demo=demo)
+    spec = training_spec(dataset.spec, recipe.fixed.get("size"), recipe.fixed.get("spacing_mm"))
+    wishes = Wishes(
+        seconds=max(1.0, 60 * allowed - START_SECONDS),
+        memory_gb=_memory_limit(memory_gb, machine),
+        batch_size=int(recipe.published.get("batch_size") or 16),
+        fixed=recipe.fixed,
+    )
+    forms = _forms(recipe, spec)
+    timed = _Timed(dataset, spec, facts, recipe, device=device, precision=precision, cache_dir=cache_dir, clock=clock)
+    limit = min(MOST_TRIAL_SECONDS, TRIAL_SHARE * wishes.seconds)
+    trial = timed.trial(forms, limit=limit)
+    memory = partial(_memory, recipe, spec, precision, device)
+    wishes = replace(wishes, seconds=max(1.0, wishes.seconds - (time.monotonic() - began)))
+    ranked = choose(facts, spec, trial, wishes, candidates=forms, memory=memory)
+    better = timed.again(trial, ranked[0])
+    if better is not trial:
+        ranked = choose(facts, spec, better, wishes, candidates=forms, memory=memory)
+    logger.debug("trial: %s; chosen of %d: %s", better, len(ranked), ranked[0])
+    return _as_plan(facts, spec, recipe, machine, ranked, wishes, allowed=allowed, given=minutes is not None)
+
+
+def _memory_limit(given: float | None, machine: Machine) -> float:
+    if given is None:
+        return MEMORY_SHARE * machine.memory_gb
+    if not given > 0:
+        raise ValueError(f"memory_gb is {given}; a budget above 0 is wanted, or null for none")
+    return given
+
+
+def _forms(recipe: Recipe, spec: DatasetSpec) -> list[Candidate]:
+    if "architecture" in recipe.fixed:
+        return [Candidate("the network as given")]
+    known = recipe.network_class.__module__.startswith("medseg_monai.networks.")
+    return candidates(recipe.network_class.__name__, spec) if known else [Candidate("the network as given")]
+
+
+def _memory(
+    recipe: Recipe,
+    spec: DatasetSpec,
+    precision: str,
+    device: str | torch.device,
+    candidate: Candidate,
+    size: Sequence[int],
+    batch: int,
+) -> float:
+    network = recipe.with_arguments(candidate.architecture)
+    return needed_gb(spec, network, size, batch, precision=precision, device=device)
+
+
+class _Timed:
+    """The trial of one data set's candidates."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        spec: DatasetSpec,
+        facts: Fingerprint,
+        recipe: Recipe,
+        *,
+        device: str | torch.device,
+        precision: str,
+        cache_dir: str | Path | None,
+        clock: Clock,
+    ) -> None:
+        self.spec, self.facts = spec, facts
+        self._load = partial(time_loading, dataset, cache_dir=cache_dir, clock=clock)
+        self._step = partial(time_steps, loss=recipe.loss, spec=spec, precision=precision, device=device, clock=clock)
+        self._network = recipe.with_arguments
+
+    def trial(self, forms: Sequence[Candidate], *, limit: float) -> Trial:
+        """Time the candidates, the cheapest first, for about `limit` seconds; the first in any case."""
+        size = self._probe_size()
+        began, steps, last = time.monotonic(), dict[str, StepTime](), 0.0
+        for form in forms:
+            spent = time.monotonic() - began
+            if steps and spent + 1.5 * last > limit:
+                logger.debug("trial: %s is not tried, it would take too long", form.name)
+                continue
+            steps[form.name] = self._step(self._network(form.architecture)(), size=size, batch=TRIAL_BATCH)
+            last = time.monotonic() - began - spent
+        load = self._load(replace(self.spec, size=size))
+        return Trial(steps, size, load)
+
+    def again(self, trial: Trial, choice: Choice) -> Trial:
+        """The trial with the times of the network that was chosen, at its size: small ones do not tell exactly of large ones."""
+        if choice.size == trial.size:
+            return trial
+        network = self._network(choice.candidate.architecture)()
+        step = self._step(network, size=choice.size, batch=min(choice.batch_size, TRIAL_BATCH))
+        larger = math.prod(choice.size) / math.prod(trial.size)
+        factor = step.train / larger / trial.steps[choice.candidate.name].train
+        steps = {
+            name: replace(each, train=each.train * factor, forward=each.forward * factor)
+            for name, each in trial.steps.items()
+        }
+        return replace(trial, steps=steps)
+
+    def _probe_size(self) -> tuple[int, ...]:
+        """A small size of those that come into question."""
+        if self.spec.spatial_dims == 2:
+            small = [size for size in photo_sizes(self.facts, self.spec) if max(size) <= PROBE_SIDE]
+            return small[-1] if small else tuple(self.spec.size or self.facts.median_size)
+        found = patch_sizes(self.facts, 1.0)
+        small = [size for size in found if math.prod(size) <= PROBE_VOXELS]
+        return small[-1] if small else found[0]
+
+
+def _as_plan(
+    facts: Fingerprint,
+    spec: DatasetSpec,
+    recipe: Recipe,
+    machine: Machine,
+    ranked: Sequence[Choice],
+    wishes: Wishes,
+    *,
+    allowed: float,
+    given: bool,
+) -> Plan:
+    choice = ranked[0]
+    steps = choice.epochs * choice.patches_per_case * facts.counts["training"] / choice.batch_size
+    coarse = None if choice.coarser == 1.0 or spec.spacing_mm is None else _coarser(spec.spacing_mm, choice.coarser)
+    values: dict[str, Any] = {
+        **recipe.published,
+        "size": choice.size,
+        "spacing_mm": coarse,
+        "batch_size": choice.batch_size,
+        "max_epochs": choice.epochs,
+        "lr": 0.001 if choice.candidate.pretrained else recipe.published.get("lr"),
+        "weight_average": round(min(0.999, max(0.0, 1 - 10 / steps)), 4) if steps >= 50 else 0.0,
+        "augmentation": augmentation(facts, spec, choice.epochs * choice.patches_per_case),
+        "foreground": 0.8 if _tiny(facts) else recipe.published.get("foreground"),
+        "patches_per_case": choice.patches_per_case,
+        "empty_fraction": 0.3 if facts.says_present and facts.empty > 0.4 else None,
+        "val_interval": choice.val_interval,
+    }
+    own = {key: value for key, value in recipe.fixed.items() if key in values}
+    plan = Plan(
+        recipe.bundle,
+        architecture=dict(choice.candidate.architecture),
+        minutes=round(choice.seconds / 60, 2) or 0.01,
+        memory_gb=round(choice.memory_gb, 1) or 0.1,
+        **{**values, **own},
+    )
+    check_architecture(plan, recipe.network_class)
+    gain = missing_encoders(recipe.network_class.__name__, spec) and "architecture" not in recipe.fixed
+    return replace(
+        plan,
+        reasons=explain(plan, facts, machine, ranked, wishes, allowed=allowed, given=given, encoders_missing=gain),
+    )
+
+
+def _coarser(spacing_mm: Sequence[float], factor: float) -> tuple[float, ...]:
+    return tuple(round(side * factor, 3) for side in spacing_mm)
+
+
+def _tiny(facts: Fingerprint) -> bool:
+    """Volumes whose rarest class covers less than a thousandth."""
+    shares = [shown.share for shown in facts.classes.values() if shown.cases > 0]
+    return facts.spatial_dims == 3 and bool(shares) and min(shares) < 0.001
+
+
+def augmentation(facts: Fingerprint, spec: DatasetSpec, passes: int) -> float | str:
+    """Strength of random changes: the more often a case is seen, the stronger; without mirroring where sides mean something."""
+    if facts.spatial_dims == 3 or ((spec.in_channels != 3 or spec.slice_stride) and len(spec.classes) > 1):
+        return "upright"
+    return 0.7 if passes < 20 else 1.0 if passes < 60 else 1.6

@@ -1,0 +1,155 @@
+"""A timed trial: what a training step takes here, of a network as it would be trained; and what it takes to read a case."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from medseg_monai.dataset import Dataset, DatasetSpec
+from medseg_monai.engines.precision import PrecisionInferer, placed
+from medseg_monai.training.cache import CachedDataset
+from medseg_monai.transforms import augment, load
+
+LEAST_STEPS, MOST_STEPS = 2, 6
+ENOUGH_SECONDS = 0.6
+"""Steps are repeated until so much time has been measured."""
+LOADED_CASES = 4
+
+Clock = Callable[[], float]
+Loss = Callable[[Tensor | list[Tensor], Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """What a network takes for one sample, in seconds.
+
+    Attributes:
+        train: forward, backward and the optimiser's step.
+        forward: alone, as in validation.
+        memory_gb: by which the process grew in a step; NaN where the system does not say.
+        batch: samples in the steps that were timed.
+    """
+
+    train: float
+    forward: float
+    memory_gb: float = math.nan
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class LoadTime:
+    """What a case takes, in seconds: decoding it once, and making a sample of it each time."""
+
+    decode: float
+    sample: float
+
+
+def time_steps(
+    network: nn.Module,
+    loss: Loss,
+    spec: DatasetSpec,
+    size: Sequence[int],
+    *,
+    batch: int,
+    precision: str,
+    device: str | torch.device,
+    clock: Clock = time.perf_counter,
+) -> StepTime:
+    """Train a network for a few steps on noise and say what a sample takes; torch's random states stay as they are.
+
+    The shortest step counts: whatever else the machine does only makes steps longer. `clock` gives seconds.
+    """
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        network = placed(network, device).train()
+        run = PrecisionInferer(precision, device)
+        images = torch.randn(batch, spec.in_channels, *size, device=device)
+        labels = torch.randint(0, 2, (batch, spec.label_channels, *size), dtype=torch.uint8, device=device)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=1e-6)
+
+        def step() -> None:
+            optimiser.zero_grad()
+            loss(run(images, network), labels).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+        with _Peak(device) as peak:
+            step()  # memory is taken and kernels are made
+        train = _shortest(step, device, clock)
+        network.eval()
+        with torch.inference_mode():
+            forward = _shortest(lambda: run(images, network), device, clock)
+    return StepTime(train / batch, forward / batch, peak.gb, batch)
+
+
+def _shortest(work: Callable[[], object], device: str | torch.device, clock: Clock) -> float:
+    times: list[float] = []
+    while len(times) < LEAST_STEPS or (len(times) < MOST_STEPS and sum(times) < ENOUGH_SECONDS):
+        began = clock()
+        work()
+        if torch.device(device).type != "cpu":
+            torch.accelerator.synchronize()
+        times.append(clock() - began)
+    return min(times)
+
+
+def time_loading(
+    dataset: Dataset, spec: DatasetSpec, *, cache_dir: str | Path | None, clock: Clock = time.perf_counter
+) -> LoadTime:
+    """Read a few training cases twice: what was decoded lies in the cache afterwards."""
+    cases = [cast(Mapping[Hashable, Any], case) for case in dataset.cases("training")[:LOADED_CASES]]
+    ready = CachedDataset(cases, load(spec), augment(spec), cache_dir=cache_dir)
+    seconds = []
+    for _ in range(2):
+        began = clock()
+        for index in range(len(cases)):
+            ready[index]
+        seconds.append((clock() - began) / len(cases))
+    return LoadTime(max(0.0, seconds[0] - seconds[1]), seconds[1])
+
+
+class _Peak:
+    """By how much memory grows within the block, in GB; read every few milliseconds, for Linux tells it only so."""
+
+    def __init__(self, device: str | torch.device) -> None:
+        self.device = torch.device(device)
+        self.gb = math.nan
+        self._most = 0
+        self._ended = threading.Event()
+
+    def __enter__(self) -> _Peak:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        self._before = self._most = _resident_bytes()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.005):
+            self._most = max(self._most, _resident_bytes())
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self.device.type == "cuda":
+            self.gb = torch.cuda.max_memory_allocated(self.device) / 1e9
+        elif self._before:
+            self.gb = (max(self._most, _resident_bytes()) - self._before) / 1e9
+
+
+def _resident_bytes() -> int:
+    """Of this process; 0 where the system does not say it without help."""
+    with suppress(OSError, ValueError, IndexError):
+        import resource
+
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
