@@ -16,7 +16,7 @@ from medseg_monai.planning.expectation import expected_score
 from medseg_monai.planning.fingerprint import Fingerprint
 from medseg_monai.planning.timing import LoadTime, StepTime
 
-PHOTO_SIDES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768)
+PHOTO_SIDES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768)
 MULTIPLE = {2: 16, 3: 4}
 LARGEST_PATCH = 128**3
 SMALLEST_PATCH_SIDE = 32

@@ -106,6 +106,7 @@ def bundle_plan(workflow: ConfigWorkflow) -> Plan:
     """The plan by which a workflow of ``train.json`` would train; nothing is trained."""
     about = "what a training is to do"
     workflow.add_property("training_plan", required=False, config_id="plan", desc=about)  # type: ignore[arg-type]  # MONAI means a bool
+    workflow.initialize()
     plan: Plan = workflow.training_plan
     return plan
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.planning.candidates import Candidate, candidates, missing_encoders
-from medseg_monai.planning.decide import Choice, Trial, Wishes, choose, patch_sizes, photo_sizes
+from medseg_monai.planning.decide import Choice, Memory, Trial, Wishes, choose, first_batch, patch_sizes, photo_sizes
 from medseg_monai.planning.fingerprint import Fingerprint, Progress, fingerprint
 from medseg_monai.planning.machine import Machine, this_machine
 from medseg_monai.planning.plan import Plan, check_architecture
@@ -38,7 +38,6 @@ BEST_TIMES = 5
 MEMORY_SHARE = 0.8
 """Of the free memory, for a step."""
 PROBE_SIDE, PROBE_VOXELS = 128, 32**3
-TRIAL_BATCH = 2
 TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.06, 25.0
 
 
@@ -131,16 +130,31 @@ def make_plan(
     )
     forms = _forms(recipe, spec)
     timed = _Timed(dataset, spec, facts, recipe, device=device, precision=precision, cache_dir=cache_dir, clock=clock)
-    limit = min(MOST_TRIAL_SECONDS, TRIAL_SHARE * wishes.seconds)
-    trial = timed.trial(forms, limit=limit)
     memory = partial(_memory, recipe, spec, precision, device)
-    wishes = replace(wishes, seconds=max(1.0, wishes.seconds - (time.monotonic() - began)))
-    ranked = choose(facts, spec, trial, wishes, candidates=forms, memory=memory)
-    better = timed.again(trial, ranked[0])
-    if better is not trial:
-        ranked = choose(facts, spec, better, wishes, candidates=forms, memory=memory)
-    logger.debug("trial: %s; chosen of %d: %s", better, len(ranked), ranked[0])
+    with torch.random.fork_rng(devices=[]):  # what is trained starts from the seed, whatever was tried before
+        ranked, wishes = _tried(timed, forms, facts, spec, wishes, memory, began)
     return _as_plan(facts, spec, recipe, machine, ranked, wishes, allowed=allowed, given=minutes is not None)
+
+
+def _tried(
+    timed: _Timed,
+    forms: Sequence[Candidate],
+    facts: Fingerprint,
+    spec: DatasetSpec,
+    wishes: Wishes,
+    memory: Memory,
+    began: float,
+) -> tuple[list[Choice], Wishes]:
+    """The choices after a trial, and the wishes less the time that it took."""
+    limit = min(MOST_TRIAL_SECONDS, TRIAL_SHARE * wishes.seconds)
+    trial = timed.trial(forms, batch=first_batch(facts, wishes), limit=limit)
+    left = replace(wishes, seconds=max(1.0, wishes.seconds - (time.monotonic() - began)))
+    ranked = choose(facts, spec, trial, left, candidates=forms, memory=memory)
+    better = timed.again(trial, ranked[0], limit=limit)
+    if better is not trial:
+        ranked = choose(facts, spec, better, left, candidates=forms, memory=memory)
+    logger.debug("trial: %s; chosen of %d: %s", better, len(ranked), ranked[0])
+    return ranked, left
 
 
 def _memory_limit(given: float | None, machine: Machine) -> float:
@@ -191,8 +205,8 @@ class _Timed:
         self._step = partial(time_steps, loss=recipe.loss, spec=spec, precision=precision, device=device, clock=clock)
         self._network = recipe.with_arguments
 
-    def trial(self, forms: Sequence[Candidate], *, limit: float) -> Trial:
-        """Time the candidates, the cheapest first, for about `limit` seconds; the first in any case."""
+    def trial(self, forms: Sequence[Candidate], *, batch: int, limit: float) -> Trial:
+        """Time the candidates in batches of so many, the cheapest first, for about `limit` seconds; the first in any case."""
         size = self._probe_size()
         began, steps, last = time.monotonic(), dict[str, StepTime](), 0.0
         for form in forms:
@@ -200,17 +214,18 @@ class _Timed:
             if steps and spent + 1.5 * last > limit:
                 logger.debug("trial: %s is not tried, it would take too long", form.name)
                 continue
-            steps[form.name] = self._step(self._network(form.architecture)(), size=size, batch=TRIAL_BATCH)
+            network = self._network(form.architecture)()
+            steps[form.name] = self._step(network, size=size, batch=batch, most_seconds=limit / 2)
             last = time.monotonic() - began - spent
         load = self._load(replace(self.spec, size=size))
         return Trial(steps, size, load)
 
-    def again(self, trial: Trial, choice: Choice) -> Trial:
+    def again(self, trial: Trial, choice: Choice, *, limit: float) -> Trial:
         """The trial with the times of the network that was chosen, at its size: small ones do not tell exactly of large ones."""
         if choice.size == trial.size:
             return trial
         network = self._network(choice.candidate.architecture)()
-        step = self._step(network, size=choice.size, batch=min(choice.batch_size, TRIAL_BATCH))
+        step = self._step(network, size=choice.size, batch=choice.batch_size, most_seconds=limit / 2)
         larger = math.prod(choice.size) / math.prod(trial.size)
         factor = step.train / larger / trial.steps[choice.candidate.name].train
         steps = {

@@ -78,7 +78,7 @@ class Plan:
 
     def to_yaml(self) -> str:
         """The file's text: each key below its reason."""
-        lines = [f"# {line}" for line in self.reasons.get("about", "").splitlines()]
+        lines = [f"# {_printable(line)}" for line in self.reasons.get("about", "").splitlines()]
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == REASONS_FOR or value in (None, "", {}):
@@ -155,7 +155,12 @@ def _comment(text: str) -> list[str]:
             lines.append(line)
             line = ""
         line = f"{line} {word}" if line else word
-    return [f"# {part}" for part in [*lines, line] if part]
+    return [f"# {_printable(part)}" for part in [*lines, line] if part]
+
+
+def _printable(text: str) -> str:
+    """Without characters that YAML does not take even in comments: names of classes may hold them."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import augment, load
 
 LEAST_STEPS, MOST_STEPS = 2, 6
+FIRST_BATCH = 2
 ENOUGH_SECONDS = 0.6
 """Steps are repeated until so much time has been measured."""
 LOADED_CASES = 4
@@ -62,43 +64,69 @@ def time_steps(
     batch: int,
     precision: str,
     device: str | torch.device,
+    most_seconds: float = 10.0,
     clock: Clock = time.perf_counter,
 ) -> StepTime:
     """Train a network for a few steps on noise and say what a sample takes; torch's random states stay as they are.
 
-    The shortest step counts: whatever else the machine does only makes steps longer. `clock` gives seconds.
+    The shortest step counts: whatever else the machine does only makes steps longer. In batches of two a small network takes up to four
+    times as long per sample as in sixteen, so that the batch is the one that training has, unless a large network would take too long.
+
+    Args:
+        network: to be timed; its weights change.
+        loss: of logits and labels.
+        spec: the data set, whose channels count.
+        size: of the samples.
+        batch: that training has.
+        precision, device: as in `medseg_monai.engines.precision.precision_of`.
+        most_seconds: that the trial may take, about.
+        clock: gives seconds.
     """
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         network = placed(network, device).train()
         run = PrecisionInferer(precision, device)
-        images = torch.randn(batch, spec.in_channels, *size, device=device)
-        labels = torch.randint(0, 2, (batch, spec.label_channels, *size), dtype=torch.uint8, device=device)
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-6)
 
-        def step() -> None:
+        def step(images: Tensor, labels: Tensor) -> None:
             optimiser.zero_grad()
             loss(run(images, network), labels).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
+        step(*_noise(spec, size, FIRST_BATCH, device))  # memory is taken
+        first = _seconds(partial(step, *_noise(spec, size, FIRST_BATCH, device)), device, clock)
+        while batch > FIRST_BATCH and first * batch / FIRST_BATCH * (LEAST_STEPS + 2) > most_seconds:
+            batch //= 2
+        images, labels = _noise(spec, size, batch, device)
         with _Peak(device) as peak:
-            step()  # memory is taken and kernels are made
-        train = _shortest(step, device, clock)
+            step(images, labels)
+        train = _shortest(partial(step, images, labels), device, clock)
         network.eval()
         with torch.inference_mode():
-            forward = _shortest(lambda: run(images, network), device, clock)
+            forward = _shortest(partial(run, images, network), device, clock)
     return StepTime(train / batch, forward / batch, peak.gb, batch)
+
+
+def _noise(spec: DatasetSpec, size: Sequence[int], batch: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
+    """A batch of images and labels."""
+    images = torch.randn(batch, spec.in_channels, *size, device=device)
+    labels = torch.randint(0, 2, (batch, spec.label_channels, *size), dtype=torch.uint8, device=device)
+    return images, labels
 
 
 def _shortest(work: Callable[[], object], device: str | torch.device, clock: Clock) -> float:
     times: list[float] = []
     while len(times) < LEAST_STEPS or (len(times) < MOST_STEPS and sum(times) < ENOUGH_SECONDS):
-        began = clock()
-        work()
-        if torch.device(device).type != "cpu":
-            torch.accelerator.synchronize()
-        times.append(clock() - began)
+        times.append(_seconds(work, device, clock))
     return min(times)
+
+
+def _seconds(work: Callable[[], object], device: str | torch.device, clock: Clock) -> float:
+    began = clock()
+    work()
+    if torch.device(device).type != "cpu":
+        torch.accelerator.synchronize()
+    return clock() - began
 
 
 def time_loading(

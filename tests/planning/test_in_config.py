@@ -1,0 +1,172 @@
+"""How train.json takes its knobs from the plan: what a user sets stays, others who run the config are left alone, files are data."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import REPOSITORY
+from monai.bundle import ConfigWorkflow
+
+from medseg_monai.bundle.workflow import bundle_workflow
+from medseg_monai.networks import UNet
+from medseg_monai.planning import in_config, make
+from medseg_monai.planning.in_config import bundle_plan, training_plan
+from medseg_monai.planning.make import default_minutes
+from medseg_monai.planning.plan import Plan
+
+UNET, UNETPP = (REPOSITORY / "bundles" / name for name in ("unet", "unetpp"))
+PUBLISHED = {"max_epochs": 40, "batch_size": 16, "lr": 0.002}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What plans are asked for; each answer is one and the same plan."""
+    calls: list[dict[str, Any]] = []
+
+    def plan(dataset: object, recipe: Any, **options: Any) -> Plan:
+        calls.append({"recipe": recipe, **options})
+        own = {key: value for key, value in recipe.fixed.items() if key != "architecture"}
+        form = {} if "architecture" in recipe.fixed else {"features": [4, 8], "stem_stride": 2}
+        values = {
+            **recipe.published,
+            "size": (48, 32),
+            "batch_size": 2,
+            "max_epochs": 3,
+            "lr": 0.01,
+            "minutes": 1.0,
+            **own,
+        }
+        return Plan("unet", architecture=form, **values)
+
+    monkeypatch.setattr(in_config, "make_plan", plan)
+    return calls
+
+
+def workflow(bundle: Path, demo_data: Path, tmp_path: Path, **values: Any) -> ConfigWorkflow:
+    """Ready to run, on the CPU."""
+    values = {"dataset_dir": str(demo_data), "output_dir": str(tmp_path / "out"), "device": "cpu", **values}
+    found = bundle_workflow(bundle, "train", values)
+    found.initialize()
+    return found
+
+
+def test_nothing_given_means_all_is_planned(demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]) -> None:
+    run = workflow(UNET, demo_data, tmp_path)
+    assert run.trainer.state.max_epochs == 3
+    network = run.trainer.network
+    assert isinstance(network, UNet)
+    assert (network.head.in_channels, network.stride) == (4, 2)
+    assert run.trainer.optimizer.defaults["lr"] == 0.01
+    assert run.trainer.data_loader.batch_size == 2
+    assert run.trainer.data_loader.dataset[0]["image"].shape == (3, 48, 32)
+    assert len(asked) == 1
+    assert asked[0]["recipe"].fixed == {}
+
+
+def test_what_is_given_wins_even_where_it_is_the_published_value(
+    demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    published = {"architecture#features": [32, 64, 128, 256, 512], "lr": 0.002, "max_epochs": 40}
+    plan = bundle_plan(workflow(UNETPP, demo_data, tmp_path, **published))
+    assert asked[0]["recipe"].fixed == {"max_epochs": 40, "lr": 0.002, "architecture": True}
+    assert (plan.max_epochs, plan.lr, plan.size, plan.architecture) == (40, 0.002, (48, 32), {})
+
+
+def test_an_argument_of_the_network_fixes_the_network(
+    demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    run = workflow(UNET, demo_data, tmp_path, **{"architecture#features": [6, 6]})
+    assert run.trainer.network.head.in_channels == 6
+    assert run.trainer.network.stride == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"as_published": True},
+        {"size": [32, 32], "batch_size": 4, "max_epochs": 2, "architecture#features": [4, 8]},
+        {"train#trainer#max_epochs": 1},
+        {"train#dataset#data": []},
+        {"world_size": 2},
+    ],
+    ids=["asked", "all given", "federated", "labels from outside", "several processes"],
+)
+def test_where_nothing_is_planned(
+    values: dict[str, Any], demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    plan = bundle_plan(workflow(UNETPP, demo_data, tmp_path, **values))
+    assert asked == []
+    assert plan.architecture == {}
+    assert plan.lr == 0.002
+
+
+def test_without_a_workflow_the_published_values_hold() -> None:
+    assert training_plan(published=PUBLISHED) == Plan(**PUBLISHED)
+
+
+@pytest.mark.parametrize(("options", "planned"), [({}, False), ({"minutes": 5.0}, True), ({"preset": "quick"}, True)])
+def test_a_gpu_trains_the_published_network_unless_time_is_short(
+    options: dict[str, Any],
+    planned: bool,
+    demo_data: Path,
+    tmp_path: Path,
+    asked: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("medseg_monai.bundle.workflow.check_device", lambda _: None)
+    bundle_plan(workflow(UNET, demo_data, tmp_path, device="cuda", **options))
+    assert bool(asked) == planned
+
+
+def test_a_plan_file_is_followed_and_options_win(
+    demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "$evil@x#1.yaml"
+    Plan("unet", size=(40, 40), max_epochs=5, architecture={"features": [4, 4]}, lr=0.1).write(file)
+    run = workflow(UNET, demo_data, tmp_path, plan_file=str(file), lr=0.2)
+    assert (run.trainer.state.max_epochs, run.trainer.optimizer.defaults["lr"]) == (5, 0.2)
+    assert run.trainer.data_loader.batch_size == 16  # what the file leaves out is as published
+    assert run.trainer.network.head.in_channels == 4
+    assert asked == []
+    assert "kept as given: lr" in capfd.readouterr().err
+
+
+def test_texts_in_a_plan_are_never_run(demo_data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text('architecture: {encoder: \'$__import__("os").mkdir("ran")\'}\n')
+    run = workflow(UNET, demo_data, tmp_path, plan_file=str(file))
+    with pytest.raises(RuntimeError) as caught:
+        _ = run.trainer
+    assert "neither 'plain' nor a model of timm" in str(caught.value.__cause__ or caught.value)
+    assert not Path("ran").exists()
+
+
+def test_a_real_plan_trains_in_the_time(demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make, "START_SECONDS", 0.0)
+    run = workflow(UNET, demo_data, tmp_path, minutes=0.2, cache_dir=str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    plan = bundle_plan(run)
+    assert torch.equal(torch.rand(1), expected)
+    assert plan.max_epochs is not None
+    assert plan.minutes is not None
+    assert plan.minutes <= 0.2 or plan.max_epochs == 1
+    assert set(plan.reasons) >= {"size", "architecture", "batch_size", "max_epochs", "lr", "augmentation", "minutes"}
+    assert f"max_epochs: {plan.max_epochs}" in plan.to_yaml()
+
+
+def test_bad_presets_and_times_are_one_line(demo_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="preset is quick, default or best, not 'fast'"):
+        training_plan(published=PUBLISHED, preset="fast")  # type: ignore[arg-type]
+    run = workflow(UNET, demo_data, tmp_path, minutes=-1)
+    with pytest.raises(RuntimeError) as caught:
+        bundle_plan(run)
+    assert "minutes: a number above 0 is expected, got -1" in str(caught.value.__cause__)
+
+
+def test_the_default_time_grows_with_the_root_of_the_cases() -> None:
+    assert [default_minutes(cases) for cases in (1, 100, 400, 1600, 10**6)] == [10, 10, 20, 40, 60]
+    assert default_minutes(1600, "best") == 200
+    assert default_minutes(1600, "quick") == default_minutes(10, demo=True) == 3

@@ -1,0 +1,119 @@
+"""Cores and memory as a container grants them: made-up control groups, whose numbers are counted by hand."""
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from medseg_monai.engines.precision import default_device, precision_of
+from medseg_monai.planning import machine
+from medseg_monai.planning.machine import free_memory_bytes, this_machine, usable_cores
+
+MEMINFO = "MemTotal: 1000 kB\nMemFree: 5 kB\nMemAvailable: 800 kB\n"
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A machine with 8 cores and 800 kB; files below its /proc and /sys/fs/cgroup by name."""
+
+    def make(cgroup: str, files: dict[str, str]) -> None:
+        (tmp_path / "proc" / "self").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "proc" / "meminfo").write_text(MEMINFO)
+        (tmp_path / "proc" / "self" / "cgroup").write_text(cgroup)
+        for name, content in files.items():
+            file = tmp_path / "cgroup" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        monkeypatch.setattr(machine, "PROC", tmp_path / "proc")
+        monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "_address_space_left", lambda: math.inf)
+    return make
+
+
+def test_without_limits_all_cores_and_what_the_system_says_is_free(system) -> None:
+    system("0::/user\n", {"user/cpu.max": "max 100000\n", "user/memory.max": "max\n"})
+    assert usable_cores() == 8
+    assert free_memory_bytes() == 800 * 1024
+
+
+def test_the_tightest_group_above_counts(system) -> None:
+    system(
+        "0::/batch/job\n",
+        {
+            "batch/cpu.max": "150000 100000\n",
+            "batch/job/cpu.max": "400000 100000\n",
+            "batch/memory.max": "500000\n",
+            "batch/memory.current": "300000\n",
+            "batch/memory.stat": "anon 1\ninactive_file 50000\n",
+            "batch/job/memory.max": "max\n",
+        },
+    )
+    assert usable_cores() == 2  # one and a half are rounded up: threads share them
+    assert free_memory_bytes() == 500000 - 300000 + 50000
+
+
+def test_a_container_sees_its_own_group_as_the_root(system) -> None:
+    system("0::/docker/0123\n", {"cpu.max": "300000 100000\n", "memory.max": "400000\n", "memory.current": "0\n"})
+    assert usable_cores() == 3
+    assert free_memory_bytes() == 400000
+
+
+def test_control_groups_of_the_first_kind(system) -> None:
+    system(
+        "4:cpu,cpuacct:/job\n5:memory:/job\n",
+        {
+            "cpu/job/cpu.cfs_quota_us": "200000\n",
+            "cpu/job/cpu.cfs_period_us": "100000\n",
+            "memory/job/memory.limit_in_bytes": "600000\n",
+            "memory/job/memory.usage_in_bytes": "100000\n",
+            "memory/memory.limit_in_bytes": "9223372036854771712\n",
+        },
+    )
+    assert usable_cores() == 2
+    assert free_memory_bytes() == 500000
+
+
+def test_a_quota_of_less_than_a_core_is_one(system) -> None:
+    system("0::/\n", {"cpu.max": "20000 100000\n"})
+    assert usable_cores() == 1
+
+
+def test_files_that_cannot_be_read_say_nothing(system) -> None:
+    system("nonsense\n0::/x\n", {"x/cpu.max": "", "x/memory.max": "lots\n"})
+    assert usable_cores() == 8
+    assert free_memory_bytes() == 800 * 1024
+
+
+def test_this_machine_says_what_torch_would_use() -> None:
+    found = this_machine("cpu")
+    assert found.cores == usable_cores()
+    assert found.name == torch.backends.cpu.get_cpu_capability()
+    assert found.precision in ("float32", "bfloat16")
+    assert 0 < found.memory_gb < 100_000
+    assert found.name in str(found)
+
+
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_bfloat16_that_is_switched_off_is_not_used(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert precision_of("auto", "cpu") == torch.bfloat16
+    monkeypatch.setenv(variable, "avx2")
+    assert precision_of("auto", "cpu") is None
+    monkeypatch.delenv(variable)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert precision_of("auto", "cpu") is None
+
+
+def test_apples_gpu_is_taken_if_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert default_device() == torch.device("mps")
+    assert precision_of("auto", "mps") is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert default_device() == torch.device("cuda:0")

@@ -1,0 +1,94 @@
+"""The plan file: written and read back, changed by a person, and refused in one line if it makes no sense."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medseg_monai.networks import UNet
+from medseg_monai.planning.plan import Plan, check_architecture, read_plan
+
+PLAN = Plan(
+    "unet",
+    dataset_dir="data/mine",
+    size=(128, 96),
+    architecture={"features": [16, 32], "stem_stride": 2},
+    batch_size=8,
+    max_epochs=30,
+    lr=1e-5,
+    augmentation={"flip_x": 0.0},
+    minutes=9.5,
+    reasons={"about": "Plan for mine\ntwo lines", "size": "because " * 40},
+)
+
+
+def test_what_is_written_is_read_with_reasons_as_comments(tmp_path: Path) -> None:
+    PLAN.write(tmp_path / "plan.yaml")
+    text = (tmp_path / "plan.yaml").read_text()
+    assert read_plan(tmp_path / "plan.yaml") == PLAN
+    assert text.startswith("# Plan for mine\n# two lines\n")
+    assert "because\nsize: [128, 96]\n" in text
+    assert "\nfeatures" not in text
+    assert all(len(line) < 120 for line in text.splitlines())
+
+
+@given(
+    size=st.none() | st.lists(st.integers(1, 4096), min_size=2, max_size=3).map(tuple),
+    lr=st.none() | st.floats(1e-12, 10),
+    name=st.text(max_size=20),
+    reason=st.text(max_size=300),
+)
+def test_any_plan_survives_its_file(size, lr, name: str, reason: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    plan = Plan(size=size, lr=lr, architecture={"encoder": name}, reasons={"size": reason, "lr": reason})
+    plan.write(file)
+    assert read_plan(file) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_epoch: 3", r"plan.yaml: unknown key 'max_epoch' \(did you mean 'max_epochs'\?\)"),
+        ("max_epochs: many", "plan.yaml: max_epochs: a whole number of 1 or more is expected, got 'many'"),
+        ("max_epochs: 0", "max_epochs: a whole number"),
+        ("max_epochs: true", "max_epochs: a whole number"),
+        ("size: 128", "size: a list of 2 or 3 whole numbers"),
+        ("size: [128, x]", "size: a list"),
+        ("lr: -1", "lr: a number above 0"),
+        ("lr: .nan", "lr: a number above 0"),
+        ("weight_average: 1", "weight_average: a number from 0 to below 1"),
+        ("foreground: 2", "foreground: a number from 0 to 1"),
+        ("augmentation: [1]", "augmentation: a strength"),
+        ("architecture: [1]", "architecture: a mapping of the network's arguments"),
+        ("architecture: {_target_: os.system}", "architecture: a mapping"),
+        ("- 1", "a mapping of keys is expected"),
+        ("", "a mapping of keys is expected"),
+        ("a: [", "plan.yaml: not valid YAML"),
+        ("!!python/object/apply:os.system [ls]", "plan.yaml: not valid YAML"),
+        ("1: 2", "unknown key '1'"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_plan(tmp_path / "plan.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_text_no_file_and_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not UTF-8 text"):
+        read_plan(tmp_path / "plan.yaml")
+    with pytest.raises(FileNotFoundError, match="no such plan"):
+        read_plan(tmp_path / "nowhere.yaml")
+    with pytest.raises(ValueError, match="is a folder"):
+        read_plan(tmp_path)
+
+
+def test_the_networks_arguments_are_checked() -> None:
+    check_architecture(PLAN, UNet)
+    with pytest.raises(ValueError, match=r"architecture of UNet: unknown key 'feature' \(did you mean 'features'\?\)"):
+        check_architecture(Plan(architecture={"feature": [1]}), UNet)
+    with pytest.raises(ValueError, match="in_channels"):
+        check_architecture(Plan(architecture={"in_channels": 4}), UNet)

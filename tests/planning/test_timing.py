@@ -1,0 +1,58 @@
+"""The timed trial on a tiny network: what it measures, and what it leaves alone."""
+
+from itertools import count
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from medseg_monai.dataset import read_dataset
+from medseg_monai.networks import UNet
+from medseg_monai.planning.timing import time_loading, time_steps
+from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.training.losses import segmentation_loss
+
+SPEC, LOSS = demo_spec(), segmentation_loss("binary")
+
+
+def test_a_step_is_forward_backward_and_the_optimiser() -> None:
+    network = UNet(3, 1, features=(4, 8))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    found = time_steps(network, LOSS, SPEC, (32, 24), batch=4, precision="fp32", device="cpu")
+    assert found.batch == 4
+    assert 0 < found.forward < found.train
+    assert any(not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+
+
+def test_seconds_are_per_sample_by_the_clock_that_is_given() -> None:
+    ticks = count()
+    found = time_steps(
+        UNet(3, 1, features=(4, 8)), LOSS, SPEC, (16, 16), batch=2, precision="fp32", device="cpu",
+        clock=lambda: float(next(ticks)),
+    )  # fmt: skip
+    assert (found.train, found.forward) == (0.5, 0.5)  # each step lasts from one tick to the next, for two samples
+
+
+def test_a_slow_network_is_timed_in_smaller_batches() -> None:
+    ticks = count(step=10)
+    found = time_steps(
+        UNet(3, 1, features=(4, 8)), LOSS, SPEC, (16, 16), batch=16, precision="fp32", device="cpu", most_seconds=100,
+        clock=lambda: float(next(ticks)),
+    )  # fmt: skip
+    assert found.batch == 4  # 10 seconds for two: four steps of four samples take 80, of eight 160
+
+
+def test_random_states_stay_as_they_are() -> None:
+    network = nn.Conv2d(3, 1, 3, padding=1)
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    time_steps(network, LOSS, SPEC, (16, 16), batch=2, precision="fp32", device="cpu")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_what_was_decoded_is_kept_for_training(demo_data: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(demo_data)
+    found = time_loading(dataset, dataset.spec, cache_dir=tmp_path)
+    assert found.sample > 0
+    assert len(list(tmp_path.glob("??/*.entry"))) == 4
