@@ -205,8 +205,6 @@ def _packed(values: Array, path: Path) -> Array:
 def _shades_of_one_colour(values: Array, *, lossy: bool) -> Array | None:
     """(H, W): the brightness of each pixel of (H, W, 3) if all are shades of one colour on black; else None."""
     light: Array = values.max(axis=2)
-    if not light.any():
-        return light
     strongest = values.reshape(-1, 3)[int(light.argmax())].astype(np.float32)
     expected = light[..., None] * (strongest / strongest.max())
     tolerance = LOSSY_COLOUR_TOLERANCE if lossy else COLOUR_TOLERANCE

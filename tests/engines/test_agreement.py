@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medseg_monai.engines.agreement import agreement
+from medseg_monai.engines.agreement import Agreement, agreement
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -46,6 +46,26 @@ def test_two_empty_masks_say_nothing_but_far_probabilities_are_seen() -> None:
     assert empty.holds
     assert not empty.says_something
     assert not agreement(logits(-9, -9), logits(-1, -1), task="binary").holds
+
+
+@pytest.mark.parametrize(
+    ("found", "mean", "holds"),
+    [(1000, 0.01, True), (1001, 0.01, False), (1000, 0.0101, False), (998, 0.0, True)],
+)
+def test_the_limits_themselves_hold(found: int, mean: float, holds: bool) -> None:
+    """999 pixels of 1000 and `found` that both have: a Dice of 0.999, a little less, and 1."""
+    assert Agreement((999,), (1000,), (found,), 0.5, 100 * mean, 100, 1).holds is holds
+
+
+def test_a_class_that_neither_has_is_right_and_the_number_of_images_is_said() -> None:
+    one = agreement(torch.tensor([[[[5.0]], [[-5.0]]]]), torch.tensor([[[[5.0]], [[-5.0]]]]), task="multilabel")
+    assert (one.expected, one.found, one.overlap, one.dice) == ((1, 0), (1, 0), (1, 0), 1)
+    assert str(one) == "mask Dice 1.00000, probabilities within 0.0e+00 (mean 0.0e+00), 1 image"
+    assert str(one + one).endswith("2 images")
+
+
+def test_a_probability_at_the_threshold_is_background() -> None:
+    assert agreement(logits(0), logits(0), task="binary").expected == (0,)
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])

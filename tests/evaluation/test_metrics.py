@@ -116,6 +116,9 @@ def test_class_masks():
     assert class_masks(index_map == 1, 1).tolist() == expected[:1]
     overlapping = np.ones((2, 3, 3), np.uint8)
     assert class_masks(overlapping, 2).all()
+    assert class_masks([[0, 1, 2]], 2).tolist() == [[False, True, False], [False, False, True]]
+    with pytest.raises(ValueError, match=r"1 or 2 channels, not shape \(1,\)"):
+        class_masks([0], 2)
 
 
 @pytest.mark.parametrize(

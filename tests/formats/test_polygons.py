@@ -57,6 +57,16 @@ def painted(found: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
 
 @given(MASKS)
 def test_a_rasteriser_gives_the_mask_back(mask: np.ndarray) -> None:
+    check_rasterised(mask)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_ragged_mask_comes_back_too(seed: int) -> None:
+    """Its outlines touch themselves at corners next to each other."""
+    check_rasterised(np.random.default_rng(seed).random((12, 14)) < 0.6)
+
+
+def check_rasterised(mask: np.ndarray) -> None:
     found = polygons(mask)
     assert np.array_equal(painted(found, mask.shape), mask)
     assert sum(polygon.area for polygon in found) == mask.sum()

@@ -259,10 +259,16 @@ def test_a_patch_of_a_third_level_is_not_an_edge(tmp_path, side):
             read_mask(path, BINARY)
 
 
-@pytest.mark.parametrize(("columns", "refused"), [(9, False), (11, True)])
-def test_more_than_a_quarter_of_middle_levels_is_not_a_mask(tmp_path, columns, refused):
+@pytest.mark.parametrize(
+    ("columns", "lowest", "refused"),
+    [(9, 90, False), (11, 90, True), (11, 52, False), (11, 64, True), (11, 180, True), (11, 192, False)],
+)
+def test_more_than_a_quarter_of_middle_levels_is_not_a_mask(tmp_path, columns, lowest, refused):
+    """Middle levels are those from a quarter of 255 to three quarters: 64 to 191."""
     picture = blurred(0, 0)
-    picture[:, 20 : 20 + columns] = np.arange(40 * columns).reshape(40, columns) % 60 + 90  # no two neighbours alike
+    picture[:, 20 : 20 + columns] = (
+        np.arange(40 * columns).reshape(40, columns) % 12 + lowest
+    )  # no two neighbours alike
     path = save(tmp_path / "m.png", picture)
     if refused:
         with pytest.raises(ValueError, match="a binary mask has background 0 and one other level"):
