@@ -95,3 +95,25 @@ def test_lesions_of_the_examples_are_outlined(name: str) -> None:
         lesion, skin = (mask[int(y * mask.shape[0]), int(x * mask.shape[1])] for x, y in PLACES[file.stem])
         assert (bool(lesion), bool(skin)) == (True, False), (name, file.stem)
         assert 0.03 < np.mean(mask > 0) < 0.6
+
+
+def test_every_bundle_ships_what_its_masks_are_worth(bundle: Path) -> None:
+    quality = Trained.read(bundle / "models").quality
+    assert quality is not None
+    assert quality.calibration is not None
+    assert quality.calibration.ece_after < quality.calibration.ece_before
+    assert quality.dice is not None
+    assert quality.dice.error < 0.06
+    assert quality.promise is not None
+    few = quality.calibration.cases < 49  # the hippocampus' eight validation cases are too few for a promise
+    assert (quality.promise.threshold is None) == few
+
+
+def test_the_photographs_predicted_dice_is_said_and_that_of_noise_is_lower() -> None:
+    predictor = Predictor(REPOSITORY / "bundles" / "unet", engine="plain")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+    good = [predictor(file) for file in EXAMPLES[:2]]
+    strange = predictor(noise)
+    assert all(0.8 < found.predicted_dice["lesion"] < 1 and found.flagged is False for found in good)
+    assert strange.flagged is True
+    assert strange.predicted_dice["lesion"] < min(found.predicted_dice["lesion"] for found in good)
