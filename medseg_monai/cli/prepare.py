@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from medseg_monai.cli.options import Out, Seed, Size, given, square
+from medseg_monai.cli.prepared import folder_by_name, reading, say_prepared
 
 prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
 
@@ -44,7 +45,7 @@ def prepare_isic2017(
     """ISIC 2017 Part 1, the official folders (ISIC-2017_Training_Data, …_Part1_GroundTruth …)."""
     from medseg_monai.prepare.isic import prepare_isic2017 as prepare
 
-    _report(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
+    say_prepared(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
 
 
 @prepare_app.command("isic2018")
@@ -54,7 +55,7 @@ def prepare_isic2018(
     """ISIC 2018 Task 1, the official folders (ISIC2018_Task1-2_Training_Input, …_GroundTruth …)."""
     from medseg_monai.prepare.isic import prepare_isic2018 as prepare
 
-    _report(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
+    say_prepared(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
 
 
 @prepare_app.command("uwmadison")
@@ -74,18 +75,13 @@ def prepare_uwmadison(
     seed: Seed = 0,
 ) -> None:
     """UW-Madison GI tract (Kaggle): MR slices with large bowel, small bowel and stomach, overlapping; masks go to OUT/masks."""
-    from functools import partial
-
-    from tqdm import tqdm
-
     from medseg_monai.prepare.uwmadison import prepare_uwmadison as prepare
 
     options = given(size=square(size), bad_scans=() if keep_bad_scans else None)
-    shown = partial(tqdm, desc="reading", disable=None)
     prepared = prepare(
-        raw, out, channels=channels, stride=stride, splits=splits, fold=fold, seed=seed, progress=shown, **options
+        raw, out, channels=channels, stride=stride, splits=splits, fold=fold, seed=seed, progress=reading(), **options
     )
-    _report(prepared, out)
+    say_prepared(prepared, out)
 
 
 @prepare_app.command("folder")
@@ -124,7 +120,7 @@ def prepare_folder(
     """Any folder of images and masks: images/ with masks/, train/val/test, nnU-Net, VOC, COCO, LabelMe, DRIVE … (docs/datasets.md)."""
     from medseg_monai.prepare.folder import prepare_folder as prepare
 
-    out = out or _by_name(raw)
+    out = out or folder_by_name(raw)
     options = given(
         name=name,
         **_labels(classes, ignore),
@@ -143,10 +139,10 @@ def prepare_folder(
         pattern=pattern,
         splits=splits,
         seed=seed,
-        progress=_shown(),
+        progress=reading(),
         **options,
     )
-    _report(prepared, out)
+    say_prepared(prepared, out)
 
 
 Spacing = Annotated[
@@ -178,9 +174,11 @@ def prepare_msd(
     """Medical Segmentation Decathlon, one task (Task04_Hippocampus …), with or without its dataset.json."""
     from medseg_monai.prepare.msd import prepare_msd as prepare
 
-    out = out or _by_name(raw)
+    out = out or folder_by_name(raw)
     overrides = _overrides(spacing, size, modality, window)
-    _report(prepare(raw, out, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=_shown()), out)
+    say_prepared(
+        prepare(raw, out, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=reading()), out
+    )
 
 
 @prepare_app.command("amos")
@@ -202,9 +200,9 @@ def prepare_amos(
 
     overrides = _overrides(spacing, size, None, window)
     prepared = prepare(
-        raw, out, modality=modality, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=_shown()
+        raw, out, modality=modality, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=reading()
     )
-    _report(prepared, out)
+    say_prepared(prepared, out)
 
 
 @prepare_app.command("nifti")
@@ -239,7 +237,7 @@ def prepare_nifti(
     """Any folder of volumes (NIfTI, NRRD, MHA) with labels: images/ with labels/, nnU-Net, TotalSegmentator, BraTS …"""
     from medseg_monai.prepare.nifti import prepare_nifti as prepare
 
-    out = out or _by_name(raw)
+    out = out or folder_by_name(raw)
     options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
     overrides = _overrides(spacing, size, modality, window)
     prepared = prepare(
@@ -252,10 +250,10 @@ def prepare_nifti(
         splits=splits,
         seed=seed,
         overrides=overrides,
-        progress=_shown(),
+        progress=reading(),
         **options,
     )
-    _report(prepared, out)
+    say_prepared(prepared, out)
 
 
 def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
@@ -274,15 +272,6 @@ def _overrides(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
     return VolumeOverrides(spacing_mm=spacing, size=size, modality=modality, window=window)
 
 
-def _shown() -> Any:
-    """A progress bar for the pass over all pairs, on a terminal."""
-    from functools import partial
-
-    from tqdm import tqdm
-
-    return partial(tqdm, desc="reading", disable=None)
-
-
 @prepare_app.command("demo")
 def prepare_demo(
     out: Out = Path("data/demo"),
@@ -299,36 +288,4 @@ def prepare_demo(
     """Generated pictures with known masks, only for trying out the tools."""
     from medseg_monai.prepare.demo import prepare_demo as prepare
 
-    _report(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)
-
-
-def _by_name(raw: Path) -> Path:
-    """The default output folder, named after the raw folder."""
-    return Path("data") / raw.resolve().name
-
-
-def _report(prepared: Any, out: Path) -> None:
-    """Print what was prepared and what was left out."""
-    from medseg_monai.grids.kinds import kind_of
-
-    shown = 20
-    for path, reason in prepared.left_out[:shown]:
-        typer.echo(f"left out: {path}: {reason}", err=True)
-    if len(prepared.left_out) > shown:
-        typer.echo(f"left out: {len(prepared.left_out) - shown} more, see {out / 'left_out.csv'}", err=True)
-    for note in prepared.notes:
-        typer.echo(f"note: {note}", err=True)
-    counts = ", ".join(
-        f"{len(getattr(prepared.dataset, split))} {split}" for split in ("training", "validation", "test")
-    )
-    spec = prepared.dataset.spec
-    if prepared.layout:
-        cases = sum(len(getattr(prepared.dataset, split)) for split in ("training", "validation", "test"))
-        typer.echo(f"read as {prepared.layout!r}: {cases} cases, classes {', '.join(spec.classes)}")
-    typer.echo(f"{out / 'dataset.json'}: {spec.name}, {counts} cases")
-    if spec.spacing_mm is not None:
-        spacing = " x ".join(f"{side:g}" for side in spec.spacing_mm)
-        patch = "x".join(str(side) for side in spec.size or ())
-        rule = " ".join(str(value) for value in spec.intensity.to_dict().values() if not isinstance(value, list))
-        typer.echo(f"spacing {spacing} mm, patch {patch} voxels, intensity {rule}: change them in dataset.json")
-    typer.echo(f"next: medseg train {kind_of(spec).first_bundle} --dataset-dir {out}")
+    say_prepared(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)
