@@ -32,11 +32,9 @@ TESTED_ELSEWHERE = {
     "export/wheel.py": "journeys/test_installed.py",
     "grids/photo.py": "transforms/test_photos.py",
     "grids/truth.py": "evaluation/test_labels.py",
-    "grids/turn.py": "grids/test_volume.py",
     "images/dicom_stack.py": "images/test_dicom.py",
     "images/itk_files.py": "images/test_volumes.py",
     "images/label_codes.py": "images/test_volumes.py",
-    "images/label_names.py": "images/test_volumes.py",
     "images/nifti.py": "images/test_volumes.py",
     "inference/inferer.py": "inference/test_windows.py",
     "label/serve.py": "label/test_labels.py",
@@ -46,8 +44,6 @@ TESTED_ELSEWHERE = {
     "prepare/torso.py": "prepare/test_demo.py",
     "program/doctor.py": "journeys/test_cli.py",
     "report/page.py": "report/test_evaluation.py",
-    "transforms/intensity.py": "transforms/test_photos.py",
-    "transforms/pipeline.py": "transforms/test_photos.py",
 }
 """Modules that the tests of another one go through, and where: this list gets shorter, never longer."""
 

@@ -40,8 +40,8 @@ def label_names(content: bytes) -> dict[int, str]:
         root = ElementTree.fromstring(content.rstrip(b"\0"))
     except ElementTree.ParseError:
         return {}
-    labels = root.iter("Label")
-    return {int(label.get("Key", "0")): (label.text or "").strip() for label in labels if label.get("Key", "0") != "0"}
+    found = ((_number(label.get("Key", "")), label.text) for label in root.iter("Label"))
+    return {number: (text or "").strip() for number, text in found if number}
 
 
 def segment_keys(classes: Sequence[str], array: Array) -> dict[str, str]:
@@ -70,8 +70,18 @@ def segment_keys(classes: Sequence[str], array: Array) -> dict[str, str]:
 def segment_names(keys: Mapping[str, str]) -> dict[int, str]:
     """{class number: name} from 3D Slicer's header keys; empty if there are none."""
     end = "_LabelValue"
-    numbers = {key.removesuffix(end): int(value) for key, value in keys.items() if key.endswith(end)}
-    return {number: keys[f"{segment}_Name"] for segment, number in numbers.items() if f"{segment}_Name" in keys}
+    numbers = {key.removesuffix(end): _number(value) for key, value in keys.items() if key.endswith(end)}
+    return {
+        number: keys[f"{segment}_Name"] for segment, number in numbers.items() if number and f"{segment}_Name" in keys
+    }
+
+
+def _number(text: str) -> int:
+    """A class's number; 0, the background's, for a text that is no whole number: other programs' files may hold any."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def _colour(number: int) -> tuple[float, float, float]:
