@@ -76,8 +76,8 @@ def coco_entries(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def run_lengths(plane: NDArray[np.bool_]) -> dict[str, Any]:
     """COCO's uncompressed run lengths of a (W, H) mask: lengths of 0, 1, 0 … down one column after another.
 
-    >>> run_lengths(np.array([[False, True], [True, True]]))
-    {'size': [2, 2], 'counts': [1, 3]}
+    >>> run_lengths(np.array([[False, True, False], [True, True, False]]))
+    {'size': [3, 2], 'counts': [1, 1, 1, 2, 1]}
     """
     values = np.concatenate([[False], plane.ravel()])  # (W, H) in memory is column after column
     changes = np.flatnonzero(values[1:] != values[:-1])

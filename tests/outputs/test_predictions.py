@@ -1,15 +1,22 @@
 """What prediction writes: names, sizes, values; unfinished cases."""
 
+import errno
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from ignite.engine import Engine
 from PIL import Image
 
 from medseg_monai.dataset import DatasetSpec
+from medseg_monai.files.csv_tables import read_records
+from medseg_monai.files.writing import DiskFullError
+from medseg_monai.inference.scans import Scans
+from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
 from medseg_monai.quality.conformal import Margins
 
@@ -189,3 +196,97 @@ def test_outer_and_inner_masks_are_written_of_what_is_probable_enough(tmp_path: 
     assert unfinished([{"id": "x"}], BINARY, tmp_path, overwrite=False, margins=True) == []
     (tmp_path / "x_inner.png").unlink()
     assert unfinished([{"id": "x"}], BINARY, tmp_path, overwrite=False, margins=True) == [{"id": "x"}]
+
+
+def evaluator(
+    cases: list[dict[str, object]], folder: Path, *, broken: str = "", **options: object
+) -> tuple[Engine, Scans]:
+    """An engine over `Scans`, a case at a time, with the handler attached; its step raises at the case `broken`."""
+    scans = Scans(cases, dict)
+
+    def step(engine: Engine, batch: list[dict[str, object]]) -> list[dict[str, object]]:
+        if batch[0]["id"] == broken:
+            raise KeyError("the network")
+        engine.state.batch = batch
+        return [{"pred": case.get("pred", torch.ones(1, 8, 8, dtype=torch.uint8))} for case in batch]
+
+    engine = Engine(step)
+    engine.data_loader = SimpleNamespace(dataset=scans)  # type: ignore[attr-defined]
+    WritePredictions(folder, spec=BINARY, **options).attach(engine)  # type: ignore[arg-type]
+    return engine, scans
+
+
+def cases_of(ids: str, **more: dict[str, object]) -> list[dict[str, object]]:
+    return [{"id": name, "image": f"{name}.jpg", **more.get(name, {})} for name in ids]
+
+
+def in_table(folder: Path) -> list[str]:
+    return [line.split(",")[0] for line in (folder / "predictions.csv").read_text().splitlines()[1:]]
+
+
+def test_a_case_that_was_set_aside_is_passed_over_and_one_that_cannot_be_written_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "b_mask.png").mkdir()  # where a file cannot be put
+    cases = cases_of("abcd", c={"pred": None})
+    engine, scans = evaluator(cases, tmp_path)
+    engine.run([[case] for case in cases])
+    assert [failure.path for failure in scans.failures] == ["b.jpg"]
+    assert in_table(tmp_path) == ["a", "d"]
+    assert sorted(path.name for path in tmp_path.glob("*_mask.png")) == ["a_mask.png", "b_mask.png", "d_mask.png"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("write-scan")]
+
+
+def test_a_full_disk_ends_the_run_and_is_not_the_cases_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if len(list(tmp_path.glob("*_mask.png"))) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    cases = cases_of("abcdefghijkl")
+    engine, scans = evaluator(cases, tmp_path)
+    with pytest.raises(DiskFullError):
+        engine.run([[case] for case in cases])
+    assert scans.failures == []
+    assert engine.state.iteration < len(cases)
+
+
+def test_what_was_finished_is_kept_when_the_network_fails(tmp_path: Path) -> None:
+    (tmp_path / "a_mask.png").mkdir()
+    cases = cases_of("abcd")
+    engine, _ = evaluator(cases, tmp_path, broken="d")
+    with pytest.raises(KeyError, match="the network"):
+        engine.run([[case] for case in cases])
+    assert in_table(tmp_path) == ["b", "c"]
+    assert "a.jpg" in (tmp_path / "failures.csv").read_text()
+
+
+def test_a_table_that_cannot_be_written_is_said_but_not_before_the_first_error(tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv").mkdir()
+    writer = WritePredictions(tmp_path, spec=BINARY)
+    writer(answered("a"))
+    with pytest.raises(OSError, match=r"predictions\.csv"):
+        writer.finish()
+    (tmp_path / "b_mask.png").mkdir()
+    writer(answered("b"))
+    with pytest.raises(OSError, match=r"b_mask\.png"):
+        writer.finish()
+
+
+def test_a_mask_that_was_changed_is_changed_in_every_table_and_picture(tmp_path: Path) -> None:
+    image = tmp_path / "x.png"
+    Image.new("RGB", (8, 6), (90, 120, 200)).save(image)
+    case = {"id": "x", "image": str(image), "image_meta_dict": {"filename_or_obj": str(image)}}
+    writer = WritePredictions(tmp_path, spec=BINARY, overlays=True, pictures=True, formats="png,rle")
+    writer.write(case, {"pred": torch.ones(1, 8, 6, dtype=torch.uint8), "uncertainty": 0.5, "flagged": True})
+    small = picture_file(tmp_path, "x")
+    before = {file: file.read_bytes() for file in (tmp_path / "x_overlay.jpg", small)}
+    mask = np.zeros((1, 8, 6), np.uint8)
+    mask[0, 2:5, 3] = 1
+    writer.rewrite("x", mask, str(image))
+    writer.finish()
+    (row,) = read_records(tmp_path / "predictions.csv")
+    assert (row["pixels"], row["uncertainty"], row["flagged"]) == ("3", "0.5000", "yes")
+    assert (tmp_path / "masks_rle.csv").read_text().splitlines()[1] == "x,lesion,8,6,27 3"
+    assert all(file.read_bytes() != content for file, content in before.items())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.outputs.tables import coco_table, prediction_rows, predictions_table, rle_rows, rle_table
+from medseg_monai.outputs.tables import coco_table, prediction_rows, predictions_table, rle_rows, rle_table, run_tables
 
 ORGANS = DatasetSpec("d", "multilabel", classes=("bowel", "stomach"), channels=("grey",), size=(8, 8))
 NUMBERS = DatasetSpec("d", "multiclass", classes=("a", "b"), channels=("grey",), size=(8, 8))
@@ -24,8 +24,8 @@ def test_rows_count_pixels_and_say_what_is_flagged_and_why() -> None:
     assert prediction_rows("x", mask, NUMBERS, uncertainty=0.2, flagged=False)[0][-3:] == ["no", "", ""]
     assert prediction_rows("x", mask, NUMBERS, uncertainty=0.9)[0][-4:] == ["0.9000", "", "", ""]
     overlapping = np.ones((2, 2, 2), np.uint8)
-    overlapping[1] = 0
-    assert [row[2] for row in prediction_rows("x", overlapping, ORGANS, uncertainty=None)] == [4, 0]
+    overlapping[1, 0] = 0
+    assert [row[2] for row in prediction_rows("x", overlapping, ORGANS, uncertainty=None)] == [4, 2]
 
 
 def test_run_lengths_go_row_by_row_from_one() -> None:
@@ -78,13 +78,44 @@ def test_rows_of_a_version_without_reasons_are_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content"), [("masks_rle.csv", "id,rle\n1,2"), ("masks.coco.json", "[]")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("masks_rle.csv", "id,rle\n1,2"),
+        ("masks_rle.csv", "case,class,width,height\na,b,3,2"),
+        ("masks_rle.csv", "case,class,width,height,runs\na,b,3,2,1 1"),
+        ("masks_rle.csv", ""),
+        ("masks.coco.json", "[]"),
+    ],
+)
 def test_a_file_of_somebody_elses_is_not_overwritten(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=f"{name} was not written by this program"):
         rle_table(tmp_path) if name.endswith("csv") else coco_table(tmp_path, ORGANS)
 
 
+def test_a_table_without_rows_is_one(tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv").write_text("case,class,pixels,uncertainty,flagged\n")
+    assert predictions_table(tmp_path).entries == {}
+
+
 def test_nothing_done_writes_nothing(tmp_path: Path) -> None:
     rle_table(tmp_path).save()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_keeps_the_tables_of_its_formats_and_if_wanted_those_that_are_there(tmp_path: Path) -> None:
+    assert list(run_tables(tmp_path, ORGANS, (), all_there=True)) == ["predictions"]
+    assert list(run_tables(tmp_path, ORGANS, ("png", "rle"))) == ["predictions", "rle"]
+    assert list(run_tables(tmp_path, ORGANS, ("coco",))) == ["predictions", "coco"]
+    table = rle_table(tmp_path)
+    table.entries["x"] = rle_rows("x", np.ones((2, 3, 2), np.uint8), ORGANS)
+    table.save()
+    assert list(run_tables(tmp_path, ORGANS, ())) == ["predictions"]
+    assert list(run_tables(tmp_path, ORGANS, (), all_there=True)) == ["predictions", "rle"]
+    coco_table(tmp_path, ORGANS).save()
+    assert not (tmp_path / "masks.coco.json").exists()
+    (tmp_path / "masks.coco.json").write_text('{"images": [], "annotations": []}')
+    assert list(run_tables(tmp_path, ORGANS, (), all_there=True)) == ["predictions", "rle", "coco"]
+    coco_table(tmp_path, ORGANS).save()  # written anew although it is empty
+    assert "categories" in (tmp_path / "masks.coco.json").read_text()
