@@ -10,6 +10,7 @@ from conftest import REPOSITORY
 TEXTS = ["medseg_monai/*.py", "scripts/*.py", "docs/*.md", "README.md", "CONTRIBUTING.md", "bundles/*/docs/README.md"]
 NAMES = re.compile(r"`(medseg_monai(?:\.\w+)+)`")
 FILES = re.compile(r"`((?:[a-z_]+/)+\w+\.(?:py|md|sh))[`#]")
+BARE = re.compile(r"`(\w+\.py)`")
 LINKS = re.compile(r"\]\(((?!https?:)[\w./]+)(?:#[\w-]+)?\)")
 FOLDERS = ("medseg_monai/", "scripts/", "benchmarks/", "tests/")
 
@@ -24,6 +25,7 @@ def missing(text: str, file: Path) -> set[str]:
     """What the text of a file mentions and the repository lacks; links are looked for in Markdown."""
     names = {name for name in NAMES.findall(text) if not has_name(name)}
     files = {name for name in FILES.findall(text) if not has_file(name)}
+    files |= {name for name in BARE.findall(text) if not has_file_named(name)}
     links = LINKS.findall(text) if file.suffix == ".md" else []
     return names | files | {link for link in links if not (file.parent / link).exists()}
 
@@ -49,6 +51,11 @@ def has_file(path: str) -> bool:
     return True
 
 
+def has_file_named(name: str) -> bool:
+    """Whether a file of this name is anywhere in the folders of code and tests."""
+    return any(found for folder in FOLDERS for found in (REPOSITORY / folder).rglob(name))
+
+
 def test_what_is_mentioned_exists() -> None:
     dead = {
         str(file.relative_to(REPOSITORY)): gone
@@ -61,13 +68,14 @@ def test_what_is_mentioned_exists() -> None:
 def test_dead_references_are_found() -> None:
     text = (
         "`medseg_monai.dataset.spec.DatasetSpec`, `medseg_monai.dataset.spec.DatasetSpek`, `medseg_monai.speck`, "
-        "`transforms/cleaning.py`, `transforms/cleansing.py`, `tests/test_gone.py`, `labels/mine.py`, "
+        "`transforms/cleaning.py`, `cleaning.py`, `bundle_files.py`, `transforms/cleansing.py`, `tests/test_gone.py`, `labels/mine.py`, "
         "[datasets](datasets.md#layouts), [gone](gone.md#x), [elsewhere](https://example.org/gone.md)"
     )
     assert missing(text, REPOSITORY / "docs" / "new.md") == {
         "medseg_monai.dataset.spec.DatasetSpek",
         "medseg_monai.speck",
         "transforms/cleansing.py",
+        "bundle_files.py",
         "tests/test_gone.py",
         "gone.md",
     }
