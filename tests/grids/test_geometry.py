@@ -96,5 +96,8 @@ def test_grids_are_the_same_up_to_a_tenth_of_a_voxel() -> None:
     check_same_grid(Geometry((3, 4, 5), near), image)
     with pytest.raises(ValueError, match=r"0.21 mm away from its image \(at most 0.2 mm"):
         check_same_grid(Geometry((3, 4, 5), far), image)
+    coarse, moved = np.diag([10.0, 10, 10, 1]), np.diag([10.0, 10, 10, 1])
+    moved[2, 3] = 1.0  # the tenth itself
+    check_same_grid(Geometry((3, 4, 5), moved), Geometry((3, 4, 5), coarse))
     with pytest.raises(ValueError, match="has 3x4x6 voxels, but its image 3x4x5"):
         check_same_grid(Geometry((3, 4, 6), image.affine), image)

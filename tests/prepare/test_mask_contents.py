@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medseg_monai.dataset import read_dataset
+from medseg_monai.dataset import DatasetSpec, read_dataset
 from medseg_monai.images.masks import read_mask
 from medseg_monai.prepare.folder import prepare_folder
-from medseg_monai.prepare.mask_contents import refuse_if_most, side_by_side
+from medseg_monai.prepare.mask_contents import classes_in, refuse_if_most, side_by_side
+from medseg_monai.prepare.pairs import Pair
 
 NUMBERS = np.zeros((24, 30), np.uint8)
 NUMBERS[4:10, 4:10], NUMBERS[12:20, 6:20], NUMBERS[2:6, 20:28] = 1, 2, 3
@@ -118,6 +119,15 @@ def test_masks_that_are_all_empty_are_refused(tmp_path, medseg, level, more):
     assert not (tmp_path / "out" / "dataset.json").exists()
 
 
+@pytest.mark.parametrize(("count", "end"), [(1, "thresholded at half"), (2, "(and 1 more masks of this kind)")])
+def test_blurred_masks_are_counted(tmp_path, count, end):
+    sharp = NUMBERS.clip(0, 1) * np.uint8(255)
+    soft = np.asarray(Image.fromarray(sharp).resize((90, 72), Image.Resampling.BICUBIC))
+    masks = {name: soft if number < count else sharp for number, name in enumerate("abcdef")}
+    (note,) = prepare_folder(raw(tmp_path, masks), tmp_path / "out").notes
+    assert note.endswith(end)
+
+
 def test_blurred_masks_are_said_once(tmp_path):
     disc = np.asarray(Image.fromarray(NUMBERS.clip(0, 1) * np.uint8(255)).resize((90, 72), Image.Resampling.BICUBIC))
     prepared = prepare_folder(six(tmp_path, disc), tmp_path / "out")
@@ -148,6 +158,31 @@ def test_reasons_are_counted_not_repeated(tmp_path):
         refuse_if_most(wrong, count=9)
     refuse_if_most(wrong, count=13)
     refuse_if_most([], count=0)
+    two = [(tmp_path / f"{n}.png", "is torn") for n in range(2)]
+    with pytest.raises(ValueError, match=r"^2 of 4 masks cannot be used: .*0\.png and 1 others: is torn$"):
+        refuse_if_most(two, count=4)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "end"), [(3, "is 2$"), (4, "is 2; and 1 other reasons$"), (6, "is 2; and 3 other reasons$")]
+)
+def test_the_commonest_three_reasons_are_named(tmp_path, reasons, end):
+    wrong = [(tmp_path / f"{n}.png", f"is {n}") for n in range(reasons)] + [(tmp_path / "x.png", "is 0")]
+    with pytest.raises(ValueError, match=rf"0\.png and 1 others: is 0; .*1\.png: is 1; .*2\.png: {end}"):
+        refuse_if_most(wrong, count=reasons)
+
+
+def test_classes_that_overlap_are_present_each_by_itself(tmp_path):
+    for name, mask in {
+        "i": NUMBERS,
+        "a": NUMBERS * 0,
+        "b": NUMBERS.clip(0, 1),
+        "c": (NUMBERS > 2) * np.uint8(255),
+    }.items():
+        Image.fromarray(mask).save(tmp_path / f"{name}.png")
+    spec = DatasetSpec("d", "multilabel", classes=("a", "b", "c"), channels=("grey",), size=(8, 8))
+    pair = Pair(tmp_path / "i.png", tuple(tmp_path / f"{name}.png" for name in "abc"))
+    assert classes_in(pair, spec) == ("b", "c")
 
 
 def test_results_keep_their_order_and_the_bar_sees_every_item():
