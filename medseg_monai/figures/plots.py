@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from medseg_monai.quality.calibration import Reliability
+
 
 LINE_STYLES = ("-", "--", ":", "-.")  # told apart in black and white
 
@@ -84,6 +86,33 @@ def compare_scores(
     axes.set(yticks=range(len(names)), yticklabels=names, xlabel=f"{label}: cases, and their mean with 95 % interval")
     axes.set_ylim(len(names) - 0.5, -0.6)
     axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
+    """How often what was given a probability is true, a panel for each class: on the diagonal probabilities are frequencies.
+
+    Args:
+        found: by name, of the same classes; the larger a dot, the more pixels (on a logarithmic scale).
+    """
+    classes = next(iter(found.values())).classes
+    figure = new_figure(3.6 * min(len(classes), 3), 3.4 * -(-len(classes) // 3))
+    panels = figure.subplots(-(-len(classes) // 3), min(len(classes), 3), squeeze=False).flat
+    for number, (axes, name) in enumerate(zip(panels, classes, strict=False)):
+        axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
+        for (what, one), colour, style in zip(
+            found.items(), _line_colours(len(found)), cycle(LINE_STYLES), strict=False
+        ):
+            probability, frequency, share = one.curve(number)
+            axes.plot(
+                probability, frequency, color=colour, linestyle=style, label=f"{what} (error {one.ece()[number]:.4f})"
+            )
+            axes.scatter(probability, frequency, s=8 * (6 + np.log10(share)).clip(0.5), color=colour)
+        axes.set(title=name, xlabel="probability", ylabel="how often it is true", xlim=(0, 1), ylim=(0, 1))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    for axes in panels:
+        axes.set_axis_off()
     return figure
 
 

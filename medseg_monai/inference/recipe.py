@@ -47,6 +47,7 @@ __all__ = [
     "folder_beside",
     "keeps_probabilities",
     "margins_of",
+    "measures_calibration",
     "model_card",
     "progress",
     "scans_at_once",
@@ -151,6 +152,17 @@ def margins_of(trained: Trained, margins: bool, calibration: str) -> Margins | N
     if not any(limit is not None for limit in (*known.outer, *known.inner)):
         raise ValueError(f"{known}: run medseg review with more validation cases, or with a lower --rate")
     return known
+
+
+def measures_calibration(trained: Trained, calibration: bool | str) -> bool:
+    """Whether an evaluation also measures calibration: as the config says, ``auto`` being of photographs, whose probabilities are small.
+
+    Raises:
+        ValueError: ``calibration`` is something else.
+    """
+    if calibration not in (True, False, "auto"):
+        raise ValueError(f"calibration is true, false or auto, not {calibration!r}")
+    return trained.dataset.spatial_dims == 2 if calibration == "auto" else bool(calibration)
 
 
 def keeps_probabilities(probabilities: bool, margins: bool) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.overlap import NOTHING, read_overlap
+from medseg_monai.evaluation.reliability import CALIBRATION_PICTURE, read_calibration
 from medseg_monai.evaluation.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
 from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate
 from medseg_monai.figures import drawing
@@ -58,6 +59,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
         overlap=_overlap_content(evaluation.folder),
         scans=_scan_content(evaluation.scans),
         charts=_charts(evaluation),
+        calibration=_calibration_content(evaluation.folder),
         groups=groups,
         key=_colour_key([str(name) for name in evaluation.summary.per_class]),
         left_out=left_out(evaluation.folder),
@@ -142,6 +144,24 @@ def _scan_content(scans: Mapping[str, Any]) -> dict[str, Any] | None:
         for key, label in SCAN_LABELS.items()
     ]
     return {"count": scans["n_scans"], "columns": list(parts), "rows": rows}
+
+
+def _calibration_content(folder: Path) -> dict[str, Any] | None:
+    """The plot and a sentence; None if calibration was not measured."""
+    found = read_calibration(folder)
+    if found is None or not (folder / CALIBRATION_PICTURE).is_file():
+        return None
+    error, brier = (
+        ", ".join(
+            f"{np.mean([one[key] for one in found[when].values()]):.4f} {when}"
+            for when in ("before", "after")
+            if when in found
+        )
+        for key in ("ece", "brier")
+    )
+    calibrated = "" if "after" in found else " No temperature is known for these weights: medseg review learns it."
+    text = f"Mean over classes: calibration error {error}; Brier score {brier}.{calibrated}"
+    return {"picture": data_uri(folder / CALIBRATION_PICTURE), "text": text}
 
 
 def _charts(evaluation: Evaluation) -> list[Histogram]:
