@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from medseg_monai.bundle.paths import find_bundle, find_weights
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import read_dataset
-from medseg_monai.predictor import ImageLike, Predictor
+from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.prepare.abdomen import Patient, draw_abdomen
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.prepare.shapes import fractal_noise
@@ -234,15 +234,24 @@ def _stretched(path: Path) -> Image.Image:
     return _picture(values * 255 / max(1.0, float(np.percentile(values, 99))))
 
 
-def flagged_row(name: str, pictures: Sequence[ImageLike], predict: Predictor, trained: Trained) -> str:
-    """A row of the table: pictures, those that are unlike training's, those that the network is unsure of, and either."""
-    familiarity, review = trained.familiarity, trained.review
-    if familiarity is None or review is None:
+def unusualness(found: Sequence[Prediction], trained: Trained) -> NDArray[np.floating]:
+    """Of each picture that of its most unusual part."""
+    known = trained.familiarity
+    if known is None:
         raise ValueError("what is usual is not known for these weights: run medseg review first")
-    found = [predict(picture) for picture in pictures]
-    unlike = [bool(familiarity.unlike(prediction.description)) for prediction in found]
-    unsure = [review.flags(prediction.uncertainty) for prediction in found]
-    counts = [sum(unlike), sum(unsure), sum(prediction.flagged is True for prediction in found)]
+    return np.array([max(known.unusualness(one.description).values()) for one in found])
+
+
+def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit: float) -> str:
+    """A row of the table: pictures, those unlike training's (as flagged, and above a limit), those with a doubtful mask, all flagged."""
+    unlike = [one.reason.startswith("unlike") for one in found]
+    wrong = ["likely to be wrong" in one.reason or "unsure of its outline" in one.reason for one in found]
+    counts = [
+        sum(unlike),
+        int((unusualness(found, trained) > limit).sum()),
+        sum(wrong),
+        sum(one.flagged is True for one in found),
+    ]
     return f"| {name} | {len(found)} | {' | '.join(map(str, counts))} |"
 
 
@@ -253,10 +262,17 @@ def main() -> None:
     predict, trained = Predictor(bundle, weights=weights), Trained.read(weights.parent)
     test = [Path(str(case["image"])) for case in read_dataset(Path(dataset_dir)).cases("test")]
     slices = sorted(Path(scans[0]).rglob("*.png"))[::2] if scans else []
-    print("| pictures | number | unlike training's | unsure | flagged |\n|---|---|---|---|---|")
-    print(flagged_row("dermoscopy, test", test, predict, trained), flush=True)
+    usual = [predict(picture) for picture in test]
+    limit = float(np.quantile(unusualness(usual, trained), 0.95))
+    print("| pictures | number | unlike training's | unlike at 5 % false alarms | mask likely to be wrong | flagged |")
+    print("|---|---|---|---|---|---|")
+    print(flagged_row("dermoscopy, test", usual, trained, limit), flush=True)
+    others: list[Prediction] = []
     for name, pictures in other_pictures(test[50:], slices).items():
-        print(flagged_row(name, pictures, predict, trained), flush=True)
+        found = [predict(picture) for picture in pictures]
+        others += found
+        print(flagged_row(name, found, trained, limit), flush=True)
+    print(flagged_row("all others", others, trained, limit))
 
 
 if __name__ == "__main__":
