@@ -96,6 +96,35 @@ def test_run_lengths_that_are_compressed(tmp_path: Path) -> None:
     assert drawn(read(root)[1], "a")[0].tolist() == box(2, 4, 3, 6, 255).tolist()
 
 
+def test_long_run_lengths_that_are_compressed(tmp_path: Path) -> None:
+    """Runs of hundreds of pixels take several characters, and runs that shorten are negative differences."""
+    from pycocotools import mask as tools
+
+    root = tmp_path / "raw"
+    pictures(root, "a.png", "b.png")
+    rng = np.random.default_rng(0)
+    plane = np.zeros((90, 70), np.uint8)
+    for top, left in rng.integers(0, 60, (12, 2)):
+        plane[top : top + int(rng.integers(1, 60)), left : left + int(rng.integers(1, 20))] ^= 1
+    runs = tools.encode(np.asfortranarray(plane))
+    coco(root / "x.json", [(1, 7, {"size": runs["size"], "counts": runs["counts"].decode()})])
+    content = json.loads((root / "x.json").read_text())
+    content["images"][0] |= {"width": 70, "height": 90}
+    (root / "x.json").write_text(json.dumps(content))
+    assert (drawn(read(root)[1], "a")[0] == 255 * plane).all()
+
+
+@pytest.mark.parametrize("size", [(0, 6), (8, -1), (10**9, 6)])
+def test_a_size_that_no_picture_has(tmp_path: Path, size: tuple[int, int]) -> None:
+    root = tmp_path / "raw"
+    pictures(root, "a.png", "b.png")
+    coco(root / "x.json", [(1, 7, square(1, 1, 4, 3)), (2, 7, square(1, 1, 4, 3))])
+    content = json.loads((root / "x.json").read_text())
+    content["images"][0] |= {"width": size[0], "height": size[1]}
+    (root / "x.json").write_text(json.dumps(content))
+    assert reasons(read(root)[1]) == {"a.png": f"has another size than in its annotation, {size[0]}x{size[1]} pixels"}
+
+
 @pytest.mark.parametrize(
     "form", ["{split}/_annotations.coco.json|{split}/", "annotations/instances_{split}2017.json|{split}2017/"]
 )

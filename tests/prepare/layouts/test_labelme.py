@@ -62,6 +62,64 @@ def test_a_drawn_mask(tmp_path: Path) -> None:
     assert mask_of(read(root)[1], "a").tolist() == expected.tolist()
 
 
+def png(array: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_a_drawn_mask_may_be_as_large_as_the_picture_but_no_larger(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    pictures(root, "a.png", "b.png", "c.png")
+    corners = ("x", "mask", [[0, 0], [7, 5]])
+    note(root / "a.json", corners, mask=png(np.ones((6, 8))))
+    note(root / "b.json", corners, mask=png(np.ones((6, 9))))
+    note(root / "c.json", corners, mask=png(np.ones((7, 8))))
+    found = read(root)[1]
+    assert (mask_of(found, "a") == 255).all()
+    assert reasons(found) == {
+        "b.png": "shape 1 (x): its mask is 9x6, larger than the picture",
+        "c.png": "shape 1 (x): its mask is 8x7, larger than the picture",
+    }
+
+
+def test_a_rectangle_of_four_corners_and_a_shape_without_a_kind(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    pictures(root, "a.png")
+    around = [[1, 1], [3, 1], [3, 2], [1, 2]]
+    note(root / "a.json", ("x", "rectangle", around), ("y", "", [[5, 3], [7, 3], [7, 4], [5, 4]]))
+    expected = np.zeros((6, 8), int)
+    expected[1:3, 1:4], expected[3:5, 5:8] = 1, 2
+    assert mask_of(read(root)[1], "a").tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("lacking", [("imageWidth",), ("imageHeight",), ("imageWidth", "imageHeight")])
+def test_a_note_that_does_not_say_how_large_its_picture_is(tmp_path: Path, lacking: tuple[str, ...]) -> None:
+    root = tmp_path / "raw"
+    root.mkdir()
+    Image.new("RGB", (10, 4)).save(root / "a.png")
+    note(root / "a.json", ("x", "rectangle", [[8, 1], [9, 2]]))
+    content = json.loads((root / "a.json").read_text())
+    (root / "a.json").write_text(json.dumps({key: value for key, value in content.items() if key not in lacking}))
+    found = mask_of(read(root)[1], "a")
+    assert found.shape == (4, 10)
+    assert np.argwhere(found).tolist() == [[1, 8], [1, 9], [2, 8], [2, 9]]
+
+
+def test_a_size_that_no_picture_has(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    pictures(root, "a.png", "b.png", "c.png")
+    for name in "abc":
+        note(root / f"{name}.json", ("x", "rectangle", [[1, 1], [3, 3]]))
+    for name, width in (("a", -8), ("b", 10**9)):
+        content = json.loads((root / f"{name}.json").read_text())
+        (root / f"{name}.json").write_text(json.dumps({**content, "imageWidth": width}))
+    assert reasons(read(root)[1]) == {
+        "a.png": "has another size than in its file of outlines, -8x6 pixels",
+        "b.png": "has another size than in its file of outlines, 1000000000x6 pixels",
+    }
+
+
 @pytest.mark.parametrize(
     ("kind", "points", "message"),
     [
