@@ -7,6 +7,7 @@ has set. So the one call that makes the plan asks the workflow that runs the con
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from medseg_monai.bundle.config_keys import workflow_at_work
 from medseg_monai.planning.make import Network, Preset, Recipe, make_plan
 from medseg_monai.planning.plan import KNOBS, Plan, check_architecture, read_plan
+from medseg_monai.training.folder import PLAN_FILE, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +79,14 @@ def training_plan(
     run = _Run.at_work()
     if run is None or run.is_steered:
         return own
+    file = file or run.plan_to_continue()
     if file:
         plan = read_plan(file)
         check_architecture(plan, run.recipe(published).network_class)
         logger.info("Following the plan %s%s", file, _kept(run.fixed()))
-        return Plan(**{**published, **{key: value for key, value in vars(plan).items() if value not in (None, {})}})
+        said = {key: value for key, value in vars(plan).items() if value not in (None, {})}
+        # its minutes may be another machine's
+        return replace(Plan(**{**published, **said}), minutes=None)
     on_gpu = torch.device(device).type == "cuda" and minutes is None and preset == "default"
     if as_published or on_gpu or not run.undecided:
         return replace(own, bundle=str(run.get("bundle")), reasons={"about": _why_published(as_published, on_gpu)})
@@ -183,6 +188,19 @@ class _Run:
         """What the user has set, by key."""
         knobs = {key: self.get(key) for key in KNOBS if self._is_set(key)}
         return {**knobs, **({"architecture": True} if self._is_set("architecture") else {})}
+
+    def plan_to_continue(self) -> str | None:
+        """The plan of the unfinished training in the folder that this run goes on with; None if it begins anew."""
+        resume = str(self.config.get("resume")).lower()
+        folder = files_of(Path(self.get("output_dir")))
+        try:
+            recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        timed = recorded.get("stop_after") is not None or (recorded.get("config") or {}).get("minutes") is not None
+        goes_on = resume == "true" or (resume in ("none", "null") and timed)
+        unfinished = goes_on and not recorded.get("finished") and (folder / PLAN_FILE).is_file()
+        return str(folder / PLAN_FILE) if unfinished else None
 
     def recipe(self, published: Mapping[str, Any]) -> Recipe:
         """The bundle's network and loss for the data set at hand."""

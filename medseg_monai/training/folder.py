@@ -17,13 +17,14 @@ from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, remove_parts
 logger = logging.getLogger(__name__)
 
 WEIGHTS_FILE, SPEC_FILE, LAST_FILE = "model.pt", "spec.json", "last.pt"
-HISTORY_FILE, CURVES_FILE = "history.csv", "training.png"
+HISTORY_FILE, CURVES_FILE, PLAN_FILE = "history.csv", "training.png", "plan.yaml"
 TRAINING_FILES = (
     WEIGHTS_FILE,
     SPEC_FILE,
     LAST_FILE,
     HISTORY_FILE,
     CURVES_FILE,
+    PLAN_FILE,
     "tensorboard",
     "tuning",
     "evaluation_*",

@@ -269,7 +269,7 @@ def _mean_loss(output: Any) -> float:
 
 
 class RecordEpochs:
-    """One line per epoch in the log and in ``history.csv``; the curves in ``training.png`` when training ends.
+    """One line per epoch in the log and in ``history.csv``; the curves in ``training.png``.
 
     Args:
         evaluator: whose metrics are recorded in the epochs that validate.
@@ -282,6 +282,7 @@ class RecordEpochs:
         self.epochs: list[dict[str, float]] = []
         self._losses: list[float] = []
         self._began = 0.0
+        self._drawn, self._drawing_seconds = 0.0, 0.0
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer, after the ``ValidationHandler``."""
@@ -307,6 +308,9 @@ class RecordEpochs:
         logger.info("epoch %d/%d, %s (%.0f s)", engine.state.epoch, engine.state.max_epochs, shown, seconds)
         self.epochs.append({"epoch": engine.state.epoch, **epoch, "seconds": round(seconds, 1)})
         self._write()
+        # epochs of less than a few seconds are drawn together, so that drawing takes no more than a twentieth of the time
+        if time.monotonic() - self._drawn >= 20 * self._drawing_seconds:
+            self._draw(engine)
 
     def _write(self) -> None:
         columns = list(dict.fromkeys(key for epoch in self.epochs for key in epoch))
@@ -320,6 +324,7 @@ class RecordEpochs:
         from medseg_monai.figures.cases import save_figure
         from medseg_monai.figures.plots import training_curves
 
+        began = time.monotonic()
         metrics = self.evaluator.state.metrics
         losses, scores = (
             {name: [(epoch["epoch"], epoch[name]) for epoch in self.epochs if name in epoch] for name in names}
@@ -329,6 +334,8 @@ class RecordEpochs:
             save_figure(training_curves(losses, scores), files_of(self.folder) / CURVES_FILE)
         except OSError as error:  # the weights are there, and that is what counts
             logger.warning("no picture of the training's curves: %s", error)
+        self._drawn = time.monotonic()
+        self._drawing_seconds = self._drawn - began
 
 
 class StopEarly:

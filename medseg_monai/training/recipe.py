@@ -27,6 +27,7 @@ from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
 from medseg_monai.inference.inferer import scans_at_once
 from medseg_monai.planning.in_config import planned_network
+from medseg_monai.planning.plan import Plan
 from medseg_monai.training.dataset import (
     open_dataset,
     repeated,
@@ -45,6 +46,7 @@ from medseg_monai.training.handlers import (
 )
 from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
+from medseg_monai.training.progress import KeepPlan, RunProgress, SayWhatComes
 from medseg_monai.training.selection import chosen_metric, other_metrics
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
 from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
@@ -125,6 +127,8 @@ def training_handlers(
     facts: Mapping[str, Any],
     log: EventLog,
     rank: int,
+    precision: str = "auto",
+    plan: Plan | None = None,
     every_class: bool = True,
 ) -> HandlerChain:
     """All handlers of the trainer, in the order that they need.
@@ -145,6 +149,8 @@ def training_handlers(
         spec, architecture, bundle, facts: what ``spec.json`` says, see `SaveTrained`.
         log: where the loss curve goes.
         rank: of this process; only the first one draws.
+        precision: that the network is trained in.
+        plan: that training follows; it is kept beside the weights.
         every_class: a class that stands in no training mask is refused.
     """
     kept = bare(network) if average is None else average
@@ -159,10 +165,18 @@ def training_handlers(
             ClipGradients(network, clip_norm),
             *averaging,
             LrScheduleHandler(lr_scheduler, print_lr=False, epoch_level=False),  # type: ignore[arg-type]  # torch's new base
-            Progress(),  # its bar is gone before validation's comes
+            RunProgress(evaluator),
             ValidationHandler(val_interval, evaluator, epoch_level=True),
             ValidateLastEpoch(evaluator),
             saving,
+            *([] if plan is None else [KeepPlan(plan, folder)]),
+            SayWhatComes(
+                spec,
+                evaluator,
+                architecture,
+                precision=precision,
+                minutes=None if plan is None else plan.minutes,
+            ),
             StopEarly(evaluator, patience),
             RecordEpochs(evaluator, folder),
             *_on_first(rank, _loss_curve(log)),
