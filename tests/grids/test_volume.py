@@ -99,3 +99,27 @@ def test_a_box_moves_the_grid() -> None:
     whole = VolumeGrid.whole(native)
     assert np.allclose(cut.network_affine()[:3, 3], (whole.network_affine() @ (1, 2, 0, 1))[:3])
     assert cut.network_shape == (4, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("slab_bytes", "thickness"), [(1, 1), (360 * 7, 7), (360 * 8 - 1, 7), (360 * 19, 19), (10**9, 20)]
+)
+def test_a_slab_takes_no_more_memory_than_it_may(slab_bytes: int, thickness: int) -> None:
+    """A slice of three channels of 6 x 5 float32 takes 360 bytes; one slice is the least."""
+    grid = VolumeGrid.whole(Geometry((6, 5, 20), np.eye(4)))
+    values = torch.arange(3 * 600.0).reshape(3, 6, 5, 20)
+    slabs: list[torch.Tensor] = []
+
+    def finish(slab: torch.Tensor) -> torch.Tensor:
+        slabs.append(slab)
+        return slab
+
+    filled = grid.fill(np.zeros((3, 6, 5, 20), np.float32), values, torch.Tensor.float, finish, slab_bytes=slab_bytes)
+    assert max(slab.shape[-1] for slab in slabs) == thickness
+    assert len(slabs) == -(-20 // thickness)
+    assert np.array_equal(filled, values)
+
+
+def test_what_the_network_did_not_see_is_0_unless_said_otherwise() -> None:
+    grid = VolumeGrid(Geometry((3, 1, 1), np.eye(4)), ((1, 2), (0, 1), (0, 1)))
+    assert grid.restore(torch.full((1, 1, 1, 1), 7.0)).ravel().tolist() == [0, 7, 0]

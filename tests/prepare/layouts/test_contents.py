@@ -37,6 +37,15 @@ def test_numbers_follow_the_classes(values: dict, classes: list[str], expected: 
     assert chosen(FolderContents((PAIR,), classes=("a", "b", "c"), values=values), classes).values == expected
 
 
+def test_values_of_the_user_replace_the_layouts_and_ignored_ones_are_added() -> None:
+    found = FolderContents((PAIR,), classes=("a", "b", "c"), values={"a": (1,), "b": (4,), "c": (9,)}, ignore=(255,))
+    own = chosen(found, ["x"], {"x": [7]}, ignore=[4, 255])
+    assert (own.classes, own.values, own.ignore) == (("x",), {"x": (7,)}, (255, 4))
+    assert chosen(found, []).values == found.values
+    files = chosen(FolderContents((PAIR,), classes=("a", "b", "c"), class_files=True), ["b"], {"b": [255]})
+    assert (files.values, files.pairs[0].masks) == ({}, (Path("b.png"),))  # a file holds one class, whatever its value
+
+
 def test_names_of_ones_own_and_names_that_are_none() -> None:
     assert chosen(FolderContents((PAIR,)), ["x"]).classes == ("x",)
     with pytest.raises(ValueError, match=r"class 'liwer': is not one of those in this folder .did you mean 'liver'"):
