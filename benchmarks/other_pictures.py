@@ -245,7 +245,7 @@ def unusualness(found: Sequence[Prediction], trained: Trained) -> NDArray[np.flo
 def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit: float) -> str:
     """A row of the table: pictures, those unlike training's (as flagged, and above a limit), those with a doubtful mask, all flagged."""
     unlike = [one.reason.startswith("unlike") for one in found]
-    wrong = ["likely to be wrong" in one.reason or "unsure of its outline" in one.reason for one in found]
+    wrong = ["may be poor" in one.reason or "unsure of its outline" in one.reason for one in found]
     counts = [
         sum(unlike),
         int((unusualness(found, trained) > limit).sum()),
@@ -264,7 +264,7 @@ def main() -> None:
     slices = sorted(Path(scans[0]).rglob("*.png"))[::2] if scans else []
     usual = [predict(picture) for picture in test]
     limit = float(np.quantile(unusualness(usual, trained), 0.95))
-    print("| pictures | number | unlike training's | unlike at 5 % false alarms | mask likely to be wrong | flagged |")
+    print("| pictures | number | unlike training's | unlike at 5 % false alarms | mask may be poor | flagged |")
     print("|---|---|---|---|---|---|")
     print(flagged_row("dermoscopy, test", usual, trained, limit), flush=True)
     others: list[Prediction] = []

@@ -54,7 +54,7 @@ def flag(
     predicted: Mapping[str, float] | None = None,
     promise: Promise | None = None,
 ) -> Flag:
-    """Whether a case is unlike training's, or its mask likely to be wrong.
+    """Whether a case is unlike training's, or its mask may be poor.
 
     A promise that has a threshold takes the place of the threshold of uncertainty.
 
@@ -76,7 +76,7 @@ def flag(
         if kept.flags(predicted[worst]):
             whose = f" of {worst}" if len(predicted) > 1 else ""
             reasons.append(
-                f"likely to be wrong: predicted Dice{whose} {predicted[worst]:.2f}, flagged up to {kept.threshold:.2f}"
+                f"its mask may be poor: predicted Dice{whose} {predicted[worst]:.2f}, flagged up to {kept.threshold:.2f}"
             )
     elif review is not None and review.flags(uncertainty):
         reasons.append(f"unsure of its outline: uncertainty {uncertainty:.2f}, flagged from {review.threshold:.2f} on")

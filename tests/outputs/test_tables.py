@@ -51,8 +51,8 @@ def test_the_order_says_what_to_look_at_first(tmp_path: Path) -> None:
     for case, found, flagged, reason, dice in (
         ("fine", mask, False, "", 0.95),
         ("better", mask, False, "", 0.97),
-        ("bad", mask, True, "likely to be wrong", 0.4),
-        ("worse", mask, True, "likely to be wrong", 0.3),
+        ("bad", mask, True, "its mask may be poor", 0.4),
+        ("worse", mask, True, "its mask may be poor", 0.3),
         ("strange", mask, True, "unlike the pictures it was trained on: colours", 0.9),
         ("nothing", empty, False, "", 0.99),
     ):

@@ -96,7 +96,7 @@ def test_an_estimate_of_other_classes_is_refused() -> None:
 def test_a_promise_takes_the_place_of_the_threshold_of_uncertainty() -> None:
     low, high = {"lesion": 0.79, "scar": 0.9}, {"lesion": 0.81, "scar": 0.9}
     found = flag(0.1, {}, REVIEW, None, predicted=low, promise=PROMISE)
-    assert found == (True, "likely to be wrong: predicted Dice of lesion 0.79, flagged up to 0.80")
+    assert found == (True, "its mask may be poor: predicted Dice of lesion 0.79, flagged up to 0.80")
     assert flag(0.9, {}, REVIEW, None, predicted=high, promise=PROMISE) == (False, "")
     assert flag(0.9, {}, None, None, predicted=high, promise=PROMISE) == (False, "")
     none = Promise(None, dice=0.7, risk=0.02, confidence=None, cases=8, failures=0, passed=0, failures_passed=0)
