@@ -37,8 +37,8 @@ from PIL import Image
 
 from medseg_monai.dataset import read_dataset
 from medseg_monai.evaluation.metrics import CaseScores, score_case
-from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.tables import write_evaluation
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STARTS = {"lite0": "the same encoder (lite0) with the same ImageNet weights", "scratch": "random weights"}

@@ -12,9 +12,9 @@ import torch
 from networks import cpu_name
 from numpy.typing import NDArray
 
-from medseg_monai.evaluation.scores import read_evaluation
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
 from medseg_monai.evaluation.summary import Estimate, bootstrap_interval
+from medseg_monai.evaluation.tables import read_evaluation
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.plots import compare_scores
 from medseg_monai.files.markdown import markdown_table

@@ -30,7 +30,7 @@ from medseg_monai.bundle.trained import (
     load_weights,
     write_weights,
 )
-from medseg_monai.evaluation.scores import Evaluation, read_evaluation
+from medseg_monai.evaluation.tables import Evaluation, read_evaluation
 from medseg_monai.export.metadata import metadata_for
 from medseg_monai.export.package import data_licence
 

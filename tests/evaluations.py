@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg_monai.evaluation.confusion import count_overlap, write_overlap
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case
-from medseg_monai.evaluation.overlap import count_overlap, write_overlap
-from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.tables import write_evaluation
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.report.case_pictures import write_case_pictures
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS
-from medseg_monai.evaluation.scores import Evaluation, metric_label, read_evaluation
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
 from medseg_monai.evaluation.summary import Estimate, bootstrap_interval, score_table
+from medseg_monai.evaluation.tables import Evaluation, metric_label, read_evaluation
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.plots import compare_scores
 from medseg_monai.files.csv_tables import csv_text

@@ -11,7 +11,7 @@ import medseg_monai
 from medseg_monai.bundle.literals import inert
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.scores import Evaluation
+from medseg_monai.evaluation.tables import Evaluation
 from medseg_monai.grids.kinds import kind_of
 
 METADATA = Path("configs") / "metadata.json"

@@ -18,7 +18,7 @@ import medseg_monai
 from medseg_monai.bundle.paths import folder_to_write
 from medseg_monai.bundle.trained import Trained, write_weights
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.scores import TABLE_FILE, Evaluation, read_evaluation
+from medseg_monai.evaluation.tables import TABLE_FILE, Evaluation, read_evaluation
 from medseg_monai.export.check import Rule, check_bundle
 from medseg_monai.export.export import export, parity_file, trained_network
 from medseg_monai.export.metadata import METADATA, metadata_for

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medseg_monai.evaluation.overlap import NOTHING, Overlap
+from medseg_monai.evaluation.confusion import NOTHING, Overlap
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal, new_figure
 

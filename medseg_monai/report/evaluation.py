@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from medseg_monai.evaluation.confusion import NOTHING, read_overlap
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
-from medseg_monai.evaluation.overlap import NOTHING, read_overlap
 from medseg_monai.evaluation.reliability import CALIBRATION_PICTURE, read_calibration
-from medseg_monai.evaluation.scores import SCAN_LABELS, Evaluation, metric_label, read_evaluation
 from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate
+from medseg_monai.evaluation.tables import SCAN_LABELS, Evaluation, metric_label, read_evaluation
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.files.csv_tables import read_records

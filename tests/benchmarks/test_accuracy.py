@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from medseg_monai.evaluation.metrics import score_case
-from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.tables import write_evaluation
 from medseg_monai.prepare.demo import prepare_demo
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -7,8 +7,8 @@ import pytest
 from evaluations import scores_of
 
 from medseg_monai.evaluation.compare import compare, write_comparison
-from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.tables import write_evaluation
 
 
 def rows(dice, *, truth_pixels=50, classes=("lesion",)):

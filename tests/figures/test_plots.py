@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medseg_monai.evaluation.overlap import Overlap
+from medseg_monai.evaluation.confusion import Overlap
 from medseg_monai.figures.plots import class_overlap, compare_scores, score_distribution, training_curves
 
 

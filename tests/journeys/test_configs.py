@@ -26,7 +26,7 @@ from PIL import Image
 from medseg_monai.bundle.trained import Trained, load_weights, untrained
 from medseg_monai.bundle.workflow import TRACKING_KEYS, check_overrides, run_bundle
 from medseg_monai.dataset import read_dataset
-from medseg_monai.evaluation.scores import read_evaluation
+from medseg_monai.evaluation.tables import read_evaluation
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 SMALL = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [64, 64]}

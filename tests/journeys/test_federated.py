@@ -14,7 +14,7 @@ from network_contract import small_bundle
 from torch import Tensor
 
 from medseg_monai.bundle.trained import untrained
-from medseg_monai.evaluation.scores import read_evaluation
+from medseg_monai.evaluation.tables import read_evaluation
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
 EVERY = [

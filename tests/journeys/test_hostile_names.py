@@ -18,7 +18,7 @@ from medseg_monai import Predictor
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import read_dataset
-from medseg_monai.evaluation.scores import read_evaluation
+from medseg_monai.evaluation.tables import read_evaluation
 from medseg_monai.files.csv_tables import read_records
 
 UNET = REPOSITORY / "bundles" / "unet"

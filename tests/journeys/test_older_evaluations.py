@@ -7,8 +7,8 @@ import pytest
 
 from medseg_monai.evaluation.compare import compare, write_comparison
 from medseg_monai.evaluation.metrics import CaseScores
-from medseg_monai.evaluation.scores import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.tables import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.files.csv_tables import csv_text, read_records
 from medseg_monai.report.evaluation import write_evaluation_report
 

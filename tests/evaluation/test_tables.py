@@ -6,8 +6,8 @@ import json
 import pytest
 from evaluations import scores_of
 
-from medseg_monai.evaluation.scores import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.evaluation.summary import summarise
+from medseg_monai.evaluation.tables import read_evaluation, summary_markdown, write_evaluation
 from medseg_monai.files.markdown import markdown_table
 
 RUN = {"bundle": "unetpp", "parameters": 9_160_000, "train_seconds": 61.5}
@@ -52,7 +52,7 @@ def test_an_interrupted_rewrite_is_no_finished_evaluation(folder, monkeypatch):
     def full_disk(path, content):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("medseg_monai.evaluation.scores.write_whole", full_disk)
+    monkeypatch.setattr("medseg_monai.evaluation.tables.write_whole", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_evaluation(folder, SCORES[:1], summarise(SCORES[:1]), run=RUN)
     with pytest.raises(FileNotFoundError, match=r"summary\.json is missing"):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.evaluation.overlap import (
+from medseg_monai.evaluation.confusion import (
     NOTHING,
     OVERLAP_FILE,
     count_label_overlap,
@@ -12,6 +11,7 @@ from medseg_monai.evaluation.overlap import (
     read_overlap,
     write_overlap,
 )
+from medseg_monai.evaluation.metrics import class_masks
 
 TRUTH = np.array([[[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 0, 0]]], bool)  # the third pixel is of both classes
 PRED = np.array([[[1, 0, 1, 0, 0, 0]], [[0, 1, 1, 0, 1, 0]]], bool)

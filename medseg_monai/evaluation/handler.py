@@ -19,13 +19,13 @@ from torch import nn
 import medseg_monai
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
+from medseg_monai.evaluation.confusion import OVERLAP_FILE, Overlap, count_label_overlap, write_overlap
 from medseg_monai.evaluation.labels import Label, PackedLabel, case_view, score_labels
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, split_ignored
-from medseg_monai.evaluation.overlap import OVERLAP_FILE, Overlap, count_label_overlap, write_overlap
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
-from medseg_monai.evaluation.scores import write_evaluation
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.surfaces import Mask
+from medseg_monai.evaluation.tables import write_evaluation
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
 from medseg_monai.files.writing import lock_folder, remove_parts
