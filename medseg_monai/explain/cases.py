@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.explain.checks import Checks, CheckSettings, remove_checks
-from medseg_monai.explain.figures import ClassView, MapView, explanation_panel
 from medseg_monai.explain.files import Explanation, map_file, write_explanations, write_map
 from medseg_monai.explain.layers import LayerError, find_layer
 from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method, heat
 from medseg_monai.explain.regions import Region
 from medseg_monai.explain.scan import explain_scan
 from medseg_monai.figures.cases import save_figure
+from medseg_monai.figures.explanations import ClassView, MapView, explanation_panel
 from medseg_monai.files.writing import DiskFullError
 from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.truth import read_shown, read_truth

@@ -23,8 +23,8 @@ from medseg_monai.explain.faithfulness import (
 )
 from medseg_monai.explain.layers import TRAINING_HEADS
 from medseg_monai.explain.maps import ClassMap, heat
-from medseg_monai.explain.plots import check_curves
 from medseg_monai.figures.cases import save_figure
+from medseg_monai.figures.checks import check_curves
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.transforms.decision import to_probabilities

@@ -1,6 +1,6 @@
 import numpy as np
 
-from medseg_monai.explain.plots import check_curves
+from medseg_monai.figures.checks import check_curves
 
 
 def test_curves_of_checks():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medseg_monai.explain.figures import ClassView, MapView, explanation_panel, heat_picture
+from medseg_monai.figures.explanations import ClassView, MapView, explanation_panel, heat_picture
 
 IMAGE = np.zeros((3, 60, 40), np.uint8)  # (C, W, H)
 
