@@ -29,7 +29,7 @@ from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Reliability
-from medseg_monai.tuning.review_run import class_dices
+from medseg_monai.tuning.learning import class_dices
 
 logging.disable(logging.WARNING)
 Array = NDArray[np.float64]

@@ -55,7 +55,7 @@ def review(
     from tqdm import tqdm
 
     from medseg_monai.training.dataset import open_dataset
-    from medseg_monai.tuning.review_run import review_bundle
+    from medseg_monai.tuning.learning import review_bundle
 
     dataset = open_dataset(dataset_dir)
     found = review_bundle(

@@ -43,7 +43,7 @@ def tune(
     if weights:
         find_weights(folder, weights)
     from medseg_monai.bundle.workflow import run_bundle
-    from medseg_monai.tuning.run import REPORT_FILE
+    from medseg_monai.tuning.handler import REPORT_FILE
 
     values = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)
     workflow = run_bundle(

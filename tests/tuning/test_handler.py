@@ -8,7 +8,7 @@ from tuned_cases import ONE, discs
 
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.inference.scans import Scans
-from medseg_monai.tuning.run import TuneCleaning
+from medseg_monai.tuning.handler import TuneCleaning
 
 
 def test_the_result_goes_beside_the_weights(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medseg_monai.predictor import Prediction
-from medseg_monai.tuning.review_run import class_dices
+from medseg_monai.tuning.learning import class_dices
 
 
 def test_the_dice_of_each_class_by_hand() -> None:
