@@ -1,4 +1,4 @@
-"""Explanations of many scans: a map per class and method on the scan's own grid, a panel per scan, one table."""
+"""Explanations of many cases: a map per class and method on the image's own grid, a panel per case, one table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from medseg_monai.explain.files import Explanation, map_file, write_explanations
 from medseg_monai.explain.layers import LayerError, find_layer
 from medseg_monai.explain.maps import DEFAULT_LAYERS, METHODS, ClassMap, Method, heat
 from medseg_monai.explain.regions import Region
-from medseg_monai.explain.scan import explain_scan
+from medseg_monai.explain.windows import explain_case
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.explanations import ClassView, MapView, explanation_panel
 from medseg_monai.files.writing import DiskFullError
@@ -39,7 +39,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Asked:
+class MapSettings:
     """What is to be explained.
 
     Attributes:
@@ -75,15 +75,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class ScanInHand:
-    """A scan with what is known of it while it is explained.
+class AnsweredCase:
+    """A case with what is known of it while it is explained.
 
     Attributes:
         case: with the paths that ``image`` and ``label`` have.
         grid: its own and the network's.
         image: (1, C, *s), as the network takes it.
         logits: (K, *s).
-        predicted: bool (classes, *S), on the scan's own grid.
+        predicted: bool (classes, *S), on the image's own grid.
         truth: likewise, or None.
     """
 
@@ -95,18 +95,18 @@ class ScanInHand:
     truth: Mask | None
 
 
-class ExplainScans:
-    """Explain scan after scan; one that cannot be used is put aside as in prediction.
+class ExplainCases:
+    """Explain case after case; one that cannot be used is put aside as in prediction.
 
     Args:
         scans: cases as the network takes them.
         network: trained, in eval mode.
-        inferer: runs it on a whole scan.
-        postprocessing: from logits to the mask on the scan's own grid.
+        inferer: runs it on a whole image.
+        postprocessing: from logits to the mask on the image's own grid.
         spec: the data set.
         folder: where maps, panels and the table go.
         device: where the network runs.
-        asked: what is to be explained.
+        settings: what is to be explained.
         check: whether maps are checked; a `CheckSettings`, or None.
 
     Attributes:
@@ -123,7 +123,7 @@ class ExplainScans:
         spec: DatasetSpec,
         folder: str | Path,
         device: torch.device | str,
-        asked: Asked,
+        settings: MapSettings,
         check: CheckSettings | None = None,
     ) -> None:
         self.scans = scans
@@ -133,19 +133,19 @@ class ExplainScans:
         self.spec = spec
         self.folder = Path(folder)
         self.device = device
-        self.asked = asked
-        self.region = Region.parse(asked.region, spatial_dims=spec.spatial_dims)
+        self.settings = settings
+        self.region = Region.parse(settings.region, spatial_dims=spec.spatial_dims)
         for (
             name
-        ) in asked.layers:  # a layer that is not there is a mistake even if nothing is found that it could explain
+        ) in settings.layers:  # a layer that is not there is a mistake even if nothing is found that it could explain
             find_layer(network, name)
-        self.channels = channels_of(asked.classes or spec.classes, spec)
+        self.channels = channels_of(settings.classes or spec.classes, spec)
         self.rows: list[Explanation] = []
         self.checks = None if check is None else Checks(network, inferer, spec, check)
         self._cases = {case["id"]: case for case in scans.data}
 
     def run(self) -> None:
-        """Explain every scan and write the table.
+        """Explain every case and write the table.
 
         Raises:
             LayerError: this network has no such layer.
@@ -165,18 +165,18 @@ class ExplainScans:
             self.checks.write(self.folder)
 
     def _explain_one(self, item: Mapping[str, Any]) -> None:
-        """A scan's maps, panel and rows; or it is put aside, and has none."""
+        """A case's maps, panel and rows; or it is put aside, and has none."""
         done = len(self.rows)
         try:
-            scan = self.look_at(item)
-            self.draw(scan, [self.explain_class(scan, name) for name in self.channels])
+            answered = self.look_at(item)
+            self.draw(answered, [self.explain_class(answered, name) for name in self.channels])
         except (LayerError, DiskFullError):
             raise
         except UNUSABLE as error:
             del self.rows[done:]
             self.scans.set_aside(self._cases[item["id"]], error)
 
-    def look_at(self, item: Mapping[str, Any]) -> ScanInHand:
+    def look_at(self, item: Mapping[str, Any]) -> AnsweredCase:
         """The network's answer for a loaded case, and the truth if the case names it."""
         case, meta = self._cases[item["id"]], item["image_meta_dict"]
         image = item["image"][None].to(self.device)
@@ -184,7 +184,7 @@ class ExplainScans:
             logits = self.inferer(image, self.network)[0]
         answer = self.postprocessing({"pred": logits, "image_meta_dict": meta})
         grid = grid_of(meta, self.spec)
-        return ScanInHand(
+        return AnsweredCase(
             case=case,
             grid=grid,
             image=image,
@@ -199,77 +199,79 @@ class ExplainScans:
         label, _ = split_ignored(read_truth(case, grid, self.spec))
         return class_masks(label, len(self.spec.classes))
 
-    def explain_class(self, scan: ScanInHand, name: str) -> ClassView:
+    def explain_class(self, answered: AnsweredCase, name: str) -> ClassView:
         """Maps of one class, written and noted in the table; and how to draw them."""
         index = self.spec.classes.index(name)
-        truth = None if scan.truth is None else scan.truth[index]
-        size = scan.grid.own_shape
-        mask = self.region.mask(scan.case, self.spec, size=size, predicted=scan.predicted[index], truth=truth)
-        weights = scan.grid.to_network(mask).to(self.device)
+        truth = None if answered.truth is None else answered.truth[index]
+        size = answered.grid.own_shape
+        mask = self.region.mask(answered.case, self.spec, size=size, predicted=answered.predicted[index], truth=truth)
+        weights = answered.grid.to_network(mask).to(self.device)
         views: list[MapView] = []
         maps: dict[tuple[Method, str], Tensor] = {}
-        for method, layer in self.asked.pairs():
-            found, values, row = self._map(scan, name, mask, weights, method, layer)
+        for method, layer in self.settings.pairs():
+            found, values, row = self._map(answered, name, mask, weights, method, layer)
             self.rows.append(row)
             views.append(MapView(f"{LABELS[method]}\n{layer}", values, row.note))
             if found is not None and not row.note:
                 maps[method, layer] = found.values
         if self.checks is not None and maps:
-            self._check(scan, name, weights, maps)
+            self._check(answered, name, weights, maps)
         region = None if self.region.kind in ("predicted", "truth", "image") else mask
-        return ClassView(name, index, scan.predicted[index], truth, region, views)
+        return ClassView(name, index, answered.predicted[index], truth, region, views)
 
     def _map(
-        self, scan: ScanInHand, name: str, mask: Mask, weights: Tensor, method: Method, layer: str
+        self, answered: AnsweredCase, name: str, mask: Mask, weights: Tensor, method: Method, layer: str
     ) -> tuple[ClassMap | None, NDArray[np.float32] | None, Explanation]:
-        """A map, its heat on the scan's own grid, which is written to its file (None without a region), and its row."""
-        case_id, pixels = str(scan.case["id"]), int(mask.sum())
-        row = {"case": case_id, "class_name": name, "layer": layer, "method": method, "region": self.asked.region}
+        """A map, its heat on the image's own grid, which is written to its file (None without a region), and its row."""
+        case_id, pixels = str(answered.case["id"]), int(mask.sum())
+        row = {"case": case_id, "class_name": name, "layer": layer, "method": method, "region": self.settings.region}
         if not weights.any():
             note = EMPTY.get(self.region.kind, "the region is empty").format(name)
             logger.warning("%s: %s: no map: %s", case_id, name, note)
             return None, None, Explanation(**row, score=None, note=note, region_pixels=pixels, heat_inside=None, map="")  # type: ignore[arg-type]
-        found = self._explain(self.network, scan, name, weights, method, layer)
-        scaled, flat = heat(scan.grid.restore(found.values.cpu()[None], outside=None)[0])
+        found = self._explain(self.network, answered, name, weights, method, layer)
+        scaled, flat = heat(answered.grid.restore(found.values.cpu()[None], outside=None)[0])
         note = found.note or flat
         if note:
             logger.warning("%s: %s: %s says nothing: %s", case_id, name, method, note)
         values: NDArray[np.float32] = scaled.numpy()
         file = self.folder / map_file(case_id, method, layer, name, self.spec)
-        write_map(values, file, scan.grid.geometry)
+        write_map(values, file, answered.grid.geometry)
         inside = float(values[mask].sum() / values.sum()) if values.any() else None
         done = {**row, "score": found.score, "note": note, "region_pixels": pixels, "heat_inside": inside}
         return found, values, Explanation(**done, map=file.relative_to(self.folder).as_posix())  # type: ignore[arg-type]
 
     def _explain(
-        self, network: nn.Module, scan: ScanInHand, name: str, weights: Tensor, method: Method, layer: str
+        self, network: nn.Module, answered: AnsweredCase, name: str, weights: Tensor, method: Method, layer: str
     ) -> ClassMap:
-        return explain_scan(
-            network, scan.image, channel=self.channels[name], region=weights, method=method, layer=layer,
-            spec=self.spec, logits=scan.logits,
+        return explain_case(
+            network, answered.image, channel=self.channels[name], region=weights, method=method, layer=layer,
+            spec=self.spec, logits=answered.logits,
         )  # fmt: skip
 
-    def _check(self, scan: ScanInHand, name: str, weights: Tensor, maps: Mapping[tuple[Method, str], Tensor]) -> None:
+    def _check(
+        self, answered: AnsweredCase, name: str, weights: Tensor, maps: Mapping[tuple[Method, str], Tensor]
+    ) -> None:
         """Check maps, all on the network's grid."""
         keys = {f"{LABELS[method]} at {layer}": (method, layer) for method, layer in maps}
 
         def explain_with(network: nn.Module, key: str) -> ClassMap:
-            return self._explain(network, scan, name, weights, *keys[key])
+            return self._explain(network, answered, name, weights, *keys[key])
 
         assert self.checks is not None
         self.checks.examine(
-            str(scan.case["id"]), name, image=scan.image, channel=self.channels[name], region=weights,
+            str(answered.case["id"]), name, image=answered.image, channel=self.channels[name], region=weights,
             maps={key: maps[pair] for key, pair in keys.items()}, explain_with=explain_with,
         )  # fmt: skip
 
-    def draw(self, scan: ScanInHand, views: Sequence[ClassView]) -> None:
-        """The scan's panel: a row for each class that has a map, or one that says why there is none."""
-        image, geometry = read_shown(scan.case, self.spec), scan.grid.geometry
+    def draw(self, answered: AnsweredCase, views: Sequence[ClassView]) -> None:
+        """The case's panel: a row for each class that has a map, or one that says why there is none."""
+        image, geometry = read_shown(answered.case, self.spec), answered.grid.geometry
         shown = [view for view in views if any(m.heat is not None for m in view.maps)] or list(views[:1])
         # channels of volumes are not colours
         affine = None if geometry is None else geometry.affine
         figure = explanation_panel(image, shown, affine=affine, colour=geometry is None)
-        save_figure(figure, self.folder / f"{scan.case['id']}{PANEL}")
+        save_figure(figure, self.folder / f"{answered.case['id']}{PANEL}")
 
 
 LABELS: dict[Method, str] = {"cam": "CAM", "gradcam": "Grad-CAM", "gradcampp": "Grad-CAM++", "occlusion": "occlusion"}

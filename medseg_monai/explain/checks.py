@@ -1,4 +1,4 @@
-"""Both checks of `medseg_monai.explain.faithfulness` over many scans: ``checks.csv``, ``checks.md``, ``checks.png``."""
+"""Both checks of `medseg_monai.explain.faithfulness` over many cases: ``checks.csv``, ``checks.md``, ``checks.png``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Check:
     """A row of ``checks.csv``.
 
     Attributes:
-        case: id of the scan.
+        case: id of the case.
         class_name: ``class`` in the file.
         method: whose map, with its layer; or ``region first``, the order to compare with.
         check: ``deletion`` or ``insertion`` (area under the curve), ``rank correlation`` or ``ssim`` (with the trained network's map).
@@ -80,7 +80,7 @@ class CheckSettings:
 
 @dataclass
 class Checks:
-    """Collects both checks of each scan and class.
+    """Collects both checks of each case and class.
 
     Attributes:
         network: trained.
@@ -109,10 +109,10 @@ class Checks:
         maps: Mapping[str, Tensor],
         explain_with: Callable[[nn.Module, str], ClassMap],
     ) -> None:
-        """Check the maps of one class of one scan.
+        """Check the maps of one class of one case.
 
         Args:
-            case, name: of the scan and the class.
+            case, name: of the case and the class.
             image: (1, C, *S).
             channel: of the class.
             region: weights (*S).
@@ -198,7 +198,7 @@ def likenesses(rows: Sequence[Check]) -> dict[str, dict[str, list[float]]]:
 
 
 def summary(rows: Sequence[Check]) -> str:
-    """Both checks as Markdown tables: means over scans and classes."""
+    """Both checks as Markdown tables: means over cases and classes."""
     if not rows:
         return "No map to check.\n"
     return _removal_table(rows) + "\n" + _randomisation_table(rows)

@@ -1,4 +1,4 @@
-"""Pictures of explanations: the panel of a scan, deletion and insertion curves, maps under random weights."""
+"""Pictures of explanations: a case in rows of classes, with the maps of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MapView:
 
 @dataclass(frozen=True)
 class ClassView:
-    """One class of a scan: a row of the panel.
+    """One class of a case: a row of the panel.
 
     Attributes:
         name: of the class.
@@ -69,7 +69,7 @@ class ClassView:
 def explanation_panel(
     image: ArrayLike, classes: Sequence[ClassView], *, affine: ArrayLike | None = None, colour: bool = True
 ) -> Figure:
-    """A scan's classes in rows: input, truth if known, prediction, and each map with the prediction's outline.
+    """A case's classes in rows: input, truth if known, prediction, and each map with the prediction's outline.
 
     Args:
         image: (C, W, H), or a volume (C, I, J, K), of which each class's fullest axial slice is shown.

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.explain.cases import Asked, ExplainScans, channels_of
+from medseg_monai.explain.cases import ExplainCases, MapSettings, channels_of
 from medseg_monai.explain.layers import LayerError
 from medseg_monai.explain.regions import with_truth
 from medseg_monai.files.csv_tables import read_records
@@ -54,9 +54,9 @@ class Brightness(nn.Module):
         return self.head(self.last_stage(self.bottleneck(x)))
 
 
-def explainer(folder: Path, images: Path, spec: DatasetSpec, **asked) -> ExplainScans:
+def explainer(folder: Path, images: Path, spec: DatasetSpec, **settings) -> ExplainCases:
     scans = Scans(find_scans(images, spec=spec), Pipeline([load(spec, keys=("image",)), normalise(spec)]))
-    return ExplainScans(
+    return ExplainCases(
         scans,
         network=Brightness(spec.out_channels, spec.spatial_dims, spec.in_channels),
         inferer=scan_inferer(spec, precision="fp32", device="cpu"),
@@ -64,7 +64,7 @@ def explainer(folder: Path, images: Path, spec: DatasetSpec, **asked) -> Explain
         spec=spec,
         folder=folder,
         device="cpu",
-        asked=Asked(**asked),
+        settings=MapSettings(**settings),
     )
 
 
@@ -174,14 +174,14 @@ def test_rows_are_kept_when_the_run_breaks_off(tmp_path, monkeypatch):
     for name in ("a", "b"):
         spot(tmp_path / "in", f"{name}.png")
     run = explainer(tmp_path / "out", tmp_path / "in", photo_spec(), methods=["gradcam"])
-    draw = ExplainScans.draw
+    draw = ExplainCases.draw
 
     def stopped(self, scan, views):
         if scan.case["id"] == "b":
             raise KeyboardInterrupt
         draw(self, scan, views)
 
-    monkeypatch.setattr(ExplainScans, "draw", stopped)
+    monkeypatch.setattr(ExplainCases, "draw", stopped)
     with pytest.raises(KeyboardInterrupt):
         run.run()
     assert "a" in {row["case"] for row in read_records(tmp_path / "out" / "explanations.csv")}
@@ -198,10 +198,10 @@ def test_classes_by_name():
 
 
 def test_layers_are_for_grad_cam_alone():
-    asked = Asked(methods=("cam", "gradcam"), layers=("a", "b"))
-    assert asked.pairs() == [("cam", "last_stage"), ("gradcam", "a"), ("gradcam", "b")]
+    settings = MapSettings(methods=("cam", "gradcam"), layers=("a", "b"))
+    assert settings.pairs() == [("cam", "last_stage"), ("gradcam", "a"), ("gradcam", "b")]
     with pytest.raises(ValueError, match=r"'gradcamp' \(did you mean"):
-        Asked(methods=("gradcamp",))
+        MapSettings(methods=("gradcamp",))
 
 
 @pytest.mark.parametrize("flipped", [False, True])

@@ -1,4 +1,4 @@
-"""A map of a whole scan: of a photograph at once, of a volume window by window, as its logits are made."""
+"""A map of a whole image: of a photograph at once, of a volume window by window, as its logits are made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg_monai.explain.maps import ClassMap, Method, explain
 from medseg_monai.inference.windows import SlidingWindow
 
 
-def explain_scan(
+def explain_case(
     network: nn.Module,
     image: Tensor,
     *,
@@ -22,12 +22,12 @@ def explain_scan(
     spec: DatasetSpec,
     logits: Tensor,
 ) -> ClassMap:
-    """`explain` for a whole scan: a photograph at once; a volume window by window, the maps blended as logits are.
+    """`explain` for a whole image: a photograph at once; a volume window by window, the maps blended as logits are.
 
     Args:
         network, image, channel, region, method, layer: as in `explain`.
         spec: the data set; see ``spec.window``.
-        logits: (K, *S), the network's answer for the scan, which the score is taken from.
+        logits: (K, *S), the network's answer for the image, which the score is taken from.
     """
     if spec.window is None:
         return explain(network, image, channel=channel, region=region, method=method, layer=layer)
