@@ -66,7 +66,7 @@ def _entropy(probabilities: Tensor, task: Task) -> tuple[Tensor, Tensor]:
     return entropy.clamp(0, 1), foreground > POSSIBLE
 
 
-class Uncertaind(MapTransform):
+class MeasureUncertaintyd(MapTransform):
     """`uncertainty` of the logits under `key`, on the network's grid: stands before the logits become a mask.
 
     Adds ``uncertainty``, the number, and on demand ``uncertainty_map``: (1, W, H) or (1, I, J, K) on the image's own grid.

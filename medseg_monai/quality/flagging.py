@@ -120,7 +120,7 @@ def _content(meta: Mapping[str, Any], spec: DatasetSpec) -> tuple[slice, ...]:
 
 
 class Flagd(MapTransform):
-    """`flag` of a case, from the image and the logits under `key`: stands after `Uncertaind`, before the logits become a mask.
+    """`flag` of a case, from the image and the logits under `key`: stands after `MeasureUncertaintyd`, before the logits become a mask.
 
     Adds ``description``, ``mask_numbers`` and ``predicted_dice`` (class -> Dice; empty if it was not learnt), ``flagged`` and ``reason``.
 

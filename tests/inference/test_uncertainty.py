@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
-from medseg_monai.inference.uncertainty import Uncertaind, uncertainty, uncertainty_of_logits
+from medseg_monai.inference.uncertainty import MeasureUncertaintyd, uncertainty, uncertainty_of_logits
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(4, 4))
 
@@ -46,11 +46,11 @@ def test_it_lies_between_0_and_1_and_knows_no_side(values: list[float], task: st
 
 def test_the_map_lies_on_the_photograph_and_the_logits_stay() -> None:
     case = {"pred": torch.zeros(1, 4, 4), "image_meta_dict": {"spatial_shape": torch.tensor([10, 6])}}
-    answered = Uncertaind(spec=SPEC, maps=True)(case)
+    answered = MeasureUncertaintyd(spec=SPEC, maps=True)(case)
     assert answered["uncertainty"] == 1
     assert answered["uncertainty_map"].shape == (1, 10, 6)
     assert answered["pred"] is case["pred"]
-    assert "uncertainty_map" not in Uncertaind(spec=SPEC)(case)
+    assert "uncertainty_map" not in MeasureUncertaintyd(spec=SPEC)(case)
 
 
 def test_the_map_of_a_volume_lies_where_its_voxels_lie() -> None:
@@ -62,7 +62,7 @@ def test_the_map_of_a_volume_lies_where_its_voxels_lie() -> None:
     meta = {"spatial_shape": torch.tensor([3, 4, 5]), "affine": affine, "box": torch.tensor([[0, 4], [0, 5], [2, 3]])}
     logits = torch.full((1, 4, 5, 1), -100.0)  # certain
     logits[0, 0, 1, 0] = 0  # a coin's throw, at the left end (stored last), second from the back, on top
-    answered = Uncertaind(spec=spec, maps=True)({"pred": logits, "image_meta_dict": meta})
+    answered = MeasureUncertaintyd(spec=spec, maps=True)({"pred": logits, "image_meta_dict": meta})
     assert answered["uncertainty_map"].shape == (1, 3, 4, 5)
     assert torch.nonzero(answered["uncertainty_map"]).tolist() == [[0, 2, 3, 1]]
     assert answered["uncertainty"] == 1
