@@ -7,7 +7,7 @@ images/                        photographs, masks, slices and volumes, from disk
 transforms/                    to the network's grid, random changes, and the way back to the scan's own grid
 networks/                      one file per architecture
 training/                      cases kept and drawn, losses, schedules, handlers
-inference/, engines/           scans in, answers out; what computes them: torch, ONNX Runtime, OpenVINO
+inference/, engines/           images in, answers out; what computes them: torch, ONNX Runtime, OpenVINO
 predictor.py                   a bundle as a function of images
 outputs/, formats/             what prediction writes: masks, volumes, tables; polygons, COCO, DICOM-SEG
 evaluation/                    scores of a case, means with intervals, comparisons

@@ -20,7 +20,7 @@ from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.geometry import Geometry
-from medseg_monai.inference.inferer import scans_at_once
+from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.quality.familiarity import Description
 from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import found_sizes
@@ -133,7 +133,7 @@ class Predictor:
 
     def batches(self, images: Iterable[ImageLike], *, size: int = 1) -> Iterator[Prediction]:
         """Segment images in turn, `size` of them going through the network together (volumes one by one)."""
-        size = scans_at_once(self.spec, size)
+        size = cases_at_once(self.spec, size)
         waiting: list[dict[Any, Any]] = []
         for image in images:
             waiting.append(self._read(image))

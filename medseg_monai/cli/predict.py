@@ -161,10 +161,10 @@ def _default_out() -> Path:
 def _say_end(parser: ConfigParser) -> None:
     """Print what was done, where the results are, and what is doubtful."""
     from medseg_monai.grids.kinds import kind_of
-    from medseg_monai.inference.scans import FAILURES_FILE
+    from medseg_monai.inference.cases import FAILURES_FILE
     from medseg_monai.report.prediction import PAGE_FILE, read_predictions
 
-    cases, dataset, spec = (parser.get_parsed_content(key) for key in ("scans", "dataset", "spec"))
+    cases, dataset, spec = (parser.get_parsed_content(key) for key in ("cases", "dataset", "spec"))
     out = Path(parser.get_parsed_content("output_dir"))
     here = {str(case["id"]) for case in cases}
     found = [case for case in read_predictions(out) if case.case in here]

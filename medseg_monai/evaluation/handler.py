@@ -31,8 +31,8 @@ from medseg_monai.figures.plots import class_overlap, score_distribution
 from medseg_monai.files.writing import lock_folder, remove_parts
 from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.truth import read_truth
+from medseg_monai.inference.cases import UNUSABLE, CaseStream, was_set_aside
 from medseg_monai.inference.inferer import preparation_seconds
-from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
@@ -49,7 +49,7 @@ class ScoreCases:
     A case whose truth cannot be read is put aside like a scan that cannot be read.
 
     Args:
-        scans: the cases, with ``label``.
+        dataset: the cases, with ``label``.
         spec: the data set's spec.
         folder: where ``cases.csv``, ``summary.json`` and ``summary.md`` go.
         run: facts of the run for the summary.
@@ -64,7 +64,7 @@ class ScoreCases:
 
     def __init__(
         self,
-        scans: Scans,
+        dataset: CaseStream,
         *,
         spec: DatasetSpec,
         folder: str | Path,
@@ -73,12 +73,12 @@ class ScoreCases:
         report: bool = False,
         cleaning: Cleaning = PLAIN,
     ) -> None:
-        self.scans = scans
+        self.dataset = dataset
         self.spec = spec
         self.folder = Path(folder)
         self.run = dict(run)
         self.scores: list[CaseScores] = []
-        self._cases = {case["id"]: case for case in scans.data}
+        self._cases = {case["id"]: case for case in dataset.data}
         self.pictures = pictures
         self.report = report
         self._overlap: Overlap | None = None
@@ -129,7 +129,7 @@ class ScoreCases:
                 grid = grid_of(item["image_meta_dict"], self.spec)
                 truth, ignored = split_ignored(read_truth(case, grid, self.spec))
             except UNUSABLE as error:
-                self.scans.set_aside(case, error)
+                self.dataset.set_aside(case, error)
                 continue
             self._grids[case["id"]] = grid
             pred = answer["pred"].cpu().numpy()
@@ -192,7 +192,7 @@ class ScoreCases:
         write_evaluation(self.folder, self.scores, summary, run=run, scans=self.scan_scores)
         if self._overlap is not None:
             write_overlap(self.folder, self._overlap)
-        self.scans.write_failures(self.folder)
+        self.dataset.write_failures(self.folder)
         if self.pictures:
             self._draw()
         if self.report:

@@ -18,7 +18,7 @@ from medseg_monai.figures.plots import reliability_diagram
 from medseg_monai.files.writing import write_whole
 from medseg_monai.grids import grid_of
 from medseg_monai.grids.truth import read_truth
-from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
+from medseg_monai.inference.cases import UNUSABLE, CaseStream, was_set_aside
 from medseg_monai.quality.calibration import Reliability
 
 CALIBRATION_FILE, CALIBRATION_PICTURE = "calibration.json", "calibration.png"
@@ -37,7 +37,7 @@ class MeasureCalibration:
         enabled: False for doing nothing.
     """
 
-    def __init__(self, scans: Scans, *, trained: Trained, folder: str | Path, enabled: bool = True) -> None:
+    def __init__(self, scans: CaseStream, *, trained: Trained, folder: str | Path, enabled: bool = True) -> None:
         self.trained = trained
         self.spec = trained.dataset
         self.folder = Path(folder)

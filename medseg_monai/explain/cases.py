@@ -28,7 +28,7 @@ from medseg_monai.figures.explanations import ClassView, MapView, explanation_pa
 from medseg_monai.files.writing import DiskFullError
 from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.truth import read_shown, read_truth
-from medseg_monai.inference.scans import UNUSABLE, Scans
+from medseg_monai.inference.cases import UNUSABLE, CaseStream
 from medseg_monai.program.messages import did_you_mean
 from medseg_monai.report.evaluation import REPORT_FILE
 
@@ -99,7 +99,7 @@ class ExplainCases:
     """Explain case after case; one that cannot be used is put aside as in prediction.
 
     Args:
-        scans: cases as the network takes them.
+        dataset: cases as the network takes them.
         network: trained, in eval mode.
         inferer: runs it on a whole image.
         postprocessing: from logits to the mask on the image's own grid.
@@ -115,7 +115,7 @@ class ExplainCases:
 
     def __init__(
         self,
-        scans: Scans,
+        dataset: CaseStream,
         *,
         network: nn.Module,
         inferer: Inferer,
@@ -126,7 +126,7 @@ class ExplainCases:
         settings: MapSettings,
         check: CheckSettings | None = None,
     ) -> None:
-        self.scans = scans
+        self.dataset = dataset
         self.network = network.eval()
         self.inferer = inferer
         self.postprocessing = postprocessing
@@ -142,7 +142,7 @@ class ExplainCases:
         self.channels = channels_of(settings.classes or spec.classes, spec)
         self.rows: list[Explanation] = []
         self.checks = None if check is None else Checks(network, inferer, spec, check)
-        self._cases = {case["id"]: case for case in scans.data}
+        self._cases = {case["id"]: case for case in dataset.data}
 
     def run(self) -> None:
         """Explain every case and write the table.
@@ -151,7 +151,7 @@ class ExplainCases:
             LayerError: this network has no such layer.
         """
         try:
-            for item in self.scans:
+            for item in self.dataset:
                 self._explain_one(item)
         except BaseException:  # Ctrl-C, a full disk …: what was explained keeps its rows
             with suppress(OSError):
@@ -174,7 +174,7 @@ class ExplainCases:
             raise
         except UNUSABLE as error:
             del self.rows[done:]
-            self.scans.set_aside(self._cases[item["id"]], error)
+            self.dataset.set_aside(self._cases[item["id"]], error)
 
     def look_at(self, item: Mapping[str, Any]) -> AnsweredCase:
         """The network's answer for a loaded case, and the truth if the case names it."""

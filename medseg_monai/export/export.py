@@ -235,11 +235,11 @@ def sample_images(spec: DatasetSpec, sources: Sequence[str | Path]) -> list[Tens
     Raises:
         FileNotFoundError, ValueError: there are none, or one cannot be read.
     """
-    from medseg_monai.inference.scans import find_scans
+    from medseg_monai.inference.cases import find_cases
     from medseg_monai.transforms import Pipeline, load, normalise
 
     read = Pipeline([load(spec, keys=("image",)), normalise(spec)])
-    return [torch.as_tensor(read(case)["image"]) for case in find_scans(list(sources), spec=spec)[: 2 * SAMPLES]]
+    return [torch.as_tensor(read(case)["image"]) for case in find_cases(list(sources), spec=spec)[: 2 * SAMPLES]]
 
 
 def generated_images(spec: DatasetSpec, size: Sequence[int], *, n: int = SAMPLES) -> list[Tensor]:

@@ -1,1 +1,1 @@
-"""Scans in, the network's answers out."""
+"""Images in, the network's answers out."""

@@ -16,7 +16,7 @@ from medseg_monai.inference.averaging import AveragedViews
 from medseg_monai.inference.windows import SlidingWindow
 
 
-def scans_at_once(spec: DatasetSpec, wanted: int) -> int:
+def cases_at_once(spec: DatasetSpec, wanted: int) -> int:
     """How many whole scans form a batch, or are read ahead at once: volumes differ in shape and fill the memory, so one."""
     return 1 if spec.spatial_dims == 3 else wanted
 
@@ -39,13 +39,13 @@ def check_memory(spec: DatasetSpec) -> None:
 
 
 def preparation_seconds(inferer: Inferer | None) -> float:
-    """What an inferer of `scan_inferer` needed so far to choose an engine and make networks ready, which is not a cost of an image."""
+    """What an inferer of `case_inferer` needed so far to choose an engine and make networks ready, which is not a cost of an image."""
     while isinstance(inferer, AveragedViews | SlidingWindow):
         inferer = inferer.inferer if isinstance(inferer, AveragedViews) else inferer.run
     return inferer.preparation_seconds if isinstance(inferer, EngineInferer) else 0.0
 
 
-def scan_inferer(
+def case_inferer(
     spec: DatasetSpec,
     *,
     precision: str,

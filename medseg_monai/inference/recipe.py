@@ -22,10 +22,10 @@ from medseg_monai.bundle.trained import Trained, find_trained, load_weights
 from medseg_monai.dataset import Dataset
 from medseg_monai.engines.precision import default_device, placed
 from medseg_monai.inference.averaging import with_members
-from medseg_monai.inference.inferer import scans_at_once
-from medseg_monai.inference.scans import find_scans
+from medseg_monai.inference.cases import find_cases
+from medseg_monai.inference.inferer import cases_at_once
+from medseg_monai.outputs import slices
 from medseg_monai.outputs.predictions import WritePredictions
-from medseg_monai.outputs.slices import write_scans
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Margins
@@ -35,13 +35,14 @@ from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
 __all__ = [
     "calibration_of_masks",
     "calibration_of_probabilities",
+    "cases_at_once",
     "check_keys",
     "choose_cleaning",
     "collate",
     "default_device",
     "default_root",
     "evaluation_folder",
-    "find_scans",
+    "find_cases",
     "find_trained",
     "find_weights",
     "folder_beside",
@@ -50,7 +51,6 @@ __all__ = [
     "measures_calibration",
     "model_card",
     "progress",
-    "scans_at_once",
     "split_name",
     "trained_network",
     "wants_page",
@@ -95,7 +95,7 @@ def progress(what: str) -> Callable[..., Iterable[Any]]:
     return partial(tqdm, desc=what, unit="image", disable=None)
 
 
-def wants_page(report: bool | str, scans: Sequence[Mapping[str, Any]]) -> bool:
+def wants_page(report: bool | str, cases: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a run of predictions ends with a page: as the config says, ``auto`` being up to `MOST_BY_DEFAULT` images.
 
     Raises:
@@ -103,7 +103,7 @@ def wants_page(report: bool | str, scans: Sequence[Mapping[str, Any]]) -> bool:
     """
     if report not in (True, False, "auto"):
         raise ValueError(f"report is true, false or auto, not {report!r}")
-    return len(scans) <= MOST_BY_DEFAULT if report == "auto" else bool(report)
+    return len(cases) <= MOST_BY_DEFAULT if report == "auto" else bool(report)
 
 
 CALIBRATED = ("probabilities", "masks", "off")
@@ -170,16 +170,16 @@ def keeps_probabilities(probabilities: bool, margins: bool) -> bool:
     return bool(probabilities or margins)
 
 
-def write_stacks(scans: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:
-    """Volumes and the submission table of scans that come as slices, see `medseg_monai.outputs.slices.write_scans`.
+def write_stacks(cases: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:
+    """Volumes and the submission table of scans that come as slices, see `medseg_monai.outputs.slices.write_stacks`.
 
     Args:
-        scans: all cases, those of an earlier run too.
+        cases: all of them, those of an earlier run too.
         writer: wrote the masks.
         cleaning: what the masks were cleaned with.
     """
-    return write_scans(
-        scans,
+    return slices.write_stacks(
+        cases,
         writer.spec,
         writer.folder,
         cleaning=cleaning,

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.writing import DiskFullError
-from medseg_monai.inference.inferer import scans_at_once
-from medseg_monai.inference.scans import Scans, was_set_aside
+from medseg_monai.inference.cases import CaseStream, was_set_aside
+from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
 from medseg_monai.outputs.naming import chosen_formats, image_of, output_files
@@ -54,12 +54,12 @@ class WritePredictions:
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
 
     A case that cannot be written (a name that is too long, a scan that a format cannot describe) is put aside like one that cannot be
-    read, if the evaluator's data are `Scans`.
+    read, if the evaluator's data are a `CaseStream`.
 
     Raises:
         FolderInUseError: another process writes to the folder.
         DiskFullError: from a later batch's call, or at the end; what was finished is kept.
-        OSError, ValueError: what writing a file raised, at the end, if no `Scans` take note of it.
+        OSError, ValueError: what writing a file raised, at the end, if no `CaseStream` takes note of it.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class WritePredictions:
             margins=margins,
         )
         self._writer = volumes if spec.spatial_dims == 3 else self._photos
-        self._writers = scans_at_once(spec, WRITERS)
+        self._writers = cases_at_once(spec, WRITERS)
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Any, Future[list[Path]]]] = deque()
-        self._scans: Scans | None = None
+        self._stream: CaseStream | None = None
         self._error: Exception | None = None
 
     def unfinished(self, cases: Iterable[Mapping[str, Any]], *, overwrite: bool) -> list[Mapping[str, Any]]:
@@ -127,15 +127,15 @@ class WritePredictions:
 
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""
-        scans = getattr(engine.data_loader, "dataset", None)
-        self._scans = scans if isinstance(scans, Scans) else None
+        stream = getattr(engine.data_loader, "dataset", None)
+        self._stream = stream if isinstance(stream, CaseStream) else None
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._completed)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._broken_off)
 
     def __call__(self, engine: Workflow) -> None:
         """Have the outputs of the batch just done written; waits for the oldest where too many are unwritten."""
-        self._pool = self._pool or ThreadPoolExecutor(self._writers, thread_name_prefix="write-scan")
+        self._pool = self._pool or ThreadPoolExecutor(self._writers, thread_name_prefix="write-case")
         for case, answer in zip(engine.state.batch, engine.state.output, strict=True):
             if was_set_aside(answer):
                 continue
@@ -151,8 +151,8 @@ class WritePredictions:
         error = future.exception()
         if error is None:
             return
-        if self._scans is not None and isinstance(error, Exception) and not isinstance(error, DiskFullError):
-            self._scans.set_aside_by_id(case_id, error)
+        if self._stream is not None and isinstance(error, Exception) and not isinstance(error, DiskFullError):
+            self._stream.set_aside_by_id(case_id, error)
         elif self._error is None or isinstance(error, DiskFullError):
             self._error = error if isinstance(error, Exception) else RuntimeError(str(error))
 
@@ -163,9 +163,9 @@ class WritePredictions:
         """Keep what was finished, then go on with the error."""
         with suppress(OSError, ValueError):  # the first error is the one that says what happened
             self.finish()
-        if self._scans is not None:
+        if self._stream is not None:
             with suppress(OSError):
-                self._scans.write_failures(self.folder)
+                self._stream.write_failures(self.folder)
         raise error
 
     def finish(self) -> None:

@@ -50,7 +50,7 @@ class PredictedScan:
     whole: bool
 
 
-def write_scans(
+def write_stacks(
     cases: Sequence[Mapping[str, Any]],
     spec: DatasetSpec,
     folder: str | Path,

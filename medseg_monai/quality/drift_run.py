@@ -14,7 +14,7 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.drift import draw_drift
 from medseg_monai.files.writing import write_whole
-from medseg_monai.inference.scans import UNUSABLE, find_scans
+from medseg_monai.inference.cases import UNUSABLE, find_cases
 from medseg_monai.predictor import Predictor
 from medseg_monai.quality.drift import Drift, find_drift
 from medseg_monai.quality.usual import answer_numbers
@@ -69,7 +69,7 @@ def compare_images(
     if trained.familiarity is None and usual is None:
         raise ValueError(f"{file.parent / 'spec.json'} says nothing of what is usual: run medseg review first")
     predict = Predictor(bundle_root, weights=file, assignments=assignments, **options)
-    scans = find_scans([Path(source) for source in sources], leave_out=folder, spec=predict.spec)
+    scans = find_cases([Path(source) for source in sources], leave_out=folder, spec=predict.spec)
     images, descriptions, answers = [], [], []
     left_out: dict[str, str] = {}
     for scan in progress(scans) if progress else scans:

@@ -17,7 +17,7 @@ from medseg_monai.evaluation.tables import SCAN_LABELS, Evaluation, metric_label
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.files.csv_tables import read_records
-from medseg_monai.inference.scans import FAILURES_FILE
+from medseg_monai.inference.cases import FAILURES_FILE
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.report.histogram import Histogram, histogram
 from medseg_monai.report.page import data_uri, facts_as_text, link_to, page_facts, write_page

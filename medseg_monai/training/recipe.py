@@ -25,7 +25,7 @@ from medseg_monai.bundle.config_keys import check_keys
 from medseg_monai.bundle.paths import default_root, models_folder
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
-from medseg_monai.inference.inferer import scans_at_once
+from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.planning.in_config import planned_network
 from medseg_monai.planning.plan import Plan
 from medseg_monai.training.dataset import (
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HandlerChain",
     "cache_dir",
+    "cases_at_once",
     "check_keys",
     "chosen_metric",
     "collate",
@@ -73,7 +74,6 @@ __all__ = [
     "placed",
     "planned_network",
     "scales_loss",
-    "scans_at_once",
     "set_determinism",
     "tensorboard",
     "total_steps",

@@ -14,7 +14,7 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.files.writing import write_whole
 from medseg_monai.grids import grid_of
 from medseg_monai.grids.truth import read_truth
-from medseg_monai.inference.scans import UNUSABLE, Scans, was_set_aside
+from medseg_monai.inference.cases import UNUSABLE, CaseStream, was_set_aside
 from medseg_monai.transforms.cleaning import PLAIN
 from medseg_monai.tuning.cases import TuningCases, TuningMetric
 from medseg_monai.tuning.search import Tuning, tune, tuning_markdown
@@ -30,7 +30,7 @@ class TuneCleaning:
     Expects decollated output with ``probability`` on the image's own grid.
 
     Args:
-        scans: the cases, with ``label``.
+        dataset: the cases, with ``label``.
         weights: folder of ``model.pt`` and ``spec.json``, whose ``cleaning`` is replaced (removed where nothing is better than plain).
         folder: where ``tuning.md`` and ``tuning.json`` go.
         metric: what is to be raised, see `TuningCases`.
@@ -42,21 +42,21 @@ class TuneCleaning:
 
     def __init__(
         self,
-        scans: Scans,
+        dataset: CaseStream,
         *,
         weights: str | Path,
         folder: str | Path,
         metric: TuningMetric = "dice",
         on: str = "validation",
     ) -> None:
-        self.scans = scans
+        self.dataset = dataset
         self.weights = Path(weights)
         self.folder = Path(folder)
         self.on = on
         self.trained = Trained.read(self.weights)
         self.cases = TuningCases(self.trained.dataset, metric)
         self.tuning: Tuning | None = None
-        self._cases = {case["id"]: case for case in scans.data}
+        self._cases = {case["id"]: case for case in dataset.data}
 
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""
@@ -71,7 +71,7 @@ class TuneCleaning:
             try:
                 truth = read_truth(case, grid, self.trained.dataset)
             except UNUSABLE as error:
-                self.scans.set_aside(case, error)
+                self.dataset.set_aside(case, error)
                 continue
             probabilities = answer["probability"].cpu().numpy()
             self.cases.add(case["id"], case["group"], probabilities, truth, voxel_volume=grid.pixel_size)

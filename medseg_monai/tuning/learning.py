@@ -24,7 +24,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
-from medseg_monai.inference.scans import UNUSABLE
+from medseg_monai.inference.cases import UNUSABLE
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Calibration, CalibrationCases
 from medseg_monai.quality.conformal import MarginCases, make_promise, one_per_group

@@ -13,7 +13,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.engine_inferer import cache_folder
 from medseg_monai.engines.trial import Choice, Trial
-from medseg_monai.inference.inferer import preparation_seconds, scan_inferer
+from medseg_monai.inference.inferer import case_inferer, preparation_seconds
 from medseg_monai.networks import UNet
 
 PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
@@ -185,7 +185,7 @@ def test_plain_is_the_network_as_it_is(network: nn.Module, tmp_path: Path) -> No
 
 def test_choosing_an_engine_is_no_cost_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = DatasetSpec("d", "binary", classes=("a",), channels=("grey",), size=(16, 16))
-    scans = scan_inferer(spec, precision="fp32", device="cpu", engine="torch", tta="flips")
+    scans = case_inferer(spec, precision="fp32", device="cpu", engine="torch", tta="flips")
     choose = Trial.choose
 
     def slow(self: Trial, engine: str, precision: str) -> Choice | None:

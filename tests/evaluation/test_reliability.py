@@ -15,8 +15,8 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.reliability import MeasureCalibration, read_calibration
 from medseg_monai.figures.plots import reliability_diagram
+from medseg_monai.inference.cases import CaseStream
 from medseg_monai.inference.recipe import measures_calibration
-from medseg_monai.inference.scans import Scans
 from medseg_monai.quality.calibration import Calibration, Reliability
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.report.evaluation import _calibration_content
@@ -43,9 +43,9 @@ def evaluated(folder: Path, trained: Trained, *, enabled: bool = True) -> None:
         return answers
 
     engine = Engine(step)
-    MeasureCalibration(Scans([case], lambda one: dict(one)), trained=trained, folder=folder, enabled=enabled).attach(
-        engine
-    )
+    MeasureCalibration(
+        CaseStream([case], lambda one: dict(one)), trained=trained, folder=folder, enabled=enabled
+    ).attach(engine)
     engine.run([0])
 
 

@@ -19,8 +19,8 @@ from medseg_monai.explain.cases import ExplainCases, MapSettings, channels_of
 from medseg_monai.explain.layers import LayerError
 from medseg_monai.explain.regions import with_truth
 from medseg_monai.files.csv_tables import read_records
-from medseg_monai.inference.inferer import scan_inferer
-from medseg_monai.inference.scans import Scans, find_scans
+from medseg_monai.inference.cases import CaseStream, find_cases
+from medseg_monai.inference.inferer import case_inferer
 from medseg_monai.transforms import Pipeline, load, normalise, postprocess
 
 Medseg = Callable[..., Outcome]
@@ -55,11 +55,11 @@ class Brightness(nn.Module):
 
 
 def explainer(folder: Path, images: Path, spec: DatasetSpec, **settings) -> ExplainCases:
-    scans = Scans(find_scans(images, spec=spec), Pipeline([load(spec, keys=("image",)), normalise(spec)]))
+    stream = CaseStream(find_cases(images, spec=spec), Pipeline([load(spec, keys=("image",)), normalise(spec)]))
     return ExplainCases(
-        scans,
+        stream,
         network=Brightness(spec.out_channels, spec.spatial_dims, spec.in_channels),
-        inferer=scan_inferer(spec, precision="fp32", device="cpu"),
+        inferer=case_inferer(spec, precision="fp32", device="cpu"),
         postprocessing=postprocess(spec),
         spec=spec,
         folder=folder,
@@ -160,7 +160,7 @@ def test_a_pixel_is_a_region(tmp_path):
     assert outside.rows[0].region_pixels == 1
     beyond = explainer(tmp_path / "out", tmp_path / "in", photo_spec(), region="pixel:8,47")
     beyond.run()
-    assert "does not lie in the image (60x40)" in beyond.scans.failures[0].reason
+    assert "does not lie in the image (60x40)" in beyond.dataset.failures[0].reason
     assert beyond.rows == []
 
 
@@ -261,12 +261,12 @@ def test_a_mask_is_a_region_of_a_volume(tmp_path):
         run.run()
         assert [(row.region_pixels, row.note) for row in run.rows] == [(2 * 4 * 3, "")]
         assert run.rows[0].score == pytest.approx(7, abs=1e-4)
-    assert with_truth(run.scans.data, tmp_path / "masks", spec)[0]["label"] == str(tmp_path / "masks" / "scan.nii.gz")
+    assert with_truth(run.dataset.data, tmp_path / "masks", spec)[0]["label"] == str(tmp_path / "masks" / "scan.nii.gz")
     nibabel.save(nibabel.Nifti1Image(drawn, np.diag([1.0, 1, 3, 1])), tmp_path / "masks" / "scan.nii.gz")
     other = explainer(tmp_path / "out", tmp_path / "in", spec, region=f"mask:{tmp_path / 'masks'}")
     other.run()
     assert other.rows == []
-    assert "scan.nii.gz" in other.scans.failures[0].reason
+    assert "scan.nii.gz" in other.dataset.failures[0].reason
 
 
 def test_the_command_does_all_it_can(medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:

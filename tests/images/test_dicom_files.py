@@ -13,7 +13,7 @@ from dicom_series import write_series, write_slice  # noqa: E402
 
 from medseg_monai.images.dicom_files import is_dicom_file, is_dicom_folder, split_path  # noqa: E402
 from medseg_monai.images.volumes import is_volume, read_volume  # noqa: E402
-from medseg_monai.inference.volume_scans import find_volumes  # noqa: E402
+from medseg_monai.inference.volumes import find_volumes  # noqa: E402
 
 
 def save_without_preamble(file: Path, *, implicit: bool = True, little: bool = True) -> None:

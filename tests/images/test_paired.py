@@ -9,7 +9,7 @@ import pytest
 from medseg_monai.dataset.leaks import same_content
 from medseg_monai.images.paired import all_files, header_of
 from medseg_monai.images.volumes import read_geometry, read_volume, write_label_volume
-from medseg_monai.inference.volume_scans import find_volumes
+from medseg_monai.inference.volumes import find_volumes
 
 sitk = pytest.importorskip("SimpleITK")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.inference.cases import find_cases
 from medseg_monai.inference.folders import PassedOver, walk
-from medseg_monai.inference.scans import find_scans
 
 VOLUMES = DatasetSpec("d", "binary", classes=("a",), channels=("CT",), spatial_dims=3, size=(8, 8, 8))
 
@@ -23,7 +23,7 @@ def test_what_is_passed_over_is_named_in_one_line_with_its_number(
 ) -> None:
     touch(tmp_path, "a.png", "b.HEIC", "c.heic", "clinic/scan", "clinic/x.hdr", "line\nbreak.txt", ".hidden")
     (tmp_path / "broken.png").symlink_to("nowhere.png")
-    assert [case["id"] for case in find_scans(tmp_path)] == ["a"]
+    assert [case["id"] for case in find_cases(tmp_path)] == ["a"]
     [record] = caplog.records
     line = record.getMessage()
     assert "\n" not in line
@@ -38,9 +38,9 @@ def test_a_folder_without_images_names_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"no images in .*looked for \.bmp.*passed over in .*: 1 file \(1 \.heic\): a\.heic"
     ):
-        find_scans(tmp_path)
+        find_cases(tmp_path)
     with pytest.raises(ValueError, match=r"no volumes in .*: 1 file \(1 \.heic\): a\.heic"):
-        find_scans(tmp_path, spec=VOLUMES)
+        find_cases(tmp_path, spec=VOLUMES)
 
 
 def test_many_are_counted_and_the_first_named(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_many_are_counted_and_the_first_named(tmp_path: Path) -> None:
 
 def test_volumes_name_what_is_not_one_and_no_half_of_a_pair(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, "a.nii.gz", "b.hdr", "b.img", "c.img", "notes.txt")
-    find_scans(tmp_path, spec=VOLUMES)
+    find_cases(tmp_path, spec=VOLUMES)
     [record] = caplog.records
     assert record.getMessage().endswith("2 files (1 .img, 1 .txt): c.img, notes.txt")
 
@@ -63,7 +63,7 @@ def test_linked_folders_are_looked_into_once(tmp_path: Path) -> None:
     touch(tmp_path / "other", "b.png")
     (tmp_path / "in" / "link").symlink_to(tmp_path / "other")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
-    assert [case["id"] for case in find_scans(tmp_path / "in")] == ["a", "link/b"]
+    assert [case["id"] for case in find_cases(tmp_path / "in")] == ["a", "link/b"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -71,7 +71,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, caplog: pytest.L
     touch(tmp_path, "a.png", "secret/b.png")
     (tmp_path / "secret").chmod(0)
     try:
-        find_scans(tmp_path)
+        find_cases(tmp_path)
     finally:
         (tmp_path / "secret").chmod(0o700)
     assert "1 file (1 folder that may not be read): secret" in caplog.text

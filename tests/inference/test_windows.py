@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.engines.precision import PrecisionInferer
-from medseg_monai.inference.inferer import scan_inferer, scans_at_once
+from medseg_monai.inference.inferer import case_inferer, cases_at_once
 from medseg_monai.inference.windows import SlidingWindow, window_starts, window_weights
 
 
@@ -105,8 +105,8 @@ def test_the_factory_chooses_by_the_data_set() -> None:
     deep = DatasetSpec(
         "x", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), intensity=Intensity("zscore")
     )
-    assert isinstance(scan_inferer(flat, precision="fp32", device="cpu"), PrecisionInferer)
-    windows = scan_inferer(deep, precision="fp32", device="cpu")
+    assert isinstance(case_inferer(flat, precision="fp32", device="cpu"), PrecisionInferer)
+    windows = case_inferer(deep, precision="fp32", device="cpu")
     assert isinstance(windows, SlidingWindow)
     assert windows.size == (8, 8, 8)
-    assert (scans_at_once(flat, 8), scans_at_once(deep, 8)) == (8, 1)
+    assert (cases_at_once(flat, 8), cases_at_once(deep, 8)) == (8, 1)

@@ -8,7 +8,7 @@ import pytest
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import read_mask, write_mask
-from medseg_monai.outputs.slices import write_scans
+from medseg_monai.outputs.slices import write_stacks
 from medseg_monai.outputs.submission import read_submission
 from medseg_monai.transforms.cleaning import Cleaning
 
@@ -37,7 +37,7 @@ def test_isolated_organs_are_removed_everywhere(spec: DatasetSpec, tmp_path: Pat
         cases.append({"id": image.stem, "image": str(image)})
         written[number] = write_mask(mask(present, spec), out / f"{image.stem}_mask.png", spec)
     for _ in range(2):  # once more, as when the command is run again: nothing changes
-        write_scans(cases, spec, out, cleaning=Cleaning(drop_isolated=True))
+        write_stacks(cases, spec, out, cleaning=Cleaning(drop_isolated=True))
         for number, kept in KEPT.items():
             assert np.array_equal(read_mask(written[number], spec), mask(kept, spec))
     volumes = [np.asarray(nibabel.load(file).dataobj) for file in out.glob("*.nii.gz")]

@@ -15,7 +15,7 @@ from PIL import Image
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.csv_tables import read_records
 from medseg_monai.files.writing import DiskFullError
-from medseg_monai.inference.scans import Scans
+from medseg_monai.inference.cases import CaseStream
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
 from medseg_monai.quality.conformal import Margins
@@ -200,9 +200,9 @@ def test_outer_and_inner_masks_are_written_of_what_is_probable_enough(tmp_path: 
 
 def evaluator(
     cases: list[dict[str, object]], folder: Path, *, broken: str = "", **options: object
-) -> tuple[Engine, Scans]:
-    """An engine over `Scans`, a case at a time, with the handler attached; its step raises at the case `broken`."""
-    scans = Scans(cases, dict)
+) -> tuple[Engine, CaseStream]:
+    """An engine over `CaseStream`, a case at a time, with the handler attached; its step raises at the case `broken`."""
+    scans = CaseStream(cases, dict)
 
     def step(engine: Engine, batch: list[dict[str, object]]) -> list[dict[str, object]]:
         if batch[0]["id"] == broken:

@@ -15,7 +15,7 @@ from PIL import Image
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.masks import write_mask
 from medseg_monai.outputs.predictions import WritePredictions
-from medseg_monai.outputs.slices import write_scans
+from medseg_monai.outputs.slices import write_stacks
 from medseg_monai.outputs.submission import read_submission, submitted_mask
 from medseg_monai.transforms.cleaning import Cleaning
 
@@ -54,7 +54,7 @@ def volume(file: Path) -> tuple[np.ndarray, nibabel.Nifti1Image]:
 def test_a_volume_for_each_organ_with_the_scans_spacing(tmp_path):
     cases = slices(tmp_path / "raw", 3, 4, 5)
     masks = predict(cases, tmp_path / "out")
-    files = write_scans(cases, SPEC, tmp_path / "out")
+    files = write_stacks(cases, SPEC, tmp_path / "out")
     names = ["case7_day20/case7_day20_mask_large_bowel.nii.gz", "case7_day20/case7_day20_mask_stomach.nii.gz"]
     assert [file.relative_to(tmp_path / "out").as_posix() for file in files] == [*names, "submission.csv"]
     for number, file in enumerate(files[:2]):
@@ -75,7 +75,7 @@ def test_a_volume_for_each_organ_with_the_scans_spacing(tmp_path):
 def test_the_submission_decodes_to_the_same_masks(tmp_path):
     cases = slices(tmp_path / "raw", 1, 2) + slices(tmp_path / "raw", 9, scan="case8_day0")
     masks = predict(cases, tmp_path / "out")
-    write_scans(cases, SPEC, tmp_path / "out")
+    write_stacks(cases, SPEC, tmp_path / "out")
     rows = read_submission(tmp_path / "out" / "submission.csv")
     ids = ["case7_day20_slice_0001", "case7_day20_slice_0002", "case8_day0_slice_0009"]
     assert list(rows) == [(name, organ) for name in ids for organ in ORGANS]
@@ -86,8 +86,8 @@ def test_the_submission_decodes_to_the_same_masks(tmp_path):
 def test_the_submission_keeps_the_scans_of_earlier_runs(tmp_path):
     first, second = slices(tmp_path / "raw", 1, 2), slices(tmp_path / "raw", 9, scan="case8_day0")
     predict(first + second, tmp_path / "out")
-    write_scans(first, SPEC, tmp_path / "out")
-    write_scans(second, SPEC, tmp_path / "out")
+    write_stacks(first, SPEC, tmp_path / "out")
+    write_stacks(second, SPEC, tmp_path / "out")
     rows = read_submission(tmp_path / "out" / "submission.csv")
     assert {slice_id for slice_id, _ in rows} == {
         "case7_day20_slice_0001", "case7_day20_slice_0002", "case8_day0_slice_0009"
@@ -95,7 +95,7 @@ def test_the_submission_keeps_the_scans_of_earlier_runs(tmp_path):
     (
         tmp_path / "out" / f"{first[0]['id']}_mask_stomach.png"
     ).unlink()  # no longer a finished slice: no row that says otherwise
-    write_scans(first, SPEC, tmp_path / "out")
+    write_stacks(first, SPEC, tmp_path / "out")
     rows = read_submission(tmp_path / "out" / "submission.csv")
     assert {slice_id for slice_id, _ in rows} == {"case7_day20_slice_0002", "case8_day0_slice_0009"}
 
@@ -104,7 +104,7 @@ def test_a_file_in_the_submissions_place_is_said_to_go(tmp_path, caplog):
     cases = slices(tmp_path / "raw", 1, 2)
     predict(cases, tmp_path / "out")
     (tmp_path / "out" / "submission.csv").write_text("id,other\n")
-    write_scans(cases, SPEC, tmp_path / "out")
+    write_stacks(cases, SPEC, tmp_path / "out")
     assert "its first line is not id,class,predicted; it is written anew" in caplog.text
 
 
@@ -112,7 +112,7 @@ def test_missing_numbers_keep_their_place(tmp_path, caplog):
     cases = slices(tmp_path / "raw", 2, 5)
     masks = predict(cases, tmp_path / "out")
     with caplog.at_level(logging.WARNING):
-        voxels, _ = volume(write_scans(cases, SPEC, tmp_path / "out")[0])
+        voxels, _ = volume(write_stacks(cases, SPEC, tmp_path / "out")[0])
     assert voxels.shape == (*SIZE, 4)
     np.testing.assert_array_equal(voxels[..., 3], masks[1][0])
     assert not voxels[..., 1:3].any()
@@ -123,7 +123,7 @@ def test_a_slice_that_could_not_be_read_is_no_empty_row(tmp_path, caplog):
     cases = slices(tmp_path / "raw", 1, 2, 3)
     masks = predict([cases[0], cases[2]], tmp_path / "out")
     with caplog.at_level(logging.WARNING):
-        voxels, _ = volume(write_scans(cases, SPEC, tmp_path / "out")[0])
+        voxels, _ = volume(write_stacks(cases, SPEC, tmp_path / "out")[0])
     assert "slices 2 have no mask: left out of submission.csv, empty in the volume" in caplog.text
     assert {name for name, _ in read_submission(tmp_path / "out" / "submission.csv")} == {
         "case7_day20_slice_0001",
@@ -135,21 +135,21 @@ def test_a_slice_that_could_not_be_read_is_no_empty_row(tmp_path, caplog):
 def test_some_slices_of_a_scan_are_no_volume(tmp_path):
     cases = slices(tmp_path / "raw", 1, 2, 3)[:2]
     predict(cases, tmp_path / "out")
-    assert [file.name for file in write_scans(cases, SPEC, tmp_path / "out")] == ["submission.csv"]
+    assert [file.name for file in write_stacks(cases, SPEC, tmp_path / "out")] == ["submission.csv"]
 
 
 def test_slices_of_different_spacing_are_no_volume(tmp_path, caplog):
     cases = slices(tmp_path / "raw", 1) + slices(tmp_path / "raw", 2, spacing="1.63_1.63")
     predict(cases, tmp_path / "out")
     with caplog.at_level(logging.WARNING):
-        assert [file.name for file in write_scans(cases, SPEC, tmp_path / "out")] == ["submission.csv"]
+        assert [file.name for file in write_stacks(cases, SPEC, tmp_path / "out")] == ["submission.csv"]
     assert "slices differ in size or spacing: no volume is written" in caplog.text
 
 
 def test_photographs_have_no_part_in_it(tmp_path):
     photo = tmp_path / "a.png"
     photo.touch()
-    assert write_scans([{"image": str(photo), "id": "a"}], SPEC, tmp_path / "out") == []
+    assert write_stacks([{"image": str(photo), "id": "a"}], SPEC, tmp_path / "out") == []
     assert not (tmp_path / "out").exists()
 
 
@@ -158,7 +158,7 @@ def test_exclusive_classes_share_a_volume(tmp_path):
     cases = slices(tmp_path / "raw", 1, 2)
     for case, number in zip(cases, (1, 2), strict=True):
         write_mask(np.full((1, *SIZE), number, np.uint8), tmp_path / "out" / f"{case['id']}_mask.png", spec)
-    files = write_scans(cases, spec, tmp_path / "out")
+    files = write_stacks(cases, spec, tmp_path / "out")
     assert [file.name for file in files] == ["case7_day20_mask.nii.gz", "submission.csv"]
     assert volume(files[0])[0][0, 0].tolist() == [1, 2]
     rows = read_submission(files[1])
@@ -170,9 +170,9 @@ def test_without_png_there_is_nothing_to_stack(tmp_path, caplog):
     cases = slices(tmp_path / "raw", 1, 2)
     predict(cases, tmp_path / "out")
     with caplog.at_level(logging.WARNING):
-        assert write_scans(cases, SPEC, tmp_path / "out", formats="coco") == []
+        assert write_stacks(cases, SPEC, tmp_path / "out", formats="coco") == []
     assert "no volumes and no submission.csv: they are made from masks in the format png" in caplog.text
-    assert len(write_scans(cases, SPEC, tmp_path / "out", formats=["png", "coco"])) == 3
+    assert len(write_stacks(cases, SPEC, tmp_path / "out", formats=["png", "coco"])) == 3
 
 
 def test_isolated_organs_go_from_every_file(tmp_path):
@@ -188,7 +188,7 @@ def test_isolated_organs_go_from_every_file(tmp_path):
     writer.finish()
     first = tmp_path / "out" / cases[0]["id"]
     drawn = first.with_name(f"{first.name}_overlay.jpg").read_bytes()
-    write_scans(cases, SPEC, tmp_path / "out", cleaning=Cleaning(drop_isolated=True), formats=formats)
+    write_stacks(cases, SPEC, tmp_path / "out", cleaning=Cleaning(drop_isolated=True), formats=formats)
     assert not np.asarray(Image.open(first.with_name(f"{first.name}_mask_stomach.png"))).any()
     assert json.loads(first.with_name(f"{first.name}_mask.geojson").read_text())["features"] == []
     assert json.loads((tmp_path / "out" / "masks.coco.json").read_text())["annotations"] == []
@@ -208,7 +208,7 @@ def test_isolated_organs_go_from_whole_scans_only(tmp_path):
         write_mask(mask, tmp_path / "out" / f"{case['id']}_mask.png", SPEC)
     cleaning = Cleaning(drop_isolated=True)
     for some, runs in ((cases[:2], "1 35"), (cases, "")):
-        write_scans(some, SPEC, tmp_path / "out", cleaning=cleaning)
+        write_stacks(some, SPEC, tmp_path / "out", cleaning=cleaning)
         rows = read_submission(tmp_path / "out" / "submission.csv")
         assert rows["case7_day20_slice_0001", "stomach"] == runs
         assert rows["case7_day20_slice_0001", "large_bowel"] == "1 35"

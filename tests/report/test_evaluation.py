@@ -6,7 +6,7 @@ from evaluations import HOSTILE, write_made_up
 from html_page import Page
 
 from medseg_monai.evaluation.tables import read_evaluation
-from medseg_monai.inference.scans import FAILURES_FILE
+from medseg_monai.inference.cases import FAILURES_FILE
 from medseg_monai.report.evaluation import write_evaluation_report
 
 

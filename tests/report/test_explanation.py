@@ -6,7 +6,7 @@ from html_page import Page
 
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.inference.scans import FAILURES_FILE
+from medseg_monai.inference.cases import FAILURES_FILE
 from medseg_monai.report import explanation as explanation_report
 from medseg_monai.report.explanation import write_explanation_report
 

@@ -7,7 +7,7 @@ from PIL import Image
 from tuned_cases import ONE, discs
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.inference.scans import Scans
+from medseg_monai.inference.cases import CaseStream
 from medseg_monai.tuning.handler import TuneCleaning
 
 
@@ -21,7 +21,7 @@ def test_the_result_goes_beside_the_weights(tmp_path: Path) -> None:
         file = str(tmp_path / f"{number}.png")
         cases.append({"id": str(number), "group": str(number), "image": file, "label": file})
     for faint, expected in ((0.42, 1), (0.9, None)):
-        handler = TuneCleaning(Scans(cases, dict), weights=tmp_path, folder=tmp_path / "tuning")
+        handler = TuneCleaning(CaseStream(cases, dict), weights=tmp_path, folder=tmp_path / "tuning")
         batch = [{"id": case["id"], "image_meta_dict": {"spatial_shape": (16, 16)}} for case in cases]
         output = [{"probability": torch.from_numpy(np.where(truth, faint, 0.1))[None]} for truth in discs()]
         engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output))

@@ -1,4 +1,4 @@
-"""Scans to segment: found in files and folders, read ahead, broken ones put aside."""
+"""Cases to segment: found in files and folders, read ahead, broken ones put aside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.inference.folders import PassedOver, walk
-from medseg_monai.inference.volume_scans import FoundImage, find_volumes, volumes_in
+from medseg_monai.inference.volumes import FoundImage, find_volumes, volumes_in
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Failure:
     reason: str
 
 
-def find_scans(
+def find_cases(
     sources: str | Path | Sequence[str | Path],
     *,
     leave_out: str | Path | None = None,
@@ -156,11 +156,11 @@ def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
 
 
 def was_set_aside(answer: Mapping[str, Any]) -> bool:
-    """Whether what followed the network failed for a case, see `Scans.guarded`."""
+    """Whether what followed the network failed for a case, see `CaseStream.guarded`."""
     return answer.get("pred", ...) is None
 
 
-class Scans(IterableDataset[dict[str, Any]]):
+class CaseStream(IterableDataset[dict[str, Any]]):
     """Cases read ahead by threads, in order; one that cannot be read is put aside and the rest go on.
 
     Args:
@@ -193,7 +193,7 @@ class Scans(IterableDataset[dict[str, Any]]):
         self.failures.clear()
         pending: deque[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = deque()
         cases = iter(self.data)
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="read-scan") as pool:
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="read-case") as pool:
             for _ in self.progress(self.data) if self.progress else self.data:
                 for case in cases:
                     pending.append((case, pool.submit(self.transform, case)))

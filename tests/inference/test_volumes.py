@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.inference.scans import find_scans
+from medseg_monai.inference.cases import find_cases
 from medseg_monai.transforms import load
 
 pydicom = pytest.importorskip("pydicom")
@@ -28,7 +28,7 @@ def touch(*files: Path) -> None:
 
 
 def ids(*sources: Path, **options: object) -> list[str]:
-    return [case["id"] for case in find_scans(list(sources), spec=SPEC, **options)]  # type: ignore[arg-type]
+    return [case["id"] for case in find_cases(list(sources), spec=SPEC, **options)]  # type: ignore[arg-type]
 
 
 def test_volumes_of_all_formats_are_found_under_their_names(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_named_file_or_dicom_folder_is_taken(tmp_path: Path) -> None:
     touch(tmp_path / "scan.nii.gz")
     write_series(tmp_path / "series")
     assert ids(tmp_path / "scan.nii.gz", tmp_path / "series") == ["scan", "series"]
-    [case] = find_scans(f"{tmp_path / 'series'}#1.2.3.4", spec=SPEC)
+    [case] = find_cases(f"{tmp_path / 'series'}#1.2.3.4", spec=SPEC)
     assert case == {"image": f"{tmp_path / 'series'}#1.2.3.4", "id": "series"}
 
 
@@ -58,12 +58,12 @@ def test_several_series_are_a_case_each_when_asked_for(tmp_path: Path) -> None:
     write_series(tmp_path / "study", 3, prefix="t", SeriesInstanceUID="1.2.3.5", SeriesNumber=1)
     assert ids(tmp_path) == ["study"]  # one case, which fails with the list of its series
     assert ids(tmp_path, series="all") == ["study_1", "study_2"]
-    [largest] = find_scans(tmp_path, spec=SPEC, series="largest")
+    [largest] = find_cases(tmp_path, spec=SPEC, series="largest")
     assert largest == {"image": f"{tmp_path / 'study'}#1.2.3.4", "id": "study"}
-    [chosen] = find_scans(tmp_path, spec=SPEC, series="1.2.3.5")
+    [chosen] = find_cases(tmp_path, spec=SPEC, series="1.2.3.5")
     assert chosen["image"].endswith("#1.2.3.5")
     with pytest.raises(ValueError, match="study: contains 2 series; choose one as study#UID"):
-        load(SPEC, keys=("image",))(find_scans(tmp_path, spec=SPEC)[0])
+        load(SPEC, keys=("image",))(find_cases(tmp_path, spec=SPEC)[0])
 
 
 def test_a_chosen_series_loads(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_chosen_series_loads(tmp_path: Path) -> None:
     spec = DatasetSpec(
         "x", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), intensity=_window()
     )
-    case = load(spec, keys=("image",))(find_scans(f"{tmp_path / 'study'}#1.2.3.5", spec=spec)[0])
+    case = load(spec, keys=("image",))(find_cases(f"{tmp_path / 'study'}#1.2.3.5", spec=spec)[0])
     assert case["image_meta_dict"]["spatial_shape"].tolist() == [6, 4, 3]
     assert case["image_meta_dict"]["filename_or_obj"] == f"{tmp_path / 'study'}#1.2.3.5"
 
@@ -87,23 +87,23 @@ def test_photographs_and_volumes_in_one_folder_go_to_the_network_that_takes_them
     Image.new("L", (8, 8)).save(tmp_path / "photo.png")
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)), tmp_path / "scan.nii.gz")
     assert ids(tmp_path) == ["scan"]
-    assert [case["id"] for case in find_scans(tmp_path, spec=FLAT)] == ["photo"]
+    assert [case["id"] for case in find_cases(tmp_path, spec=FLAT)] == ["photo"]
     (tmp_path / "scan.nii.gz").unlink()
     with pytest.raises(ValueError, match="no volumes in .*the 1 pictures there are for a network of 2D images"):
-        find_scans(tmp_path, spec=SPEC)
+        find_cases(tmp_path, spec=SPEC)
 
 
 def test_a_folder_of_volumes_is_explained_to_a_network_of_pictures(tmp_path: Path) -> None:
     touch(tmp_path / "scan.nii.gz")
     with pytest.raises(ValueError, match="no images in .*the 1 volumes there are for a 3D network"):
-        find_scans(tmp_path, spec=FLAT)
+        find_cases(tmp_path, spec=FLAT)
 
 
 def test_nothing_and_nowhere_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no volumes in .*looked for .nii"):
-        find_scans(tmp_path, spec=SPEC)
+        find_cases(tmp_path, spec=SPEC)
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
-        find_scans(tmp_path / "nowhere", spec=SPEC)
+        find_cases(tmp_path / "nowhere", spec=SPEC)
     touch(tmp_path / "scan.nii.gz")
     with pytest.raises(ValueError, match="is both input and output"):
-        find_scans(tmp_path, spec=SPEC, leave_out=tmp_path)
+        find_cases(tmp_path, spec=SPEC, leave_out=tmp_path)
