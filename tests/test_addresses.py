@@ -25,9 +25,9 @@ DRIVEN_AS_A_WHOLE = {
 TESTED_ELSEWHERE = {
     "dataset/cases.py": "dataset/test_dataset_file.py",
     "engines/trial.py": "engines/test_engine_inferer.py",
-    "evaluation/scoring.py": "journeys/test_configs.py",
+    "evaluation/handler.py": "journeys/test_configs.py",
     "explain/files.py": "explain/test_cases.py",
-    "explain/scan.py": "explain/test_cases.py",
+    "explain/windows.py": "explain/test_cases.py",
     "export/check.py": "export/test_package.py",
     "export/wheel.py": "journeys/test_installed.py",
     "figures/drift.py": "quality/test_drift.py",

@@ -19,6 +19,7 @@ from torch import nn
 import medseg_monai
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
+from medseg_monai.evaluation.answers import answered_cases
 from medseg_monai.evaluation.confusion import OVERLAP_FILE, Overlap, count_label_overlap, write_overlap
 from medseg_monai.evaluation.labels import Label, PackedLabel, case_view, score_labels
 from medseg_monai.evaluation.metrics import CaseScores, class_masks, split_ignored
@@ -29,9 +30,8 @@ from medseg_monai.evaluation.tables import write_evaluation
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
 from medseg_monai.files.writing import lock_folder, remove_parts
-from medseg_monai.grids import Grid, grid_of
-from medseg_monai.grids.truth import read_truth
-from medseg_monai.inference.cases import UNUSABLE, CaseStream, was_set_aside
+from medseg_monai.grids import Grid
+from medseg_monai.inference.cases import CaseStream
 from medseg_monai.inference.inferer import preparation_seconds
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
@@ -120,17 +120,9 @@ class ScoreCases:
         self._network_seconds += time.perf_counter() - self._started - preparation
 
     def _score(self, engine: Workflow) -> None:
-        for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
-            case = self._cases[item["id"]]
-            self._images += 1
-            if was_set_aside(answer):
-                continue
-            try:
-                grid = grid_of(item["image_meta_dict"], self.spec)
-                truth, ignored = split_ignored(read_truth(case, grid, self.spec))
-            except UNUSABLE as error:
-                self.dataset.set_aside(case, error)
-                continue
+        self._images += len(engine.state.batch)
+        for case, grid, answer, label in answered_cases(engine, self.dataset, self._cases, self.spec):
+            truth, ignored = split_ignored(label)
             self._grids[case["id"]] = grid
             pred = answer["pred"].cpu().numpy()
             if self._slices is None:

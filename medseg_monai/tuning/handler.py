@@ -11,10 +11,9 @@ from ignite.engine import Events
 from monai.engines.workflow import Workflow
 
 from medseg_monai.bundle.trained import Trained
+from medseg_monai.evaluation.answers import answered_cases
 from medseg_monai.files.writing import write_whole
-from medseg_monai.grids import grid_of
-from medseg_monai.grids.truth import read_truth
-from medseg_monai.inference.cases import UNUSABLE, CaseStream, was_set_aside
+from medseg_monai.inference.cases import CaseStream
 from medseg_monai.transforms.cleaning import PLAIN
 from medseg_monai.tuning.cases import TuningCases, TuningMetric
 from medseg_monai.tuning.search import Tuning, tune, tuning_markdown
@@ -64,15 +63,7 @@ class TuneCleaning:
         engine.add_event_handler(Events.COMPLETED, self._tune)
 
     def _keep(self, engine: Workflow) -> None:
-        for item, answer in zip(engine.state.batch, engine.state.output, strict=True):
-            if was_set_aside(answer):
-                continue
-            case, grid = self._cases[item["id"]], grid_of(item["image_meta_dict"], self.trained.dataset)
-            try:
-                truth = read_truth(case, grid, self.trained.dataset)
-            except UNUSABLE as error:
-                self.dataset.set_aside(case, error)
-                continue
+        for case, grid, answer, truth in answered_cases(engine, self.dataset, self._cases, self.trained.dataset):
             probabilities = answer["probability"].cpu().numpy()
             self.cases.add(case["id"], case["group"], probabilities, truth, voxel_volume=grid.pixel_size)
 
