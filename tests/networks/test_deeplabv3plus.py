@@ -40,6 +40,14 @@ def test_pyramid_has_five_views():
     assert [branch[0].dilation[0] for branch in pyramid.branches[1:4]] == [6, 12, 18]
 
 
+def test_what_is_published_is_the_default():
+    network = DeepLabV3Plus(1, 1, width=2, skip_width=1)
+    assert network.encoder.channels == (32, 64, 128, 256)
+    dilations = [module.dilation[0] for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert sorted(dilation for dilation in dilations if dilation > 1) == [6, 12, 18]
+    assert [module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)] == [0.1]
+
+
 def test_context_lies_where_it_was_computed_at_sizes_that_its_stride_does_not_divide():
     """33 rows are 3 of stride 16 and 9 of stride 4, of which the first four lie under the first, the last one under the third."""
     network = DeepLabV3Plus(1, 1, features=(4, 4, 4, 4), width=2, skip_width=1).eval()

@@ -97,6 +97,19 @@ def test_published_size():
     assert network.encoder.strides == (2, 4, 8, 8, 8)
 
 
+def test_what_is_published_is_the_default():
+    network = PSPNet(1, 1, width=8)
+    assert network.encoder.channels == (128, 512)
+    sides = [tuple(pooled.shape[2:]) for pooled in network.pooling(torch.zeros(2, 512, 12, 12))]
+    assert sides == [(1, 1), (2, 2), (3, 3), (6, 6)]
+    assert [module.p for module in network.modules() if isinstance(module, torch.nn.Dropout2d)] == [0.1, 0.1]
+
+
+def test_least_arguments_are_taken():
+    network = PSPNet(1, 2, encoder="resnet10t", levels=2, bins=(1,), fusion_kernel=1, width=8).eval()
+    assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 2, 64, 64)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -43,10 +43,13 @@ def counted(out: Path) -> list[str]:
     return (out / "predictions.csv").read_text().split()[1:]
 
 
-def test_the_same_run_again_does_nothing(tmp_path: Path) -> None:
+def test_the_same_run_again_does_nothing_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     cases = [picture(tmp_path / "in" / f"{name}.png") for name in "ab"]
     assert predict(cases, tmp_path / "out") == ["a", "b"]
+    assert "were finished before" not in caplog.text
     assert predict(cases, tmp_path / "out") == []
+    assert "2 of 2 cases were finished before" in caplog.text
     assert counted(tmp_path / "out") == ["a,lesion,30,,,,,1", "b,lesion,30,,,,,2"]
 
 
@@ -138,6 +141,35 @@ def test_names_that_are_not_utf8_are_remembered(tmp_path: Path) -> None:
     predict([case], tmp_path / "out")
     assert predict([case], tmp_path / "out") == []
     assert [os.fsencode(path.name) for path in (tmp_path / "out").glob("*.png")] == [b"caf\xe9_mask.png"]
+
+
+def test_a_name_that_is_too_long_is_not_finished(tmp_path: Path) -> None:
+    case = {"id": "x" * 300, "image": "x.png"}
+    assert unfinished([case], SPEC, tmp_path, overwrite=False) == [case]
+
+
+def test_a_changed_mask_changes_the_rows_of_this_run_of_an_earlier_one_and_of_a_version_without_a_journal(
+    tmp_path: Path,
+) -> None:
+    cases, out = [picture(tmp_path / "in" / f"{name}.png") for name in "ab"], tmp_path / "out"
+    predict(cases, out)
+    with (out / "predictions.csv").open("a") as table:
+        table.write("old,lesion,30,,,,,\n")
+    writer = WritePredictions(out, spec=SPEC, made_with=PLAIN)
+    for name, count in (("a", 1), ("old", 2)):
+        mask = np.zeros((1, 5, 6), np.uint8)
+        mask[0, 0, :count] = 1
+        writer.rewrite(name, mask, str(tmp_path / "in" / "a.png"))
+    writer.finish()
+    assert [row.split(",")[:3] for row in counted(out)] == [
+        ["a", "lesion", "1"], ["b", "lesion", "30"], ["old", "lesion", "2"],
+    ]  # fmt: skip
+
+
+def test_a_folder_is_free_when_the_run_has_ended(tmp_path: Path) -> None:
+    predict([picture(tmp_path / "in" / "a.png")], tmp_path / "out")
+    code = "import pathlib, sys; from medseg_monai.files.writing import lock_folder; lock_folder(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "out"], check=True)
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
