@@ -35,12 +35,13 @@ def test_diagonal_is_the_pixels_found_and_blocks_add_up():
     assert overlap.pixels[3] == (~truth.any(axis=0) & pred.any(axis=0)).sum()
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_labels_give_what_their_masks_give(channels):
-    highest = 4 if channels == 1 else 2
+@pytest.mark.parametrize(("channels", "classes"), [(1, 3), (3, 3), (1, 2), (2, 2), (1, 1)])
+def test_labels_give_what_their_masks_give(channels, classes):
+    highest = classes + 1 if channels == 1 else 2
     pred, truth = np.random.default_rng(0).integers(0, highest, (2, channels, 60, 70, 80), dtype=np.uint8)
-    ours = count_label_overlap(pred, truth, ["a", "b", "c"])
-    theirs = count_overlap(class_masks(pred, 3), class_masks(truth, 3), ["a", "b", "c"])
+    names = ["a", "b", "c"][:classes]
+    ours = count_label_overlap(pred, truth, names)
+    theirs = count_overlap(class_masks(pred, classes), class_masks(truth, classes), names)
     assert (ours.counts == theirs.counts).all()
     assert (ours.pixels == theirs.pixels).all()
 

@@ -134,6 +134,7 @@ def test_rows_of_finished_cases_outlive_a_kill_and_a_torn_line(tmp_path: Path) -
     assert not (out / "predictions.csv").exists()
     assert predict(cases, out) == ["b", "c"]
     assert counted(out) == ["a,lesion,30,0.2500,,,,1", "b,lesion,30,,,,,2", "c,lesion,30,,,,,3"]
+    assert predict(cases, out) == []  # the torn line did not swallow the one after it
 
 
 def test_names_that_are_not_utf8_are_remembered(tmp_path: Path) -> None:

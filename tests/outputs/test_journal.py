@@ -41,6 +41,24 @@ def test_a_fingerprint_sees_every_file_of_a_volume(tmp_path: Path) -> None:
     assert not whole.is_of(tmp_path / "gone", volume)
 
 
+def test_a_fingerprint_of_a_slice_in_a_stack_sees_its_neighbours(tmp_path: Path) -> None:
+    alone = DatasetSpec("d", "binary", classes=("a",), channels=("grey",), size=(8, 8))
+    stack = DatasetSpec(
+        "d", "binary", classes=("a",), channels=("before", "here", "after"), size=(8, 8), slice_stride=1
+    )
+    first, middle, last = (tmp_path / f"slice_{number:04d}_8_6_1.50_1.50.png" for number in (1, 2, 3))
+    for file in (first, middle, last):
+        file.write_bytes(b"1")
+    one, all_three = Fingerprint.of(middle, alone), Fingerprint.of(middle, stack)
+    assert all_three.is_of(middle, stack)
+    last.write_bytes(b"2")
+    assert not all_three.is_of(middle, stack)
+    assert one.is_of(middle, alone)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"1")
+    assert Fingerprint.of(photo, stack).sha256 == one.sha256  # no slice by its name: the file alone
+
+
 def test_settings_tell_weights_cleaning_and_size_apart() -> None:
     trained = Trained(dataset=demo_spec(), architecture={"_target_": "x"}, bundle="unet")
     network, other = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)

@@ -137,6 +137,23 @@ def test_a_file_for_each_split(tmp_path: Path, form: str) -> None:
     assert in_splits(read(root)[1]) == {"training": ["a", "b"], "validation": ["c"], "test": ["d"]}
 
 
+def test_pictures_of_one_name_are_told_apart_by_their_split(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    for split in ("train", "val"):
+        pictures(root, f"{split}2017/a.png", f"{split}2017/b.png")
+        coco(root / f"annotations/instances_{split}2017.json", [(1, 7, square(1, 1, 4, 3))])
+    (root / "annotations/licence.json").write_text('{"version": 1}')  # of something else
+    (root / "annotations/list.json").write_text("[1, 2]")
+    found = read(root)[1]
+    assert found.left_out == ()
+    assert {pair.image.relative_to(root).as_posix(): pair.split for pair in found.pairs} == {
+        "train2017/a.png": "training",
+        "train2017/b.png": "training",
+        "val2017/a.png": "validation",
+        "val2017/b.png": "validation",
+    }
+
+
 @pytest.mark.parametrize(
     ("outline", "message"),
     [
