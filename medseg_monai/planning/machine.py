@@ -82,6 +82,17 @@ def free_memory_bytes() -> float:
     return min(limits)
 
 
+def memory_limit_bytes() -> float:
+    """Memory that this process can have at most, whatever others use of it now, in bytes; infinite if the system does not say."""
+    limits = [math.inf]
+    with suppress(AttributeError, ValueError, OSError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for folder in _groups("memory"):
+        limit = _number(folder / "memory.max", folder / "memory.limit_in_bytes")
+        limits += [limit] if limit is not None and limit < UNLIMITED else []
+    return min(limits)
+
+
 def _free_in_system() -> float:
     """As Linux estimates it; elsewhere half of all memory."""
     with suppress(OSError, ValueError, IndexError, StopIteration):

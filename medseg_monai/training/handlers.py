@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import math
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -220,25 +219,6 @@ class ClipGradients:
         if engine.scaler is not None:
             engine.scaler.unscale_(engine.optimizer)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
-
-
-class StopOnNonFiniteLoss:
-    """Stop training with a message the moment the loss is NaN or infinite; what was saved before stays."""
-
-    def attach(self, engine: SupervisedTrainer) -> None:
-        """Register with the trainer."""
-        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
-
-    def __call__(self, engine: SupervisedTrainer) -> None:
-        """Raise FloatingPointError before the gradients of such a loss reach the weights."""
-        loss = float(engine.state.output[CommonKeys.LOSS].detach())
-        if math.isfinite(loss):
-            return
-        rates = ", ".join(f"{group['lr']:.2g}" for group in engine.optimizer.param_groups)
-        raise FloatingPointError(
-            f"the loss became {loss} in epoch {engine.state.epoch}, iteration {engine.state.iteration} (lr {rates}): "
-            "training stopped, what earlier epochs saved is kept. Lower `lr`, or set `precision` to fp32."
-        )
 
 
 class Progress:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
+from monai.engines.workflow import Workflow
 from torch import Tensor
 
 from medseg_monai.dataset.label_values import IGNORED
@@ -23,15 +24,18 @@ class RefuseNothingToLearn:
     """Ignite handler: end a training before its first step if its masks are all empty, or if a class stands in none of them.
 
     Masks are looked at as the network sees them, in an order of chance, until every class has been met: of most data sets a few, which
-    stay in the cache. Attach to the trainer before all others.
+    stay in the cache. If the validation masks lack a class, no epoch is chosen by it: a warning says so. Attach to the trainer before
+    all others that read data.
 
     Args:
         spec: the data set.
+        evaluator: whose masks decide which epoch is best.
         every_class: False if a class may be missing: in a training that continues from weights that know it.
     """
 
-    def __init__(self, spec: DatasetSpec, *, every_class: bool = True) -> None:
+    def __init__(self, spec: DatasetSpec, evaluator: Workflow | None = None, *, every_class: bool = True) -> None:
         self.spec = spec
+        self.evaluator = evaluator
         self.every_class = every_class
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -44,10 +48,19 @@ class RefuseNothingToLearn:
         Raises:
             ValueError: says how many masks were looked at, and for what in vain.
         """
-        dataset = getattr(engine.data_loader, "dataset", None)
-        if engine.state.epoch == 0 and isinstance(dataset, CachedDataset):
-            missing, looked_at = missing_classes(dataset, self.spec, enough=not self.every_class)
-            refuse_missing(missing, looked_at, self.spec)
+        training, validation = (
+            getattr(getattr(each, "data_loader", None), "dataset", None) for each in (engine, self.evaluator)
+        )
+        if engine.state.epoch > 0 or not isinstance(training, CachedDataset):
+            return
+        missing, looked_at = missing_classes(training, self.spec, enough=not self.every_class)
+        absent: list[str] = []
+        if isinstance(validation, CachedDataset):
+            absent, of = missing_classes(validation, self.spec)
+            if absent and len(missing) < len(self.spec.classes) and engine.state.rank == 0:
+                warn_of_absent(absent, of, self.spec)
+        shown = [name for name in missing if isinstance(validation, CachedDataset) and name not in absent]
+        refuse_missing(missing, looked_at, self.spec, in_validation=shown)
 
 
 def missing_classes(dataset: CachedDataset, spec: DatasetSpec, *, enough: bool = False) -> tuple[list[str], int]:
@@ -80,8 +93,31 @@ def _classes_in(label: Tensor, spec: DatasetSpec) -> Iterable[int]:
     return [int(value) - 1 for value in torch.unique(label) if value not in (0, IGNORED)]
 
 
-def refuse_missing(missing: list[str], looked_at: int, spec: DatasetSpec) -> None:
-    """Raise a ValueError if classes are missing; without any class there is nothing to learn at all."""
+def warn_of_absent(absent: list[str], looked_at: int, spec: DatasetSpec) -> None:
+    """Say that the best epoch is chosen without some classes, or by nothing at all."""
+    if len(absent) == len(spec.classes):
+        logger.warning(
+            "all %d validation masks are empty: the best epoch is the one that finds least, whatever it has learnt. "
+            "Put cases that show something into validation",
+            looked_at,
+        )
+        return
+    logger.warning(
+        "in none of the %d validation masks: %s. The best epoch is chosen without regard to how well this is found",
+        looked_at,
+        listed(absent),
+    )
+
+
+def refuse_missing(missing: list[str], looked_at: int, spec: DatasetSpec, *, in_validation: Sequence[str] = ()) -> None:
+    """Raise a ValueError if classes are missing; without any class there is nothing to learn at all.
+
+    Args:
+        missing: classes that no training mask shows.
+        looked_at: number of training masks.
+        spec: the data set.
+        in_validation: those of the missing ones that validation shows.
+    """
     size = "" if spec.size is None else f" at the network's size of {'x'.join(map(str, spec.size))}"
     if len(missing) == len(spec.classes):
         raise ValueError(
@@ -91,6 +127,7 @@ def refuse_missing(missing: list[str], looked_at: int, spec: DatasetSpec) -> Non
     if missing:
         several = "these classes are" if len(missing) > 1 else "this class is"
         raise ValueError(
-            f"data set {spec.name}: {several} in none of the {looked_at} training masks{size}: {listed(missing)}. Leave it out of "
+            f"data set {spec.name}: {several} in none of the {looked_at} training masks{size}: {listed(missing)}"
+            f"{f' (only validation shows {listed(in_validation)})' if in_validation else ''}. Leave it out of "
             "'classes', add cases that show it, or say every_class=false to train all the same"
         )

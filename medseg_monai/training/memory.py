@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.precision import precision_of
+from medseg_monai.planning.machine import memory_limit_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -143,13 +143,11 @@ def _refuse_gigantic(
 
 
 def _memory_bytes(device: str | torch.device) -> int | None:
-    """What the device has in all; None if the system does not say."""
+    """What the device has in all, or the container grants; None if the system does not say."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
+    limit = memory_limit_bytes()
+    return None if math.isinf(limit) else round(limit)
 
 
 def _without_numbers(architecture: Callable[..., nn.Module]) -> nn.Module:

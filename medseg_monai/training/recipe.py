@@ -35,18 +35,19 @@ from medseg_monai.training.dataset import (
     split_cases,
     training_spec,
 )
+from medseg_monai.training.guards import StopOnNonFiniteLoss, WatchLoss
 from medseg_monai.training.handlers import (
     ClipGradients,
     Progress,
     RecordEpochs,
     SaveTrained,
     StopEarly,
-    StopOnNonFiniteLoss,
     ValidateLastEpoch,
 )
 from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
 from medseg_monai.training.progress import KeepPlan, RunProgress, SayWhatComes
+from medseg_monai.training.room import GuardMemory, RefuseFullDisk
 from medseg_monai.training.selection import chosen_metric, other_metrics
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
 from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
@@ -160,8 +161,11 @@ def training_handlers(
     )
     return HandlerChain(
         [
-            RefuseNothingToLearn(spec, every_class=every_class),
+            GuardMemory(spec, architecture, precision=precision),
+            RefuseNothingToLearn(spec, evaluator, every_class=every_class),
+            RefuseFullDisk(kept, folder),
             StopOnNonFiniteLoss(),
+            WatchLoss(),
             ClipGradients(network, clip_norm),
             *averaging,
             LrScheduleHandler(lr_scheduler, print_lr=False, epoch_level=False),  # type: ignore[arg-type]  # torch's new base

@@ -9,7 +9,7 @@ import torch
 
 from medseg_monai.engines.precision import default_device, precision_of
 from medseg_monai.planning import machine
-from medseg_monai.planning.machine import free_memory_bytes, this_machine, usable_cores
+from medseg_monai.planning.machine import free_memory_bytes, memory_limit_bytes, this_machine, usable_cores
 
 MEMINFO = "MemTotal: 1000 kB\nMemFree: 5 kB\nMemAvailable: 800 kB\n"
 
@@ -117,3 +117,13 @@ def test_apples_gpu_is_taken_if_there_is_no_other(monkeypatch: pytest.MonkeyPatc
     assert precision_of("auto", "mps") is None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert default_device() == torch.device("cuda:0")
+
+
+def test_what_a_container_grants_is_the_limit_whatever_is_free(system) -> None:
+    system(
+        "0::/batch/job\n",
+        {"batch/memory.max": "500000\n", "batch/memory.current": "499000\n", "batch/job/memory.max": "max\n"},
+    )
+    assert memory_limit_bytes() == 500000
+    system("0::/user\n", {"user/memory.max": "max\n"})
+    assert memory_limit_bytes() == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -22,12 +22,12 @@ from torch import nn
 from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.files.writing import DiskFullError, FolderInUseError
 from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.training.guards import StopOnNonFiniteLoss
 from medseg_monai.training.handlers import (
     ClipGradients,
     RecordEpochs,
     SaveTrained,
     StopEarly,
-    StopOnNonFiniteLoss,
     ValidateLastEpoch,
 )
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from conftest import SMALL
 from PIL import Image
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset import Dataset, write_dataset
+from medseg_monai.dataset import Dataset, read_dataset, write_dataset
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.training.cache import CachedDataset
-from medseg_monai.training.labels import missing_classes
+from medseg_monai.training.labels import RefuseNothingToLearn, missing_classes
 from medseg_monai.transforms import load
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
@@ -82,6 +83,52 @@ def test_training_ends_in_one_line(
     assert line.startswith("medseg: error: data set made: ")
     assert re.search(message, line), line
     assert not (out / "model.pt").exists()
+
+
+def made_splits(folder: Path, training: list[list[int]], validation: list[list[int]]) -> Path:
+    """A data set of two classes, whose masks show these."""
+    folder.mkdir()
+    spec = spec_of("multiclass", ("a", "b"))
+    whole = made(folder, spec, training + validation + [[]] * 3)
+    cases = whole.training + whole.validation + whole.test
+    end = len(training) + len(validation)
+    write_dataset(Dataset(spec, folder, cases[: len(training)], cases[len(training) : end], cases[end:]), folder)
+    return folder
+
+
+def test_a_class_that_only_validation_shows_is_named(medseg: Callable[..., Any], tmp_path: Path) -> None:
+    data = made_splits(tmp_path / "data", [[1]] * 4, [[1], [2]])
+    ended = medseg("train", "unetpp", "-d", data, *SMALL, "--max-epochs", 1, "--output-dir", tmp_path / "out")
+    assert ended.code == 1
+    line = ended.err.splitlines()[-1]
+    assert (
+        "in none of the 4 training masks at the network's size of 64x64: b (only validation shows b). Leave it" in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("validation", "said"),
+    [
+        ([[1], []], "in none of the 2 validation masks: b. The best epoch is chosen without regard to how well this"),
+        ([[], []], "all 2 validation masks are empty: the best epoch is the one that finds least"),
+        ([[1], [2]], ""),
+    ],
+)
+def test_what_no_validation_mask_shows_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, validation: list[list[int]], said: str
+) -> None:
+    data = read_dataset(made_splits(tmp_path / "data", [[1, 2]] * 4, validation))
+    engines = [
+        SimpleNamespace(
+            data_loader=SimpleNamespace(dataset=CachedDataset(data.cases(split), load(data.spec))),
+            state=SimpleNamespace(epoch=0, rank=0),
+        )
+        for split in ("training", "validation")
+    ]
+    RefuseNothingToLearn(data.spec, engines[1])(engines[0])  # type: ignore[arg-type]
+    warned = [record.getMessage() for record in caplog.records]
+    assert warned == [] if not said else warned[0].startswith(said)
+    assert len(warned) <= 1
 
 
 def test_an_evaluation_against_nothing_ends_in_one_line(
