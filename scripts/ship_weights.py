@@ -5,6 +5,8 @@
     medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --set tta=flips --out weights/unetpp/evaluation_test_flips
     python scripts/ship_weights.py unetpp weights/unetpp --inference-depth 4
 
+`python scripts/ship_weights.py unetpp`, without a folder, writes what `medseg review` has learnt of the shipped weights into the card.
+
 The weights are kept in half precision, except vectors (biases, batch norm), which float32 costs nothing. `spec.json` goes along with
 cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
 U-Net++ may be shipped in a fast mode (`--inference-depth`; evaluate it with `--set "network_options#inference_depth=4"`): all heads
@@ -37,6 +39,7 @@ from medseg_monai.export.package import data_licence
 LARGEST = 12_000_000
 """Bytes of a weights file: the repository keeps every version for ever."""
 BEGIN, END = "<!-- written by scripts/ship_weights.py -->", "<!-- end of what is written -->"
+TRUST, END_TRUST = "<!-- learnt by medseg review -->", "<!-- end of what was learnt -->"
 VIEWS = {"evaluation_test": "one view", "evaluation_test_flips": "mean of mirrored views (`--tta flips`)"}
 SCORES = {"dice": "Dice", "jaccard": "Jaccard", "hd95": "HD95"}
 METADATA_OF_WEIGHTS = (
@@ -80,8 +83,42 @@ def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str
         scores = evaluation.summary.overall.scores
         lines.append(f"| {VIEWS[name]} | {' | '.join(str(scores[key]) for key in SCORES)} |")
     return "\n".join(
-        [*lines, "", "Mean and 95 % bootstrap interval over cases; HD95 in pixels of the image, or mm.", END]
+        [
+            *lines,
+            "",
+            "Mean and 95 % bootstrap interval over cases; HD95 in pixels of the image, or mm.",
+            *trust(trained),
+            END,
+        ]
     )
+
+
+def trust(trained: Trained) -> list[str]:
+    """What `medseg review` has learnt of the weights, for the card, between markers of its own; nothing if it has not run."""
+    learnt = trained.quality
+    parts = [] if learnt is None else [learnt.calibration, learnt.dice, learnt.promise, learnt.margins]
+    said = [f"- {text[:1].upper()}{text[1:]}." for text in map(str, filter(None, parts))]
+    return (
+        ["", TRUST, "How far its masks can be trusted, as learnt by `medseg review`:", "", *said, END_TRUST]
+        if said
+        else []
+    )
+
+
+def refresh(bundle: Path) -> None:
+    """Write what was learnt since the weights were shipped into the card; weights and scores stay as they are.
+
+    Raises:
+        ValueError: the card has no part on the weights.
+    """
+    card = bundle / "docs" / "README.md"
+    before, begin, rest = card.read_text(encoding="utf-8").partition(BEGIN)
+    section, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{card} has no part on the weights: ship them first")
+    kept = section.partition(TRUST)[0].rstrip("\n")
+    lines = "\n".join([kept, *trust(Trained.read(bundle / "models")), END])
+    card.write_text(f"{before}{begin}{lines}{after}", encoding="utf-8")
 
 
 def with_section(card: str, text: str) -> str:
@@ -131,11 +168,19 @@ def main(arguments: list[str]) -> int:
     """Ship one bundle's weights; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("bundle", help="name of a bundle in bundles/")
-    parser.add_argument("weights", type=Path, help="folder with model.pt, spec.json, evaluation_test")
+    parser.add_argument(
+        "weights",
+        type=Path,
+        nargs="?",
+        help="folder with model.pt, spec.json, evaluation_test; none to refresh the card",
+    )
     parser.add_argument("--inference-depth", type=int, help="of U-Net++: the fast mode that is used by default")
     chosen = parser.parse_args(arguments)
     try:
-        ship(BUNDLES / chosen.bundle, chosen.weights, inference_depth=chosen.inference_depth)
+        if chosen.weights is None:
+            refresh(BUNDLES / chosen.bundle)
+        else:
+            ship(BUNDLES / chosen.bundle, chosen.weights, inference_depth=chosen.inference_depth)
     except (OSError, ValueError) as error:
         print(f"ship_weights: {error}", file=sys.stderr)
         return 1
