@@ -1,6 +1,7 @@
 """Prediction from Python: the command line's and MONAI's pixels, from paths, pictures and arrays."""
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,9 @@ from medseg_monai.grids.truth import read_truth
 from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.images.masks import read_mask
 from medseg_monai.predictor import Predictor
+from medseg_monai.quality.calibration import Calibration
+from medseg_monai.quality.learnt import Quality
+from medseg_monai.quality.usual import UsualAnswers
 from medseg_monai.transforms import Pipeline, load, normalise
 from medseg_monai.transforms.batches import collate
 from medseg_monai.tuning.review import Review
@@ -182,6 +186,57 @@ def test_review_learns_the_threshold_and_predict_flags(
     assert len(rows) == len(images)
     for row in rows:
         assert row["flagged"] == ("yes" if float(row["uncertainty"]) >= review.threshold else "no")
+        assert 0 <= float(row["predicted_dice"]) <= 1
+    assert sorted(int(row["order"]) for row in rows) == list(range(1, len(rows) + 1))
+    quality = Trained.read(tmp_path / "weights").quality
+    assert quality is not None
+    assert quality.calibration is not None
+    assert str(quality.calibration) in learnt.out
+    assert "no promise that" in learnt.out, "of a few cases"
+    assert "at least 49 are needed" in learnt.out
+    refused = medseg("predict", "unetpp", images[0], "-w", tmp_path / "weights", "--out", tmp_path / "m", "--margins")
+    assert refused.code == 1
+    assert "too few cases" in refused.err
+
+
+def test_probabilities_are_calibrated_and_masks_are_not_changed(
+    trained: Path, images: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "weights")
+    plain = Predictor(UNETPP, weights=tmp_path / "weights")(images[0])
+    known = Calibration((3.0,), cases=9, ece_before=0.1, ece_after=0.05, brier_before=0.2, brier_after=0.1)
+    replace(Trained.read(tmp_path / "weights"), quality=Quality(calibration=known)).write(tmp_path / "weights")
+    found = Predictor(UNETPP, weights=tmp_path / "weights")(images[0])
+    assert np.array_equal(found.mask, plain.mask)
+    expected = known.apply(torch.from_numpy(plain.probabilities), "binary").numpy()
+    assert found.probabilities == pytest.approx(expected, abs=1e-5)
+    off = Predictor(UNETPP, weights=tmp_path / "weights", calibration="off")(images[0])
+    assert np.array_equal(off.probabilities, plain.probabilities)
+
+
+def test_drift_is_an_alarm_with_an_exit_code_of_its_own(
+    medseg: Callable[..., Outcome], trained: Path, images: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "weights")
+    nothing = medseg("drift", "unetpp", images[0].parent, "-w", tmp_path / "weights", "--out", tmp_path / "none")
+    assert (nothing.code, "run medseg review first" in nothing.err) == (1, True)
+    predict = Predictor(UNETPP, weights=trained)
+    sizes = [prediction.sizes()["size of lesion"] for prediction in map(predict, images)]
+    (tmp_path / "batch").mkdir()
+    for number in range(12):
+        shutil.copy(images[number % len(images)], tmp_path / "batch" / f"{number}.png")
+    (tmp_path / "batch" / "broken.png").write_bytes(b"x")
+    for usual, code in ((float(np.mean(sizes)), 0), (-5.0, 3)):
+        known = UsualAnswers({"size of lesion": (usual, max(float(np.std(sizes)), 0.2))}, cases=50)
+        replace(Trained.read(tmp_path / "weights"), quality=Quality(usual=known)).write(tmp_path / "weights")
+        found = medseg("drift", "unetpp", tmp_path / "batch", "-w", tmp_path / "weights", "--out", tmp_path / "drift")
+        assert found.code == code, found.err
+        content = json.loads((tmp_path / "drift" / "drift.json").read_text())
+        assert (content["alarm"], content["images"]) == (code == 3, 12)
+        assert list(content["left_out"]) == [str(tmp_path / "batch" / "broken.png")]
+        assert "could not be used" in found.out
+        assert ("changed: size of lesion higher" in found.out) == (code == 3)
+        assert (tmp_path / "drift" / "drift.png").is_file()
 
 
 def test_a_volumes_truth_on_another_grid_is_refused(tmp_path: Path) -> None:
