@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.images.volumes import read_label_names, read_volume
+from medseg_monai.images.volumes import read_geometry, read_label_names, read_volume
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
 from medseg_monai.outputs.volumes import TABLE_FILE
 
@@ -166,3 +166,23 @@ def test_a_mask_of_another_shape_is_not_written(tmp_path: Path) -> None:
         WritePredictions(tmp_path, spec=LESION).write(
             scan(tmp_path, "s.nii.gz"), {"pred": torch.zeros(1, 7, 5, 4, dtype=torch.uint8)}
         )
+
+
+def test_a_segmentation_object_and_a_label_map_side_by_side(tmp_path: Path) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    from dicom_series import write_series
+
+    write_series(tmp_path / "ct")
+    series = read_geometry(tmp_path / "ct")
+    meta = {
+        "filename_or_obj": str(tmp_path / "ct"),
+        "spatial_shape": torch.tensor(series.shape),
+        "affine": torch.from_numpy(series.affine),
+    }
+    mask = torch.zeros(1, *series.shape, dtype=torch.uint8)
+    mask[0, 1:3, 2, 1] = 1
+    case, out = {"id": "x", "image_meta_dict": meta}, tmp_path / "out"
+    files = WritePredictions(out, spec=LESION, formats="dicomseg,nifti").write(case, {"pred": mask})
+    assert sorted(file.name for file in files) == ["x_mask.dcm", "x_mask.nii.gz"]
+    assert int(highdicom.seg.segread(out / "x_mask.dcm").pixel_array.sum()) == 2
+    np.testing.assert_array_equal(read_volume(out / "x_mask.nii.gz").array, mask[0])

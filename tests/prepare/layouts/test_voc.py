@@ -61,3 +61,10 @@ def test_without_lists_or_names(tmp_path: Path) -> None:
     palette_masks(tmp_path, "ab", (0, 3))
     found = read(tmp_path)[1]
     assert (in_splits(found), dict(found.values)) == ({"": ["a", "b"]}, {"class 3": (3,)})
+
+
+def test_images_of_a_voc_folder_without_its_masks_are_left_to_the_names(tmp_path: Path) -> None:
+    pictures(tmp_path, *(f"JPEGImages/{name}.jpg" for name in "ab"))
+    palette_masks(tmp_path, "ab", (0, 1), "masks")
+    way, found = read(tmp_path)
+    assert (way, len(found.pairs)) == ("names", 2)
