@@ -26,7 +26,7 @@ Settings = Mapping[str, Any]
 
 # over the bundles' defaults: networks that see each picture several times in so short a time
 COMMON: Settings = {"batch_size": BATCH, "max_epochs": 100_000, "val_interval": 100_000, "num_workers": 0}
-LITE0: Settings = {"architecture#encoder": "tf_efficientnet_lite0", "architecture#pretrained": True, "lr": 0.001}
+LITE0: Settings = {"architecture#encoder": "tf_efficientnet_lite0", "architecture#pretrained": True, "lr": 0.004}
 NARROW: Settings = {"architecture#features": [16, 32, 64, 128, 256], "architecture#stem_stride": 2}
 BESIDE_LITE0: Settings = {**LITE0, "architecture#features": [16, 24, 40, 80, 160]}
 ONE_HEAD: Settings = {"architecture#deep_supervision": False}

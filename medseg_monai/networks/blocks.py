@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -74,6 +74,19 @@ def convolution(
         groups=groups,
         bias=bias,
     )
+
+
+def logits_convolution(in_channels: int, out_channels: int, *, spatial_dims: int = 2) -> nn.Conv2d | nn.Conv3d:
+    """The 1x1 convolution of a head, its weights drawn as by Glorot and Bengio (AISTATS 2010), its bias 0.
+
+    So logits begin as large as the features. torch's own start makes them two to three times smaller, and a narrow head then needs the
+    first hundred steps of a training to grow (measured in docs/results/recipe.md).
+    Shape: (B, in_channels, *S) -> (B, out_channels, *S).
+    """
+    head = convolution(in_channels, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
+    nn.init.xavier_uniform_(head.weight)
+    nn.init.zeros_(cast(Tensor, head.bias))
+    return head
 
 
 def normalisation(channels: int, *, kind: str = "batch", spatial_dims: int = 2) -> nn.Module:

@@ -26,6 +26,7 @@ from medseg_monai.networks.blocks import (
     PooledConvReLU,
     check_arguments,
     convolution,
+    logits_convolution,
     to_image_size,
 )
 from medseg_monai.networks.encoders import StridedEncoder, choose_encoder
@@ -158,7 +159,7 @@ class DeepLabV3Plus(nn.Module):
         self.skip = ConvNormReLU(channels[self.fine], skip_width, kernel_size=1)
         widths = [width + skip_width, *[width] * decoder_convs]
         self.last_stage = nn.Sequential(*[SeparableConv(came, width) for came in widths[:-1]])
-        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+        self.head = logits_convolution(width, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits at the size of `x`."""

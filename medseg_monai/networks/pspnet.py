@@ -24,7 +24,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medseg_monai.networks.blocks import ConvNormReLU, PooledConvReLU, check_arguments, convolution, to_image_size
+from medseg_monai.networks.blocks import (
+    ConvNormReLU,
+    PooledConvReLU,
+    check_arguments,
+    convolution,
+    logits_convolution,
+    to_image_size,
+)
 from medseg_monai.networks.encoders import StridedEncoder, choose_encoder
 from medseg_monai.networks.imagenet import Normalisation
 
@@ -235,13 +242,13 @@ class PSPNet(nn.Module):
             channels[-1], self.pooling.width, width, branches=len(bins), kernel_size=fusion_kernel
         )
         self.last_stage = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Dropout2d(dropout))
-        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+        self.head = logits_convolution(width, out_channels)
         self.auxiliary_head: nn.Module | None = None
         if auxiliary:
             self.auxiliary_head = nn.Sequential(
                 ConvNormReLU(channels[-2], width // 2),
                 nn.Dropout2d(dropout),
-                nn.Conv2d(width // 2, out_channels, kernel_size=1),
+                logits_convolution(width // 2, out_channels),
             )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:

@@ -27,6 +27,7 @@ from medseg_monai.networks.blocks import (
     Subsample,
     check_arguments,
     convolution,
+    logits_convolution,
     normalisation,
     to_image_size,
 )
@@ -218,7 +219,7 @@ class ResUNetPlusPlus(nn.Module):
             self.decoder.append(UpUnit(below, widths[level], out, norm=norm, spatial_dims=spatial_dims))
             below = out
         self.last_stage = SummedPyramid(features[1], features[0], norm=norm, spatial_dims=spatial_dims)
-        self.head = convolution(features[0], out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
+        self.head = logits_convolution(features[0], out_channels, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits at the size of `x`."""

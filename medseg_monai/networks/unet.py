@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, crop, to_image_size
+from medseg_monai.networks.blocks import DoubleConv, check_arguments, crop, logits_convolution, to_image_size
 from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
 from medseg_monai.networks.imagenet import Normalisation
 
@@ -117,11 +117,11 @@ class UNet(nn.Module):
             self.decoder.append(Up(below, channels[level], widths[level], norm=norm, spatial_dims=spatial_dims))
             below = widths[level]
         self.last_stage = nn.Identity()
-        self.head = convolution(below, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
+        self.head = logits_convolution(below, out_channels, spatial_dims=spatial_dims)
         self.strides = tuple(self.encoder.strides)
         deeper = widths[1 : len(channels) - 1] if deep_supervision else ()
         self.auxiliary_heads = nn.ModuleList(
-            convolution(width, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims) for width in deeper
+            logits_convolution(width, out_channels, spatial_dims=spatial_dims) for width in deeper
         )
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:

@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medseg_monai.networks.blocks import DoubleConv, check_arguments, convolution, to_image_size
+from medseg_monai.networks.blocks import DoubleConv, check_arguments, logits_convolution, to_image_size
 from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
 from medseg_monai.networks.imagenet import Normalisation
 
@@ -154,7 +154,10 @@ class UNetPlusPlus(nn.Module):
         every_head = deep_supervision and inference_depth is None
         self.headed = [depth, *range(1, depth)] if every_head else [depth]
         self.heads = nn.ModuleDict(
-            {f"x_0_{column}": _head(features[0], out_channels, spatial_dims) for column in self.headed}
+            {
+                f"x_0_{column}": logits_convolution(features[0], out_channels, spatial_dims=spatial_dims)
+                for column in self.headed
+            }
         )
         if inference_depth is not None:
             self.register_load_state_dict_pre_hook(_drop_unneeded)  # type: ignore[no-untyped-call]
@@ -209,10 +212,6 @@ def _mean(tensors: list[Tensor]) -> Tensor:
 def _check_inference_depth(inference_depth: int | None, deepest: int) -> None:
     if inference_depth is not None and inference_depth not in range(1, deepest + 1):
         raise ValueError(f"UNetPlusPlus: inference_depth is 1 to {deepest}, not {inference_depth!r}")
-
-
-def _head(features: int, out_channels: int, spatial_dims: int) -> nn.Module:
-    return convolution(features, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
 
 
 def _drop_unneeded(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:

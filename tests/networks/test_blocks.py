@@ -4,7 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medseg_monai.networks.blocks import HalvePool, Subsample, convolution, normalisation, to_image_size
+from medseg_monai.networks.blocks import (
+    HalvePool,
+    Subsample,
+    convolution,
+    logits_convolution,
+    normalisation,
+    to_image_size,
+)
 
 SIZES = [(9, 12), (9, 12, 7)]
 HALVED = [((9, 12), (5, 6)), ((9, 12, 7), (5, 6, 4))]  # rounded up
@@ -41,6 +48,18 @@ def test_a_convolution_keeps_the_size_or_halves_it(
         assert conv(image).shape == (1, 4, *expected)
         assert conv.weight.shape == (4, 1, *[kernel_size] * dims)  # two groups of one channel each
         assert conv.bias is None
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("width", [16, 256])
+def test_logits_begin_as_large_as_their_features(width: int, dims: int) -> None:
+    torch.manual_seed(0)
+    heads = [logits_convolution(width, 1, spatial_dims=dims) for _ in range(200)]
+    features = torch.randn(1, width, *[4] * dims)
+    logits = torch.stack([head(features) for head in heads])
+    # the sum of `width` products of variance 2 / (width + 1), Glorot's; torch's own start gives 1 / 3
+    assert logits.var().item() == pytest.approx(2 * width / (width + 1), rel=0.15)
+    assert all(not head.bias.any() for head in heads)
 
 
 @pytest.mark.parametrize("size", SIZES)
