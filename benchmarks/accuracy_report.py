@@ -56,7 +56,8 @@ def write_report(out: Path, tables: Mapping[str, Sequence[Row]], *, facts: str) 
     """
     lines = [f"{facts}. {_machine()}.", ""]
     for number, (start, rows) in enumerate(tables.items(), 1):
-        lines += [f"### From {start}", "", *_table(rows), "", *_pairs(rows), ""]
+        lines += [f"### From {start}", "", *_table(rows), ""]
+        lines += [*pairs, ""] if (pairs := _pairs(rows)) else []
         figure = compare_scores(
             [row.title for row in rows],
             [_jaccard(row.folder) for row in rows],
@@ -85,9 +86,11 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _pairs(rows: Sequence[Row]) -> list[str]:
-    """Ours minus each peer: mean difference per case, its interval, and p, also corrected for the table's number of pairs."""
+    """Ours minus each peer: mean difference per case, its interval, and p, also corrected for the number of pairs; none, no table."""
     names = {row.folder: row.title for row in rows}
     pairs = [(row.rival, row.folder) for row in rows if row.rival in names]
+    if not pairs:
+        return []
     differences = [_jaccard(first) - _jaccard(second) for first, second in pairs]
     p_values = [paired_permutation_p(difference) for difference in differences]
     cells = [

@@ -212,6 +212,8 @@ def _strength(value: object) -> str | None:
         return (
             None if all(isinstance(key, str) and _is_number(item) for key, item in value.items()) else "numbers by name"
         )
+    if value is False:  # what YAML makes of `--set augmentation=off`
+        return None
     good = isinstance(value, str) or (_is_number(value) and value >= 0)  # type: ignore[operator]
     return None if good else "a strength of 0 or more, the name of one, or numbers by name"
 

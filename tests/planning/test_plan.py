@@ -47,6 +47,17 @@ def test_any_plan_survives_its_file(size, lr, name: str, reason: str, tmp_path_f
 
 
 @pytest.mark.parametrize(
+    ("text", "strength"),
+    [("off", False), ("'off'", "off"), ("0.5", 0.5), ("{flip_x: 0}", {"flip_x": 0})],  # YAML reads off as false
+)
+def test_augmentation_is_a_strength_a_name_or_numbers(text: str, strength: object, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(f"augmentation: {text}")
+    assert read_plan(tmp_path / "plan.yaml").augmentation == strength
+    with pytest.raises(ValueError, match="augmentation: a strength"):
+        Plan(augmentation=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("max_epoch: 3", r"plan.yaml: unknown key 'max_epoch' \(did you mean 'max_epochs'\?\)"),
