@@ -29,7 +29,9 @@ def test_the_threshold_is_the_one_of_the_masks() -> None:
 def test_of_several_classes_the_lowest_counts() -> None:
     expected = torch.tensor([[[[0.0, 0, 0]], [[9.0, 0, 0]], [[0, 9.0, 9.0]]]])  # classes 1 2 2
     found = torch.tensor([[[[0.0, 0, 9.0]], [[9.0, 0, 0]], [[0, 9.0, 0]]]])  # classes 1 2 0
-    assert agreement(expected, found, task="multiclass").dice == pytest.approx(2 / 3)
+    answer = agreement(expected, found, task="multiclass")
+    assert (answer.expected, answer.found, answer.overlap) == ((1, 2), (1, 1), (1, 1))
+    assert answer.dice == pytest.approx(2 / 3)
     assert agreement(expected[:, 1:] - 1, found[:, 1:] - 1, task="multilabel").dice == pytest.approx(2 / 3)
 
 

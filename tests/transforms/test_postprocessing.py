@@ -131,9 +131,10 @@ def test_probabilities_by_task():
     np.testing.assert_allclose(probabilities(logits.half(), one).flatten(), [0.25, 0.75], rtol=1e-3)
 
 
-def test_threshold_must_be_a_probability():
-    with pytest.raises(ValueError, match="threshold is 128; it must lie between 0 and 1"):
-        AsMaskd(spec=spec(), threshold=128)
+@pytest.mark.parametrize("threshold", [0, 1, 128, -0.5])
+def test_threshold_must_be_a_probability(threshold):
+    with pytest.raises(ValueError, match=f"threshold is {threshold}; it must lie between 0 and 1"):
+        AsMaskd(spec=spec(), threshold=threshold)
 
 
 def answer(probabilities):

@@ -42,6 +42,16 @@ def test_a_label_of_2020_has_another_name_and_a_case_may_lack_a_file(tmp_path: P
     assert reasons(found) == {"b_3": "no label (_seg): for prediction only", "b_4": "has no T2"}
 
 
+def test_a_case_with_two_labels_is_left_out(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        volumes(tmp_path, *(f"b_{number}/b_{number}_{kind}.nii.gz" for kind in ("flair", "t1", "t1ce", "t2")))
+        labels(tmp_path, f"b_{number}/b_{number}_seg.nii.gz")
+    labels(tmp_path, "b_2/b_2_other_Segm.nii.gz")
+    found = read(tmp_path, kind="volumes")[1]
+    assert sorted(paired(tmp_path, found)) == ["b_1", "b_3"]
+    assert list(reasons(found)) == ["b_2"]
+
+
 def test_visits_of_one_patient_stay_together(tmp_path: Path) -> None:
     for name in ("BraTS-GLI-00005-100", "BraTS-GLI-00005-101"):
         volumes(tmp_path, f"{name}/{name}-t1c.nii.gz", f"{name}/{name}-t2f.nii.gz")

@@ -39,6 +39,21 @@ def test_classes_splits_and_groups(tmp_path: Path) -> None:
     assert in_splits(found) == {"training": ["training/p1/a", "training/p1/b"], "test": ["test/p2/a"]}
 
 
+def test_cases_that_one_name_tells_apart_keep_it(tmp_path: Path) -> None:
+    for split, case in (("train", "a"), ("test", "b")):
+        pictures(tmp_path, f"i/{split}/{case}.png")
+        masks(tmp_path, f"m/{split}/{case}.png")
+    found = read(tmp_path, pattern="i/{split}/{case}.png -> m/{split}/{case}.png")[1]
+    assert in_splits(found) == {"training": ["a"], "test": ["b"]}
+
+
+def test_a_single_class_is_not_a_file_for_each(tmp_path: Path) -> None:
+    pictures(tmp_path, "i/1.png", "i/2.png")
+    masks(tmp_path, "m/polyp/1.png", "m/polyp/2.png")
+    found = read(tmp_path, pattern="i/{case}.png -> m/{class}/{case}.png")[1]
+    assert (found.classes, found.class_files, len(found.pairs)) == (("polyp",), False, 2)
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
