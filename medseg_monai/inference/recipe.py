@@ -48,7 +48,7 @@ __all__ = [
     "folder_beside",
     "keeps_probabilities",
     "margins_of",
-    "measures_calibration",
+    "measures_reliability",
     "model_card",
     "progress",
     "split_name",
@@ -154,15 +154,15 @@ def margins_of(trained: Trained, margins: bool, calibration: str) -> Margins | N
     return known
 
 
-def measures_calibration(trained: Trained, calibration: bool | str) -> bool:
+def measures_reliability(trained: Trained, reliability: bool | str) -> bool:
     """Whether an evaluation also measures calibration: as the config says, ``auto`` being of photographs, whose probabilities are small.
 
     Raises:
-        ValueError: ``calibration`` is something else.
+        ValueError: ``reliability`` is something else.
     """
-    if calibration not in (True, False, "auto"):
-        raise ValueError(f"calibration is true, false or auto, not {calibration!r}")
-    return trained.dataset.spatial_dims == 2 if calibration == "auto" else bool(calibration)
+    if reliability not in (True, False, "auto"):
+        raise ValueError(f"reliability is true, false or auto, not {reliability!r}")
+    return trained.dataset.spatial_dims == 2 if reliability == "auto" else bool(reliability)
 
 
 def keeps_probabilities(probabilities: bool, margins: bool) -> bool:

@@ -16,7 +16,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.reliability import MeasureCalibration, read_calibration
 from medseg_monai.figures.plots import reliability_diagram
 from medseg_monai.inference.cases import CaseStream
-from medseg_monai.inference.recipe import measures_calibration
+from medseg_monai.inference.recipe import measures_reliability
 from medseg_monai.quality.calibration import Calibration, Reliability
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.report.evaluation import _calibration_content
@@ -96,7 +96,7 @@ def test_classes_have_a_panel_each() -> None:
 def test_volumes_are_measured_if_asked_for() -> None:
     photographs = Trained(SPEC, ARCHITECTURE, "unet")
     volumes = SimpleNamespace(dataset=SimpleNamespace(spatial_dims=3))
-    assert [measures_calibration(photographs, wanted) for wanted in ("auto", True, False)] == [True, True, False]
-    assert [measures_calibration(volumes, wanted) for wanted in ("auto", True)] == [False, True]  # type: ignore[arg-type]
+    assert [measures_reliability(photographs, wanted) for wanted in ("auto", True, False)] == [True, True, False]
+    assert [measures_reliability(volumes, wanted) for wanted in ("auto", True)] == [False, True]  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="true, false or auto"):
-        measures_calibration(replace(photographs), "yes")
+        measures_reliability(replace(photographs), "yes")

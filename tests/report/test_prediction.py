@@ -9,6 +9,9 @@ from predictions import SPEC, TRAINED, predicted
 
 from medseg_monai.outputs.naming import output_files
 from medseg_monai.outputs.pictures import picture_file
+from medseg_monai.outputs.tables import predictions_table
+from medseg_monai.quality.conformal import Promise
+from medseg_monai.quality.learnt import Quality
 from medseg_monai.report import prediction
 from medseg_monai.report.prediction import EMPTY, FLAGGED, read_predictions, write_prediction_report
 
@@ -91,3 +94,24 @@ def test_another_table_of_that_name_is_named(folder: Path) -> None:
     (folder / "predictions.csv").write_text("case,score\na,1\n")
     with pytest.raises(ValueError, match=r"predictions.csv is not a table of predictions"):
         read_predictions(folder)
+
+
+def test_predicted_dice_reasons_and_the_promise_are_shown(folder: Path) -> None:
+    predicted(folder, {"good": (50, 0.3), "poor": (50, 0.1)})
+    table = predictions_table(folder)
+    for case, dice, reason in (("good", "0.9500", ""), ("poor", "0.4200", "its mask may be poor: predicted Dice 0.42")):
+        flagged = "yes" if reason else "no"
+        table.entries[case] = [[*row[:4], flagged, reason, dice] for row in table.entries[case]]
+    table.save()
+    promise = Promise(0.8, dice=0.7, risk=0.02, confidence=None, cases=100, failures=5, passed=90, failures_passed=0)
+    page = write_prediction_report(folder, trained=replace(TRAINED, quality=Quality(promise=promise))).read_text()
+    assert page.index("<strong>poor</strong>") < page.index("<strong>good</strong>"), (
+        "though it is the more certain one"
+    )
+    assert "predicted Dice 0.42</span>" in page
+    assert "its mask may be poor: predicted Dice 0.42" in page
+    assert (
+        "up to a predicted Dice of 0.80: at most 2.0% of the masks that are not flagged lie below Dice 0.7, on average"
+        in page
+    )
+    assert "from uncertainty 0.400 on" not in page, "the promise takes its place"
