@@ -45,6 +45,7 @@ def test_batches_add_up_by_pixels_not_by_means() -> None:
 
 def test_two_empty_masks_say_nothing_but_far_probabilities_are_seen() -> None:
     empty = agreement(logits(-9, -9), logits(-9, -9), task="binary")
+    assert empty.dice == 1
     assert empty.holds
     assert not empty.says_something
     assert not agreement(logits(-9, -9), logits(-1, -1), task="binary").holds

@@ -23,6 +23,8 @@ def test_rows_count_pixels_and_say_what_is_flagged_and_why() -> None:
     ]
     assert prediction_rows("x", mask, NUMBERS, uncertainty=0.2, flagged=False)[0][-3:] == ["no", "", ""]
     assert prediction_rows("x", mask, NUMBERS, uncertainty=0.9)[0][-4:] == ["0.9000", "", "", ""]
+    lacking = np.zeros((1, 2, 3), np.uint8)
+    assert [row[2] for row in prediction_rows("x", lacking, NUMBERS, uncertainty=None)] == [0, 0]
     overlapping = np.ones((2, 2, 2), np.uint8)
     overlapping[1, 0] = 0
     assert [row[2] for row in prediction_rows("x", overlapping, ORGANS, uncertainty=None)] == [4, 2]
