@@ -47,7 +47,7 @@ $(VENV)/.installed-benchmark: $(VENV)/.installed-dev
 	@touch $@
 
 demo: $(VENV)/.installed
-	PATH="$(abspath $(BIN)):$$PATH" sh scripts/demo.sh
+	$(BIN)/python scripts/demo.py
 
 test: lint typecheck
 	$(BIN)/python -m pytest -m "not slow and not gpu and not label and not browser"

@@ -30,9 +30,11 @@ def check_device(name: str) -> None:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"no device {name!r}: cpu, cuda, cuda:1 … are devices") from error
+        raise ValueError(f"no device {name!r}: cpu, cuda, cuda:1 …, mps are devices") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"no device {name!r} here: torch sees {torch.cuda.device_count()} CUDA devices")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"no device {name!r} here: torch sees no GPU of Apple")
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:

@@ -133,6 +133,8 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows the traceback."""
     try:
         stop_like_ctrl_c()
+        # torch reads it when it is imported: what Apple's GPU cannot do is done by the CPU
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
         begin_logging()
         _show_every_name()
         app()

@@ -64,7 +64,7 @@ Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", callback=_verbose, help="Also log details of the computation: engine, precision."),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …; default: a GPU if there is one.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …, mps; default: a GPU if there is one.")]
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -40,7 +40,7 @@ STEERED = (
     "train#trainer#max_epochs",
 )
 """What else runs a config (MONAI Label, federated learning, several processes) overrides one of these: it has plans of its own."""
-DECIDING = ("size", "batch_size", "max_epochs", "architecture")
+DECIDING = ("size", "max_epochs", "architecture")
 """With all of these given there is nothing to time."""
 PRESETS = ("quick", "default", "best")
 

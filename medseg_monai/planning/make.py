@@ -115,7 +115,7 @@ def make_plan(
     Raises:
         ValueError: no cases, or too little memory or time given.
     """
-    began = time.monotonic()
+    began = clock()
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise ValueError(f"minutes: a number above 0 is expected, got {minutes!r}")
     facts = fingerprint(dataset, cache_dir=cache_dir, progress=progress)
@@ -132,7 +132,7 @@ def make_plan(
     timed = _Timed(dataset, spec, facts, recipe, device=device, precision=precision, cache_dir=cache_dir, clock=clock)
     memory = partial(_memory, recipe, spec, precision, device)
     with torch.random.fork_rng(devices=[]):  # what is trained starts from the seed, whatever was tried before
-        ranked, wishes = _tried(timed, forms, facts, spec, wishes, memory, began)
+        ranked, wishes = _tried(timed, forms, facts, spec, wishes, memory, lambda: clock() - began)
     return _as_plan(facts, spec, recipe, machine, ranked, wishes, allowed=allowed, given=minutes is not None)
 
 
@@ -143,12 +143,12 @@ def _tried(
     spec: DatasetSpec,
     wishes: Wishes,
     memory: Memory,
-    began: float,
+    spent: Clock,
 ) -> tuple[list[Choice], Wishes]:
     """The choices after a trial, and the wishes less the time that it took."""
     limit = min(MOST_TRIAL_SECONDS, TRIAL_SHARE * wishes.seconds)
     trial = timed.trial(forms, batch=first_batch(facts, wishes), limit=limit)
-    left = replace(wishes, seconds=max(1.0, wishes.seconds - (time.monotonic() - began)))
+    left = replace(wishes, seconds=max(1.0, wishes.seconds - spent()))
     ranked = choose(facts, spec, trial, left, candidates=forms, memory=memory)
     better = timed.again(trial, ranked[0], limit=limit)
     if better is not trial:
@@ -200,7 +200,7 @@ class _Timed:
         cache_dir: str | Path | None,
         clock: Clock,
     ) -> None:
-        self.spec, self.facts = spec, facts
+        self.spec, self.facts, self._clock = spec, facts, clock
         self._load = partial(time_loading, dataset, cache_dir=cache_dir, clock=clock)
         self._step = partial(time_steps, loss=recipe.loss, spec=spec, precision=precision, device=device, clock=clock)
         self._network = recipe.with_arguments
@@ -208,15 +208,15 @@ class _Timed:
     def trial(self, forms: Sequence[Candidate], *, batch: int, limit: float) -> Trial:
         """Time the candidates in batches of so many, the cheapest first, for about `limit` seconds; the first in any case."""
         size = self._probe_size()
-        began, steps, last = time.monotonic(), dict[str, StepTime](), 0.0
+        began, steps, last = self._clock(), dict[str, StepTime](), 0.0
         for form in forms:
-            spent = time.monotonic() - began
+            spent = self._clock() - began
             if steps and spent + 1.5 * last > limit:
                 logger.debug("trial: %s is not tried, it would take too long", form.name)
                 continue
             network = self._network(form.architecture)()
             steps[form.name] = self._step(network, size=size, batch=batch, most_seconds=limit / 2)
-            last = time.monotonic() - began - spent
+            last = self._clock() - began - spent
         load = self._load(replace(self.spec, size=size))
         return Trial(steps, size, load)
 

@@ -85,7 +85,7 @@ def test_an_argument_of_the_network_fixes_the_network(
     "values",
     [
         {"as_published": True},
-        {"size": [32, 32], "batch_size": 4, "max_epochs": 2, "architecture#features": [4, 8]},
+        {"size": [32, 32], "max_epochs": 2, "architecture#features": [4, 8]},
         {"train#trainer#max_epochs": 1},
         {"train#dataset#data": []},
         {"world_size": 2},
@@ -99,6 +99,20 @@ def test_where_nothing_is_planned(
     assert asked == []
     assert plan.architecture == {}
     assert plan.lr == 0.002
+
+
+def test_a_training_that_goes_on_follows_its_own_plan(
+    demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    Plan("unet", size=(40, 32), max_epochs=9, lr=0.3).write(tmp_path / "out" / "plan.yaml")
+    record = tmp_path / "out" / "run.json"
+    record.write_text('{"finished": false, "config": {"minutes": 30}}')
+    assert bundle_plan(workflow(UNET, demo_data, tmp_path)).size == (40, 32)
+    assert asked == []
+    record.write_text('{"finished": true, "config": {"minutes": 30}}')
+    assert bundle_plan(workflow(UNET, demo_data, tmp_path)).size == (48, 32)
+    record.write_text('{"finished": false, "config": {"minutes": null}}')
+    assert bundle_plan(workflow(UNET, demo_data, tmp_path)).size == (48, 32)
 
 
 def test_without_a_workflow_the_published_values_hold() -> None:
