@@ -48,6 +48,12 @@ def check_keys() -> None:
         refuse_unknown(config, known=named | _ids_of_files(workflow.config_root_path, config))
 
 
+def config_at_work() -> Mapping[str, Any] | None:
+    """The config being run, with its overrides, as it is written; None if no workflow of MONAI runs one."""
+    workflow = workflow_at_work()
+    return None if workflow is None else cast(Mapping[str, Any], workflow.parser.config)
+
+
 def workflow_at_work() -> ConfigWorkflow | None:
     """The workflow whose expression calls this: MONAI hands an expression no way to the config that it stands in."""
     frame = inspect.currentframe()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -70,6 +70,16 @@ def train(
         ),
     ] = None,
     memory_gb: MemoryGb = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Continue the folder's training where it was stopped or killed, with its settings; by itself after --stop-after.",
+        ),
+    ] = None,
+    stop_after: Annotated[
+        float | None, typer.Option(min=0, help="Minutes after which to stop; the same command then continues.")
+    ] = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: also log to MLflow, through MONAI (extra: tracking).")
     ] = None,
@@ -108,7 +118,11 @@ def train(
         device=device,
         memory_gb=memory_gb,
         output_dir=text(output_dir),
+        resume=resume,
+        stop_after=stop_after,
     )
+    if resume:
+        values = {**_recorded_settings(folder, values, overrides, overlay or []), **values}
     workflow = run_bundle(
         folder,
         "train",
@@ -144,12 +158,34 @@ def bundle_and_data(bundle: str | None, dataset_dir: Path | None, plan: Path | N
     return folder, data
 
 
+def _recorded_settings(
+    bundle: Path, values: dict[str, Any], assignments: dict[str, Any], overlays: list[Path]
+) -> dict[str, Any]:
+    """Settings of the training to continue that the user did not give again; expressions must be given again, they are code."""
+    from medseg_monai.bundle.workflow import bundle_workflow
+    from medseg_monai.training.folder import files_of
+    from medseg_monai.training.run_record import read_record, settings_to_repeat
+
+    parser = bundle_workflow(bundle, "train", values, assignments=assignments, overlays=overlays).parser
+    folder = Path(parser.get_parsed_content("output_dir"))
+    recorded = read_record(files_of(folder)) or read_record(folder) or {}
+    repeated, _ = settings_to_repeat(recorded, cast(dict[str, Any], parser.config))
+    return {key: value for key, value in repeated.items() if key not in {**values, **assignments}}
+
+
 def _say_end(weights: Path, bundle: Path) -> None:
     """Print the best epoch's scores, where its weights are, and what to do next."""
     from medseg_monai.bundle.paths import list_bundles
     from medseg_monai.bundle.trained import Trained
-    from medseg_monai.training.folder import CURVES_FILE
+    from medseg_monai.training.folder import CURVES_FILE, files_of
+    from medseg_monai.training.run_record import read_record
 
+    record = read_record(files_of(weights)) or {}
+    if not record.get("finished", True):
+        say_end(
+            f"{bundle.name}: stopped before its end; kept in {weights}/", following="the same command with --resume"
+        )
+        return
     trained = Trained.read(weights)
     by_name = bundle in list_bundles()  # else by its folder
     facts, name = trained.training, bundle.name if by_name else bundle

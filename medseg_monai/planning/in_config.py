@@ -198,9 +198,8 @@ class _Run:
         except (OSError, ValueError):
             return None
         timed = recorded.get("stop_after") is not None or (recorded.get("config") or {}).get("minutes") is not None
-        goes_on = resume == "true" or (resume in ("none", "null") and timed)
-        unfinished = goes_on and not recorded.get("finished") and (folder / PLAN_FILE).is_file()
-        return str(folder / PLAN_FILE) if unfinished else None
+        by_itself = resume in ("none", "null") and timed and not recorded.get("finished")
+        return str(folder / PLAN_FILE) if (resume == "true" or by_itself) and (folder / PLAN_FILE).is_file() else None
 
     def recipe(self, published: Mapping[str, Any]) -> Recipe:
         """The bundle's network and loss for the data set at hand."""

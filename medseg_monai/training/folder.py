@@ -17,7 +17,7 @@ from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, remove_parts
 logger = logging.getLogger(__name__)
 
 WEIGHTS_FILE, SPEC_FILE, LAST_FILE = "model.pt", "spec.json", "last.pt"
-HISTORY_FILE, CURVES_FILE, PLAN_FILE = "history.csv", "training.png", "plan.yaml"
+HISTORY_FILE, CURVES_FILE, PLAN_FILE, RUN_FILE = "history.csv", "training.png", "plan.yaml", "run.json"
 TRAINING_FILES = (
     WEIGHTS_FILE,
     SPEC_FILE,
@@ -25,11 +25,13 @@ TRAINING_FILES = (
     HISTORY_FILE,
     CURVES_FILE,
     PLAN_FILE,
+    RUN_FILE,
     "tensorboard",
     "tuning",
     "evaluation_*",
 )
 """What a training and what follows it leave in the folder; the weights first, so that they never stand there without the others."""
+_BEFORE_LAST = "before_last.pt"  # the checkpoint that LAST_FILE replaced, while a training runs
 _UNVALIDATED = "unvalidated"  # the files of a training before its first validated epoch
 _PUBLISHED = "published"  # the same, from the moment on that they are to take the earlier ones' place
 _EARLIER = "earlier"  # the earlier files on their way to previous/N
@@ -42,12 +44,23 @@ def files_of(folder: Path) -> Path:
     return unvalidated if unvalidated.is_dir() else folder
 
 
+def before_last(folder: Path) -> Path:
+    """Where the checkpoint lies that the latest one replaced."""
+    return _hidden(folder, _BEFORE_LAST)
+
+
 def begin(folder: Path) -> None:
     """Make ready for a new training, whose lock this process holds: what killed ones left is finished or removed."""
     finish_publishing(folder)
     discard(folder)
-    remove_parts([folder, *(path for pattern in TRAINING_FILES for path in folder.glob(pattern))])
+    before_last(folder).unlink(missing_ok=True)
+    remove_leftovers(folder)
     _hidden(folder, _UNVALIDATED).mkdir(parents=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing; for who holds the folder's lock."""
+    remove_parts([folder, files_of(folder), *(path for pattern in TRAINING_FILES for path in folder.glob(pattern))])
 
 
 def discard(folder: Path) -> None:

@@ -1,21 +1,19 @@
-"""Ignite handlers that MONAI lacks: keep the weights with their spec, clip gradients, stop on a NaN, show progress."""
+"""Ignite handlers that MONAI lacks: seeds of steps, clipped gradients, a stop on a NaN, progress, history."""
 
 from __future__ import annotations
 
 import csv
 import io
 import logging
-import platform
+import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from filelock import FileLock
+import torch.distributed as dist
 from ignite.engine import Events
 from ignite.handlers import EarlyStopping, ProgressBar
 from monai.engines import Evaluator, SupervisedTrainer
@@ -24,166 +22,13 @@ from monai.engines.workflow import Workflow
 from monai.utils import CommonKeys
 from torch import nn
 
-import medseg_monai
-from medseg_monai.bundle.trained import (
-    LAST_FILE,
-    WEIGHTS_FILE,
-    Trained,
-    describe,
-    write_weights,
-)
-from medseg_monai.dataset import DatasetSpec
-from medseg_monai.files.writing import lock_folder, write_whole
+from medseg_monai.files.writing import write_whole
 from medseg_monai.program.console import keep_bars_whole
-from medseg_monai.program.signals import stop_like_ctrl_c, undisturbed
-from medseg_monai.training.folder import (
-    CURVES_FILE,
-    HISTORY_FILE,
-    begin,
-    discard,
-    files_of,
-    finish_publishing,
-    publish,
-)
+from medseg_monai.training.folder import CURVES_FILE, HISTORY_FILE, files_of
+from medseg_monai.training.sampling import sample_seed
+from medseg_monai.training.stops import between_several
 
 logger = logging.getLogger(__name__)
-
-
-class SaveTrained:
-    """Keep the best weights (``model.pt``) and the latest state (``last.pt``), with ``spec.json`` beside them.
-
-    Attach to the trainer after the ``ValidationHandler``: the best weights are those of the epoch that the evaluator's key metric
-    names. Files appear whole or not at all, and none in the place of an earlier training's before an epoch has been validated
-    (`medseg_monai.training.folder`). Ctrl-C and SIGTERM keep the state they met. Only the process of rank 0 writes; no other training
-    can write to the folder meanwhile.
-
-    Args:
-        network: what is saved; the bare network, not its wrapper for several processes.
-        folder: where to; created.
-        spec: the data set's spec.
-        architecture: the config's network class with its arguments.
-        bundle: name of the bundle.
-        evaluator: MONAI evaluator whose key metric says which epoch is best.
-        facts: more to write into ``spec.json`` (seed, precision …).
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        folder: str | Path,
-        *,
-        spec: DatasetSpec,
-        architecture: partial[nn.Module] | type[nn.Module],
-        bundle: str,
-        evaluator: Workflow,
-        facts: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.network = network
-        self.folder = Path(folder)
-        self.trained = Trained(dataset=spec, architecture=describe(architecture), bundle=bundle)
-        self.trained.check_channels()
-        self.evaluator = evaluator
-        self.facts = dict(facts or {})
-        self._began = 0.0
-        self._facts: dict[str, Any] = {}
-        self._lock: FileLock | None = None
-        self._stop_as_before: Callable[[], None] = lambda: None
-
-    def attach(self, engine: Workflow) -> None:
-        """Register with the trainer."""
-        if engine.state.rank == 0:
-            engine.add_event_handler(Events.STARTED, self._start)
-            engine.add_event_handler(Events.EXCEPTION_RAISED, self._exception_raised)
-
-    def _start(self, engine: Workflow) -> None:
-        self._lock, self._stop_as_before = lock_folder(self.folder), stop_like_ctrl_c()
-        if engine.state.epoch > 0:  # the next round of federated learning: the same training goes on
-            return
-        # after the handlers of any other kind, so that what they record of an epoch is published with its weights
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
-        engine.add_event_handler(Events.COMPLETED, self._completed)
-        begin(self.folder)
-        self._began = time.monotonic()
-        self._facts = {}
-        self.trained = replace(self.trained, weights_sha256=())
-
-    def _epoch_completed(self, engine: Workflow) -> None:
-        with undisturbed():
-            self._write_last(engine)
-            if self.evaluator.state.best_metric_epoch == engine.state.epoch:
-                metrics = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
-                self._facts |= {"best_epoch": engine.state.epoch, "validation": metrics}
-                self._write_weights(engine)
-
-    def _completed(self, engine: Workflow) -> None:
-        with undisturbed():
-            if not (self.folder / WEIGHTS_FILE).is_file() or files_of(self.folder) != self.folder:
-                self._write_weights(engine)
-                logger.warning("No epoch was validated: %s holds the last one", self.folder / WEIGHTS_FILE)
-            self._described(engine).write(self.folder)
-            self._release()
-
-    def _exception_raised(self, engine: Workflow, error: BaseException) -> None:
-        if self._lock is not None:  # else the folder is another's
-            with undisturbed():
-                self._end_early(engine, error)
-                self._release()
-        raise error
-
-    def _end_early(self, engine: Workflow, error: BaseException) -> None:
-        """Keep what an interrupted training has learnt, or else what was there before it."""
-        finish_publishing(self.folder)
-        if files_of(self.folder) != self.folder:
-            discard(self.folder)
-            logger.warning("Ended before an epoch was validated: nothing is kept, %s stays as it was", self.folder)
-        elif isinstance(error, KeyboardInterrupt):
-            self._write_last(engine)
-            self._described(engine).write(self.folder)
-            reason = str(error) or "the user"
-            logger.warning("Stopped by %s in epoch %d; weights kept in %s", reason, engine.state.epoch, self.folder)
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-            self._stop_as_before()
-            self._lock = None
-
-    def _write_last(self, engine: Workflow) -> None:
-        self._write_tensors(LAST_FILE, {"network": self.network.state_dict(), "epoch": engine.state.epoch})
-
-    def _write_tensors(self, name: str, content: object) -> None:
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        write_whole(files_of(self.folder) / name, buffer.getvalue())
-
-    def _write_weights(self, engine: Workflow) -> None:
-        write_weights(files_of(self.folder), self.network.state_dict(), self._described(engine))
-        publish(self.folder)
-        self.trained = Trained.read(self.folder)  # with the checksum
-
-    def _described(self, engine: Workflow) -> Trained:
-        facts: dict[str, Any] = {
-            **self.facts,
-            "epochs": engine.state.epoch,
-            "epochs_planned": engine.state.max_epochs,
-            "train_seconds": round(time.monotonic() - self._began, 1),
-            **self._facts,
-            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "device": str(engine.state.device),
-            "versions": _versions(),
-        }
-        return replace(self.trained, training=facts)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what decides a result, for ``spec.json``."""
-    found = {"medseg-monai": medseg_monai.__version__, "python": platform.python_version()}
-    for package in ("torch", "monai", "pytorch-ignite", "numpy", "timm"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class ValidateLastEpoch:
@@ -200,6 +45,45 @@ class ValidateLastEpoch:
         """Run the evaluator unless it ran in this epoch."""
         if engine.state.epoch == engine.state.max_epochs and self.evaluator.state.epoch != engine.state.epoch:
             self.evaluator.run(engine.state.epoch)
+
+
+class SeedSteps:
+    """Let all random numbers that a step draws (dropout, for one) depend on (seed, step, process) alone.
+
+    So they are the same whatever was drawn before: by a validation, by the workers that read images, by a training that was
+    broken off and goes on.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Seed torch, numpy and Python for the step."""
+        seed = sample_seed(self.seed, engine.state.iteration, f"process {engine.state.rank}")
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+
+
+class SameEverywhere:
+    """Let all processes validate the weights of the first one, which are those that are kept: batch norm's statistics differ."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def attach(self, engine: Workflow) -> None:
+        """Register with the trainer, before the ``ValidationHandler``."""
+        if between_several():
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Workflow) -> None:
+        """Send the tensors of the first process to the others."""
+        for tensor in self.network.state_dict().values():
+            dist.broadcast(tensor, 0)
 
 
 class ClipGradients:
@@ -263,6 +147,17 @@ class RecordEpochs:
         self._losses: list[float] = []
         self._began = 0.0
         self._drawn, self._drawing_seconds = 0.0, 0.0
+        self._at = 0  # the epoch that the losses are of
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epochs so far, and of one that is broken off its losses and seconds."""
+        seconds = time.monotonic() - self._began
+        return {"epochs": self.epochs, "at": self._at, "losses": self._losses, "seconds": seconds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        self.epochs, self._losses = [dict(epoch) for epoch in state["epochs"]], list(state["losses"])
+        self._at, self._began = state["at"], time.monotonic() - state["seconds"]
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer, after the ``ValidationHandler``."""
@@ -273,8 +168,9 @@ class RecordEpochs:
             engine.add_event_handler(Events.COMPLETED, self._draw)
 
     def _start(self, engine: Workflow) -> None:
-        self._losses.clear()
-        self._began = time.monotonic()
+        if self._at != engine.state.epoch:  # else it goes on within the epoch
+            self._losses.clear()
+            self._at, self._began = engine.state.epoch, time.monotonic()
 
     def _note(self, engine: Workflow) -> None:
         self._losses.append(_mean_loss(engine.state.output))
@@ -305,7 +201,7 @@ class RecordEpochs:
         from medseg_monai.figures.plots import training_curves
 
         began = time.monotonic()
-        metrics = self.evaluator.state.metrics
+        metrics = {name for epoch in self.epochs for name in epoch} - {"epoch", "loss", "seconds"}
         losses, scores = (
             {name: [(epoch["epoch"], epoch[name]) for epoch in self.epochs if name in epoch] for name in names}
             for names in (["loss"], metrics)
@@ -324,19 +220,26 @@ class StopEarly:
     def __init__(self, evaluator: Workflow, patience: int) -> None:
         self.evaluator = evaluator
         self.patience = patience
+        self._stopping: EarlyStopping | None = None
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer, after the ``ValidationHandler``."""
-        if self.patience <= 0:
-            return
+        if self.patience > 0:
+            self._stopping = EarlyStopping(self.patience, self._score, engine)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._validated)
 
-        def score(trainer: Workflow) -> float:
-            return float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
+    def state_dict(self) -> Mapping[str, Any]:
+        """How many validations were not better than the best, and its score."""
+        return {} if self._stopping is None else self._stopping.state_dict()
 
-        stopping = EarlyStopping(self.patience, score, engine)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        if self._stopping is not None:
+            self._stopping.load_state_dict(state)
 
-        def validated(trainer: Workflow) -> None:
-            if self.evaluator.state.epoch == trainer.state.epoch:
-                stopping(trainer)
+    def _score(self, trainer: Workflow) -> float:
+        return float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
 
-        engine.add_event_handler(Events.EPOCH_COMPLETED, validated)
+    def _validated(self, trainer: Workflow) -> None:
+        if self._stopping is not None and self.evaluator.state.epoch == trainer.state.epoch:
+            self._stopping(trainer)

@@ -21,13 +21,15 @@ from monai.utils import set_determinism
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from medseg_monai.bundle.config_keys import check_keys
+from medseg_monai.bundle.config_keys import check_keys, config_at_work
 from medseg_monai.bundle.paths import default_root, models_folder
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import default_device, placed, precision_of
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.planning.in_config import planned_network
 from medseg_monai.planning.plan import Plan
+from medseg_monai.training.checkpoint import Stateful
+from medseg_monai.training.continuing import BestSoFar, Continuation, wanted
 from medseg_monai.training.dataset import (
     open_dataset,
     repeated,
@@ -40,7 +42,8 @@ from medseg_monai.training.handlers import (
     ClipGradients,
     Progress,
     RecordEpochs,
-    SaveTrained,
+    SameEverywhere,
+    SeedSteps,
     StopEarly,
     ValidateLastEpoch,
 )
@@ -48,7 +51,10 @@ from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
 from medseg_monai.training.progress import KeepPlan, RunProgress, SayWhatComes
 from medseg_monai.training.room import GuardMemory, RefuseFullDisk
+from medseg_monai.training.run_record import describe_run
+from medseg_monai.training.saving import SaveTrained
 from medseg_monai.training.selection import chosen_metric, other_metrics
+from medseg_monai.training.stops import leave_signals_to_trainer
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
 from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
 from medseg_monai.transforms.batches import collate
@@ -67,6 +73,7 @@ __all__ = [
     "default_root",
     "device_ids",
     "join_processes",
+    "leave_signals_to_trainer",
     "leaves_a_rest",
     "local_device",
     "open_dataset",
@@ -130,6 +137,9 @@ def training_handlers(
     rank: int,
     precision: str = "auto",
     plan: Plan | None = None,
+    seed: int = 0,
+    resume: bool | str | None = None,
+    stop_after: float | None = None,
     every_class: bool = True,
 ) -> HandlerChain:
     """All handlers of the trainer, in the order that they need.
@@ -152,24 +162,48 @@ def training_handlers(
         rank: of this process; only the first one draws.
         precision: that the network is trained in.
         plan: that training follows; it is kept beside the weights.
+        seed: of what steps draw at random.
+        resume: True to continue what the folder holds, False to begin anew; None to continue only what ran with a time limit.
+        stop_after: minutes after which training stops, to be continued; None for never.
         every_class: a class that stands in no training mask is refused.
     """
     kept = bare(network) if average is None else average
-    averaging: list[Handler] = [] if average is None else [AverageWeights(network, average, decay)]
+    averaging = [] if average is None else [AverageWeights(network, average, decay)]
+    stopping, history, watch = StopEarly(evaluator, patience), RecordEpochs(evaluator, folder), WatchLoss()
+    parts: dict[str, Stateful] = {
+        "lr_scheduler": lr_scheduler,
+        "best": BestSoFar(evaluator),
+        "stopping": stopping,
+        "history": history,
+        "watch": watch,
+        **({} if average is None else {"average": averaging[0]}),
+    }
+    describe = partial(describe_run, config=config_at_work(), stop_after=stop_after)
     saving = SaveTrained(
-        kept, folder, spec=spec, architecture=architecture, bundle=bundle, evaluator=evaluator, facts=facts
+        kept,
+        folder,
+        spec=spec,
+        architecture=architecture,
+        bundle=bundle,
+        evaluator=evaluator,
+        facts=facts,
+        parts=parts,
+        continuation=Continuation(Path(folder), wanted(resume), describe),
+        minutes=stop_after,
     )
     return HandlerChain(
         [
             GuardMemory(spec, architecture, precision=precision),
             RefuseNothingToLearn(spec, evaluator, every_class=every_class),
             RefuseFullDisk(kept, folder),
+            SeedSteps(seed),
             StopOnNonFiniteLoss(),
-            WatchLoss(),
+            watch,
             ClipGradients(network, clip_norm),
             *averaging,
             LrScheduleHandler(lr_scheduler, print_lr=False, epoch_level=False),  # type: ignore[arg-type]  # torch's new base
             RunProgress(evaluator),
+            SameEverywhere(kept),
             ValidationHandler(val_interval, evaluator, epoch_level=True),
             ValidateLastEpoch(evaluator),
             saving,
@@ -181,8 +215,8 @@ def training_handlers(
                 precision=precision,
                 minutes=None if plan is None else plan.minutes,
             ),
-            StopEarly(evaluator, patience),
-            RecordEpochs(evaluator, folder),
+            stopping,
+            history,
             *_on_first(rank, _loss_curve(log)),
         ]
     )

@@ -73,6 +73,11 @@ class SeededSampler(DistributedSampler[Any]):
         # only the length of what is sampled from matters to torch
         chosen = cast(Dataset[Any], range(len(self._always) + self._turns))
         super().__init__(chosen, world_size, rank, shuffle=shuffle, seed=seed, drop_last=drop_last)
+        self._skipped = 0
+
+    def skip_once(self, cases: int) -> None:
+        """Leave out the first cases of the next epoch that is begun, which were had before it was broken off."""
+        self._skipped = cases
 
     def __iter__(self) -> Iterator[int]:
         """Numbers for `CachedDataset`."""
@@ -82,7 +87,8 @@ class SeededSampler(DistributedSampler[Any]):
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(order)
         order = np.resize(order, self.total_size)  # cut, or begun again
-        return iter((epoch * self.length + order[self.rank :: self.num_replicas]).tolist())
+        skipped, self._skipped = self._skipped, 0
+        return iter((epoch * self.length + order[self.rank :: self.num_replicas][skipped:]).tolist())
 
     def _cases_of(self, epoch: int) -> Indices:
         """Indices of an epoch's cases, ascending."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from monai.engines import SupervisedTrainer
@@ -54,6 +56,14 @@ class AverageWeights:
     def attach(self, engine: SupervisedTrainer) -> None:
         """Register with the trainer."""
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many steps the average has seen; the average itself is what the training saves."""
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        self.steps = state["steps"]
 
     @torch.no_grad()
     def __call__(self, engine: SupervisedTrainer) -> None:

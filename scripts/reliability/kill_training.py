@@ -1,11 +1,15 @@
 """Kill a tiny training at random moments, again and again, and look at what is left in its folder.
 
     python scripts/reliability/kill_training.py --trials 40
+    python scripts/reliability/kill_training.py --trials 40 --resume
 
 Each trial starts a training over an earlier, evaluated one and ends it by SIGKILL or SIGTERM, in turn. Then the folder must hold the
 earlier training with its evaluation, or the new one: weights that load and match their checksum, a spec.json and a history.csv that
 tell of the same epoch, no evaluation of other weights. After that the same training and its evaluation are run to the end, which must
 leave no temporary file. Trainings are told apart by their seed. Exit 1 if anything is not so.
+
+With --resume each trial kills a training in a folder of its own, with none, one or two workers that read images, and continues it: its
+weights, the last ones too, and its history must be those of a training that nobody disturbed, to the bit.
 """
 
 from __future__ import annotations
@@ -15,12 +19,16 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
+
+import torch
 
 from medseg_monai.bundle.paths import find_weights
 from medseg_monai.bundle.trained import Trained, load_weights
@@ -28,6 +36,8 @@ from medseg_monai.bundle.workflow import run_bundle  # noqa: F401  # imported on
 from medseg_monai.cli import main as medseg
 from medseg_monai.files.writing import HIDDEN_FOLDER, LOCK_FILE
 from medseg_monai.prepare.demo import prepare_demo
+from medseg_monai.training.checkpoint import find_checkpoint
+from medseg_monai.training.run_record import read_record
 
 SMALL = (
     "--size",
@@ -57,6 +67,8 @@ def start(log: Path, *arguments: str) -> int:
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -119,6 +131,42 @@ def trial(number: int, data: Path, folder: Path, seconds: float, rng: random.Ran
     return f"{how.name}: {'new' if seed == number else 'earlier'} training, whole"
 
 
+def resumed(number: int, data: Path, folder: Path, seconds: float, rng: random.Random) -> str:
+    """One kill, and whether the training that goes on ends as the undisturbed one in `folder` did."""
+    log, how = folder.parent / "log.txt", (signal.SIGKILL, signal.SIGTERM)[number % 2]
+    killed = folder.parent / f"killed_{number}"
+    arguments = (*train(data, killed, 0), "--workers", str(rng.randrange(3)))
+    process = start(log, *arguments)
+    time.sleep(rng.uniform(0, seconds))
+    os.kill(process, how)
+    code = ended(process)
+    finished = (read_record(killed) or {}).get("finished", False)
+    kept = find_checkpoint(killed)
+    epoch = "after its end" if finished else "before a checkpoint" if kept is None else "with a checkpoint"
+    try:
+        assert code in (0, -how, 128 + how), f"exit code {code}: {log.read_text()}"
+        assert (code := ended(start(log, *arguments, "--resume"))) == 0, (
+            f"resuming ended with {code}: {log.read_text()}"
+        )
+        assert numbers(killed) == numbers(folder), "other numbers"
+        assert not leftovers(killed), f"left: {leftovers(killed)}"
+    except (AssertionError, ValueError, OSError, KeyError) as error:
+        return f"WRONG: {how.name} in trial {number}: {error}"
+    shutil.rmtree(killed)
+    return f"{how.name} {epoch}: equal to the bit"
+
+
+def numbers(folder: Path) -> tuple[object, ...]:
+    """What a training came to: its weights' bytes, and its history without the seconds."""
+    with (folder / "history.csv").open(newline="") as rows:
+        history = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(rows)]
+    tensors = [torch.load(folder / name, weights_only=True) for name in ("model.pt", "last.pt")]
+    weights = [
+        {name: bytes(value.numpy()) for name, value in state.items()} for state in (tensors[0], tensors[1]["network"])
+    ]
+    return history, weights, Trained.read(folder).training["best_epoch"]
+
+
 def evaluate(data: Path, folder: Path) -> tuple[str, ...]:
     """Arguments of the evaluation of what the folder holds."""
     return ("evaluate", "unetpp", "--dataset-dir", str(data), "--weights", str(folder), "--set", "num_workers=0")
@@ -129,21 +177,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
+    parser.add_argument("--resume", action="store_true", help="continue each killed training and compare")
     options = parser.parse_args()
+    one_trial = resumed if options.resume else trial
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["MEDSEG_CACHE"] = f"{scratch}/cache"
         data, folder, log = Path(scratch, "data"), Path(scratch, "trained"), Path(scratch, "log.txt")
         prepare_demo(data, n=12, size=(96, 80))
-        began, seconds = time.monotonic(), list[float]()
         for arguments in (train(data, folder, 0), evaluate(data, folder)):
             if (code := ended(start(log, *arguments))) != 0:
                 print(f"medseg {arguments[0]} ended with {code}: {log.read_text()}")
                 return 1
-            seconds.append(time.monotonic() - began)
-        outcomes = Counter(trial(number, data, folder, seconds[0], rng) for number in range(1, options.trials + 1))
+        began = time.monotonic()  # with the pictures decoded, as each trial finds them
+        ended(start(log, *train(data, Path(scratch, "timed"), 0)))
+        seconds = time.monotonic() - began
+        outcomes = Counter[str]()
+        for number in range(1, options.trials + 1):
+            outcomes[one_trial(number, data, folder, seconds, rng)] += 1
+            print(f"{number} of {options.trials}", end="\r", flush=True)
         earlier = len(list(folder.glob("previous/*")))
-    print(f"{options.trials} kills within the {seconds[0]:.1f} s of a training; {earlier} earlier trainings set aside")
+    print(f"{options.trials} kills within the {seconds:.1f} s of a training; {earlier} earlier trainings set aside")
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:4}  {outcome}")
     return int(any(outcome.startswith("WRONG") for outcome in outcomes))

@@ -1,0 +1,178 @@
+"""What a training keeps, on real MONAI engines that train a one-weight network: weights, spec, what stops and full disks leave."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+from monai.handlers import ValidationHandler
+from scripted_evaluator import BATCHES, engines, saver, scripted_evaluator
+from torch import nn
+
+from medseg_monai.bundle.trained import Trained, load_weights
+from medseg_monai.files.writing import DiskFullError, FolderInUseError
+from medseg_monai.training.handlers import (
+    RecordEpochs,
+    ValidateLastEpoch,
+)
+
+
+def test_the_best_epochs_weights_are_kept_and_the_last(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.2, 0.8, 0.5])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    weights: list[float] = []
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: weights.append(float(network.weight.detach())))
+    trainer.run()
+    best = torch.load(tmp_path / "model.pt", weights_only=True)
+    last = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert float(best["weight"]) == pytest.approx(weights[1])
+    assert float(last["network"]["weight"]) == pytest.approx(weights[2])
+    assert last["epoch"] == 3
+    facts = Trained.read(tmp_path).training
+    assert facts["best_epoch"] == 2
+    assert facts["validation"] == {"mean_dice": 0.8}
+
+
+def test_earlier_weights_are_set_aside_with_their_spec(network: nn.Linear, tmp_path: Path) -> None:
+    for scores in ([0.9], [0.5], [0.1]):
+        trainer, evaluator = engines(network, scores)
+        saver(network, evaluator, tmp_path).attach(trainer)
+        trainer.run()
+    for number, folder in enumerate(("previous/1", "previous/2", ".")):
+        assert Trained.read(tmp_path / folder).training["validation"] == {"mean_dice": (0.9, 0.5, 0.1)[number]}
+        assert (tmp_path / folder / "model.pt").is_file()
+
+
+def test_the_last_epoch_is_validated_whatever_the_interval(network: nn.Linear, tmp_path: Path) -> None:
+    evaluator = scripted_evaluator(network, [0.5, 0.9])
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    handlers = [ValidationHandler(2, evaluator), ValidateLastEpoch(evaluator), saver(network, evaluator, tmp_path)]
+    SupervisedTrainer(
+        "cpu", 3, BATCHES, network, optimizer, nn.MSELoss(), decollate=False, train_handlers=handlers
+    ).run()
+    assert Trained.read(tmp_path).training["best_epoch"] == 3
+
+
+def interrupt(engine: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def terminate(engine: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fail(engine: object) -> None:
+    raise RuntimeError("no more")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Files that people see, by name."""
+    files = [path for path in folder.rglob("*") if path.is_file() and ".medseg" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("stop", [interrupt, terminate], ids=["ctrl-c", "sigterm"])
+def test_a_stop_keeps_weights_that_load(network: nn.Linear, tmp_path: Path, stop: Callable[[object], None]) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    after_one: list[torch.Tensor] = []
+    trainer.add_event_handler(Events.EPOCH_STARTED(once=2), lambda _: after_one.append(network.weight.detach().clone()))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), stop)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert signal.getsignal(signal.SIGTERM) is before
+    best, last = (load_weights(nn.Linear(1, 1, bias=False), tmp_path / name) for name in ("model.pt", "last.pt"))
+    assert torch.equal(best.weight, after_one[0])
+    assert torch.equal(last.weight, after_one[0])  # these data cannot begin within an epoch: it will be repeated
+    facts = Trained.read(tmp_path).training
+    assert (facts["best_epoch"], facts["epochs"]) == (1, 2)
+
+
+@pytest.mark.parametrize("stop", [interrupt, terminate, fail], ids=["ctrl-c", "sigterm", "error"])
+@pytest.mark.parametrize("earlier", [True, False])
+def test_without_a_validated_epoch_the_folder_stays_as_it_was(
+    network: nn.Linear, tmp_path: Path, stop: Callable[[object], None], earlier: bool
+) -> None:
+    if earlier:
+        trainer, evaluator = engines(network, [0.9])
+        saver(network, evaluator, tmp_path).attach(trainer)
+        trainer.run()
+    before = contents(tmp_path)
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    RecordEpochs(evaluator, tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), stop)
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        trainer.run()
+    assert contents(tmp_path) == before
+    assert ("model.pt" in before) == earlier
+
+
+def test_what_belongs_to_an_epoch_is_published_together(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.5])
+    saver(network, evaluator, tmp_path).attach(trainer)  # before what records, as a config may list them
+    RecordEpochs(evaluator, tmp_path).attach(trainer)
+    seen: list[set[str]] = []
+    move = Path.replace
+
+    def watched(path: Path, target: Path) -> Path:
+        moved = move(path, target)
+        if Path(target) == tmp_path / "model.pt":
+            seen.append(set(contents(tmp_path)))
+        return moved
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", watched)
+        trainer.run()
+    assert seen == [{"model.pt", "spec.json", "last.pt", "history.csv", "run.json"}]
+
+
+def test_a_folder_is_one_trainings_at_a_time(network: nn.Linear, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from medseg_monai.files.writing import lock_folder\n"
+        f"lock = lock_folder(Path({str(tmp_path)!r})); print('has it', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "has it\n"
+        trainer, evaluator = engines(network, [0.5])
+        saver(network, evaluator, tmp_path).attach(trainer)
+        with pytest.raises(FolderInUseError, match="being written to by another medseg"):
+            trainer.run()
+        assert contents(tmp_path) == {}
+        other.kill()
+    trainer, evaluator = engines(network, [0.5])  # a killed process leaves no lock
+    saver(network, evaluator, tmp_path).attach(trainer)
+    trainer.run()
+    assert (tmp_path / "model.pt").is_file()
+
+
+def test_a_full_disk_names_the_file_and_keeps_the_best_weights(
+    network: nn.Linear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if trainer.state.epoch == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskFullError, match=r"spec.json could not be written.*Make room"):
+        trainer.run()
+    kept = load_weights(nn.Linear(1, 1, bias=False), tmp_path / "model.pt")
+    assert torch.isfinite(kept.weight).all()
+    assert Trained.read(tmp_path).training["best_epoch"] == 1
+    assert not list(tmp_path.rglob("*.part"))

@@ -1,0 +1,74 @@
+"""What asks a training to stop: signals are noted, the second one raises; a file and the time count until they are obeyed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from medseg_monai.program.signals import StoppedBySignal
+from medseg_monai.training import stops
+from medseg_monai.training.stops import BY_FILE, BY_SIGNAL, BY_TIME, NOTHING, StopRequests, agreed
+
+
+@pytest.fixture
+def requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StopRequests]:
+    monkeypatch.setattr(stops, "SECONDS_BETWEEN_LOOKS", 0.0)
+    requests = StopRequests(tmp_path)
+    requests.listen()
+    yield requests
+    requests.end()
+
+
+def test_a_signal_is_noted_and_the_second_raises(requests: StopRequests) -> None:
+    assert requests.cause() == NOTHING
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert requests.cause() == BY_SIGNAL + signal.SIGTERM
+    assert requests.describe(requests.cause()) == "SIGTERM"
+    with pytest.raises(StoppedBySignal):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_what_was_there_before_comes_back(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    requests = StopRequests(tmp_path)
+    requests.listen()
+    assert all(signal.getsignal(number) is not handler for number, handler in before.items())
+    requests.end()
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_handler_of_somebody_else_stays(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    theirs = signal.getsignal(signal.SIGTERM)
+    requests = StopRequests(tmp_path)
+    requests.listen()
+    assert signal.getsignal(signal.SIGTERM) is theirs
+    requests.end()
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_the_file_and_the_time(requests: StopRequests, tmp_path: Path) -> None:
+    (tmp_path / "STOP").touch()
+    assert requests.cause() == BY_FILE
+    requests.forget_file()
+    assert requests.cause() == NOTHING
+    requests.minutes = 0.001
+    time.sleep(0.07)
+    assert requests.cause() == BY_TIME
+    assert requests.describe(BY_TIME) == "its limit of 0.001 minutes"
+
+
+def test_the_folder_is_not_looked_at_in_each_step(tmp_path: Path) -> None:
+    requests = StopRequests(tmp_path)
+    requests.listen()
+    (tmp_path / "STOP").touch()
+    assert requests.cause() == NOTHING  # within the first second
+    requests.end()
+
+
+def test_a_process_alone_agrees_with_itself() -> None:
+    assert agreed(BY_FILE, torch.device("cpu")) == BY_FILE
