@@ -60,7 +60,7 @@ def write_prediction_report(
         place / PAGE_FILE,
         "prediction.html",
         title=f"What {trained.bundle or 'the network'} found",
-        subtitle=f"{_count(len(found), spec)}, segmented by weights trained on {spec.name}",
+        subtitle=f"{_count(len(found), spec)}, segmented by weights trained on {_named(spec)}",
         sections=[("Pictures", "cases"), ("All cases", "all"), ("Run", "run")],
         **page_facts(),
         tiles=_tiles(found, len(failures)),
@@ -79,6 +79,11 @@ def write_prediction_report(
         model_card=link_to(model_card, place),
         versions=facts_as_text(software()),
     )
+
+
+def _named(spec: DatasetSpec) -> str:
+    """A data set's name, and what it shows: a name alone says little to those who did not train on it."""
+    return f"{spec.name} ({spec.description})" if spec.description else spec.name
 
 
 def read_predictions(folder: Path) -> list[PredictedCase]:

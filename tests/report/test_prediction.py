@@ -36,6 +36,14 @@ def test_doubtful_cases_stand_first_then_empty_ones_then_the_least_certain(folde
     assert "from uncertainty 0.400 on" in page
 
 
+def test_the_page_says_what_kind_of_pictures_the_weights_are_for(folder: Path) -> None:
+    predicted(folder, {"a": (50, 0.1)})
+    described = replace(TRAINED, dataset=replace(SPEC, description=f"Photographs of skin {HOSTILE}"))
+    page = write_prediction_report(folder, trained=described).read_text()
+    assert f"weights trained on {SPEC.name} (Photographs of skin &lt;img" in page
+    assert HOSTILE not in page
+
+
 def test_areas_are_shares_of_the_image(folder: Path) -> None:
     predicted(folder, {"a": (50, 0.1)})
     page = write_prediction_report(folder, trained=TRAINED).read_text()
