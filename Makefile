@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       install, then generate data, train U-Net++, evaluate, segment and draw (under 6 minutes on 2 cores)"
+	@echo "make demo       install, then generate data, train U-Net++, evaluate, segment and draw (after installation under 3 minutes on 2 cores)"
 	@echo "make test       install with the test tools, then lint, type-check and run the tests"
 	@echo "make test-slow  the tests that take longer (two-process training, every network end to end)"
 	@echo "make test-wheel  build the wheel, install it into a fresh environment and use it in an empty folder"
