@@ -76,7 +76,8 @@ def has_encoder(weights_file: Path) -> bool:
     """Whether weights are those of a network with an encoder of timm's, as far as the spec.json beside them tells."""
     try:
         architecture = json.loads((weights_file.parent / SPEC_FILE).read_text(encoding="utf-8"))["architecture"]
-        return str(architecture.get("encoder", PLAIN)) != PLAIN
+        network = architecture.get("member", architecture)  # of an ensemble
+        return str(network.get("encoder", PLAIN)) != PLAIN
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False  # what is wrong with the file is said by who reads all of it
 

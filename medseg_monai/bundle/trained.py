@@ -33,6 +33,8 @@ from medseg_monai.tuning.review import Review
 
 # A spec.json may come from somebody else: it may name a network, never any other callable.
 TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
+ENSEMBLE = "medseg_monai.inference.averaging.NetworkEnsemble"
+"""The target of weights that hold several networks, each of which must be one of those."""
 _LEARNT: Mapping[str, Any] = {"cleaning": Cleaning, "review": Review, "familiarity": Familiarity, "quality": Quality}
 """What is learnt after training, by the key that holds it."""
 
@@ -70,17 +72,7 @@ class Trained:
 
     def build_network(self, **overrides: Any) -> nn.Module:
         """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
-        arguments = {**self.architecture, **overrides}
-        # the trained weights come next: nothing is fetched for them to replace
-        arguments.update(
-            {name: value for name, value in (("pretrained", False), ("weights_file", None)) if name in arguments}
-        )
-        module_name, _, class_name = str(arguments.pop("_target_")).rpartition(".")
-        network_class = getattr(importlib.import_module(module_name), class_name, None)
-        if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
-            raise ValueError(f"{SPEC_FILE} names {module_name}.{class_name}, which is not a network: refused")
-        network: nn.Module = network_class(**arguments)
-        return network
+        return network_of({**self.architecture, **overrides})
 
     def check_channels(self) -> None:
         """Raise a ValueError if the network takes or gives other channels than the data set has."""
@@ -136,9 +128,37 @@ class Trained:
             target = str(trained.architecture["_target_"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error
-        if not target.startswith(TRUSTED_NETWORKS):
-            raise ValueError(f"{path} names {target}, which is not a network of medseg_monai or MONAI: refused")
+        check_trusted(target, path)
         return trained
+
+
+def network_of(architecture: Mapping[str, Any]) -> nn.Module:
+    """A network with fresh weights, from its ``_target_`` and arguments.
+
+    Raises:
+        ValueError: they name something other than a network.
+    """
+    arguments = dict(architecture)
+    # the trained weights come next: nothing is fetched for them to replace
+    arguments.update(
+        {name: value for name, value in (("pretrained", False), ("weights_file", None)) if name in arguments}
+    )
+    module_name, _, class_name = str(arguments.pop("_target_")).rpartition(".")
+    network_class = getattr(importlib.import_module(module_name), class_name, None)
+    if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+        raise ValueError(f"{SPEC_FILE} names {module_name}.{class_name}, which is not a network: refused")
+    network: nn.Module = network_class(**arguments)
+    return network
+
+
+def check_trusted(target: str, path: object) -> None:
+    """Refuse what a spec.json names, unless it is a network of ours or MONAI's.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not target.startswith(TRUSTED_NETWORKS) and target != ENSEMBLE:
+        raise ValueError(f"{path} names {target}, which is not a network of medseg_monai or MONAI: refused")
 
 
 def describe(architecture: partial[nn.Module] | type[nn.Module]) -> dict[str, Any]:

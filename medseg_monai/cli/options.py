@@ -47,7 +47,9 @@ Hours = Annotated[float | None, typer.Option(help="The same in hours.")]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Three minutes, to see whether images and masks are right; not for use.")
 ]
-Best = Annotated[bool, typer.Option("--best", help="Five times the default time.")]
+Best = Annotated[
+    bool, typer.Option("--best", help="Five times the default time; training: by five folds, for their ensemble.")
+]
 MemoryGb = Annotated[
     float | None,
     typer.Option(help="Memory limit in GB: the patch of volumes, then the batch, are made small enough to fit."),

@@ -32,6 +32,9 @@ from medseg_monai.cli.options import (
 PHOTOS_BUNDLE, VOLUMES_BUNDLE = "unet", "unet3d"
 """What is trained if no bundle is named: the U-Net was the best of five networks in equal time (docs/results/isic2017.md)."""
 
+BEST_FOLDS = 5
+"""Of --best, which takes five times the default time."""
+
 
 def train(
     bundle: MaybeBundle = None,
@@ -83,6 +86,19 @@ def train(
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: also log to MLflow, through MONAI (extra: tracking).")
     ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validation: so many networks, and their ensemble; --best: 5.")
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only this one of the folds, for jobs side by side; the last puts all together."),
+    ] = None,
+    keep_probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--keep-probabilities", help="With --folds: keep those of each case by the network that has not seen it."
+        ),
+    ] = False,
     assignments: Assignments = None,
     overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
 ) -> None:
@@ -121,6 +137,14 @@ def train(
         resume=resume,
         stop_after=stop_after,
     )
+    if best and folds is None and dataset_dir is not None:
+        folds = BEST_FOLDS
+    if folds is not None:
+        run = {"assignments": overrides, "overlays": tuple(overlay or []), "tracking": tracking}
+        _train_folds(folder, dataset_dir, values, run, count=folds, fold=fold, keep_probabilities=keep_probabilities)
+        return
+    if fold is not None or keep_probabilities:
+        raise ValueError("--fold and --keep-probabilities are for a training by --folds")
     if resume:
         values = {**_recorded_settings(folder, values, overrides, overlay or []), **values}
     workflow = run_bundle(
@@ -132,6 +156,56 @@ def train(
         tracking=tracking,
     )
     _say_end(Path(workflow.parser.get_parsed_content("output_dir")), folder)
+
+
+def _train_folds(
+    bundle: Path,
+    dataset_dir: Path | None,
+    values: dict[str, Any],
+    run: dict[str, Any],
+    *,
+    count: int,
+    fold: int | None,
+    keep_probabilities: bool,
+) -> None:
+    """Train all folds, or one of them, and say what came of it.
+
+    Raises:
+        ValueError: no data set is named.
+    """
+    if dataset_dir is None:
+        raise ValueError("--folds needs a data set: name it with --dataset-dir")
+    from medseg_monai.bundle.paths import models_folder
+    from medseg_monai.dataset import read_dataset
+    from medseg_monai.folds.run import FoldRun
+
+    out = (
+        values.pop("output_dir", None) or models_folder(bundle) / f"{read_dataset(dataset_dir).spec.name}_{count}folds"
+    )
+    if values.pop("preset", None) == "quick":
+        values["preset"] = "quick"  # the best preset's time is that of its folds together
+    if "minutes" in values and fold is None:
+        values["minutes"] /= count
+    whole = FoldRun(bundle, dataset_dir, Path(out), count, values, keep_probabilities=keep_probabilities, **run)
+    if whole.train(fold):
+        _say_folds(whole.folder, bundle, count)
+    else:
+        left = ", ".join(str(number) for number in range(1, count + 1) if not whole.is_done(number))
+        say_end(
+            f"{count} folds -> {whole.folder}/ (not done yet: {left})",
+            following="train these (--fold NUMBER), or all in turn without --fold; what was stopped goes on, and the last puts all together",
+        )
+
+
+def _say_folds(folder: Path, bundle: Path, count: int) -> None:
+    from medseg_monai.folds.combine import FOLDS_SUMMARY, FOLDS_TABLE, OUT_OF_FOLD
+
+    typer.echo((folder / OUT_OF_FOLD / FOLDS_SUMMARY).read_text(encoding="utf-8"))
+    say_end(
+        f"{bundle.name}: {count} folds and their ensemble -> {folder}/ (model.pt: all networks; {OUT_OF_FOLD}/{FOLDS_TABLE}: every case)",
+        look=folder / OUT_OF_FOLD / FOLDS_SUMMARY,
+        following=f"medseg evaluate {bundle.name} -w {folder} -d DATA; medseg predict {bundle.name} IMAGES -w {folder}",
+    )
 
 
 def bundle_and_data(bundle: str | None, dataset_dir: Path | None, plan: Path | None = None) -> tuple[Path, Path | None]:

@@ -6,7 +6,7 @@ The mean is handed on as logits whose sigmoid or softmax it is, so that all that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +17,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from medseg_monai.bundle.paths import find_bundle, find_weights
-from medseg_monai.bundle.trained import Trained, load_weights
+from medseg_monai.bundle.trained import ENSEMBLE, Trained, check_trusted, load_weights, network_of
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.engines.agreement import Agreement, agreement
 from medseg_monai.program.messages import did_you_mean
@@ -185,6 +185,35 @@ class Ensemble(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits at the size of `x`."""
         return mean_logits([member(x) for member in self.members], self.task)
+
+
+class NetworkEnsemble(Ensemble):
+    """An `Ensemble` of networks of one kind, as ``spec.json`` describes it: its weights lie in one file.
+
+    Args:
+        member: ``_target_`` of its networks and their arguments.
+        count: of networks.
+        task: of the data set.
+
+    Raises:
+        ValueError: the members are not networks of medseg_monai or MONAI, or there are none.
+    """
+
+    def __init__(self, *, member: Mapping[str, Any], count: int, task: Task) -> None:
+        check_trusted(str(member.get("_target_", "")), "an ensemble's spec.json")
+        if count < 1:
+            raise ValueError(f"an ensemble has at least one member, not {count}")
+        super().__init__([network_of(member) for _ in range(count)], task=task)
+
+    @staticmethod
+    def described(trained: Trained, count: int) -> dict[str, Any]:
+        """What the ``architecture`` of a spec.json says for so many networks like those of `trained`."""
+        return {
+            "_target_": ENSEMBLE,
+            "member": dict(trained.architecture),
+            "count": count,
+            "task": trained.dataset.task,
+        }
 
 
 MUST_AGREE = ("task", "classes", "channels", "spatial_dims", "size", "spacing_mm", "aspect", "intensity")
