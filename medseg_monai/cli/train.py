@@ -193,7 +193,7 @@ def _train_folds(
         left = ", ".join(str(number) for number in range(1, count + 1) if not whole.is_done(number))
         say_end(
             f"{count} folds -> {whole.folder}/ (not done yet: {left})",
-            following="train these (--fold NUMBER), or all in turn without --fold; what was stopped goes on, and the last puts all together",
+            following="the same command, or --fold NUMBER for each: what was stopped goes on, and the last one puts all together",
         )
 
 
