@@ -6,6 +6,7 @@ weights, cases and folders.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Margins
 from medseg_monai.transforms.batches import collate
 from medseg_monai.transforms.cleaning import Cleaning, choose_cleaning
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "calibration_of_masks",
@@ -190,7 +193,15 @@ def write_stacks(cases: Sequence[Mapping[str, Any]], writer: WritePredictions, c
 
 def weights_to_change(bundle_root: str | Path, weights: str | Path | None, *, dataset: str) -> Path:
     """`find_weights`, of weights that came with the installed program a copy of the user's own: their spec.json will be changed."""
-    return own_copy(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
+    file = own_copy(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
+    if folds := Trained.read(file.parent).training.get("folds"):
+        logger.warning(
+            "%s holds the networks of %s folds, which between them were trained on the training and validation cases: what is learnt from "
+            "these is too sure of itself. Learn it from other cases (split=test, say), or for the weights of one fold",
+            file,
+            folds,
+        )
+    return file
 
 
 def weights_folder(weights_file: str | Path) -> str:
