@@ -55,8 +55,10 @@ def training_curves(
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        if curves:
-            axes.legend(frameon=False)
+        if (
+            curves
+        ):  # at a place of its own: matplotlib's search for the best one is slow, and warns of that on a busy machine
+            axes.legend(frameon=False, loc="upper right" if axes is left else "lower right")
     return figure
 
 

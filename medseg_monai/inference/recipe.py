@@ -197,7 +197,7 @@ def weights_to_change(bundle_root: str | Path, weights: str | Path | None, *, da
     if folds := Trained.read(file.parent).training.get("folds"):
         logger.warning(
             "%s holds the networks of %s folds, which between them were trained on the training and validation cases: what is learnt from "
-            "these is too sure of itself. Learn it from other cases (split=test, say), or for the weights of one fold",
+            "these is too sure of itself. Learn it for the weights of one fold, or from cases of another data set",
             file,
             folds,
         )

@@ -13,6 +13,7 @@ def test_training_curves_mark_the_best_epoch():
     assert left.lines[0].get_xydata().tolist() == [[1, 2], [2, 1]]
     assert right.lines[1].get_xydata().tolist() == [[2, 0.83]]
     assert [text.get_text() for text in right.texts] == ["0.830"]
+    assert all(axes.get_legend()._get_loc() != 0 for axes in (left, right))  # 0 is matplotlib's slow search
 
 
 def test_comparison_puts_the_first_on_top_with_its_mean_and_interval():

@@ -132,7 +132,7 @@ def test_what_belongs_to_an_epoch_is_published_together(network: nn.Linear, tmp_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "replace", watched)
         trainer.run()
-    assert seen == [{"model.pt", "spec.json", "last.pt", "history.csv", "run.json"}]
+    assert seen == [{"model.pt", "spec.json", "last.pt", "history.csv", "training.png", "run.json"}]
 
 
 def test_a_folder_is_one_trainings_at_a_time(network: nn.Linear, tmp_path: Path) -> None:
