@@ -3,10 +3,10 @@
 ====================== =====================================================================
 serve.py               the app's folder, the environment and the command of a server
 labels.py              labels as annotators save them and clients show them
-names.py               what a request brings as text: names and JSON, checked
-choice.py              which image to label next, from how unsure a model is of each
-server/                runs in MONAI Label's environment: app.py (what is offered), segment.py (models), learn.py (trainers),
-                       active.py (the next image), studies.py and sessions.py (where images lie); each request passes gate.py,
-                       requests.py says what its fields may be, routes/ what is done
+names.py               checks of the text in a request: names and JSON
+choice.py              which image to label next, from a model's uncertainty about each
+server/                runs in MONAI Label's environment: app.py (the app), segment.py (models), learn.py (trainers),
+                       active.py (the next image), studies.py and sessions.py (where images are stored); each request passes
+                       gate.py, requests.py defines its fields, routes/ handle it
 ====================== =====================================================================
 """

@@ -1,4 +1,4 @@
-"""Which image to label next, from how unsure a model is of each: numbers that MONAI Label keeps with the images."""
+"""Which image to label next, from a model's uncertainty about each: numbers that MONAI Label stores with the images."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 UNUSABLE = -1.0
-"""The number of an image that the model cannot read: it is offered last."""
+"""The number of an unreadable image: it is offered last."""
 
 
 def most_uncertain(known: Mapping[str, Mapping[str, Any]], name: str, strategy: str) -> str:
-    """The image with the highest number; of equals the one offered longest ago, then the first by name.
+    """The image with the highest number; among equals the one offered longest ago, then the first by name.
 
     >>> most_uncertain({"b": {"uncertainty_unet": 0.4}, "a": {"uncertainty_unet": 0.4}, "c": {}}, "unet", "uncertainty")
     'a'
@@ -25,5 +25,5 @@ def most_uncertain(known: Mapping[str, Mapping[str, Any]], name: str, strategy: 
 
 
 def key(name: str, what: str = "") -> str:
-    """Where an image's information holds the number."""
+    """The key of the number in an image's information."""
     return f"uncertainty_{name}" + (f"_{what}" if what else "")

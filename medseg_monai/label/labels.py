@@ -1,4 +1,4 @@
-"""Labels for MONAI Label: masks as the one map that clients show, and labels as they save them in the form that training reads."""
+"""Labels for MONAI Label: masks as the single map that clients show, and saved labels converted to the form that training reads."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PICTURES = {
     ".tif": ("uint8", "uint16", "int16", "uint32", "int32", "float32"),
     ".tiff": ("uint8", "uint16", "int16", "uint32", "int32", "float32"),
 }
-"""What masks of photographs are written as, and with which types: formats that keep numbers and that MONAI Label's writer knows."""
+"""Formats and types of masks of photographs: those that preserve numbers and that MONAI Label's writer supports."""
 
 
 def training_cases(saved: Iterable[Mapping[str, Any]], spec: DatasetSpec, folder: Path) -> list[dict[str, Any]]:
     """Cases to train on from the saved labels; a label that cannot be used is left out, with a warning.
 
     Args:
-        saved: ``image`` and ``label``, paths; ``names`` of what its numbers stand for, if the annotator's tool said.
+        saved: ``image`` and ``label``, paths; ``names``, the meaning of its numbers, if the annotator's tool sent it.
         spec: the data set.
-        folder: for labels that have to be written anew.
+        folder: folder for labels that must be converted.
     """
     cases = []
     for pair in saved:
@@ -61,15 +61,15 @@ def usable_label(
 ) -> str | list[str]:
     """The file, or the file per overlapping class, that training reads for a saved label; checked against the image.
 
-    Overlapping classes are saved as one map of numbers, in which each pixel has one class: each becomes a mask of its own. A
-    photograph's label may come as NIfTI or NRRD, as 3D Slicer saves it.
+    Overlapping classes are saved as one map of numbers, in which each pixel has one class: each becomes a separate mask. A
+    photograph's label may be NIfTI or NRRD, as 3D Slicer saves it.
 
     Args:
-        label: as it was saved.
-        image: what was labelled.
+        label: the saved file.
+        image: the labelled image.
         spec: the data set.
-        folder: for labels that have to be written anew.
-        names: what the numbers 1, 2 … stand for: 3D Slicer numbers segments in the order of its list, which an annotator may change.
+        folder: folder for labels that must be converted.
+        names: the meaning of the numbers 1, 2 …: 3D Slicer numbers segments in the order of its list, which an annotator may change.
 
     Raises:
         OSError, ValueError: the label is unusable, or on another grid than the image.
@@ -97,24 +97,24 @@ def usable_label(
 
 
 def _picture_numbers(label: Path) -> Array:
-    """(H, W) class numbers; of a volume file its one slice."""
+    """(H, W) class numbers; from a volume file its single slice."""
     simple_itk = simpleitk()
     try:
         array: Array = np.squeeze(simple_itk.GetArrayFromImage(simple_itk.ReadImage(str(label))))
     except RuntimeError as error:
-        raise ValueError(f"{label}: no label that can be read") from error
+        raise ValueError(f"{label}: not a readable label; save it again") from error
     if array.ndim != 2:
         raise ValueError(
-            f"{label}: a photograph's label has one slice and one value per pixel, not shape {array.shape}"
+            f"{label}: a photograph's label must have one slice and one value per pixel, but its shape is {array.shape}"
         )
     return array
 
 
 def _class_numbers(numbers: Array, label: Path, spec: DatasetSpec, names: Sequence[str]) -> Array:
-    """A saved map with the classes' own numbers, uint8; with one class 255 counts as 1.
+    """A saved map converted to class numbers, uint8; with a single class 255 counts as 1.
 
     Raises:
-        ValueError: a number stands for no class.
+        ValueError: a number belongs to no class.
     """
     if len(spec.classes) == 1 and set(np.unique(numbers)) <= {0, 255}:
         return (numbers > 0).astype(np.uint8)
@@ -124,20 +124,22 @@ def _class_numbers(numbers: Array, label: Path, spec: DatasetSpec, names: Sequen
         name = meant.get(int(number))
         if name not in spec.classes:
             known = f"known: 0 background, {', '.join(f'{n} {name}' for n, name in enumerate(spec.classes, start=1))}"
-            raise ValueError(f"{label}: contains the number {number}{f' ({name})' if name else ''}, no class; {known}")
+            raise ValueError(
+                f"{label}: contains the number {number}{f' ({name})' if name else ''}, which is not a class; {known}"
+            )
         renumbered[numbers == number] = spec.classes.index(name) + 1
     return renumbered
 
 
 def _planes(numbers: Array, spec: DatasetSpec) -> dict[str, Array]:
-    """What is written, by the end of the file's name: a mask per class if classes may overlap, else the map itself."""
+    """The planes to write, by the end of the file's name: a mask per class if classes may overlap, else the map itself."""
     if spec.task != "multilabel":
         return {"": numbers}
     return {f"_{file_part(name)}": (numbers == n).astype(np.uint8) for n, name in enumerate(spec.classes, start=1)}
 
 
 def mask_extension(wanted: str, spec: DatasetSpec) -> str:
-    """The ending of a mask's file: as asked for, or as the image's, unless that cannot hold class numbers in one file.
+    """The suffix of a mask's file: as requested, or the image's, unless that format cannot store class numbers in one file.
 
     >>> spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(32, 32))
     >>> [mask_extension(ending, spec) for ending in (".JPG", ".nii.gz", ".1.png", "")]
@@ -149,10 +151,10 @@ def mask_extension(wanted: str, spec: DatasetSpec) -> str:
 
 
 def check_number_type(ending: str, number_type: str) -> None:
-    """Refuse a type of numbers that files of this kind do not have; volumes have all.
+    """Refuse a number type that files of this kind do not support; volumes support all.
 
     Raises:
-        ValueError: names those that they have.
+        ValueError: the type is not supported; the message names the supported ones.
     """
     known = PICTURES.get(ending.lower(), (number_type,))
     if number_type not in known:
@@ -176,9 +178,9 @@ def label_map(masks: Array, spec: DatasetSpec) -> Array:
 
 
 def outlines(numbers: Array, spec: DatasetSpec) -> dict[str, Any]:
-    """What tools that take polygons (CVAT) look for in an answer: the outlines of each class, in pixels. Nothing for volumes.
+    """The outlines of each class, in pixels, as tools for polygons (CVAT) expect them in an answer. Nothing for volumes.
 
-    Holes have no place in these formats and are left out.
+    These formats cannot represent holes, so they are left out.
 
     Args:
         numbers: (W, H) class numbers.

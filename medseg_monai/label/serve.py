@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 APP_NAME = "monailabel_app"
 ENVIRONMENT = Path(".venv-label")
-"""Where ``make label-env`` puts MONAI Label."""
+"""Where ``make label-env`` installs MONAI Label."""
 MAIN = '''"""Written by `medseg label serve`: MONAI Label looks for the app in this file."""
 
 from medseg_monai.label.server.app import MedsegApp  # noqa: F401
 '''
 COPIED = ("configs", "docs", "LICENSE")
 MAX_UPLOAD_MB = "max_upload_mb"
-"""How the app is told of the bound on uploads."""
+"""Tells the app the upload limit."""
 DEFAULT_MAX_UPLOAD_MB = 1024
 """A whole-body CT as uncompressed NIfTI has about 800 MB."""
 
@@ -43,9 +43,9 @@ class ServedModel:
     """A model of the server.
 
     Attributes:
-        name: of the bundle; the model's name in clients.
+        name: the bundle's name, and the model's in clients.
         bundle: the bundle's folder.
-        weights: ``model.pt`` to begin with.
+        weights: the initial ``model.pt``.
     """
 
     name: str
@@ -54,11 +54,11 @@ class ServedModel:
 
 
 def parse_bundles(text: str) -> list[ServedModel]:
-    """``unetpp,unet3d=hippocampus`` as models: names or folders of bundles, each with the weights to take if that is not clear.
+    """Parse ``unetpp,unet3d=hippocampus``: names or folders of bundles, each with its weights if they are ambiguous.
 
     Raises:
-        FileNotFoundError: no such bundle, or no weights.
-        ValueError: a bundle is named twice, or none is.
+        FileNotFoundError: a bundle does not exist, or has no weights.
+        ValueError: a bundle is named twice, or none is named.
     """
     found = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -66,20 +66,20 @@ def parse_bundles(text: str) -> list[ServedModel]:
         bundle = find_bundle(name)
         found.append(ServedModel(bundle.resolve().name, bundle, find_weights(bundle, weights or None)))
     if not found:
-        raise ValueError("--bundles is empty: `medseg list` shows what there is")
+        raise ValueError("--bundles is empty: name at least one bundle (`medseg list` shows them)")
     if twice := [name for name, count in Counter(model.name for model in found).items() if count > 1]:
-        raise ValueError(f"--bundles names {twice[0]} twice: a model has one set of weights")
+        raise ValueError(f"--bundles names {twice[0]} twice: name each bundle once, with one set of weights")
     return found
 
 
 def build_app(folder: Path, models: Sequence[ServedModel]) -> list[DatasetSpec]:
-    """Make the app's folder, or bring it up to date, and return what its models are for.
+    """Create the app's folder, or bring it up to date, and return the specs of its models.
 
-    Weights are copied: what the server trains stays in ``folder/model/<name>/models`` and never touches the bundle's own. If weights
-    are there from an earlier run of the server they are kept, with what they learnt.
+    Weights are copied: the server trains in ``folder/model/<name>/models`` and never changes the bundle's own weights. Weights
+    from an earlier run of the server are kept, with what they learnt.
 
     Raises:
-        ValueError: weights from an earlier run are for other classes or another network than those now asked for.
+        ValueError: weights from an earlier run are for other classes or another network than the requested ones.
     """
     write_whole(folder / "main.py", MAIN.encode())
     specs = []
@@ -105,7 +105,7 @@ def _place_weights(models: Path, model: ServedModel) -> Trained:
         kept = Trained.read(models)
         if (kept.architecture, kept.dataset) != (asked.architecture, asked.dataset):
             raise ValueError(
-                f"{models} holds weights for {', '.join(kept.dataset.classes)} from an earlier run, which differ in classes or "
+                f"{models} contains weights for {', '.join(kept.dataset.classes)} from an earlier run, which differ in classes or "
                 f"network from {model.weights}: name another folder with --app, or remove this one"
             )
         logger.info("%s: weights of an earlier run are kept: %s", model.name, models / WEIGHTS_FILE)
@@ -115,20 +115,20 @@ def _place_weights(models: Path, model: ServedModel) -> Trained:
 
 
 def _remove_others(models: Path, names: set[str]) -> None:
-    """Put models that are not asked for out of the server's sight, with what they learnt."""
+    """Hide models that are not requested from the server, with what they learnt."""
     for root in models.iterdir():
         if root.is_dir() and root.name not in names and not root.name.startswith("."):
             hidden = _hidden(root)
             logger.info("%s is not served now; what it learnt is kept in %s", root.name, hidden)
-            if hidden.exists():  # of a time when it was served anew beside it
+            if hidden.exists():  # from an earlier time when it was hidden
                 hidden.replace(_free(hidden))
             root.replace(hidden)
 
 
 def _bring_back(root: Path) -> None:
-    """Let a model that was out of the server's sight go on with what it had learnt."""
+    """Bring back a hidden model with what it had learnt."""
     if _hidden(root).is_dir() and not root.exists():
-        logger.info("%s goes on with what it had learnt", root.name)
+        logger.info("%s continues with what it had learnt", root.name)
         _hidden(root).replace(root)
 
 
@@ -142,13 +142,13 @@ def _free(folder: Path) -> Path:
 
 
 def server_environment(specs: Sequence[DatasetSpec], given: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables for the server: which files are images, and nothing fetched from elsewhere. Those `given` win."""
+    """Environment variables for the server: which files are images, and no downloads. Those `given` take precedence."""
     suffixes = dict.fromkeys(suffix for spec in specs for suffix in kind_of(spec).suffixes)
     ours = {
-        # MONAI Label compares names letter by letter
+        # MONAI Label compares suffixes case-sensitively
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{form}" for suffix in suffixes for form in spellings(suffix)]),
         "MONAI_LABEL_TRACKING_ENABLED": "false",
-        # it would start a process that scores every image after each question for the next one; ours scores what is new
+        # it would start a process that scores every image after each request for the next one; ours scores new images
         "MONAI_LABEL_AUTO_UPDATE_SCORING": "false",
         "HF_HUB_OFFLINE": "1",
     }
@@ -156,7 +156,7 @@ def server_environment(specs: Sequence[DatasetSpec], given: Mapping[str, str]) -
 
 
 def spellings(suffix: str) -> list[str]:
-    """As cameras and people write it.
+    """Spellings of a suffix that cameras and people use.
 
     >>> spellings(".nii.gz")
     ['.nii.gz', '.NII.GZ', '.Nii.gz']
@@ -179,10 +179,10 @@ def same_stem(studies: Path, suffixes: Sequence[str]) -> list[str]:
 
 
 def label_python() -> Path:
-    """The Python that MONAI Label is installed for: this one, or that of ``make label-env``.
+    """The Python that has MONAI Label: this one, or that of ``make label-env``.
 
     Raises:
-        FileNotFoundError: it is nowhere; says how to install it.
+        FileNotFoundError: MONAI Label is not installed; the message says how to install it.
     """
     if importlib.util.find_spec("monailabel"):
         return Path(sys.executable)
@@ -190,7 +190,7 @@ def label_python() -> Path:
     if own.is_file():
         return own.absolute()
     raise FileNotFoundError(
-        "MONAI Label is not installed: `make label-env` makes an environment for it in .venv-label (docs/monailabel.md)"
+        "MONAI Label is not installed: `make label-env` creates an environment for it in .venv-label (docs/monailabel.md)"
     )
 
 
@@ -208,18 +208,18 @@ def serve(
     port: int,
     max_upload_mb: int = DEFAULT_MAX_UPLOAD_MB,
 ) -> NoReturn:
-    """Become the server: this process is replaced by it, so that signals reach it.
+    """Replace this process by the server, so that signals reach it.
 
     Args:
-        models: what is served.
-        studies: a folder of images, or the address of a DICOMweb server.
-        app: folder for the models, with what they learn.
+        models: the models to serve.
+        studies: a folder of images, or the URL of a DICOMweb server.
+        app: folder for the models and their new weights.
         host: address to listen on.
         port: port to listen on.
         max_upload_mb: larger requests are refused, in MB (2**20 bytes).
 
     Raises:
-        FileNotFoundError: MONAI Label is not installed, or there is no such folder of studies.
+        FileNotFoundError: MONAI Label is not installed, or the folder of studies does not exist.
         ValueError: two images would share a name in MONAI Label.
     """
     python = label_python()
@@ -239,8 +239,8 @@ def serve(
 def _checked_folder(studies: str) -> str:
     folder = Path(studies)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder of studies: {studies}")
+        raise FileNotFoundError(f"--studies: no such folder: {studies}")
     suffixes = tuple(suffix for kind in KINDS.values() for suffix in kind.suffixes)
     if clashes := same_stem(folder, suffixes):
-        raise ValueError(f"{clashes[0]} have one name in MONAI Label, which leaves the suffix away: rename one")
+        raise ValueError(f"{clashes[0]} have the same name in MONAI Label, which drops the suffix: rename one of them")
     return str(folder.resolve())

@@ -37,19 +37,19 @@ def check_arguments(
         stem_stride: 1 or 2.
         norm: ``batch`` or ``instance``.
         spatial_dims: 2 or 3.
-        most_dims: 2 for a network that is defined for images alone.
-        least: fewest levels that make sense.
+        most_dims: 2 for a network that is defined only for images.
+        least: smallest number of levels.
     """
     is_list = isinstance(features, Sequence) and not isinstance(features, str)
     if not is_list or len(features) < least or any(not isinstance(width, int) or width < 1 for width in features):
-        raise ValueError(f"{network}: features needs at least {least} positive whole numbers, not {features!r}")
+        raise ValueError(f"{network}: features must be at least {least} positive whole numbers, not {features!r}")
     if stem_stride not in (1, 2):
-        raise ValueError(f"{network}: stem_stride is 1 or 2, not {stem_stride!r}")
+        raise ValueError(f"{network}: stem_stride must be 1 or 2, not {stem_stride!r}")
     if spatial_dims not in range(2, most_dims + 1):
-        allowed = "2 or 3" if most_dims == 3 else "2: it is defined for images alone"
-        raise ValueError(f"{network}: spatial_dims is {allowed}, not {spatial_dims!r}")
+        allowed = "2 or 3" if most_dims == 3 else "2 (this network is defined only for images)"
+        raise ValueError(f"{network}: spatial_dims must be {allowed}, not {spatial_dims!r}")
     if (norm, spatial_dims) not in _NORMS:
-        raise ValueError(f"{network}: norm is 'batch' or 'instance', not {norm!r}")
+        raise ValueError(f"{network}: norm must be 'batch' or 'instance', not {norm!r}")
 
 
 def convolution(
@@ -174,16 +174,16 @@ def resize_linear(x: Tensor, size: list[int]) -> Tensor:
 
 
 def crop(x: Tensor, size: list[int]) -> Tensor:
-    """The first `size` rows, columns (and slices) of `x`: what was added to round a size up lies on the far sides."""
+    """The first `size` rows, columns (and slices) of `x`: rounding a size up adds pixels at the end of each axis."""
     for axis, length in enumerate(size):
         x = x.narrow(axis + 2, 0, length)
     return x
 
 
 def to_image_size(logits: Tensor, stride: int, size: list[int]) -> Tensor:
-    """Logits, or a map, whose pixel is `stride` pixels of the image, or of a finer map, at its `size`.
+    """Logits, or a map, whose pixels are `stride` pixels of the image (or of a finer map), resized to its `size`.
 
-    They are enlarged by exactly `stride`, then cropped, so that they lie where they were computed at sizes that it does not divide.
+    They are upsampled by exactly `stride`, then cropped, so that they stay in place at sizes that `stride` does not divide.
     """
     if stride == 1:
         return logits
@@ -194,7 +194,7 @@ class PooledConvReLU(nn.Sequential):
     """1x1 convolution, group norm over all channels, ReLU: for maps of a few pixels, down to one.
 
     Batch norm has too few values there: with one image a 1x1 map has one per channel, which it refuses; with two images each becomes
-    plus or minus one whatever it was. Group norm takes an image's values over the channels, alike in training and afterwards.
+    plus or minus one, whatever its value. Group norm normalises an image's values over the channels, in training and afterwards.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

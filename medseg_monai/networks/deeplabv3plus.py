@@ -57,7 +57,7 @@ class ImagePooling(nn.Module):
 
 
 class AtrousPyramid(nn.Module):
-    """Atrous spatial pyramid pooling: views of growing reach side by side, projected (Fig. 2, encoder).
+    """Atrous spatial pyramid pooling: branches with growing receptive fields, concatenated and projected (Fig. 2, encoder).
 
     Shape: (B, C, H, W) -> (B, width, H, W).
 
@@ -82,7 +82,7 @@ class AtrousPyramid(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of several reaches."""
+        """Features with several receptive fields."""
         views: list[Tensor] = []
         for branch in self.branches:
             views.append(branch(x))
@@ -93,7 +93,7 @@ class AtrousPyramid(nn.Module):
 class DeepLabV3Plus(nn.Module):
     """DeepLabV3+.
 
-    The modules `bottleneck` and `last_stage` give the pyramid's features and those that the logits are made of, for explanations.
+    The modules `bottleneck` and `last_stage` output the pyramid's features and those before the head, for explanations.
     Shape: (B, in_channels, H, W) -> (B, out_channels, H, W), H and W of any size from 32.
 
     Args:

@@ -144,7 +144,7 @@ class PyramidConv(nn.Module):
         self.pooled = nn.ModuleList(
             PooledConv(pooled_channels, out_channels, kernel_size=kernel_size) for _ in range(branches)
         )
-        # as torch would start the one convolution that these are parts of
+        # initialised as torch would initialise the single convolution that these are parts of
         bound = (kernel_size**2 * (channels + branches * pooled_channels)) ** -0.5
         for part in self.parameters():
             nn.init.uniform_(part, -bound, bound)
@@ -166,7 +166,7 @@ class PSPNet(nn.Module):
     """PSPNet.
 
     In training with `auxiliary`, a list: the logits, then those of the auxiliary head (published with a loss weight of 0.4). The modules
-    `bottleneck` and `last_stage` pass on the backbone's features and those that the logits are made of, for explanations.
+    `bottleneck` and `last_stage` pass on the backbone's features and those before the head, for explanations.
     Shape: (B, in_channels, H, W) -> (B, out_channels, H, W), H and W of any size from 32.
 
     Args:
@@ -215,14 +215,14 @@ class PSPNet(nn.Module):
         super().__init__()
         check_arguments("PSPNet", features=features, spatial_dims=spatial_dims, most_dims=2)
         if output_stride not in (8, 16):
-            raise ValueError(f"PSPNet: output_stride is 8 or 16, not {output_stride!r}")
+            raise ValueError(f"PSPNet: output_stride must be 8 or 16, not {output_stride!r}")
         if not bins or min(bins) < 1:
-            raise ValueError(f"PSPNet: bins needs at least one number of at least 1, not {bins!r}")
+            raise ValueError(f"PSPNet: bins must be one or more numbers of at least 1, not {bins!r}")
         if fusion_kernel < 1 or fusion_kernel % 2 == 0:
-            raise ValueError(f"PSPNet: fusion_kernel is an odd number, not {fusion_kernel!r}")
+            raise ValueError(f"PSPNet: fusion_kernel must be an odd number, not {fusion_kernel!r}")
         if levels is not None and levels < 2:
             raise ValueError(
-                f"PSPNet: levels is at least 2 (the auxiliary head takes the last but one), not {levels!r}"
+                f"PSPNet: levels must be at least 2 (the auxiliary head uses the last but one), not {levels!r}"
             )
         self.encoder = choose_encoder(
             encoder,

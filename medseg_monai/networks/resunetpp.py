@@ -9,9 +9,9 @@ Jha et al., ResUNet++: An Advanced Architecture for Medical Image Segmentation, 
        ↘ 128 residual + SE -> ASPP 256 (bridge) ↗
 ```
 
-Each step down is a residual unit of stride 2; the attention of a level lets the finer map say where the coarser one counts.
+Each step down is a residual unit of stride 2; the attention of a level lets the finer map decide where the coarser one counts.
 
-Departures: the convolutions before a norm have no bias; squeeze-and-excitation stands in the encoder alone, as in the figure.
+Departures: the convolutions before a norm have no bias; squeeze-and-excitation is used only in the encoder, as in the figure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from medseg_monai.networks.blocks import (
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighed by what the whole map holds: mean, two dense layers, sigmoid. Shape: (B, C, *S) -> (B, C, *S).
+    """Channels weighted by the content of the whole map: mean, two dense layers, sigmoid. Shape: (B, C, *S) -> (B, C, *S).
 
     Hu et al., Squeeze-and-Excitation Networks, CVPR 2018, arXiv:1709.01507.
     """
@@ -50,7 +50,7 @@ class SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The map with its channels weighed."""
+        """The map with its channels weighted."""
         weights: Tensor = self.gate(x.flatten(2).mean(2))
         return x * weights.reshape(list(weights.shape) + [1] * (x.dim() - 2))
 
@@ -73,7 +73,7 @@ class ResidualUnit(nn.Module):
         in_channels: of the input.
         out_channels: of the output.
         stride: of the first convolution and the shortcut.
-        stem: the unit that meets the image: no norm and ReLU before its first convolution.
+        stem: the first unit, on the image: no norm and ReLU before its first convolution.
         norm: ``batch`` or ``instance``.
         spatial_dims: 2 or 3.
     """
@@ -97,13 +97,13 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both ways, added."""
+        """Both branches, added."""
         features: Tensor = self.convs(x) + self.shortcut(x)
         return features
 
 
 class SummedPyramid(nn.Module):
-    """ASPP as this paper has it: 3x3 convolutions at dilations 6, 12, 18 and 1, summed, then 1x1. Shape: (B, C, *S) -> (B, C', *S)."""
+    """ASPP as in this paper: 3x3 convolutions at dilations 6, 12, 18 and 1, summed, then 1x1. Shape: (B, C, *S) -> (B, C', *S)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, norm: str, spatial_dims: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class SummedPyramid(nn.Module):
         self.project = convolution(out_channels, out_channels, kernel_size=1, bias=True, spatial_dims=spatial_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Views of four reaches, summed and projected."""
+        """Four receptive fields, summed and projected."""
         total = torch.zeros(1, dtype=x.dtype, device=x.device)
         for branch in self.branches:
             total = total + branch(x)
@@ -126,7 +126,7 @@ class SummedPyramid(nn.Module):
 
 
 class Attention(nn.Module):
-    """The coarse map, weighed pixel by pixel by what it and the finer map of the encoder hold.
+    """The coarse map, weighted pixel by pixel by its own values and the finer map of the encoder.
 
     Shape: fine (B, C, *S), coarse (B, C', *ceil(S / 2)) -> as coarse.
     """
@@ -141,13 +141,13 @@ class Attention(nn.Module):
         self.weigh = norm_relu_conv(coarse_channels, coarse_channels, norm=norm, spatial_dims=spatial_dims)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """The coarse map, weighed."""
+        """The coarse map, weighted."""
         weights: Tensor = self.weigh(self.fine(fine) + self.coarse(coarse))
         return coarse * weights
 
 
 class UpUnit(nn.Module):
-    """A step up: attention, nearest upsampling, the skip beside it, a residual unit.
+    """A step up: attention, nearest upsampling, concatenation with the skip, a residual unit.
 
     Shape: below (B, below_channels, *ceil(S / 2)), skip (B, skip_channels, *S) -> (B, out_channels, *S).
     """
@@ -169,8 +169,7 @@ class UpUnit(nn.Module):
 class ResUNetPlusPlus(nn.Module):
     """ResUNet++.
 
-    The modules `bottleneck` (the bridge) and `last_stage` give the deepest features and those that the logits are made of, for
-    explanations.
+    The modules `bottleneck` (the bridge) and `last_stage` output the deepest features and those before the head, for explanations.
     Shape: (B, in_channels, *S) -> (B, out_channels, *S), S of any size.
 
     Args:

@@ -26,11 +26,11 @@ from medseg_monai.networks.encoders import PlainEncoder, choose_encoder
 from medseg_monai.networks.imagenet import Normalisation
 
 PUBLISHED_FEATURES = (64, 128, 256, 512, 1024)
-ENCODER_FEATURES = (32, 64, 128, 256, 512)  # beside an encoder that starts at half or quarter size, narrower ones do
+ENCODER_FEATURES = (32, 64, 128, 256, 512)  # narrower ones suffice with an encoder that starts at half or quarter size
 
 
 class Up(nn.Module):
-    """A step up: transposed convolution by 2, the skip beside it, two convolutions.
+    """A step up: transposed convolution by 2, concatenation with the skip, two convolutions.
 
     Shape: below (B, below_channels, *ceil(S / 2)), skip (B, skip_channels, *S) -> (B, out_channels, *S).
     """
@@ -53,7 +53,7 @@ class Up(nn.Module):
 class UNet(nn.Module):
     """U-Net.
 
-    The modules `bottleneck` and `last_stage` pass on the deepest features and those that the logits are made of, for explanations.
+    The modules `bottleneck` and `last_stage` pass on the deepest features and those before the head, for explanations.
     Shape: (B, in_channels, *S) -> (B, out_channels, *S), S of any size.
 
     Args:
@@ -69,8 +69,8 @@ class UNet(nn.Module):
             and coarser outlines (departure from the paper).
         norm: ``batch`` or ``instance``.
         spatial_dims: 2, or 3: the 3D U-Net (Çiçek et al., MICCAI 2016, arXiv:1606.06650) up to its widths.
-        deep_supervision: in training the upper stages but the last have a head each as well (departure from the paper; give the loss
-            ``head_weights`` to weigh them, the main head first).
+        deep_supervision: in training all upper stages, not only the last, have a head (departure from the paper; give the loss
+            ``head_weights`` to weight them, the main head first).
 
     Raises:
         ValueError: an argument out of range.

@@ -163,7 +163,7 @@ class UNetPlusPlus(nn.Module):
             self.register_load_state_dict_pre_hook(_drop_unneeded)  # type: ignore[no-untyped-call]
 
     def _node(self, row: int, column: int, features: Sequence[int], norm: str, spatial_dims: int) -> NestedNode:
-        """X^{row,column}; the first column holds the encoder's maps, which may be wider than the nodes."""
+        """X^{row,column}; the first column is the encoder's maps, which may be wider than the nodes."""
         maps = self.encoder.channels
         return NestedNode(
             skip_channels=maps[row] + (column - 1) * features[row],
@@ -196,7 +196,7 @@ class UNetPlusPlus(nn.Module):
             ValueError: `depth` is not 1 to L, or this network has no head there.
         """
         if depth not in self.headed:
-            raise ValueError(f"UNetPlusPlus: no head X^(0,{depth}) to prune to; there are {self.headed}")
+            raise ValueError(f"UNetPlusPlus: there is no head X^(0,{depth}) to prune to; the heads are {self.headed}")
         smaller = self._with_depth(inference_depth=depth)
         smaller.load_state_dict(self.state_dict())
         return smaller.train(self.training).to(next(self.parameters()).device)
@@ -211,7 +211,7 @@ def _mean(tensors: list[Tensor]) -> Tensor:
 
 def _check_inference_depth(inference_depth: int | None, deepest: int) -> None:
     if inference_depth is not None and inference_depth not in range(1, deepest + 1):
-        raise ValueError(f"UNetPlusPlus: inference_depth is 1 to {deepest}, not {inference_depth!r}")
+        raise ValueError(f"UNetPlusPlus: inference_depth must be 1 to {deepest}, not {inference_depth!r}")
 
 
 def _drop_unneeded(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:

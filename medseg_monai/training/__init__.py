@@ -1,1 +1,1 @@
-"""What training needs besides networks: cases kept and drawn, losses, schedules, handlers."""
+"""Everything for training except the networks: caching and sampling of cases, losses, schedules, handlers."""

@@ -1,4 +1,4 @@
-"""Training data: decoded once and kept (on disk, in memory), changed anew each epoch, as plain tensors."""
+"""Training data: decoded once and cached (on disk, in memory), augmented anew each epoch, as plain tensors."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ Case = dict[Hashable, Any]
 
 
 class CachedDataset(Dataset[Case]):
-    """Cases after ``load`` (kept) and ``augment`` (made anew).
+    """Cases after ``load`` (cached) and ``augment`` (applied each time).
 
-    An entry's key is the content of the case's files and the settings of ``load``: it outlives renaming and
+    An entry's key is the content of the case's files and the settings of ``load``: it survives renaming and
     copying, and a changed picture or network size makes a new entry.
 
     Args:
         data: cases with paths under ``image`` and, if they have one, ``label``.
-        load: what is done the same way each time, `medseg_monai.transforms.load`.
-        augment: what follows, `medseg_monai.transforms.augment` or ``normalise``; None for neither.
+        load: the deterministic part, `medseg_monai.transforms.load`.
+        augment: the part after it, `medseg_monai.transforms.augment` or ``normalise``; None for neither.
         cache_dir: folder of the cache, shared by all data sets and processes; None for none.
         seed: with the epoch and the case's id it determines the case's random changes.
-        in_memory: keep what was loaded in memory too. Each worker process of a ``DataLoader`` keeps its own,
+        in_memory: cache in memory too. Each worker process of a ``DataLoader`` has its own copy,
             unless `fill` was called before.
-        max_bytes: what the folder may hold; the longest unused goes first.
+        max_bytes: size limit of the folder; the least recently used entries are deleted first.
 
     Raises:
-        TypeError: ``load`` has a transform without ``settings``, whose results could not be told apart.
+        TypeError: ``load`` has a transform without ``settings``, whose results could not be distinguished.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class CachedDataset(Dataset[Case]):
         return changed
 
     def loaded(self, index: int) -> Case:
-        """A case after ``load``, from memory, from disk, or made now and kept."""
+        """A case after ``load``, from memory, from disk, or loaded now and cached."""
         if self._memory is not None and index in self._memory:
             return dict(self._memory[index])
         case = self.load(self.data[index]) if self.cache is None else self._through_disk(index, self.cache)
@@ -113,11 +113,11 @@ class CachedDataset(Dataset[Case]):
     def _entry(
         self, case: Mapping[Hashable, Any], load: Callable[[Mapping[Hashable, Any]], Any], cache: DiskCache
     ) -> Case:
-        """What `load` gives for a case, or for one part of a stack."""
+        """The result of `load` for a case, or for one part of a stack."""
         try:
             key = self._key(case, cache)
         except OSError:
-            return dict(load(case))  # which says what is wrong with the file
+            return dict(load(case))  # raises an error that says what is wrong with the file
         arrays = cache.get(key)
         if arrays is not None:
             return _from_arrays(case, arrays)
@@ -128,7 +128,7 @@ class CachedDataset(Dataset[Case]):
     def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
         images, labels = as_list(case.get("image")), as_list(case.get("label"))
         files = (*map(str, images), "|", *map(str, labels))
-        if files not in self._keys:  # asked once: files are taken not to change under a running training
+        if files not in self._keys:  # computed once: files are assumed not to change during a training
             contents = [cache.hashes.of(part) for file in images + labels for part in all_files(file)]
             text = json.dumps([self._settings, len(images), contents])
             self._keys[files] = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
@@ -136,7 +136,7 @@ class CachedDataset(Dataset[Case]):
 
 
 def _stack_of(load: Compose) -> LoadStackd | None:
-    """What loads neighbouring slices, whose parts are kept one by one: each slice once, whichever stacks it is in."""
+    """The transform that loads neighbouring slices, if any. Slices are cached one by one, each once, however many stacks contain it."""
     first = load.transforms[0]
     return first if isinstance(first, LoadStackd) and len(load.transforms) == 1 else None
 
@@ -161,7 +161,7 @@ def _to_arrays(case: Mapping[Hashable, Any], prefix: str = "") -> dict[str, Arra
 
 
 def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> Case:
-    """The case as ``load`` would have given it."""
+    """The case as ``load`` would have returned it."""
     loaded: Case = dict(case)
     for name, array in arrays.items():
         outer, _, inner = name.partition("/")

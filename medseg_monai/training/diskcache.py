@@ -1,7 +1,7 @@
-"""Arrays on disk under a content key: small checked files that appear whole or not at all, bounded in total size.
+"""Arrays on disk under a content key: small files with checksums that appear whole or not at all, limited in total size.
 
-Any number of processes may read, fill and trim one folder at once: an entry is written beside its place and
-moved there, and two processes that make the same entry make the same bytes.
+Any number of processes may read, fill and trim one folder at once: an entry is written to a temporary file and
+renamed, and two processes that make the same entry write the same bytes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _numbers = count()
 class FileHashes:
     """Content hashes of files, remembered by (path, size, modification time) in one shared text file.
 
-    A file is read once; afterwards its hash costs one ``stat``. Lines are appended, so that processes add
-    to one another's work; a line that a crash truncated is skipped.
+    A file is read once; afterwards its hash costs one ``stat``. Lines are appended, so processes share
+    their work; a line truncated by a crash is skipped.
     """
 
     def __init__(self, file: Path) -> None:
@@ -54,7 +54,7 @@ class FileHashes:
         return self._known[key]
 
     def _read_on(self) -> None:
-        """Take in what was appended since the last look."""
+        """Read the lines appended since the last call."""
         try:
             with self._file.open("rb") as stream:
                 stream.seek(self._read_to)
@@ -74,18 +74,18 @@ class FileHashes:
             with self._file.open("ab", buffering=0) as stream:
                 stream.write(line.encode() + b"\n")
         except OSError:
-            return  # the hash is then worked out again next time
+            return  # the hash is then computed again next time
 
 
 class DiskCache:
     """Named arrays under a key.
 
     Args:
-        folder: where entries lie, as ``ab/abcdef….entry``; created.
-        max_bytes: total size to keep to. Entries not used for longest go first; those that this object has
-            read or written stay, and when they alone fill the cache, no more are written.
+        folder: folder of the entries, ``ab/abcdef….entry``; created.
+        max_bytes: limit of the total size. The least recently used entries are deleted first; those that this object has
+            read or written stay, and once they fill the cache, no more are written.
 
-    A folder that cannot be made or written is warned of, once: then nothing is kept.
+    If the folder cannot be created or written, there is one warning, and nothing is cached.
     """
 
     def __init__(self, folder: PathLike, *, max_bytes: int) -> None:
@@ -98,11 +98,11 @@ class DiskCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self._stop(f"cannot be made ({error})")
+            self._stop(f"cannot be created ({error})")
         self._remove_leftovers()
 
     def path(self, key: str) -> Path:
-        """The file of an entry, whether it is there or not."""
+        """The file of an entry, whether it exists or not."""
         return self.folder / f"{key[:2]}/{key}.entry"
 
     def get(self, key: str) -> dict[str, Array] | None:
@@ -115,7 +115,7 @@ class DiskCache:
         try:
             arrays = _unpack(content)
         except (ValueError, KeyError, struct.error) as error:
-            warnings.warn(f"cache entry {path} is damaged ({error}); it is made again", stacklevel=2)
+            warnings.warn(f"cache entry {path} is damaged ({error}); it is being rebuilt", stacklevel=2)
             path.unlink(missing_ok=True)
             return None
         if key not in self._used:
@@ -123,7 +123,7 @@ class DiskCache:
         return arrays
 
     def put(self, key: str, arrays: Mapping[str, Array]) -> None:
-        """Store an entry. A full disk or a folder that may not be written ends the caching with a warning, not the program."""
+        """Store an entry. A full disk or a folder without write permission ends the caching with a warning, not the program."""
         if not self._writable:
             return
         content = _pack(arrays)
@@ -153,14 +153,14 @@ class DiskCache:
 
     def _stop(self, reason: str) -> None:
         self._writable = False
-        warnings.warn(f"cache {self.folder} {reason}; going on without filling it further", stacklevel=3)
+        warnings.warn(f"cache {self.folder} {reason}; continuing without adding to it", stacklevel=3)
 
     def _mark_used(self, key: str, path: Path) -> None:
         self._used.add(key)
         try:
             os.utime(path)
         except OSError:
-            return  # a cache that may only be read
+            return  # a read-only cache
 
     def _entries(self) -> list[tuple[float, int, Path]]:
         """(last use, size, file) of each entry."""
@@ -174,7 +174,7 @@ class DiskCache:
         return found
 
     def _make_room(self, wanted: int) -> None:
-        """Look at what is there (other processes write too), and remove the longest unused above nine tenths of the limit."""
+        """List the entries (other processes write too), and delete the least recently used above nine tenths of the limit."""
         entries = sorted(self._entries())
         total = sum(size for _, size, _ in entries)
         if total + wanted > self.max_bytes:
@@ -185,11 +185,11 @@ class DiskCache:
                 if path.stem not in self._used:
                     path.unlink(missing_ok=True)
                     total -= size
-        # the next look comes after a thirty-second of the limit: many processes together overshoot it but little
+        # the next check comes after 1/32 of the limit: many processes together then exceed it only slightly
         self._room = min(self.max_bytes - total, max(wanted, self.max_bytes // 32))
 
     def _remove_leftovers(self) -> None:
-        """Remove what writers that were killed more than an hour ago left."""
+        """Remove the leftovers of writers that were killed more than an hour ago."""
         for path in self.folder.glob("??/*.part"):
             try:
                 if time.time() - path.stat().st_mtime > 3600:
@@ -199,7 +199,7 @@ class DiskCache:
 
 
 def _pack(arrays: Mapping[str, Array]) -> bytes:
-    """Header and arrays as bytes; arrays of {0, 1} take one bit a value."""
+    """Header and arrays as bytes; arrays of {0, 1} take one bit per value."""
     described, payload = [], []
     for name, array in arrays.items():
         bits = array.dtype == np.uint8 and array.size > 0 and array.max() <= 1
@@ -212,7 +212,7 @@ def _pack(arrays: Mapping[str, Array]) -> bytes:
 
 
 def _unpack(content: bytearray) -> dict[str, Array]:
-    """The arrays in an entry; ValueError, KeyError or struct.error if it is not whole."""
+    """The arrays in an entry; ValueError, KeyError or struct.error if it is incomplete."""
     magic, header_length, checksum = _HEAD.unpack_from(content)
     body = memoryview(content)[_HEAD.size :]
     if magic != MAGIC or zlib.crc32(body) != checksum:

@@ -1,8 +1,8 @@
-"""The folder of a training: it holds one training's files, the earlier's or the new one's, whatever ends the program.
+"""The folder of a training: it contains the files of exactly one training, the earlier or the new one, however the program ends.
 
-A training's first files are made in a hidden folder below. When its first epoch has been validated they are published: the earlier
-training's files move to ``previous/N`` and the new ones take their places. Each step of that is one renaming, and what is there says
-which step comes next, so that a move that a kill truncated is finished by whoever uses the folder next.
+A training's first files are written to a hidden subfolder. When its first epoch has been validated they are published: the earlier
+training's files move to ``previous/N`` and the new ones take their places. Each step is one renaming, and the existing files show
+which step comes next, so an interrupted move is finished by whoever uses the folder next.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ TRAINING_FILES = (
     "tuning",
     "evaluation_*",
 )
-"""What a training and what follows it leave in the folder; the weights first, so that they never stand there without the others."""
+"""Files that a training and later commands leave in the folder; the weights first, so they are never there without the others."""
 _BEFORE_LAST = "before_last.pt"  # the checkpoint that LAST_FILE replaced, while a training runs
 _UNVALIDATED = "unvalidated"  # the files of a training before its first validated epoch
-_PUBLISHED = "published"  # the same, from the moment on that they are to take the earlier ones' place
+_PUBLISHED = "published"  # the same files, once they are to replace the earlier ones
 _EARLIER = "earlier"  # the earlier files on their way to previous/N
 _ARRIVING = "arriving"  # the new files on their way, after the earlier ones are gone
 
 
 def files_of(folder: Path) -> Path:
-    """Where the files of the training that runs lie: hidden until an epoch has been validated, then in the folder itself."""
+    """The folder of the running training's files: hidden until an epoch has been validated, then the folder itself."""
     unvalidated = _hidden(folder, _UNVALIDATED)
     return unvalidated if unvalidated.is_dir() else folder
 
 
 def before_last(folder: Path) -> Path:
-    """Where the checkpoint lies that the latest one replaced."""
+    """Path of the checkpoint that the latest one replaced."""
     return _hidden(folder, _BEFORE_LAST)
 
 
 def begin(folder: Path) -> None:
-    """Make ready for a new training, whose lock this process holds: what killed ones left is finished or removed."""
+    """Prepare for a new training, whose lock this process holds: finish or remove the leftovers of killed ones."""
     finish_publishing(folder)
     discard(folder)
     before_last(folder).unlink(missing_ok=True)
@@ -59,24 +59,24 @@ def begin(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing; for who holds the folder's lock."""
+    """Remove what a killed process was writing; the caller holds the folder's lock."""
     remove_parts([folder, files_of(folder), *(path for pattern in TRAINING_FILES for path in folder.glob(pattern))])
 
 
 def discard(folder: Path) -> None:
-    """Remove the files of a training of which no epoch was validated."""
+    """Remove the files of a training without a validated epoch."""
     shutil.rmtree(_hidden(folder, _UNVALIDATED), ignore_errors=True)
 
 
 def publish(folder: Path) -> None:
-    """Let the new files take the place of the earlier ones, which move to ``previous/N``; nothing to do if that has been done."""
+    """Replace the earlier files, which move to ``previous/N``, by the new ones; does nothing if that has been done."""
     with suppress(FileNotFoundError):
         _hidden(folder, _UNVALIDATED).rename(_hidden(folder, _PUBLISHED))
     finish_publishing(folder)
 
 
 def finish_publishing(folder: Path) -> None:
-    """Do what is left to do of `publish`."""
+    """Do the remaining steps of `publish`."""
     published, arriving = _hidden(folder, _PUBLISHED), _hidden(folder, _ARRIVING)
     if published.is_dir():
         _set_aside(folder)
@@ -88,9 +88,9 @@ def finish_publishing(folder: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Finish what a killed training left half moved, before somebody reads the folder; one that is running is left alone."""
+    """Finish the interrupted move of a killed training before the folder is read; a running training is left alone."""
     if _hidden(folder, _PUBLISHED).is_dir() or _hidden(folder, _ARRIVING).is_dir():
-        with suppress(OSError):  # in use, or not ours to write: the reader says what is missing
+        with suppress(OSError):  # in use, or no write permission: the reader reports what is missing
             lock = lock_folder(folder)
             try:
                 finish_publishing(folder)

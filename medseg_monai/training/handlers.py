@@ -106,11 +106,11 @@ class ClipGradients:
 
 
 class Progress:
-    """A progress bar (tqdm) for each epoch; on a terminal only, and only in the process of rank 0.
+    """A progress bar (tqdm) for each epoch; only on a terminal, and only in the process of rank 0.
 
     Args:
-        what: is done, as a word: ``training``.
-        loss: whether the bar says it.
+        what: the bar's label: ``training``.
+        loss: whether the bar shows the loss.
     """
 
     def __init__(self, what: str = "training", *, loss: bool = True) -> None:
@@ -136,8 +136,8 @@ class RecordEpochs:
     """One line per epoch in the log and in ``history.csv``; the curves in ``training.png``.
 
     Args:
-        evaluator: whose metrics are recorded in the epochs that validate.
-        folder: where the files go.
+        evaluator: the evaluator whose metrics are recorded in epochs with validation.
+        folder: folder for the files.
     """
 
     def __init__(self, evaluator: Workflow, folder: str | Path) -> None:
@@ -208,8 +208,8 @@ class RecordEpochs:
         )
         try:
             save_figure(training_curves(losses, scores), files_of(self.folder) / CURVES_FILE)
-        except OSError as error:  # the weights are there, and that is what counts
-            logger.warning("no picture of the training's curves: %s", error)
+        except OSError as error:  # the weights have been saved, which is what matters
+            logger.warning("the training curves could not be drawn: %s", error)
         self._drawn = time.monotonic()
         self._drawing_seconds = self._drawn - began
 

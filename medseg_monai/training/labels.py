@@ -1,4 +1,4 @@
-"""Before the first step: whether there is anything to learn in the training masks."""
+"""A check before the first step: whether there is anything to learn from the training masks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 
 
 class RefuseNothingToLearn:
-    """Ignite handler: end a training before its first step if its masks are all empty, or if a class stands in none of them.
+    """Ignite handler: end a training before its first step if its masks are all empty, or if a class occurs in none of them.
 
-    Masks are looked at as the network sees them, in an order of chance, until every class has been met: of most data sets a few, which
+    Masks are examined as the network sees them, in random order, until every class has been found: for most data sets a few, which
     stay in the cache. If the validation masks lack a class, no epoch is chosen by it: a warning says so. Attach to the trainer before
-    all others that read data.
+    all other handlers that read data.
 
     Args:
         spec: the data set.
-        evaluator: whose masks decide which epoch is best.
-        every_class: False if a class may be missing: in a training that continues from weights that know it.
+        evaluator: the validation engine, whose masks decide which epoch is best.
+        every_class: False if a class may be missing, as in a training that continues from weights that know it.
     """
 
     def __init__(self, spec: DatasetSpec, evaluator: Workflow | None = None, *, every_class: bool = True) -> None:
@@ -43,10 +43,10 @@ class RefuseNothingToLearn:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
-        """Look at the masks of the trainer's data.
+        """Examine the masks of the trainer's data.
 
         Raises:
-            ValueError: says how many masks were looked at, and for what in vain.
+            ValueError: says how many masks were examined, and which classes are missing.
         """
         training, validation = (
             getattr(getattr(each, "data_loader", None), "dataset", None) for each in (engine, self.evaluator)
@@ -64,14 +64,14 @@ class RefuseNothingToLearn:
 
 
 def missing_classes(dataset: CachedDataset, spec: DatasetSpec, *, enough: bool = False) -> tuple[list[str], int]:
-    """The classes that no mask shows, and how many masks were looked at until that was known.
+    """The classes that no mask shows, and the number of masks examined.
 
     Args:
         dataset: cases with labels.
-        spec: whose classes.
-        enough: one class of any is enough.
+        spec: the spec with the classes.
+        enough: stop at the first class found.
     """
-    # a case of which several patches are drawn is there several times
+    # a case from which several patches are drawn occurs several times
     cases = {str(case.get("label")): index for index, case in enumerate(dataset.data)}
     unseen = set(range(len(spec.classes)))
     looked_at = 0
@@ -122,12 +122,12 @@ def refuse_missing(missing: list[str], looked_at: int, spec: DatasetSpec, *, in_
     if len(missing) == len(spec.classes):
         raise ValueError(
             f"data set {spec.name}: all {looked_at} training masks are empty{size}, so there is nothing to learn: "
-            "look at the masks, and at their values if they are class numbers"
+            "check the masks, and their values if they are class numbers"
         )
     if missing:
         several = "these classes are" if len(missing) > 1 else "this class is"
         raise ValueError(
             f"data set {spec.name}: {several} in none of the {looked_at} training masks{size}: {listed(missing)}"
-            f"{f' (only validation shows {listed(in_validation)})' if in_validation else ''}. Leave it out of "
-            "'classes', add cases that show it, or say every_class=false to train all the same"
+            f"{f' (only in validation: {listed(in_validation)})' if in_validation else ''}. Remove it from "
+            "'classes', add cases that show it, or set every_class=false to train anyway"
         )

@@ -1,10 +1,10 @@
-"""Losses per task, and over several heads: what MONAI lacks, with MONAI's own losses for the rest.
+"""Losses by task, also over several heads: MONAI's own losses, and those that it lacks.
 
 A loss is the sum of a pixel term (cross entropy or focal) and a region term (Dice, generalised Dice, Tversky or Lovász):
-``(1 - dice_weight) * pixel + dice_weight * region``. Networks with several heads (deep supervision, auxiliary heads) give a list of
+``(1 - dice_weight) * pixel + dice_weight * region``. Networks with several heads (deep supervision, auxiliary heads) return a list of
 logits; each head is compared with the same label and the results are summed with weights.
 
-Pixels whose label is `IGNORED` teach nothing: they are left out of every sum and of every number of pixels that a sum is divided by.
+Pixels whose label is `IGNORED` have no effect: they are left out of every sum and every count of pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from medseg_monai.program.messages import did_you_mean
 PixelTerm = Literal["cross_entropy", "focal"]
 RegionTerm = Literal["dice", "generalised_dice", "tversky", "lovasz"]
 
-# Added above and below the line of Dice-like terms. MONAI's 1e-5 makes the gradient of an empty mask up to 1e5; with 1 it is at most 1.
+# Added to numerator and denominator of Dice-like terms. With MONAI's 1e-5 an empty mask's gradient reaches 1e5; with 1 it is at most 1.
 SMOOTH = 1.0
 
 
@@ -48,15 +48,15 @@ def segmentation_loss(
     multiclass (B, n + 1, *S)       (B, 1, *S) in 0..n    softmax; region terms leave out the background, channel 0
     ========== ==================== ===================== ====================================================
 
-    (Generalised Dice alone keeps the background, as published.) A label may also hold `IGNORED`.
+    (Only generalised Dice keeps the background, as published.) A label may also contain `IGNORED`.
 
     Args:
         task: ``binary``, ``multilabel`` or ``multiclass``.
         pixel: ``cross_entropy`` (binary for sigmoid tasks) or ``focal`` (gamma 2).
         region: ``dice`` and ``tversky`` (0.3 for false positives, 0.7 for false negatives) are per image and class;
-            ``generalised_dice`` weighs classes by inverse volume; ``lovasz`` is the Jaccard index's convex surrogate.
+            ``generalised_dice`` weights classes by inverse squared volume; ``lovasz`` is a convex surrogate of the Jaccard loss.
         dice_weight: weight of the region term, 0 to 1; the pixel term has the rest. The code of U-Net++'s authors
-            adds the Dice term to half the cross entropy, which is 2/3 here.
+            adds the Dice term to half the cross entropy, which corresponds to 2/3 here.
         head_weights: weight per head, the main head first; all 1 by default. PSPNet was published with (1, 0.4).
 
     Raises:
@@ -69,7 +69,7 @@ def segmentation_loss(
     if task not in ("binary", "multiclass", "multilabel"):
         raise ValueError(f"loss: unknown task {task!r}{did_you_mean(task, ('binary', 'multiclass', 'multilabel'))}")
     if not 0 <= dice_weight <= 1:
-        raise ValueError(f"loss: dice_weight is 0 to 1, not {dice_weight!r}")
+        raise ValueError(f"loss: dice_weight must be in [0, 1], not {dice_weight!r}")
     return OverHeads(
         PixelAndRegionLoss(_pixel_term(pixel, task), _region_term(region, task), region_weight=dice_weight),
         head_weights=head_weights,
@@ -99,15 +99,15 @@ class OverHeads(nn.Module):
     """A loss summed over a network's heads, in float32.
 
     One mechanism for deep supervision and auxiliary heads. Logits of another size than the label are resized (bilinear) to it, since
-    labels are never interpolated. Any loss of MONAI's can be put inside.
+    labels are never interpolated. It can wrap any of MONAI's losses.
 
     Args:
         loss: from (logits, label) of one head to a scalar.
         head_weights: per head, in the network's order (the main one first); all 1 by default.
 
     Raises:
-        ValueError: a negative weight; when called, another number of heads than weights. A single tensor (a network in eval mode, or
-            with one head) is weighted by 1.
+        ValueError: a weight is negative; when called, the numbers of heads and weights differ. A single tensor (from a network in eval
+            mode, or with one head) has weight 1.
 
     >>> both = OverHeads(segmentation_loss("binary"), head_weights=(1, 0.4))
     >>> logits, label = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
@@ -118,7 +118,7 @@ class OverHeads(nn.Module):
     def __init__(self, loss: nn.Module, *, head_weights: Sequence[float] | None = None) -> None:
         super().__init__()
         if head_weights is not None and (not head_weights or min(head_weights) < 0):
-            raise ValueError(f"loss: head_weights needs weights of at least 0, not {head_weights!r}")
+            raise ValueError(f"loss: head_weights must be at least 0, not {head_weights!r}")
         self.loss = loss
         self.head_weights = None if head_weights is None else tuple(head_weights)
 
@@ -128,10 +128,10 @@ class OverHeads(nn.Module):
         weights = (1.0,) * len(heads) if len(heads) == 1 or self.head_weights is None else self.head_weights
         if len(weights) != len(heads):
             raise ValueError(
-                f"loss: the network has {len(heads)} heads, head_weights has {len(weights)}: give one weight per head"
+                f"loss: the network has {len(heads)} heads, but head_weights has {len(weights)}: give one weight per head"
             )
         if not isinstance(self.loss, PixelAndRegionLoss) and bool((label == IGNORED).any()):
-            raise ValueError(f"loss: {type(self.loss).__name__} knows no ignored pixels; take segmentation_loss")
+            raise ValueError(f"loss: {type(self.loss).__name__} does not support ignored pixels; use segmentation_loss")
         with torch.autocast(label.device.type, enabled=False):
             total = torch.zeros((), device=label.device)
             for weight, head in zip(weights, heads, strict=True):
@@ -145,7 +145,7 @@ def _at_size_of(label: Tensor, logits: Tensor) -> Tensor:
 
 
 class CrossEntropy(nn.Module):
-    """Cross entropy: of a softmax over classes, or of a sigmoid per channel. MONAI's DiceCELoss takes a softmax for both."""
+    """Cross entropy of a softmax over classes, or of a sigmoid per channel. MONAI's DiceCELoss uses a softmax for both."""
 
     def __init__(self, *, softmax: bool) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class CrossEntropy(nn.Module):
 
 
 class Focal(nn.Module):
-    """MONAI's focal loss with gamma 2, mean over what is not ignored."""
+    """MONAI's focal loss with gamma 2, mean over pixels that are not ignored."""
 
     def __init__(self, *, softmax: bool) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class Focal(nn.Module):
 
 
 class Region(nn.Module):
-    """A loss of MONAI's on probabilities and one-hot labels, in both of which ignored pixels are 0: no Dice-like sum sees them.
+    """One of MONAI's losses on probabilities and one-hot labels in which ignored pixels are 0, so Dice-like sums exclude them.
 
     Args:
         loss: takes (probabilities, one-hot label), both (B, C, *S).
@@ -206,7 +206,7 @@ def _split_ignored(label: Tensor) -> tuple[Tensor | None, Tensor]:
 
 
 def _mean(losses: Tensor, counted: Tensor | None) -> Tensor:
-    """Mean over the pixels that count, 0 if there is none."""
+    """Mean over the pixels that count, 0 if there are none."""
     if counted is None:
         return losses.mean()
     counted = counted.expand_as(losses)
@@ -226,9 +226,9 @@ def _probs_and_truth(logits: Tensor, label: Tensor, *, softmax: bool) -> tuple[T
 class LovaszLoss(nn.Module):
     """Lovász extension of the Jaccard loss 1 - |A ∩ B| / |A ∪ B|, mean over images and classes.
 
-    Berman et al., The Lovász-Softmax Loss, CVPR 2018, arXiv:1705.08790, with the sigmoid in the softmax's place for the sigmoid tasks.
+    Berman et al., The Lovász-Softmax Loss, CVPR 2018, arXiv:1705.08790, with a sigmoid instead of the softmax for the sigmoid tasks.
     For probabilities that are all 0 or 1 it is the Jaccard loss itself. As in the paper, a class that is absent from an image's label is
-    left out for a softmax; with a sigmoid it counts its largest false probability.
+    left out for a softmax; with a sigmoid its loss is the largest false probability.
 
     Shape: logits (B, C, *S), label (B, C or 1, *S) -> scalar.
     """
@@ -251,7 +251,7 @@ class LovaszLoss(nn.Module):
 
 
 def _jaccard_steps(truth: Tensor) -> Tensor:
-    """How much the Jaccard loss grows with each further wrong pixel, (..., N), pixels in order of falling error."""
+    """The increase of the Jaccard loss with each further wrong pixel, (..., N), with pixels in order of decreasing error."""
     wanted = truth.sum(-1, keepdim=True)
     intersection = wanted - truth.cumsum(-1)
     union = wanted + (1 - truth).cumsum(-1)
@@ -275,7 +275,7 @@ def _region_term(name: RegionTerm, task: Task) -> nn.Module:
     if name == "tversky":
         return Region(TverskyLoss(alpha=0.3, beta=0.7, smooth_nr=SMOOTH, smooth_dr=SMOOTH), softmax=softmax)
     if name == "generalised_dice":
-        # weights of 1 / volume² bring both sides far below 1, and bound the gradient without help
+        # weights of 1 / volume² make numerator and denominator far smaller than 1, and already bound the gradient
         return Region(GeneralizedDiceLoss(smooth_nr=1e-8, smooth_dr=1e-8), softmax=softmax, background=True)
     if name == "lovasz":
         return LovaszLoss(softmax=softmax)

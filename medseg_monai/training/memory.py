@@ -1,7 +1,7 @@
-"""Patch and batch that fit into a stated amount of memory, worked out from the network before it runs.
+"""Patch and batch that fit into a given amount of memory, computed from the network before it runs.
 
-What a training step holds is mostly the activations that the backward pass needs. They are counted on the network itself, run on
-torch's meta device (shapes without numbers), and multiplied by bytes that were measured; see docs/volumes.md for how well that holds.
+The memory of a training step is mostly the activations that the backward pass needs. They are counted on the network itself, run on
+torch's meta device (shapes without values), and multiplied by measured bytes; see docs/volumes.md for the accuracy.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from medseg_monai.planning.machine import memory_limit_bytes
 logger = logging.getLogger(__name__)
 
 DEFAULT_PATCH = 96
-"""Voxels a side where neither data set nor user says."""
+"""Voxels per side if neither data set nor user gives a size."""
 MULTIPLE = 16
-"""Patches are shrunk to multiples of this, which four halvings divide."""
+"""Patches are shrunk to multiples of this, which can be halved four times."""
 SMALL = 64
 """Patches are shrunk to this before the batch is made smaller, and further only after that."""
 PROGRAM_BYTES = 1.0e9
-"""Python with torch and MONAI, and the cases being read."""
+"""Bytes of Python with torch and MONAI, and the cases being read."""
 STATE_BYTES = 16
-"""Per parameter: weight, gradient and AdamW's two moments, in float32."""
+"""Bytes per parameter: weight, gradient and AdamW's two moments, in float32."""
 ACTIVATION_BYTES = {None: 6.0, torch.bfloat16: 3.6, torch.float16: 3.6}
-"""Per activation that the backward pass needs, with the gradients that come and go beside it, by the precision."""
+"""Bytes per activation that the backward pass needs, including temporary gradients, by precision."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training sees at once.
+    """Patch and batch of a training step.
 
     Args:
         spec: the data set's spec, its ``size`` the patch.
         batch_size: patches in a batch.
-        memory_gb: what a step with them takes, about, in GB of 10^9 bytes.
+        memory_gb: approximate memory of a step with them, in GB of 10^9 bytes.
     """
 
     spec: DatasetSpec
@@ -59,28 +59,28 @@ def fit_memory(
     precision: str = "auto",
     device: str | torch.device = "cpu",
 ) -> TrainingPlan:
-    """The largest patch, and then the largest batch, up to those asked for, that fit.
+    """The largest patch, and then the largest batch, that fit, up to the requested ones.
 
     The longest side of a volume's patch is shortened by steps of 16 voxels, down to 64; then the batch, down to 1; then the patch
     again. Pictures keep their size. The same arguments give the same plan on every machine with the same precision.
 
     Args:
-        spec: the data set; its ``size`` is the largest patch. A volume's without one starts from 96 voxels a side.
-        architecture: makes the network.
+        spec: the data set; its ``size`` is the largest patch. For volumes without one it is 96 voxels per side.
+        architecture: builds the network.
         batch_size: the largest batch.
         memory_gb: the budget; None for none.
         precision, device: as in `medseg_monai.engines.precision.precision_of`.
 
     Raises:
-        ValueError: not even the smallest patch fits, or a budget of 0 or less; without a budget, a size of which the machine could not
-            hold a single sample.
+        ValueError: not even the smallest patch fits, or the budget is 0 or less; without a budget, a single sample of this size does not
+            fit into the machine's memory.
     """
     size = spec.size or (DEFAULT_PATCH,) * spec.spatial_dims
     if memory_gb is None:
         _refuse_gigantic(spec, size, architecture, precision, device)
         return TrainingPlan(replace(spec, size=size), batch_size, math.nan)
     if not memory_gb > 0:
-        raise ValueError(f"memory_gb is {memory_gb}; a budget above 0 is wanted, or null for none")
+        raise ValueError(f"memory_gb is {memory_gb}; it must be above 0, or null for no limit")
     network = _without_numbers(architecture)
     per_value = ACTIVATION_BYTES[precision_of(precision, device)]
     weights = STATE_BYTES * sum(parameter.numel() for parameter in network.parameters())
@@ -92,8 +92,8 @@ def fit_memory(
             shown = "x".join(map(str, patch))
             logger.info("memory: patch %s, batch %d: about %.1f of %.1f GB", shown, batch, needed, memory_gb)
             return TrainingPlan(replace(spec, size=patch), batch, needed)
-    raise ValueError(f"memory_gb is {memory_gb:g}: one patch of {MULTIPLE} voxels a side takes {needed:.1f} GB already; "
-                     "give more, or a narrower network")  # fmt: skip
+    raise ValueError(f"memory_gb is {memory_gb:g}: even one patch of {MULTIPLE} voxels per side takes {needed:.1f} GB; "
+                     "raise the limit, or choose a narrower network")  # fmt: skip
 
 
 def needed_gb(
@@ -126,24 +126,24 @@ def _refuse_gigantic(
     precision: str,
     device: str | torch.device,
 ) -> None:
-    """Raise a ValueError if one sample of this size is more than the whole machine can hold."""
+    """Raise a ValueError if one sample of this size exceeds the memory of the whole machine."""
     memory = _memory_bytes(device)
-    # of all that a step holds, the sample, its logits and their gradient alone
+    # only part of a step's memory: the sample, its logits and their gradient
     least = 4 * math.prod(size) * (spec.in_channels + 2 * spec.out_channels)
     if memory is None or least < memory / 1000:
         return
-    with suppress(RuntimeError, NotImplementedError, TypeError):  # a network that cannot be run without numbers
+    with suppress(RuntimeError, NotImplementedError, TypeError):  # a network that cannot run on the meta device
         values = activations(_without_numbers(architecture), (spec.in_channels, *size))
         least = max(least, round(ACTIVATION_BYTES[precision_of(precision, device)] * values))
     if least > memory:
         shown = "x".join(map(str, size))
         raise ValueError(
-            f"size: one sample of {shown} takes about {least / 1e9:,.0f} GB, and there are {memory / 1e9:,.0f} GB here: give a smaller size"
+            f"size: one sample of {shown} takes about {least / 1e9:,.0f} GB, but this machine has {memory / 1e9:,.0f}: reduce the size"
         )
 
 
 def _memory_bytes(device: str | torch.device) -> int | None:
-    """What the device has in all, or the container grants; None if the system does not say."""
+    """Total memory of the device, or what the container allows; None if unknown."""
     if torch.device(device).type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     limit = memory_limit_bytes()
@@ -159,11 +159,11 @@ def _without_numbers(architecture: Callable[..., nn.Module]) -> nn.Module:
 
 
 def activations(network: nn.Module, shape: Sequence[int]) -> int:
-    """How many values the backward pass of one sample needs.
+    """Number of values that the backward pass of one sample needs.
 
     Args:
-        network: on the meta device.
-        shape: of the sample, (C, *S).
+        network: the network, on the meta device.
+        shape: the sample's shape, (C, *S).
 
     >>> activations(nn.Conv2d(1, 4, 3, padding=1, bias=False, device="meta"), (1, 8, 8))  # its input
     64

@@ -1,6 +1,6 @@
-"""What ``train.json`` calls: the one import of its expressions.
+"""The functions that ``train.json`` calls: the only import of its expressions.
 
-A component that a reader looks for or exchanges stands in the JSON by its ``_target_``. Here is what ties the components together: the
+A component that users look for or replace is in the JSON, by its ``_target_``. This module ties the components together: the
 cases, the devices and processes, and the order of the handlers.
 """
 
@@ -96,14 +96,14 @@ __all__ = [
 
 
 class Handler(Protocol):
-    """What MONAI's engines take as a handler."""
+    """A handler as MONAI's engines expect it."""
 
     def attach(self, engine: Any) -> None:
         """Register with the engine, a trainer or an evaluator."""
 
 
 class HandlerChain:
-    """Several handlers as one entry of a config's list of handlers: attached in this order, and so called in this order.
+    """Several handlers as one entry of a config's list of handlers: attached, and therefore called, in this order.
 
     Args:
         handlers: the first one first.
@@ -142,30 +142,30 @@ def training_handlers(
     stop_after: float | None = None,
     every_class: bool = True,
 ) -> HandlerChain:
-    """All handlers of the trainer, in the order that they need.
+    """All handlers of the trainer, in the required order.
 
-    What an epoch ends with depends on it: validation first, then what reads its scores (the best weights, early stopping, the
+    At the end of an epoch validation comes first, then the handlers that read its scores (the best weights, early stopping, the
     history).
 
     Args:
-        network: the one that is trained.
-        average: the running average of its weights, if one is kept; then it is what is saved.
-        decay: of the average.
-        evaluator: runs validation; its key metric says which epoch is best.
+        network: the network to train.
+        average: the running average of its weights, if one is kept; this is then saved instead.
+        decay: decay of the average.
+        evaluator: runs validation; its key metric decides which epoch is best.
         lr_scheduler: makes one step per iteration.
         clip_norm: gradients are scaled down to this norm; 0 for never.
         val_interval: epochs between two validations; the last epoch is always validated.
         patience: validations without a better score before training ends; 0 for never.
-        folder: where weights, ``spec.json`` and the history go.
-        spec, architecture, bundle, facts: what ``spec.json`` says, see `SaveTrained`.
-        log: where the loss curve goes.
-        rank: of this process; only the first one draws.
-        precision: that the network is trained in.
-        plan: that training follows; it is kept beside the weights.
-        seed: of what steps draw at random.
-        resume: True to continue what the folder holds, False to begin anew; None to continue only what ran with a time limit.
-        stop_after: minutes after which training stops, to be continued; None for never.
-        every_class: a class that stands in no training mask is refused.
+        folder: folder for weights, ``spec.json`` and the history.
+        spec, architecture, bundle, facts: contents of ``spec.json``, see `SaveTrained`.
+        log: log for the loss curve.
+        rank: rank of this process; only the first one draws.
+        precision: precision that the network is trained in.
+        plan: training plan, stored beside the weights.
+        seed: seed of the random numbers that steps draw.
+        resume: True to continue the training in the folder, False to start anew; None to continue only a run that had a time limit.
+        stop_after: minutes after which training stops, to be continued later; None for no limit.
+        every_class: refuse a class that occurs in no training mask.
     """
     kept = bare(network) if average is None else average
     averaging = [] if average is None else [AverageWeights(network, average, decay)]
@@ -223,14 +223,14 @@ def training_handlers(
 
 
 def validation_handlers(*, log: EventLog, spec: DatasetSpec, count: int, interval: int, rank: int) -> HandlerChain:
-    """All handlers of the evaluator that validates: curves of its scores and a panel of cases, from the first process.
+    """All handlers of the validation's evaluator: curves of its scores and a panel of cases, from the first process.
 
     Args:
-        log: where they go.
+        log: the log that they write to.
         spec: the data set.
         count: number of validation cases.
         interval: epochs between two panels, 0 for none.
-        rank: of this process.
+        rank: rank of this process.
     """
     curves = TensorBoardStatsHandler(summary_writer=log, iteration_log=False)
     bar = Progress("validating", loss=False)
@@ -249,7 +249,7 @@ def _loss_curve(log: EventLog) -> TensorBoardStatsHandler:
 
 
 def output_dir(bundle_root: str, spec: DatasetSpec) -> str:
-    """Where a bundle keeps the weights that it trains on a data set."""
+    """The folder for the weights that a bundle trains on a data set."""
     return str(models_folder(bundle_root) / spec.name)
 
 
@@ -274,22 +274,22 @@ def validation_cases(dataset: Dataset, rank: int, world_size: int) -> list[dict[
 
 
 def leaves_a_rest(cases: Sized, plan: TrainingPlan) -> bool:
-    """Whether the last, smaller batch is left out: unless it is the only one, for batch norm learns nothing good from a single case."""
+    """Whether to drop the last, smaller batch, unless it is the only one: batch norm suffers from a batch of a single case."""
     return len(cases) > plan.batch_size
 
 
 def total_steps(max_epochs: int, batches: Sized) -> int:
-    """Iterations of the whole training."""
+    """Number of iterations of the whole training."""
     return max_epochs * len(batches)
 
 
 def scales_loss(precision: str, device: str | torch.device) -> bool:
-    """Whether the loss must be scaled: in float16 small gradients would vanish."""
+    """Whether the loss must be scaled: in float16 small gradients would underflow."""
     return precision_of(precision, device) == torch.float16
 
 
 def validated(network: nn.Module, average: nn.Module | None) -> nn.Module:
-    """What is validated: the average of the weights if one is kept, else the network itself."""
+    """The network to validate: the average of the weights if one is kept, else the network itself."""
     return network if average is None else average
 
 
@@ -299,14 +299,14 @@ def local_device() -> torch.device:
 
 
 def device_ids(device: torch.device) -> list[torch.device] | None:
-    """As ``DistributedDataParallel`` takes them: None on the CPU."""
+    """The ``device_ids`` for ``DistributedDataParallel``: None on the CPU."""
     return [device] if device.type == "cuda" else None
 
 
 def join_processes(device: torch.device, dataset_dir: str | Path | None, *, demo: Kind) -> None:
-    """Let the processes that ``torchrun`` started find each other, and wait until the data set is there.
+    """Connect the processes that ``torchrun`` started, and wait until the data set exists.
 
-    Only the first process makes the demo data, if no data set is named.
+    Only the first process generates the demo data, if no data set is given.
     """
     on_gpu = device.type == "cuda"
     dist.init_process_group("nccl" if on_gpu else "gloo")

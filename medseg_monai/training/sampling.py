@@ -1,4 +1,4 @@
-"""Seeded chance: which cases an epoch shows and in what order, and each sample's own seed."""
+"""Seeded randomness: the cases of an epoch and their order, and each sample's own seed."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ def case_id(case: Mapping[Hashable, Any]) -> str:
 
 
 def sample_seed(seed: int, epoch: int, case: str) -> int:
-    """63 bits that depend on nothing else: not on order, worker, process, Python's own hash or the other cases."""
+    """63 bits that depend only on the arguments: not on order, worker, process, Python's own hash or other cases."""
     digest = hashlib.blake2b(f"{seed}\n{epoch}\n{case}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 class SeededSampler(DistributedSampler[Any]):
-    """Yields ``epoch * len(dataset) + index``, in an order that depends on (seed, epoch) alone.
+    """Yields ``epoch * len(dataset) + index``, in an order that depends only on (seed, epoch).
 
-    The epoch is the one given to ``set_epoch`` (MONAI's engines do so, also when a run is continued), and
-    counts on by itself where nobody does.
+    The epoch is set by ``set_epoch`` (MONAI's engines call it, also when a run is continued), and
+    otherwise increases by 1 with each pass.
 
     Args:
         dataset: the data set; with an `empty_fraction`, one whose ``data`` are cases that say which classes are ``present``.
-        seed: of the order.
+        seed: seed of the order.
         shuffle: False for the order of the data set.
-        rank, world_size: this process and how many there are; every process takes every n-th case. Without
+        rank, world_size: number of this process, and of all processes; every process takes every n-th case. Without
             `drop_last`, a few cases occur twice so that all processes have the same number.
         drop_last: leave cases out instead.
-        empty_fraction: share of an epoch that shows no class at all, 0 to below 1; None for all cases there are. Every case
-            with a class comes once in each epoch, and so many of the others as make this share (all of them, if they are too
-            few): other ones in each epoch, until all had their turn.
+        empty_fraction: share of cases in an epoch that show no class at all, in [0, 1); None for all cases as they are. Every
+            case with a class comes once in each epoch, plus as many of the others as make up this share (all of them, if they
+            are too few): different ones in each epoch, until all have had their turn.
 
     Raises:
-        ValueError: no cases to sample from, a fraction outside its range, or a case does not say what is present.
+        ValueError: there are no cases, the fraction is out of range, or a case does not say which classes are present.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class SeededSampler(DistributedSampler[Any]):
         self._always = np.flatnonzero(~empty)
         self._in_turn = np.random.default_rng(seed).permutation(np.flatnonzero(empty))
         self._turns = _count_of_empty(len(self._always), len(self._in_turn), empty_fraction or 0.0)
-        # only the length of what is sampled from matters to torch
+        # torch only uses the length of the data source
         chosen = cast(Dataset[Any], range(len(self._always) + self._turns))
         super().__init__(chosen, world_size, rank, shuffle=shuffle, seed=seed, drop_last=drop_last)
         self._skipped = 0
 
     def skip_once(self, cases: int) -> None:
-        """Leave out the first cases of the next epoch that is begun, which were had before it was broken off."""
+        """Skip the first cases of the next epoch, which were used before the run was interrupted."""
         self._skipped = cases
 
     def __iter__(self) -> Iterator[int]:
@@ -86,7 +86,7 @@ class SeededSampler(DistributedSampler[Any]):
         order = self._cases_of(epoch)
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(order)
-        order = np.resize(order, self.total_size)  # cut, or begun again
+        order = np.resize(order, self.total_size)  # truncated, or repeated from the start
         skipped, self._skipped = self._skipped, 0
         return iter((epoch * self.length + order[self.rank :: self.num_replicas][skipped:]).tolist())
 
@@ -113,13 +113,13 @@ def empty_cases(cases: Sequence[Mapping[Hashable, Any]]) -> NDArray[np.bool_]:
 
 
 def _count_of_empty(others: int, empty: int, fraction: float) -> int:
-    """How many empty cases make the fraction of an epoch."""
+    """The number of empty cases that make up the fraction of an epoch."""
     if not 0 <= fraction < 1:
-        raise ValueError(f"empty_fraction: 0 to below 1, got {fraction}")
+        raise ValueError(f"empty_fraction must be in [0, 1), got {fraction}")
     if not others:
         raise ValueError("empty_fraction: no case shows any class, so there is nothing to learn")
     wanted = round(fraction / (1 - fraction) * others)
     if wanted > empty:
         share = empty / (others + empty)
-        logger.warning("empty_fraction %g: there are %d empty cases, %.0f %% of all", fraction, empty, 100 * share)
+        logger.warning("empty_fraction %g: there are only %d empty cases, %.0f %% of all", fraction, empty, 100 * share)
     return min(wanted, empty)

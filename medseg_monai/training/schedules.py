@@ -1,4 +1,4 @@
-"""The learning rate over a run."""
+"""Schedules of the learning rate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 
 class RepeatedOneCycleLR(OneCycleLR):
-    """torch's cycle, again and again: the step after the last is the first."""
+    """torch's cycle, repeated: the step after the last is the first."""
 
     def get_lr(self) -> list[float | Tensor]:
         """The rates of this step."""
@@ -21,14 +21,14 @@ class RepeatedOneCycleLR(OneCycleLR):
 
 
 def one_cycle(optimizer: Optimizer, *, lr: float, total_steps: int, warmup: float) -> LRScheduler:
-    """Up from lr / 25 to ``lr`` over the first steps, then down to almost nothing along a cosine; one step per iteration.
+    """From lr / 25 up to ``lr`` over the first steps, then down to almost 0 along a cosine; one step per iteration.
 
-    Smith and Topin, Super-Convergence, arXiv:1708.07120; torch's ``OneCycleLR`` for runs of any length, the shortest included. A
-    training that goes on past its end, as each round of federated learning does, begins the cycle anew.
+    Smith and Topin, Super-Convergence, arXiv:1708.07120; torch's ``OneCycleLR`` for runs of any length, even the shortest. A
+    training that continues past its end, as in each round of federated learning, starts the cycle again.
 
     Args:
-        optimizer: whose learning rate it sets.
-        lr: the highest.
+        optimizer: the optimiser whose learning rate is set.
+        lr: the highest rate.
         total_steps: iterations of the whole run.
         warmup: share of the run in which the rate rises, 0 to 1.
 
@@ -36,9 +36,9 @@ def one_cycle(optimizer: Optimizer, *, lr: float, total_steps: int, warmup: floa
         ValueError: ``warmup`` or ``total_steps`` out of range.
     """
     if not 0 <= warmup < 1:
-        raise ValueError(f"warmup is a share of the run, 0 to below 1, not {warmup!r}")
+        raise ValueError(f"warmup must be a share of the run in [0, 1), not {warmup!r}")
     if total_steps < 1:
-        raise ValueError("there is nothing to train on: no batches or no epochs")
+        raise ValueError("nothing to train: there are no batches or no epochs")
     if total_steps == 1:
         return ConstantLR(optimizer, factor=1.0)
     # torch divides by the length of the rise, which must not be one step

@@ -1,4 +1,4 @@
-"""Which validation score says what the best epoch is."""
+"""The validation score that decides which epoch is best."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ def chosen_metric(metrics: Mapping[str, Any], selection: str) -> dict[str, Any]:
         selection: the name of one.
 
     Raises:
-        ValueError: no such metric; names the nearest one.
+        ValueError: the metric is unknown; the message names the nearest one.
     """
     if selection not in metrics:
-        raise ValueError(f"selection: no validation metric {selection!r}{did_you_mean(selection, metrics)}")
+        raise ValueError(f"selection: unknown validation metric {selection!r}{did_you_mean(selection, metrics)}")
     return {selection: _attachable(metrics[selection])}
 
 
 def other_metrics(metrics: Mapping[str, Any], selection: str) -> dict[str, Any]:
-    """All others: they are recorded beside it."""
+    """All other metrics, which are recorded too."""
     return {name: _attachable(metric) for name, metric in metrics.items() if name != selection}
 
 
 def _attachable(metric: Any) -> Any:
-    """What an evaluator takes: a metric of MONAI needs to be told what to compare."""
+    """The metric as an evaluator expects it: one of MONAI's metrics needs to be told what to compare."""
     if isinstance(metric, CumulativeIterationMetric):
         return IgniteMetricHandler(metric_fn=metric, output_transform=from_engine(["pred", "label"]))
     return metric
 
 
 class ScanMetric:
-    """The UW-Madison competition's score of the validation scans, put together from their slices.
+    """The UW-Madison competition's score of the validation scans, assembled from their slices.
 
-    At the network's size, where validation runs: locations are divided by the image's size, so that the score hardly differs from
-    that of `medseg evaluate` at each slice's own. An evaluator's metric, attached like ignite's.
+    Validation runs at the network's size; since locations are divided by the image's size, the score hardly differs from
+    that of `medseg evaluate` at each slice's own size. An evaluator's metric, attached like ignite's.
 
     Args:
         spec: the data set's.
@@ -74,7 +74,7 @@ class ScanMetric:
             self.masks.add(case["id"], pred, truth)
 
     def compute(self) -> float:
-        """The score of all slices so far, those of other processes too."""
+        """The score of all slices so far, including those of other processes."""
         if dist.is_available() and dist.is_initialized():
             parts: list[ScanMasks] = [self.masks] * dist.get_world_size()
             dist.all_gather_object(parts, self.masks)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training: one log for curves and pictures, and a fixed panel of validation cases."""
+"""A training in TensorBoard: one log for curves and pictures, and a fixed panel of validation cases."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ GAP = 4
 
 
 class EventLog:
-    """A TensorBoard log whose file is opened with the first thing written, where the training's files lie at that moment.
+    """A TensorBoard log whose file is opened at the first write, in the current folder of the training's files.
 
-    Until an epoch has been validated that is a hidden folder (`medseg_monai.training.folder`); when the log has moved from there, a
-    second file is begun beside the first, which TensorBoard reads as one. A log that cannot be written is given up with a warning:
-    it is not worth a training. MONAI's handlers take it as their ``summary_writer``.
+    Until an epoch has been validated that is a hidden folder (`medseg_monai.training.folder`); once the log has moved from there, a
+    second file is started beside the first, and TensorBoard reads both as one. If the log cannot be written, there is a warning and
+    the training goes on without it. MONAI's handlers accept it as their ``summary_writer``.
 
     Args:
-        folder: of the log, in the training's own.
+        folder: the log's folder, inside the training's.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -50,15 +50,15 @@ class EventLog:
         self._given_up = False
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
-        """A point of a curve."""
+        """Add a point to a curve."""
         self._write(lambda writer: writer.add_scalar(tag, value, step))
 
     def add_picture(self, tag: str, picture: Picture, step: int) -> None:
-        """A picture (H, W, 3)."""
+        """Add a picture (H, W, 3)."""
         self._write(lambda writer: writer.add_image(tag, picture, step, dataformats="HWC"))
 
     def flush(self) -> None:
-        """Let a reader see what was written so far."""
+        """Flush what was written so far, so that readers see it."""
         if self._writer is not None:
             self._write(lambda writer: writer.flush())
 
@@ -67,17 +67,17 @@ class EventLog:
             return
         try:
             what(self._opened())
-        except OSError as error:  # the writer's own thread met it, and says so with the next call
+        except OSError as error:  # raised in the writer's own thread and reported with the next call
             self._given_up = True
             logger.warning("no TensorBoard log from here on: %s", error)
 
     def _opened(self) -> SummaryWriter:
-        """The writer to where the log belongs now."""
+        """The writer for the log's current folder."""
         place = files_of(self.folder.parent) / self.folder.name
         if self._writer is None or self._written_to != place:
             from torch.utils.tensorboard import SummaryWriter
 
-            with suppress(OSError):  # whatever was flushed has moved along
+            with suppress(OSError):  # everything flushed has moved with the folder
                 if self._writer is not None:
                     self._writer.close()
             self._writer, self._written_to = SummaryWriter(str(place)), place
@@ -85,17 +85,17 @@ class EventLog:
 
 
 class ValidationPanel:
-    """Ignite handler: the same few validation cases each n epochs: image, prediction with truth, differences.
+    """Ignite handler: the same few validation cases every n epochs: image, prediction with truth, differences.
 
-    It looks at what validation computes anyway, so it costs only the drawing. Attach to the validation's evaluator, whose batches
+    It uses what validation computes anyway, so it costs only the drawing. Attach to the validation's evaluator, whose batches
     come in the same order each time.
 
     Args:
-        log: where the picture goes.
+        log: log for the picture.
         spec: the data set.
         count: number of validation cases.
         interval: epochs between two panels, the first after the first validation; 0 for none.
-        shown: how many cases, at even steps through all.
+        shown: number of cases, evenly spaced through all.
     """
 
     def __init__(self, log: EventLog, *, spec: DatasetSpec, count: int, interval: int = 5, shown: int = 4) -> None:
@@ -134,7 +134,7 @@ class ValidationPanel:
 
 
 def as_view(image: Tensor, pred: Tensor, label: Tensor, spec: DatasetSpec) -> CaseView:
-    """A case as validation has it, with the image's values as they were before they were normalised.
+    """A case from validation, with the image's values before normalisation.
 
     Args:
         image: (C, *s), normalised.
@@ -154,14 +154,14 @@ def as_view(image: Tensor, pred: Tensor, label: Tensor, spec: DatasetSpec) -> Ca
 
 
 def row_of_tiles(view: CaseView) -> Picture:
-    """The three pictures of a case beside each other."""
+    """The three pictures of a case side by side."""
     tiles = case_tiles(view, longest=TILE_SIDE)
     gap = np.full((tiles[0].shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2]], axis=1)
 
 
 def stacked(rows: Sequence[Picture]) -> Picture:
-    """Rows below each other, the narrower ones filled up with white."""
+    """Rows stacked vertically, the narrower ones padded with white."""
     width = max(row.shape[1] for row in rows)
     filled = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
     panel: Picture = np.concatenate(filled)[:-GAP]

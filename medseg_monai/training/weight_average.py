@@ -1,4 +1,4 @@
-"""A running average of the weights, which is validated and kept in their place: calmer than the last step's."""
+"""A running average of the weights, which is validated and saved instead: less noisy than those of the last step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import nn
 
 
 def weight_average(network: nn.Module, decay: float) -> nn.Module | None:
-    """A copy of the network to hold the average; None if ``decay`` is 0 (averaging off).
+    """A copy of the network for the average; None if ``decay`` is 0 (averaging off).
 
     Args:
-        network: on its device, alone or in its wrapper for several processes.
-        decay: share of the average that stays at each step, 0.99 to 0.9999; the average reaches back about 1 / (1 - decay) steps.
+        network: on its device, with or without a wrapper for several processes.
+        decay: share of the average that is kept at each step, 0.99 to 0.9999; the average covers about 1 / (1 - decay) steps.
 
     Raises:
         ValueError: ``decay`` is not in [0, 1).
@@ -37,13 +37,13 @@ def bare(network: nn.Module) -> nn.Module:
 class AverageWeights:
     """Ignite handler: after each step, average = decay * average + (1 - decay) * weights.
 
-    Batch norm's running statistics are averaged alike; counters are copied. In the first steps the average follows faster:
-    (1 + n) / (10 + n) takes the place of a larger decay at step n, so that it does not remember the random start.
+    Batch norm's running statistics are averaged likewise; counters are copied. In the first steps the average follows faster:
+    at step n a decay above (1 + n) / (10 + n) is replaced by that value, so the average forgets the random start.
     Polyak and Juditsky 1992, doi:10.1137/0330046.
 
     Args:
-        network: the one that is trained, alone or in its wrapper for several processes.
-        average: what `weight_average` gave.
+        network: the network in training, with or without a wrapper for several processes.
+        average: the result of `weight_average`.
         decay: as there.
     """
 
@@ -67,7 +67,7 @@ class AverageWeights:
 
     @torch.no_grad()
     def __call__(self, engine: SupervisedTrainer) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step to the average."""
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         state = self.network.state_dict()

@@ -334,7 +334,7 @@ def test_the_exact_training_command_trains_on_the_demo_data_and_says_so(tmp_path
     )
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "model.pt").is_file()
-    assert "NO DATA SET WAS NAMED" in ended.stderr
+    assert "NO DATA SET WAS GIVEN" in ended.stderr
 
 
 @pytest.mark.slow

@@ -164,10 +164,10 @@ def test_without_monai_label_the_way_to_it_is_named(tmp_path, trained, medseg, m
 def test_no_folder_and_clashing_names_are_refused(tmp_path, trained, medseg, monkeypatch):
     monkeypatch.setattr(serving, "label_python", lambda: Path(sys.executable))
     call = ("label", "serve", "--bundles", f"unetpp={trained}", "--studies")
-    assert "no folder of studies" in medseg(*call, tmp_path / "none").err
+    assert "--studies: no such folder" in medseg(*call, tmp_path / "none").err
     (tmp_path / "a.jpg").touch()
     (tmp_path / "a.png").touch()
-    assert "a.jpg and a.png have one name" in medseg(*call, tmp_path).err
+    assert "a.jpg and a.png have the same name" in medseg(*call, tmp_path).err
 
 
 # labels
@@ -242,7 +242,9 @@ def test_numbers_mean_what_the_annotators_tool_says(tmp_path):
     assert usable_label(*given, names=["liver", "spleen"]) == str(tmp_path / "label.nii.gz")
     turned = nibabel.load(usable_label(*given, names=["spleen", "liver"]))
     assert np.asarray(turned.dataobj)[:, 0, 0].tolist() == [2, 1, 0, 0]
-    with pytest.raises(ValueError, match=r"contains the number 2 \(tumour\), no class; known: 0 background, 1 liver"):
+    with pytest.raises(
+        ValueError, match=r"contains the number 2 \(tumour\), which is not a class; known: 0 background, 1 liver"
+    ):
         usable_label(*given, names=["spleen", "tumour"])
 
 

@@ -216,5 +216,5 @@ def test_channels_last_and_bf16_change_little(name):
 
 @pytest.mark.parametrize("features", [8, "48", [4, 0], [4.5, 8]])
 def test_features_that_are_no_list_of_widths_are_named(features: object) -> None:
-    with pytest.raises(ValueError, match="UNet: features needs at least 2 positive whole numbers, not "):
+    with pytest.raises(ValueError, match="UNet: features must be at least 2 positive whole numbers, not "):
         UNet(3, 1, features=features)  # type: ignore[arg-type]

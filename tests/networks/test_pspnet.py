@@ -117,9 +117,9 @@ def test_least_arguments_are_taken():
         ({"spatial_dims": 3}, "images alone, not 3"),
         ({"features": (64,)}, "at least 2"),
         ({"fusion_kernel": 2}, "odd number, not 2"),
-        ({"bins": ()}, r"bins needs at least one number of at least 1, not \(\)"),
+        ({"bins": ()}, r"bins must be one or more numbers of at least 1, not \(\)"),
         ({"bins": (0, 1)}, "bins needs"),
-        ({"encoder": "resnet18", "levels": 1}, "levels is at least 2"),
+        ({"encoder": "resnet18", "levels": 1}, "levels must be at least 2"),
     ],
 )
 def test_mistakes_are_named(arguments, message):

@@ -26,12 +26,12 @@ def test_every_case_counts_the_same_whatever_the_number_of_processes(count: int,
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 4), (7, 64)])
 def test_a_size_that_shows_nothing_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="leaves nothing to see; 8 pixels a side are the least"):
+    with pytest.raises(ValueError, match="is too small; each side must have at least 8 pixels"):
         training_spec(demo_spec(), size)
     assert training_spec(demo_spec(), (8, 8)).size == (8, 8)
 
 
 @pytest.mark.parametrize("size", [128, "128"])
 def test_size_must_be_a_list(size: object) -> None:
-    with pytest.raises(ValueError, match=r"size is a list, \[width, height\]"):
+    with pytest.raises(ValueError, match=r"size must be a list, \[width, height\]"):
         training_spec(demo_spec(), size)

@@ -75,7 +75,7 @@ def test_damaged_entries_are_said_and_removed(cache, damage):
     cache.put(KEY, {"a": np.arange(1000)})
     file = cache.path(KEY)
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.warns(UserWarning, match=f"cache entry .*{KEY}.entry is damaged .*it is made again"):
+    with pytest.warns(UserWarning, match=f"cache entry .*{KEY}.entry is damaged .*it is being rebuilt"):
         assert cache.get(KEY) is None
     assert not file.exists()
 
@@ -101,7 +101,7 @@ def test_a_run_does_not_push_out_its_own_entries(tmp_path):
     entry = {"a": np.full(MIB, 7, np.uint8)}
     for number in range(3):
         cache.put(key(number), entry)
-    with pytest.warns(UserWarning, match=r"is full \(0.00391 GiB\); going on without"):
+    with pytest.warns(UserWarning, match=r"is full \(0.00391 GiB\); continuing without"):
         cache.put(key(8), entry)
     assert cache.size_bytes() <= 4 * MIB
     assert cache.get(key(0)) is not None
@@ -110,7 +110,7 @@ def test_a_run_does_not_push_out_its_own_entries(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_warned_of_and_nothing_is_kept(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match=r"cache .*file.cache cannot be made .*going on without"):
+    with pytest.warns(UserWarning, match=r"cache .*file.cache cannot be created .*continuing without"):
         cache = DiskCache(tmp_path / "file" / "cache", max_bytes=MIB)
     cache.put(KEY, {"a": np.ones(3)})
     assert cache.get(KEY) is None
@@ -122,7 +122,7 @@ def test_full_disk_ends_caching_not_the_program(cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.warns(UserWarning, match=r"cannot be written .*No space left on device.*; going on without"):
+    with pytest.warns(UserWarning, match=r"cannot be written .*No space left on device.*; continuing without"):
         cache.put(KEY, {"a": np.arange(3)})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -68,7 +68,7 @@ def test_no_more_masks_are_read_than_needed(tmp_path: Path) -> None:
             [],
             r"all 4 training masks are empty at the network's size of 64x64, so there is nothing",
         ),
-        ("multiclass", ("a", "b"), [1], r"this class is in none of the 4 training masks at .*64x64: b. Leave it out"),
+        ("multiclass", ("a", "b"), [1], r"this class is in none of the 4 training masks at .*64x64: b. Remove it"),
     ],
 )
 def test_training_ends_in_one_line(

@@ -240,10 +240,10 @@ def test_a_term_without_weight_is_not_computed():
         ({"task": "binry"}, "did you mean 'binary'"),
         ({"task": "binary", "region": "dise"}, "did you mean 'dice'"),
         ({"task": "binary", "pixel": "focl"}, "did you mean 'focal'"),
-        ({"task": "binary", "dice_weight": 1.5}, "dice_weight is 0 to 1"),
+        ({"task": "binary", "dice_weight": 1.5}, "dice_weight must be in "),
         ({"task": "binary", "head_weights": (1, -1)}, "at least 0"),
-        ({"task": "binary", "head_weights": ()}, "needs weights"),
-        ({"task": "binary", "dice_weight": -0.1}, "dice_weight is 0 to 1"),
+        ({"task": "binary", "head_weights": ()}, "head_weights must be at least 0"),
+        ({"task": "binary", "dice_weight": -0.1}, "dice_weight must be in "),
     ],
 )
 def test_mistakes_are_named(arguments, message):
@@ -253,7 +253,7 @@ def test_mistakes_are_named(arguments, message):
 
 def test_wrong_number_of_heads_is_named():
     head, label = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="3 heads, head_weights has 2"):
+    with pytest.raises(ValueError, match="3 heads, but head_weights has 2"):
         segmentation_loss("binary", head_weights=(1, 0.4))([head] * 3, label)
 
 
@@ -315,5 +315,5 @@ def test_a_loss_that_knows_no_ignored_pixels_says_so():
     logits, label = ignorable("binary")
     loss = OverHeads(DiceCELoss(sigmoid=True))
     assert loss(logits, label.clamp(max=1)).item() > 0
-    with pytest.raises(ValueError, match="DiceCELoss knows no ignored pixels; take segmentation_loss"):
+    with pytest.raises(ValueError, match="DiceCELoss does not support ignored pixels; use segmentation_loss"):
         loss(logits, label)

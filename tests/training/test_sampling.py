@@ -84,7 +84,7 @@ def test_too_few_empty_ones_are_all_taken_and_said(caplog):
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5])
 def test_a_fraction_that_is_none(fraction):
-    with pytest.raises(ValueError, match=f"empty_fraction: 0 to below 1, got {fraction}"):
+    with pytest.raises(ValueError, match=rf"empty_fraction must be in \[0, 1\), got {fraction}"):
         SeededSampler(data(full=2, empty=2), empty_fraction=fraction)
 
 

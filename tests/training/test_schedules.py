@@ -44,7 +44,7 @@ def test_a_training_that_goes_on_begins_the_cycle_anew(total_steps: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("total_steps", "warmup", "message"), [(5, 1, "share of the run"), (0, 0.1, "nothing to train on")]
+    ("total_steps", "warmup", "message"), [(5, 1, "share of the run"), (0, 0.1, "nothing to train: ")]
 )
 def test_out_of_range(total_steps: int, warmup: float, message: str) -> None:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])

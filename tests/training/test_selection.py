@@ -38,7 +38,7 @@ def test_one_metric_decides_and_the_others_are_kept():
     metrics = {"mean_dice": 1, "mean_iou": 2}
     assert chosen_metric(metrics, "mean_iou") == {"mean_iou": 2}
     assert other_metrics(metrics, "mean_iou") == {"mean_dice": 1}
-    with pytest.raises(ValueError, match=r"selection: no validation metric 'mean_dise' .did you mean 'mean_dice'"):
+    with pytest.raises(ValueError, match=r"selection: unknown validation metric 'mean_dise' .did you mean 'mean_dice'"):
         chosen_metric(metrics, "mean_dise")
 
 

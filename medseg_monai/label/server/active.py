@@ -1,4 +1,4 @@
-"""Which image to label next: the one that the model, as it is now, is least sure of."""
+"""Which image to label next: the one that the current model is least certain of."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from medseg_monai.label.server.segment import Segment, image_uncertainty
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 50
-"""At most this many images are examined anew per request; the others keep the number of earlier weights, or wait."""
+"""At most this many images are segmented per request; the others keep the number from earlier weights, or wait."""
 
 
 class Uncertainty(ScoringMethod):  # type: ignore[misc]  # MONAI Label has no types
-    """Note for every unlabelled image how unsure the model is of it."""
+    """Store the model's uncertainty about every unlabelled image."""
 
     def __init__(self, name: str, model: Segment) -> None:
-        super().__init__(f"How unsure {name} is of each unlabelled image")
+        super().__init__(f"Uncertainty of {name} about each unlabelled image")
         self.name = name
         self.model = model
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-        """How many images were looked at."""
+        """Number of images that were segmented."""
         begin, images = time.monotonic(), datastore.get_unlabeled_images()
         limit = int(request.get("max_samples") or len(images))
         done = note_uncertainty(self.name, self.model, images, datastore, limit=limit)
@@ -36,15 +36,15 @@ class Uncertainty(ScoringMethod):  # type: ignore[misc]  # MONAI Label has no ty
 
 
 class MostUncertain(Strategy):  # type: ignore[misc]
-    """The unlabelled image that the model is least sure of; among equals the one offered longest ago."""
+    """The unlabelled image that the model is least certain of; among equals the one offered longest ago."""
 
     def __init__(self, name: str, model: Segment) -> None:
-        super().__init__(f"The image that {name} is least sure of")
+        super().__init__(f"The image that {name} is least certain of")
         self.name = name
         self.model = model
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
-        """The image, with its number (None if it was not looked at yet); None when all are labelled."""
+        """The image, with its number (None if it has not been segmented yet); None if all are labelled."""
         images = datastore.get_unlabeled_images(request.get("label_tag"), request.get("labels"))
         if not images:
             return None
@@ -56,10 +56,10 @@ class MostUncertain(Strategy):  # type: ignore[misc]
 
 
 def note_uncertainty(name: str, model: Segment, images: Sequence[str], datastore: Any, *, limit: int) -> int:
-    """Examine images whose number is missing or from other weights, at most `limit`; return how many."""
+    """Segment images whose number is missing or from other weights, at most `limit`; return how many."""
     weights = model.weights.stat().st_mtime_ns
     stale = [image for image in images if datastore.get_image_info(image).get(key(name, "weights")) != weights]
-    # never looked at comes before looked at by earlier weights
+    # images without a number come before those with a number from earlier weights
     stale.sort(key=lambda image: (key(name) in datastore.get_image_info(image), image))
     for image in stale[:limit]:
         try:

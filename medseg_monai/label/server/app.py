@@ -32,11 +32,11 @@ ORIGINAL = "original"
 
 
 class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no types
-    """What the server offers.
+    """The app: models, trainers, strategies.
 
     Args:
         app_dir: folder whose ``model/<name>`` are bundles with weights.
-        studies: folder of images, or the address of a DICOMweb server.
+        studies: folder of images, or the URL of a DICOMweb server.
         conf: ``models``: names to serve, separated by commas; all by default.
     """
 
@@ -55,7 +55,7 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         )
 
     def init_datastore(self) -> Any:
-        """A folder of studies, or what MONAI Label has for servers of images."""
+        """A folder of studies, or MONAI Label's own class for image servers."""
         if self.studies.startswith(("http://", "https://")):
             return self.init_remote_datastore()
         return Studies(
@@ -74,7 +74,7 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         return {name: Learn(bundle, self.conf) for name, bundle in self.bundles.items()}
 
     def init_strategies(self) -> dict[str, Any]:
-        """MONAI Label's, and ``uncertainty`` (of the first model; ``uncertainty_<name>`` of each)."""
+        """MONAI Label's strategies, and ``uncertainty`` (for the first model; ``uncertainty_<name>`` for each)."""
         from monailabel.tasks.activelearning.first import First
         from monailabel.tasks.activelearning.random import Random
 
@@ -89,11 +89,11 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         return {**first, **(by_model if len(by_model) > 1 else {})}
 
     def init_batch_infer(self) -> BatchInferTask:
-        """Batches that leave out what cannot be used."""
+        """Batches that leave out unusable images."""
         return PatientBatch()
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
-        """Segment an image, named among the studies by its id; only code of ours can hand in a `Path` to an image from elsewhere.
+        """Segment an image of the studies, named by its id; only our own code can pass a `Path` to another image.
 
         Raises:
             HTTPException: 404 for an unknown model or image; 422 for an image or a parameter that cannot be used, which it names.
@@ -115,14 +115,14 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         return answer
 
     def on_init_complete(self) -> None:
-        """The server is about to answer: our routes take the place of MONAI Label's."""
+        """Called before the server answers: our routes replace MONAI Label's."""
         from monailabel.app import app
 
         install(app, int(self.conf.get(MAX_UPLOAD_MB, DEFAULT_MAX_UPLOAD_MB)) * 2**20)
         super().on_init_complete()
 
     def bundle_path(self, model: str | None) -> str | None:
-        """MONAI Label asks for it before it starts a task in the background: the place to refuse one for an unknown model."""
+        """MONAI Label calls it before it starts a background task: the place to refuse one for an unknown model."""
         if model is not None:
             self.model(model)
         path: str | None = super().bundle_path(model)
@@ -146,25 +146,25 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         return found
 
     def check_strategy(self, name: Any) -> None:
-        """Refuse a strategy that is not there."""
+        """Refuse an unknown strategy."""
         self._named("strategy", name, self._strategies)
 
     def check_scoring(self, name: Any) -> None:
-        """Refuse a way of scoring that is not there."""
+        """Refuse an unknown scoring method."""
         self._named("scoring method", name, self._scoring_methods)
 
     def check_image(self, name: str) -> None:
-        """Refuse an image that is not there; a DICOMweb server says so itself."""
+        """Refuse an unknown image; a DICOMweb server does so itself."""
         if isinstance(store := self.datastore(), Studies):
             store.check_image(name)
 
     def check_label(self, image: str, tag: str) -> None:
-        """Refuse a label that is not there, likewise."""
+        """Refuse an unknown label, likewise."""
         if isinstance(store := self.datastore(), Studies):
             store.check_label(image, tag)
 
     def _load_sessions(self, load: bool = False) -> OwnSessions | None:
-        """Sessions lie in the app's folder, unless MONAI_LABEL_SESSION_PATH names another."""
+        """Sessions are stored in the app's folder, unless MONAI_LABEL_SESSION_PATH names another."""
         if not load:
             return None
         folder = settings.MONAI_LABEL_SESSION_PATH or str(Path(self.app_dir) / "sessions")
@@ -176,7 +176,7 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         raise HTTPException(NOT_FOUND, f"no {what} '{shortened(str(name))}'{did_you_mean(str(name), known)}")
 
     def _file_of(self, image: Any, store: Any) -> str:
-        """Where an image of the studies lies; a path is not a name of one."""
+        """The file of an image of the studies; a path is not accepted as a name."""
         file = store.get_image_uri(image) if isinstance(image, str) and image else ""
         if not file or not Path(file).exists():
             raise HTTPException(NOT_FOUND, f"no image '{shortened(str(image))}' among the studies")
@@ -187,7 +187,7 @@ class PatientBatch(BatchInferTask):  # type: ignore[misc]
     """MONAI Label's batch, except that one unusable image does not end it, and that it runs on machines without a GPU."""
 
     def __call__(self, request: dict[str, Any], datastore: Any, infer: Any) -> dict[str, Any]:
-        """By image: the answer, or the reason why there is none."""
+        """For each image, the answer or the reason why there is none."""
 
         def patient(one: dict[str, Any], store: Any) -> dict[str, Any]:
             try:

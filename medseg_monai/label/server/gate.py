@@ -1,4 +1,4 @@
-"""What every request passes: a bound on its size, checked fields, one plain line as the answer to whatever is wrong with it."""
+"""What every request passes: a size limit, checked fields, and one plain line as the answer to any error."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from medseg_monai.program.messages import did_you_mean
 
 NOT_FOUND, CONFLICT, TOO_LARGE, UNUSABLE, NO_SPACE = 404, 409, 413, 422, 507
 MAX_FIELDS_BYTES = 256 * 1024
-"""A request without files: 64 KiB of JSON, each byte of which a form may write as three."""
+"""Limit of a request without files: 64 KiB of JSON, each byte of which a form may encode as three."""
 MAX_VOXELS = 2**31
-"""Of an uploaded volume: 1290 x 1290 x 1290. A few bytes of gzip can promise any number."""
+"""Largest number of voxels of an uploaded volume: 1290 x 1290 x 1290. A few bytes of gzip can claim any number."""
 MAX_HEADER_BYTES = 256 * 1024
-# what a request can be wrong in: an unreadable image (OSError, ValueError, SyntaxError) or a result_dtype that is none (TypeError)
+# errors in requests: an unreadable image (OSError, ValueError, SyntaxError) or an invalid result_dtype (TypeError)
 MISTAKES = (OSError, ValueError, SyntaxError, TypeError)
 
 USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
@@ -41,13 +41,13 @@ Model = TypeVar("Model", bound="BaseModel")
 
 
 class Gate(APIRoute):  # type: ignore[misc]  # FastAPI is not installed where types are checked
-    """A route whose requests are bounded in size and whose refusals are one plain line.
+    """A route that limits the size of requests and refuses with one plain line.
 
-    FastAPI's own way to look at requests before they are parsed.
+    FastAPI's documented way to inspect requests before they are parsed.
     """
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Any]]:
-        """The route's handler between a bound on what comes in and words for what goes wrong."""
+        """The route's handler, wrapped in the size limit and the conversion of errors to messages."""
         handle = super().get_route_handler()
 
         async def gated(request: Request) -> Any:
@@ -62,7 +62,7 @@ class Gate(APIRoute):  # type: ignore[misc]  # FastAPI is not installed where ty
 
 
 def refusal(error: BaseException) -> HTTPException | None:
-    """The answer to a request that is wrong, or None if it is the server that is."""
+    """The answer to a faulty request, or None if the fault is the server's."""
     if isinstance(error, HTTPException):
         return error
     if isinstance(error, RequestValidationError):
@@ -70,20 +70,20 @@ def refusal(error: BaseException) -> HTTPException | None:
     if isinstance(error, ImageNotFoundException | LabelNotFoundException):
         return HTTPException(NOT_FOUND, error.msg)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        return HTTPException(NO_SPACE, f"the server cannot write: {error.strerror}; make room and send it again")
+        return HTTPException(NO_SPACE, f"the server cannot write: {error.strerror}; free some space and send it again")
     if isinstance(error, MISTAKES):
         return HTTPException(UNUSABLE, one_line(error))
     if isinstance(error, MemoryError):
         return HTTPException(UNUSABLE, "too large for the server's memory")
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, MISTAKES):
-        return HTTPException(UNUSABLE, one_line(error.__cause__))  # MONAI's Compose wraps what a transform raises
+        return HTTPException(UNUSABLE, one_line(error.__cause__))  # MONAI's Compose wraps the errors of transforms
     return None
 
 
 def _bounded(request: Request) -> Callable[[], Awaitable[Any]]:
-    """The request's body, as long as it is no longer than it may be.
+    """The request's body, if it does not exceed the limit.
 
-    What is too long is read to its end, up to four times the bound, and dropped: many clients look at no answer before they have sent all.
+    A longer one is read to its end, up to four times the limit, and dropped: many clients read the answer only after sending everything.
     """
     has_files = request.headers.get("content-type", "").startswith("multipart/")
     limit = request.app.state.max_upload_bytes if has_files else MAX_FIELDS_BYTES
@@ -99,7 +99,7 @@ def _bounded(request: Request) -> Callable[[], Awaitable[Any]]:
             message = await request.receive()
             came += len(message.get("body", b""))
         size = f"{limit / 2**20:g} MB" if has_files else f"{limit // 1024} KiB"
-        how = "; `medseg label serve --max-upload-mb` sets the bound" if has_files else ""
+        how = "; `medseg label serve --max-upload-mb` sets the limit" if has_files else ""
         raise HTTPException(TOO_LARGE, f"the request is larger than {size}{how}")
 
     return receive
@@ -120,13 +120,13 @@ def checked(model: type[Model], given: Mapping[str, Any], what: str, offered: Ma
     """The fields of a request, typed and bounded.
 
     Args:
-        model: what may be said.
-        given: what is.
-        what: the field that holds it, for the message.
-        offered: options as `/info/` shows them; clients send them back untouched, which says nothing.
+        model: the allowed fields.
+        given: the received ones.
+        what: the field that contains them, for the message.
+        offered: options as `/info/` shows them; clients send them back unchanged, which has no meaning.
 
     Raises:
-        ValueError: names the first field that is wrong, or unknown with the nearest right one.
+        ValueError: a field is wrong or unknown; the message names the first one, and the nearest valid name.
     """
     said = {
         key: value
@@ -140,7 +140,7 @@ def checked(model: type[Model], given: Mapping[str, Any], what: str, offered: Ma
 
 
 def _untouched(key: str, value: Any, offered: Mapping[str, Any]) -> bool:
-    """Whether an option comes back as it was shown: its value, or one of a list of choices."""
+    """Whether an option is sent back unchanged: its value, or one of a list of choices."""
     if key not in offered:
         return False
     return bool(value == offered[key] or (isinstance(offered[key], list) and value in offered[key]))
@@ -160,16 +160,16 @@ def _in_words(error: Mapping[str, Any], where: tuple[str, ...], model: type[Base
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for the files of one request, gone when it has been answered, however that ended."""
+    """A folder for the files of one request, removed once it has been answered, successfully or not."""
     with tempfile.TemporaryDirectory(prefix="medseg_label_", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def received(upload: UploadFile, folder: Path, stem: str = "upload") -> Path:
-    """An uploaded picture or volume, as a file under a name of ours.
+    """An uploaded picture or volume, as a file under our own name.
 
     Raises:
-        ValueError: it is neither, under the name that the client gave it.
+        ValueError: it is neither, judging by the client's name.
     """
     shown = shortened(split_file_name(upload.filename or "", ())[0]) or "the upload"
     _, suffix = split_file_name(upload.filename or f"{stem}.nii.gz", (*SUFFIXES, *VOLUME_SUFFIXES))
@@ -177,7 +177,7 @@ def received(upload: UploadFile, folder: Path, stem: str = "upload") -> Path:
         raise ValueError(f"{shown}: neither a picture nor a volume by its name")
     if suffix.lower() in VOLUME_SUFFIXES and suffix.lower() not in WRITTEN_SUFFIXES:
         raise ValueError(
-            f"{shown}: one of two files that make a volume; send it as one ({', '.join(WRITTEN_SUFFIXES)})"
+            f"{shown}: one of the two files of a volume; send the volume as one file ({', '.join(WRITTEN_SUFFIXES)})"
         )
     file = folder / f"{stem}{suffix.lower()}"
     with file.open("wb") as stream:
@@ -190,7 +190,7 @@ def received(upload: UploadFile, folder: Path, stem: str = "upload") -> Path:
 
 
 def check_readable(file: Path) -> None:
-    """Refuse a file that nobody could use when it is sent, not when it is needed.
+    """Refuse an unusable file on upload, not when it is needed.
 
     Raises:
         OSError, ValueError, SyntaxError: it is damaged, too large, or of another kind.
@@ -199,7 +199,7 @@ def check_readable(file: Path) -> None:
         _check_whole(file)
         shape = read_volume_header(file).geometry.shape
         if shape[0] * shape[1] * shape[2] > MAX_VOXELS:
-            raise ValueError(f"{file}: a volume of {'x'.join(map(str, shape))} voxels is more than can be used here")
+            raise ValueError(f"{file}: a volume of {'x'.join(map(str, shape))} voxels is too large for this server")
     elif file.suffix.lower() in SUFFIXES:
         with opened(file) as picture:
             picture.load()
@@ -226,6 +226,6 @@ def _check_whole(file: Path) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, without a traceback."""
+    """The error's message, without a traceback."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -20,21 +20,21 @@ from medseg_monai.bundle.trained import (
 from medseg_monai.label.labels import training_cases
 
 FINAL = "final"
-"""Tag of labels that an annotator has finished: what is trained on."""
+"""Tag of labels that an annotator has finished; these are used for training."""
 NEW = "training"
-"""Folder below ``models`` that a training writes to: the weights in use stay until it has ended."""
+"""Folder below ``models`` that a training writes to: the weights in use stay until it has finished."""
 PUBLISHED = (
     SPEC_FILE,
     "history.csv",
     "training.png",
     WEIGHTS_FILE,
-)  # the weights last: they are what the server watches
+)  # the weights last: the server watches these
 DEFAULTS = {"max_epochs": 20, "lr": 0.0005, "batch_size": 4, "val_split": 0.2}
-"""For few labels and a network that knows something already: a tenth to a quarter of a whole training's rate."""
+"""Learning rate for few labels and a pretrained network: a tenth to a quarter of that of a full training."""
 CONFIGS = ("train#handlers",)
-"""Of what MONAI Label hands to a training, what is a config: the bundle's own."""
+"""The config among the arguments that MONAI Label passes to a training: the bundle's own."""
 UNFETCHED = {"weights_file": None, "pretrained": False}
-"""Arguments of networks that would fetch weights, which the trained ones then replace."""
+"""Arguments of networks that would download weights, which the trained ones would then replace."""
 IMPORTS = ("$from medseg_monai.bundle.trained import find_trained, load_weights",)
 
 
@@ -53,11 +53,11 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
         self.start = ""
 
     def config(self) -> dict[str, Any]:
-        """What clients may set."""
+        """The options that clients may set."""
         return {**super().config(), **DEFAULTS, "model_filename": [WEIGHTS_FILE]}
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-        """Train, then put the new weights in the place of those in use.
+        """Train, then replace the weights in use by the new ones.
 
         Raises:
             ValueError: there is no usable label.
@@ -78,20 +78,20 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
     def _partition_datalist(
         self, datalist: Sequence[dict[str, Any]], request: Mapping[str, Any], shuffle: bool = False
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The last images by name are for validation, at least one; a single image is for both."""
+        """The last images by name are for validation, at least one; a single image is used for both."""
         cases = sorted(datalist, key=lambda case: str(case["id"]))
         held_out = min(max(1, round(len(cases) * float(request["val_split"]))), len(cases) - 1)
         return (cases[:-held_out], cases[-held_out:]) if held_out else (cases, cases)
 
     def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list[Any]) -> None:
-        """Remember where to start from; the weights are loaded by `_update_overrides`, without unpickling code."""
+        """Store the path of the initial weights; `_update_overrides` loads them, without unpickling code."""
         self.start = model_pytorch if pretrained and Path(model_pytorch).is_file() else ""
 
     def _update_overrides(self, overrides: dict[str, Any]) -> None:
-        """Train the network of the weights in use on their own kind of data, into a folder of its own.
+        """Train the network of the weights in use, with their spec, into a separate folder.
 
-        What comes from outside (names of images, paths, what a request says) goes in as literals: to MONAI, text that begins with ``$``
-        is code.
+        Everything from outside (names of images, paths, fields of a request) is passed as literals: to MONAI, text that begins with
+        ``$`` is code.
         """
         trained = Trained.read(self.models)
         overrides.update({key: literal(value) for key, value in overrides.items() if key not in CONFIGS})
@@ -102,26 +102,26 @@ class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
             spec="$find_trained(@bundle_root).dataset",
             architecture={**network, **unfetched, "_target_": trained.architecture["_target_"], "_mode_": "callable"},
             initial_network=self._network(),
-            every_class=False,  # of a few labels, by weights that know them all
+            every_class=False,  # few labels need not show every class, and the weights know them all
             output_dir=literal(str(self.models / NEW)),
             lr=float(self.request["lr"]),
             batch_size=int(self.request["batch_size"]),
         )
 
     def _network(self) -> str:
-        """The expression that makes the network, with the weights to start from."""
+        """The expression that builds the network with the initial weights."""
         weights = str(literal(self.start)).removeprefix("$")
         return f"$load_weights(@architecture(), {weights})" if self.start else "$@architecture()"
 
     def _load_bundle_config(self, path: str, config: str) -> Any:
-        """The config, with the bundle's folder as it is named."""
+        """The config, with the bundle's folder as a literal."""
         loaded = super()._load_bundle_config(path, config)
         loaded.config["bundle_root"] = literal(path)
         return loaded
 
 
 def saved_labels(datastore: Any) -> list[dict[str, Any]]:
-    """Images with their final labels, and the names of what is in them as far as the annotator's tool said."""
+    """Images with their final labels, and the names of their segments if the annotator's tool sent them."""
     return [
         {
             "image": datastore.get_image_uri(image),
@@ -133,13 +133,13 @@ def saved_labels(datastore: Any) -> list[dict[str, Any]]:
 
 
 def publish(models: Path) -> Path:
-    """Put what a training wrote in the place of the weights in use; the folder that those were moved to.
+    """Replace the weights in use by those of a training; return the folder that the old ones were moved to.
 
     Raises:
         FileNotFoundError: the training left no weights.
     """
     if not (models / NEW / WEIGHTS_FILE).is_file():
-        raise FileNotFoundError(f"the training left no {models / NEW / WEIGHTS_FILE}: the weights in use stay")
+        raise FileNotFoundError(f"the training wrote no {models / NEW / WEIGHTS_FILE}: the weights in use stay")
     previous = put_aside(models)
     for name in PUBLISHED:
         if name not in (WEIGHTS_FILE, SPEC_FILE) and (models / NEW / name).is_file():
@@ -150,7 +150,7 @@ def publish(models: Path) -> Path:
 
 
 def put_aside(models: Path) -> Path:
-    """Copy the weights in use, with all that belongs to them, to ``previous/1``, ``2`` …; that folder."""
+    """Copy the weights in use, with all their files, to ``previous/1``, ``2`` …; return that folder."""
     taken = [int(path.name) for path in models.glob("previous/*") if path.name.isdigit()]
     previous = models / "previous" / str(max(taken, default=0) + 1)
     previous.mkdir(parents=True)
@@ -161,7 +161,7 @@ def put_aside(models: Path) -> Path:
 
 
 def replace_weights(models: Path, weights: Path) -> Path:
-    """Put weights that were sent in the place of those in use, which are kept; the folder that those were moved to.
+    """Replace the weights in use by uploaded ones; return the folder that the old ones were moved to.
 
     Raises:
         ValueError: they are not weights of this network, or not finite numbers; nothing is changed.

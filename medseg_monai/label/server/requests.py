@@ -1,6 +1,6 @@
-"""What clients may say: every field of every request, with its type and its bounds.
+"""What clients may send: every field of every request, with its type and its range.
 
-Fields of MONAI Label's clients that say nothing here (``client_id``, an empty ``run_id``) are taken and left aside.
+Fields of MONAI Label's clients that have no meaning here (``client_id``, an empty ``run_id``) are accepted and ignored.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from medseg_monai.label.names import check_name
 
 
 def _first(value: Any) -> Any:
-    """Of a list of choices, which clients send back as it was shown, the first."""
+    """The first of a list of choices, which clients send back unchanged."""
     return value[0] if isinstance(value, list) and value else value
 
 
 def _device(name: str) -> str:
     device = str(name_to_device(name))
     if not device.startswith(("cpu", "cuda")) or "," in device:
-        raise ValueError("no such device: cpu, cuda, cuda:1 … or a name shown by /info/")
+        raise ValueError("unknown device: use cpu, cuda, cuda:1 … or a name shown by /info/")
     check_device(device)
     return device
 
@@ -49,24 +49,24 @@ Points = Annotated[list[Point], Field(max_length=10_000)]
 
 
 class Fields(BaseModel):
-    """A request's fields: what is not named is refused."""
+    """A request's fields: any other field is refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
     def said(self, *left_aside: str) -> dict[str, Any]:
-        """What was said, without fields that mean nothing to the task."""
+        """The fields that were sent, without those that mean nothing to the task."""
         return self.model_dump(exclude_unset=True, exclude={"client_id", *left_aside})
 
 
 class Segment(BaseModel):
-    """A class in an annotator's list of segments; what else the tool says about it (colours …) is kept."""
+    """A class in an annotator's list of segments; other fields of the tool (colours …) are kept."""
 
     model_config = ConfigDict(extra="allow")
     name: str = Field(max_length=200)
 
 
 class LabelParams(BaseModel):
-    """What is kept with a label: `label_info` is what its numbers stand for, all else is the client's own."""
+    """Information stored with a label: `label_info` is the meaning of its numbers, the rest is the client's own."""
 
     model_config = ConfigDict(extra="allow")
     label_info: list[Segment] = Field(default=[], max_length=1000)
@@ -88,7 +88,7 @@ class InferParams(Fields):
     label_info: list[dict[str, Any]] | None = Field(None, max_length=1000)
     logging: Level = "INFO"
     timeout: float = Field(600, ge=0, le=86_400)
-    # clicks of interactive models, which clients send empty to others
+    # clicks for interactive models, which clients send empty to others
     foreground: Points = []
     background: Points = []
 
@@ -117,14 +117,14 @@ class BatchParams(Fields):
 def _tracking(name: str) -> str:
     if name.lower() not in ("", "none") and not (name == "mlflow" and settings.MONAI_LABEL_TRACKING_ENABLED):
         raise ValueError(
-            "tracking is 'None' (or 'mlflow', if the server was started with MONAI_LABEL_TRACKING_ENABLED)"
+            "tracking must be 'None' (or 'mlflow', if the server was started with MONAI_LABEL_TRACKING_ENABLED)"
         )
     return name
 
 
 def _tracking_uri(address: str) -> str:
     if address and address != settings.MONAI_LABEL_TRACKING_URI:
-        raise ValueError("where the server logs to is set when it is started, by MONAI_LABEL_TRACKING_URI")
+        raise ValueError("the tracking URI is set when the server is started, by MONAI_LABEL_TRACKING_URI")
     return address
 
 
@@ -169,7 +169,7 @@ class ScoringParams(Fields):
 
 
 class WholeSlide(Fields):
-    """Of ``/infer/wsi``: a region of a picture, in pixels; no size is the whole picture."""
+    """Fields of ``/infer/wsi``: a region of a picture, in pixels; without a size the whole picture."""
 
     client_id: Client = None
     level: int = Field(0, ge=0, le=0)

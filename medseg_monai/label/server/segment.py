@@ -26,9 +26,9 @@ _ALONE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segment")
 class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no types
     """A model of the server.
 
-    Labels are numbered as the classes are (1, 2 …, 0 is background), and the answer's ``params`` hold ``uncertainty``, how unsure the
-    model is of what it found, from 0 to 1; ``predicted_dice`` of each class's mask (empty if nothing was learnt); ``flagged``, whether a
-    person should look at the mask (null if nothing was learnt of that), and the ``reason`` in words.
+    Labels are numbered like the classes (1, 2 …, 0 is background). The answer's ``params`` contain ``uncertainty``, the model's
+    uncertainty about what it found, from 0 to 1; ``predicted_dice`` for each class's mask (empty if nothing was learnt); ``flagged``,
+    whether a person should look at the mask (null if no threshold was learnt); and the ``reason`` in words.
 
     Args:
         bundle: the bundle's folder with its weights.
@@ -45,15 +45,15 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         self.labels = {name: number for number, name in enumerate(self.spec.classes, start=1)}
 
     def __call__(self, request: Mapping[str, Any], callbacks: Mapping[Any, Any] | None = None) -> Any:
-        """Segment an image; of several requests at a time one after the other."""
+        """Segment an image; several requests are handled one after another."""
         return _ALONE.submit(super().__call__, request, callbacks).result()
 
     def post_transforms(self, data: Mapping[str, Any] | None = None) -> Sequence[Callable[..., Any]]:
-        """The bundle's, which also measure how unsure the network is, and the one map that clients show."""
+        """The bundle's transforms, which also measure uncertainty, and the conversion to the single map that clients show."""
         return [*super().post_transforms(data), AsLabelMap(self.spec)]
 
     def inferer(self, data: Mapping[str, Any]) -> Inferer:
-        """The bundle's, made once for a device: what it prepares on the first image serves all that follow."""
+        """The bundle's inferer, built once per device: what it prepares on the first image is used for all later ones."""
         device = str(data.get("device"))
         if device not in self.inferers:
             self.inferers[device] = super().inferer(data)
@@ -62,10 +62,10 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
     def writer(
         self, data: dict[str, Any], extension: str | None = None, dtype: str | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """The mask's file, and what else is answered."""
+        """The mask's file, and the other fields of the answer."""
         if data.get(
             "annotations"
-        ):  # for tools that take polygons, CVAT's detector say, and for those that ask for JSON only
+        ):  # for tools that use polygons, such as CVAT's detector, and for those that request only JSON
             return None, {**sureness(data), **outlines(data["pred"], self.spec)}
         wanted = data.get("result_extension") or extension or "".join(Path(data["image_path"]).suffixes[-2:])
         ending = mask_extension(wanted, self.spec)
@@ -74,20 +74,20 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         return file, {**result, **sureness(data)}
 
     def _load_bundle_config(self, path: str, config: str) -> Any:
-        """The config, with the bundle's folder as it is named: a ``$`` in it is not code."""
+        """The config, with the bundle's folder as a literal: a ``$`` in it is not code."""
         loaded = super()._load_bundle_config(path, config)
         loaded.config["bundle_root"] = literal(path)
         return loaded
 
     def _get_network(self, device: str, data: Mapping[str, Any]) -> nn.Module:
-        """The network with the weights that are there now, which are looked at as `medseg predict` does: MONAI Label does not.
+        """The network with the current weights, which are checked as in `medseg predict`: MONAI Label does not check them.
 
         Raises:
             FileNotFoundError: there are none: MONAI Label itself would then answer with an untrained network.
             ValueError: they are damaged or not finite.
         """
         if not self.weights.is_file():
-            raise FileNotFoundError(f"{self.weights} is missing: start the server again")
+            raise FileNotFoundError(f"{self.weights} is missing: restart the server")
         if self.checked != (stamp := self.weights.stat().st_mtime_ns):
             load_weights(Trained.read(self.weights.parent).build_network(), self.weights)
             self.checked = stamp
@@ -96,7 +96,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
 
 
 def sureness(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What is answered of how far a mask is to be trusted."""
+    """The answer's fields about how far a mask can be trusted."""
     uncertainty = round(float(data["uncertainty"]), 4)
     predicted = {name: round(dice, 4) for name, dice in data.get("predicted_dice", {}).items()}
     said = {"flagged": data.get("flagged"), "reason": data.get("reason", "")}
@@ -104,9 +104,9 @@ def sureness(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class AsLabelMap(Transform):
-    """Masks under ``pred`` as the one map that MONAI Label writes: numpy uint8 of class numbers, (W, H) or (I, J, K).
+    """Masks under ``pred`` as the single map that MONAI Label writes: numpy uint8 of class numbers, (W, H) or (I, J, K).
 
-    If classes overlap the later one is shown: clients have one number for a pixel.
+    If classes overlap, the later one is shown: clients have one number per pixel.
     """
 
     def __init__(self, spec: DatasetSpec) -> None:
@@ -122,7 +122,7 @@ class AsLabelMap(Transform):
 
 
 def image_uncertainty(model: Segment, image: str) -> float:
-    """How unsure the model is of an image, 0 to 1.
+    """The model's uncertainty about an image, 0 to 1.
 
     Raises:
         OSError, ValueError: the image cannot be read.

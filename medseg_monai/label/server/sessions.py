@@ -13,18 +13,18 @@ from monailabel.utils.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 
-# as MONAI Label makes them
+# the form of MONAI Label's own ids
 SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class OwnSessions(Sessions):  # type: ignore[misc]  # MONAI Label has no types
-    """MONAI Label's sessions, except that an id is never a path and that one broken session harms no other.
+    """MONAI Label's sessions, except that an id is never a path and that a broken session does not affect others.
 
-    MONAI Label joins an id to its folder whatever it is, and at its start stops at a session that was truncated.
+    MONAI Label joins any id to its folder, and fails at startup if a session is incomplete.
     """
 
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> Any:
-        """The session, or None if there is none, or no longer."""
+        """The session, or None if it does not exist or has expired."""
         if not SESSION_ID.fullmatch(session_id):
             return None
         try:
@@ -34,12 +34,12 @@ class OwnSessions(Sessions):  # type: ignore[misc]  # MONAI Label has no types
             return None
 
     def remove_expired(self) -> int:
-        """Remove sessions whose time is over and what is left of sessions that were truncated; how many."""
+        """Remove expired sessions and the remains of incomplete ones; return their number."""
         ended = 0
         for folder in Path(self.store_path).glob("*/"):
             session = self.get_session(folder.name, update_ts=False, fetch_cache=False)
             if session is None:
-                is_new = time.time() - folder.stat().st_mtime < 60  # it may be being made
+                is_new = time.time() - folder.stat().st_mtime < 60  # it may still be in creation
                 if not SESSION_ID.fullmatch(folder.name) or is_new:
                     continue
             elif session.expiry <= 0 or session.last_access_ts + session.expiry >= time.time():

@@ -1,4 +1,4 @@
-"""The folder of images and labels: nothing is written outside it, nothing in it is replaced unasked, and files appear whole."""
+"""The folder of images and labels: nothing is written outside it, nothing in it is replaced unless requested, and files appear whole."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
 
     Raises:
         HTTPException: 409 for an image whose name is taken.
-        ValueError: a name that is none (`medseg_monai.label.names`).
-        ImageNotFoundException, LabelNotFoundException: there is no such image or label.
+        ValueError: an invalid name (`medseg_monai.label.names`).
+        ImageNotFoundException, LabelNotFoundException: the image or label does not exist.
     """
 
     def __init__(self, folder: str, *, extensions: Sequence[str], auto_reload: bool, read_only: bool) -> None:
-        # requests and MONAI Label's watcher of the folder come in threads of their own
+        # requests and MONAI Label's watcher of the folder run in different threads
         self._guard = threading.RLock()
         super().__init__(folder, extensions=extensions, auto_reload=auto_reload, read_only=read_only)
         if auto_reload:
             self._handler.on_moved = (
                 self._on_any_event
-            )  # how files come that are written whole, by a batch's process too
+            )  # files that are written whole arrive by renaming, also from a batch's process
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Keep an image that was sent, under a name that is free; the name."""
+        """Store an uploaded image under a name that is free; return the name."""
         stem, suffix = self._to_id(Path(image_filename).name)
         name = check_name(image_id or stem, "image")
         folder = Path(self._datastore.image_path())
         with self._changed():
             if name in self._datastore.objects or any(os.path.lexists(folder / f"{name}{s}") for s in KNOWN_SUFFIXES):
-                raise HTTPException(CONFLICT, f"image '{shortened(name)}' is there already: choose another name")
+                raise HTTPException(CONFLICT, f"image '{shortened(name)}' already exists: choose another name")
             _copy_whole(Path(image_filename), folder / f"{name}{suffix}")
             info = {**image_info, "ts": int(time.time()), "name": f"{name}{suffix}"}
             added = ImageLabelModel(image=DataModel(info=info, ext=suffix))
@@ -59,7 +59,7 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
         return name
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Keep a label that was sent; an earlier one with the same tag is replaced. The image's name."""
+        """Store an uploaded label, replacing an earlier one with the same tag; return the image's name."""
         tag = check_name(label_tag, "tag")
         _, suffix = self._to_id(Path(label_filename).name)
         with self._changed():
@@ -73,7 +73,7 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
         return image_id
 
     def remove_image(self, image_id: str) -> None:
-        """Remove an image and its labels; of a link the link, not what it leads to."""
+        """Remove an image and its labels; if it is a link, the link and not its target."""
         with self._guard:
             image = self._known(image_id)
             for tag in list(image.labels):
@@ -89,31 +89,31 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
             self.refresh()
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Keep more information with an image."""
+        """Store further information with an image."""
         with self._changed():
             image = self._known(image_id).image
             image.info = {**image.info, **info}
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """Keep more information with a label."""
+        """Store further information with a label."""
         with self._changed():
             label = self._known_label(label_id, label_tag)
             label.info = {**label.info, **info}
 
     def refresh(self) -> None:
-        """Look at the folder anew."""
+        """Scan the folder again."""
         with self._guard:
             super().refresh()
 
     @contextmanager
     def _changed(self) -> Iterator[None]:
-        """The list of images and labels as it is now, also after another process, to be changed and then written."""
+        """The current list of images and labels, including changes by other processes, to be changed and then written."""
         with self._guard:
             self._init_from_datastore_file()
             yield
             self._update_datastore_file()
 
-    # what is read while the watcher changes the list would at times be half of it
+    # the lock keeps readers from seeing a list that the watcher has only half changed
     def list_images(self) -> list[str]:
         """Names of all images."""
         with self._guard:
@@ -130,7 +130,7 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
             return list(super().get_unlabeled_images(label_tag, labels))
 
     def get_image_uri(self, image_id: str) -> str:
-        """An image's file, "" if there is no such image."""
+        """An image's file, "" if the image does not exist."""
         with self._guard:
             return str(super().get_image_uri(image_id))
 
@@ -150,16 +150,16 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
             return dict(super().status())
 
     def json(self) -> dict[str, Any]:
-        """All that is kept with images and labels."""
+        """All information stored with images and labels."""
         with self._guard:
             return dict(super().json())
 
     def check_image(self, image_id: str) -> None:
-        """Refuse the name of an image that is not there."""
+        """Refuse the name of an image that does not exist."""
         self._known(image_id)
 
     def check_label(self, image_id: str, tag: str) -> None:
-        """Refuse a label that is not there."""
+        """Refuse a label that does not exist."""
         self._known_label(image_id, tag)
 
     def _known(self, image_id: str) -> Any:
@@ -173,7 +173,7 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
         raise LabelNotFoundException(f"no label '{shortened(tag)}' of image '{shortened(image_id)}'")
 
     def _to_id(self, file: str) -> tuple[str, str]:
-        """Name and suffix; MONAI Label takes the suffix away wherever it stands: ``a.png`` of ``a.png.png`` is ``a`` to it."""
+        """Name and suffix; MONAI Label removes the suffix wherever it occurs and turns ``a.png.png`` into ``a``."""
         return split_file_name(file, KNOWN_SUFFIXES)
 
     def _list_files(self, path: str, patterns: Any) -> dict[str, str]:
@@ -182,7 +182,7 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
         return {name: file for name, file in found.items() if not name.startswith(".")}
 
     def _remove_non_existing(self) -> int:
-        """Forget images and labels whose files are gone, at one stroke: who asks meanwhile finds either the old or the new list."""
+        """Forget images and labels whose files are gone, in one step: readers see either the old or the new list."""
         self._init_from_datastore_file()
         images, kept, gone = Path(self._datastore.image_path()), {}, 0
         for name, image in self._datastore.objects.items():
@@ -201,7 +201,7 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
         return gone
 
     def _update_datastore_file(self, lock: bool = True) -> None:
-        """Write the list of images and labels whole: without it the server does not start again."""
+        """Write the list of images and labels whole: without it the server cannot restart."""
         content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
         with self._guard, FileLock(self._lock_file):
             self._ignore_event_config = True
@@ -211,10 +211,10 @@ class Studies(LocalDatastore):  # type: ignore[misc]  # MONAI Label has no types
 
 def _check_inside(folder: Path, parent: Path) -> None:
     if not folder.resolve().is_relative_to(parent.resolve()):
-        raise ValueError(f"tag '{shortened(folder.name)}': its folder is a link that leads out of the labels")
+        raise ValueError(f"tag '{shortened(folder.name)}': its folder is a link to outside the labels")
 
 
 def _copy_whole(source: Path, file: Path) -> None:
-    """Copy a file so that nobody meets half of it; a link of that name is replaced, not followed."""
+    """Copy a file so that no reader sees half of it; a link of that name is replaced, not followed."""
     with replacing(file) as part:
         shutil.copyfile(source, part)

@@ -1,12 +1,12 @@
-"""The server's routes in the place of MONAI Label's: the same addresses, fields and answers, each checked.
+"""The server's routes, which replace MONAI Label's: the same URLs, fields and answers, each checked.
 
 ================ =====================================================
-`datastore`      images, labels and what is kept with them
-`infer`          segmentation of an image of the studies, of a session, or sent along
+`datastore`      images, labels and the information stored with them
+`infer`          segmentation of an image of the studies, of a session, or uploaded
 `tasks`          training, batches, scoring, the next image
 `sessions`       a volume that one annotator loaded
 `models`         weights
-`others`         log, OHIF's files, the way to a DICOMweb server
+`others`         log, OHIF's files, the proxy to a DICOMweb server
 ================ =====================================================
 """
 
@@ -21,7 +21,7 @@ from medseg_monai.label.server.routes import datastore, infer, models, others, s
 
 
 def install(server: Any, max_upload_bytes: int) -> None:
-    """Put the routes before MONAI Label's own, which are then never reached; what is not listed here (`/info/`) stays MONAI Label's."""
+    """Put the routes before MONAI Label's own, which are then never reached; routes not listed here (`/info/`) stay MONAI Label's."""
     if hasattr(server.state, "max_upload_bytes"):
         return
     server.state.max_upload_bytes = max_upload_bytes

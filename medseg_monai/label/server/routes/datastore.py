@@ -1,4 +1,4 @@
-"""Images, labels, and what is kept with them."""
+"""Images, labels, and the information stored with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from medseg_monai.label.server.gate import (
 from medseg_monai.label.server.requests import LabelParams
 
 OWN_KEYS = ("strategy", "ts", "name", "path")
-"""What the server itself keeps with images and labels; ``uncertainty_…`` too."""
+"""Keys that the server itself stores with images and labels; ``uncertainty_…`` too."""
 ALGORITHMS = ("SHA256", "SHA512", "MD5")
 Text = Annotated[str, Query(max_length=4096)]
 
@@ -42,7 +42,7 @@ def list_all(output: Literal["train", "stats", "all"] | None = None) -> Any:
 def add_image(
     file: Annotated[UploadFile, File()], image: Text = "", params: Annotated[str, Form()] = "{}", user: User = ANNOTATOR
 ) -> dict[str, Any]:
-    """Keep a new image."""
+    """Store a new image."""
     info = information(params, "params", user)
     stem, _ = split_file_name(file.filename or "", (*SUFFIXES, *VOLUME_SUFFIXES))
     name = check_name(image or stem, "image")
@@ -75,13 +75,13 @@ def get_image(image: Text) -> FileResponse:
 
 
 def get_image_info(image: Text) -> Any:
-    """What is kept with an image."""
+    """Information stored with an image."""
     app_instance().check_image(image)
     return app_instance().datastore().get_image_info(image)
 
 
 def put_image_info(image: Text, info: Annotated[str, Form()] = "{}", user: User = ANNOTATOR) -> Any:
-    """Keep more with an image."""
+    """Store further information with an image."""
     return app_instance().datastore().update_image_info(image, information(info, "info", user))
 
 
@@ -92,7 +92,7 @@ def save_label(
     tag: Text = "final",
     user: User = ANNOTATOR,
 ) -> dict[str, Any]:
-    """Keep a label, ``final`` when an annotator has finished it."""
+    """Store a label, ``final`` if an annotator has finished it."""
     app = app_instance()
     info = information(params, "params", user)
     tag = check_name(tag or "final", "tag")
@@ -120,18 +120,18 @@ def get_label(label: Text, tag: Text) -> FileResponse:
 
 
 def get_label_info(label: Text, tag: Text) -> Any:
-    """What is kept with a label."""
+    """Information stored with a label."""
     app_instance().check_label(label, tag)
     return app_instance().datastore().get_label_info(label, tag)
 
 
 def put_label_info(label: Text, tag: Text, info: Annotated[str, Form()] = "{}", user: User = ANNOTATOR) -> Any:
-    """Keep more with a label."""
+    """Store further information with a label."""
     return app_instance().datastore().update_label_info(label, tag, information(info, "info", user))
 
 
 def put_label_params(label: Text, tag: Text, params: Annotated[str, Form()] = "{}", user: User = ANNOTATOR) -> Any:
-    """The same under the address that MONAI Label's reviewer uses."""
+    """The same under the URL that MONAI Label's reviewer uses."""
     return app_instance().datastore().update_label_info(label, tag, information(params, "params", user))
 
 
@@ -141,35 +141,35 @@ def get_dataset(
     """All finished images with their labels as one zip."""
     store = app_instance().datastore()
     if not store.datalist():
-        raise HTTPException(NOT_FOUND, "no finished label yet: there is nothing to download")
+        raise HTTPException(NOT_FOUND, "nothing to download: there is no finished label yet")
     file = store.get_dataset_archive(limit_cases)
     later.add_task(remove_file, file)
     return FileResponse(file, media_type="application/zip", filename="dataset.zip")
 
 
 def information(text: str, what: str, user: User) -> dict[str, Any]:
-    """What is to be kept with an image or label.
+    """Information to store with an image or label.
 
     Raises:
-        ValueError: it is not a JSON object, is too large, names what the server itself keeps, or its ``label_info`` is not a list of names.
+        ValueError: it is not a JSON object, is too large, has a key of the server's own, or its ``label_info`` is not a list of names.
     """
     content = parse_object(text, what)
     for key in content:
         if key in OWN_KEYS or key.startswith("uncertainty"):
-            raise ValueError(f"{what}: '{key}' is kept by the server itself")
+            raise ValueError(f"{what}: '{key}' is set by the server itself")
     info = checked(LabelParams, content, what).model_dump(exclude_unset=True)
-    # without a login everybody has one name, which says nothing
+    # without a login everybody has the same name, which means nothing
     return {**info, "user": user.username} if user.username else info
 
 
 def image_file(image: str) -> Path:
-    """Where an image of the studies lies."""
+    """The file of an image of the studies."""
     app_instance().check_image(image)
     return existing(app_instance().datastore().get_image_uri(image), f"image '{shortened(image)}'")
 
 
 def label_file(image: str, tag: str) -> Path:
-    """Where an image's label lies."""
+    """The file of an image's label."""
     app_instance().check_label(image, tag)
     return existing(app_instance().datastore().get_label_uri(image, tag), f"label '{shortened(tag)}'")
 
@@ -177,12 +177,12 @@ def label_file(image: str, tag: str) -> Path:
 def existing(file: str, what: str) -> Path:
     """The file, which may have been removed a moment ago."""
     if not file or not Path(file).is_file():
-        raise HTTPException(NOT_FOUND, f"the file of {what} is not there")
+        raise HTTPException(NOT_FOUND, f"the file of {what} does not exist")
     return Path(file)
 
 
 def file_answer(file: Path) -> FileResponse:
-    """A file to be downloaded."""
+    """A file to download."""
     return FileResponse(file, media_type=get_mime_type(str(file)), filename=file.name)
 
 

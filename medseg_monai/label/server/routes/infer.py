@@ -1,4 +1,4 @@
-"""Segmentation of an image of the studies, of a session, or sent along with the request."""
+"""Segmentation of an image of the studies, of a session, or uploaded with the request."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def infer(
     label: Annotated[UploadFile | None, File()] = None,
     output: Output | None = None,
 ) -> Any:
-    """The mask of an image, what is known of it, or both."""
+    """The mask of an image, facts about it, or both."""
     app = app_instance()
     task = app.model(model)
     given = checked(InferParams, parse_object(params, "params"), "params", offered=task.config())
     if label is not None:
-        raise ValueError("label: the models here segment images; they take no scribbles")
+        raise ValueError("label: the models here segment images and do not accept scribbles")
     if output == "dicom_seg" and not isinstance(app.datastore(), DICOMWebDatastore):
         raise HTTPException(UNUSABLE, "output: dicom_seg is for the studies of a DICOMweb server; ask for an image")
     only_json = output == "json" or given.output == "json"
@@ -53,7 +53,7 @@ def infer(
 
 @contextmanager
 def wanted(image: str, session_id: str, file: UploadFile | None) -> Iterator[str | Path]:
-    """What is to be segmented: the name of an image of the studies, or a file from elsewhere."""
+    """The image to segment: the name of an image of the studies, or another file."""
     if file is not None:
         with scratch() as folder:
             yield received(file, folder)
@@ -74,7 +74,7 @@ def wanted(image: str, session_id: str, file: UploadFile | None) -> Iterator[str
 
 @contextmanager
 def read_once(result: Mapping[str, Any]) -> Iterator[Path]:
-    """The mask's file, removed afterwards; none was written if only JSON was asked for."""
+    """The mask's file, removed afterwards; none was written if only JSON was requested."""
     file = Path(result["file"] or os.devnull)
     try:
         yield file
@@ -84,7 +84,7 @@ def read_once(result: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def answer(mask: Path, params: Mapping[str, Any], *, only_mask: bool) -> Response:
-    """A mask's file, with what is known of it in front unless only the mask is wanted."""
+    """A mask's file, preceded by the facts about it unless only the mask was requested."""
     kind = get_mime_type(str(mask))
     if only_mask:
         named = {"Content-Disposition": f'attachment; filename="{mask.name}"'}
@@ -110,10 +110,10 @@ def dicom_seg(image: str, mask: Path, label_info: list[dict[str, Any]] | None) -
 
 
 def infer_slide(model: str) -> Any:
-    """Whole slides are for other apps of MONAI Label; what QuPath asks is answered in words."""
+    """Whole slides are for other apps of MONAI Label; QuPath's requests get a message."""
     app_instance().model(model)
     raise HTTPException(
-        UNUSABLE, "whole slides and regions of them are not segmented here: send the picture to /infer/MODEL"
+        UNUSABLE, "whole slides and their regions are not segmented here: send the picture to /infer/MODEL"
     )
 
 

@@ -32,7 +32,7 @@ def download(model: str) -> FileResponse:
 
 
 def upload(model: str, file: Annotated[UploadFile, File()]) -> Any:
-    """Other weights of the same network; those in use are kept."""
+    """Replace the weights by others of the same network; those in use are kept."""
     task = app_instance().model(model)
     with scratch() as folder:
         weights = folder / WEIGHTS_FILE
@@ -43,7 +43,7 @@ def upload(model: str, file: Annotated[UploadFile, File()]) -> Any:
 
 
 def remove(model: str) -> dict[str, Any]:
-    """Put the weights in use aside."""
+    """Move the weights in use aside."""
     weights = app_instance().model(model).weights
     if not weights.is_file():
         raise HTTPException(NOT_FOUND, f"model '{model}' has no weights now")

@@ -1,4 +1,4 @@
-"""The log, OHIF's files, and the way to a DICOMweb server."""
+"""The log, OHIF's files, and the proxy to a DICOMweb server."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def log(
 
 
 async def gpus() -> Any:
-    """What nvidia-smi says."""
+    """The output of nvidia-smi."""
     if not shutil.which("nvidia-smi"):
         raise HTTPException(NOT_FOUND, "there is no nvidia-smi on this machine")
     return await logs.gpu_info()
 
 
 def ohif(path: str) -> FileResponse:
-    """OHIF's files; its first page for all other addresses, which are its own."""
+    """OHIF's files; its start page for all other URLs, which it handles itself."""
     file = (OHIF / path).resolve() if "\0" not in path else OHIF
     if not (file.is_relative_to(OHIF.resolve()) and file.is_file()):
         file = OHIF / "index.html"
@@ -54,11 +54,11 @@ def ohif(path: str) -> FileResponse:
 
 
 async def dicomweb(request: Request, path: str, op: str = "") -> Any:
-    """What the DICOMweb server of the studies answers."""
+    """The answer of the studies' DICOMweb server."""
     if not is_address(app_instance().studies):
         raise HTTPException(NOT_FOUND, "the studies are a folder, not a DICOMweb server")
     if ".." in path.replace("\\", "/").split("/"):
-        raise ValueError("path: '..' leads out of the DICOMweb server")
+        raise ValueError("path: '..' leads outside the DICOMweb server")
     try:
         return await proxy.proxy_dicom(request, op, path)
     except requests.RequestException as error:
@@ -66,8 +66,8 @@ async def dicomweb(request: Request, path: str, op: str = "") -> Any:
 
 
 def reload() -> None:
-    """MONAI Label would forget its app, sessions and all, at anybody's request."""
-    raise HTTPException(NOT_FOUND, "stop the server and start it again")
+    """Refused: MONAI Label would drop its app with all sessions at anybody's request."""
+    raise HTTPException(NOT_FOUND, "not available: stop the server and start it again")
 
 
 def _proxied(op: str) -> Any:

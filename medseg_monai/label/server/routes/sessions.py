@@ -1,4 +1,4 @@
-"""Sessions: an image that one annotator loaded, kept for a while and not among the studies."""
+"""Sessions: an image that one annotator loaded, kept for a while, outside the studies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from medseg_monai.label.server.gate import MISTAKES, NOT_FOUND, USER, check_read
 
 OFF = 406
 MAX_FILES = 5000
-"""Slices of a DICOM series, which come as a file each."""
+"""Slices of a DICOM series, one file each."""
 
 
 def sessions() -> Any:
-    """All sessions; MONAI Label lets them be turned off."""
+    """All sessions, which can be turned off in MONAI Label."""
     if app_instance().sessions() is None:
         raise HTTPException(OFF, "sessions are turned off on this server (MONAI_LABEL_SESSIONS)")
     return app_instance().sessions()
@@ -30,7 +30,7 @@ def create(
     uncompress: bool = False,
     expiry: Annotated[int, Query(ge=0, le=30 * 86_400)] = 0,
 ) -> dict[str, Any]:
-    """Keep an image: one file, or the slices of a DICOM series."""
+    """Store an image: one file, or the slices of a DICOM series."""
     kept = sessions()
     if uncompress:
         raise ValueError("uncompress: archives are not unpacked here; send the files themselves")
@@ -61,7 +61,7 @@ def get(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
     if not image:
         return session.to_json()
     if not Path(session.image).is_file():
-        raise ValueError(f"session '{session_id}' holds several files")
+        raise ValueError(f"session '{session_id}' has several files")
     return FileResponse(session.image, media_type=get_mime_type(session.image), filename=Path(session.image).name)
 
 

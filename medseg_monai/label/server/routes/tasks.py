@@ -1,4 +1,4 @@
-"""What takes longer: training, batches, scoring; and the next image to label."""
+"""Background tasks: training, batches, scoring; and the next image to label."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def status(task: str, all_tasks: bool, check_if_running: bool) -> Any:
 
 
 def start(task: str, request: dict[str, Any], *, run_sync: bool, enqueue: bool = False) -> Any:
-    """Begin a task; its first state, or its result if it is waited for."""
+    """Start a task; return its first state, or its result if the request waits for it."""
     begun, reason = AsyncTask.run(task, request=request, params={}, force_sync=run_sync, enqueue=enqueue)
     if begun is None and not run_sync:
         raise HTTPException(BUSY, reason)
@@ -58,7 +58,7 @@ def train_all(body: dict[str, Any] = BODY, run_sync: bool = False) -> Any:
     common = {key: value for key, value in body.items() if key not in models}
     own = {model: body.get(model) or {} for model in models}
     if wrong := [model for model, value in own.items() if not isinstance(value, dict)]:
-        raise ValueError(f"body: the settings of '{wrong[0]}' are an object")
+        raise ValueError(f"body: the settings of '{wrong[0]}' must be an object")
     requests = {model: training_request(model, {**common, **own[model]}) for model in models}
     return {
         model: {"result": start("train", request, run_sync=run_sync, enqueue=True), "detail": None}
@@ -67,7 +67,7 @@ def train_all(body: dict[str, Any] = BODY, run_sync: bool = False) -> Any:
 
 
 def train_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """How the training goes."""
+    """State of the training."""
     return status("train", all, check_if_running)
 
 
@@ -89,7 +89,7 @@ def batch(
 
 
 def batch_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """How the batch goes."""
+    """State of the batch."""
     return status("batch_infer", all, check_if_running)
 
 
@@ -99,13 +99,13 @@ def batch_stop() -> Any:
 
 
 def score(method: str, body: dict[str, Any] = BODY, run_sync: bool = False) -> Any:
-    """Look at all images with a method."""
+    """Score all images with a method."""
     app_instance().check_scoring(method)
     return start("scoring", {**checked(ScoringParams, body, "body").said(), "method": method}, run_sync=run_sync)
 
 
 def score_all(body: dict[str, Any] = BODY, run_sync: bool = False) -> Any:
-    """Look at all images with every method."""
+    """Score all images with every method."""
     said = checked(ScoringParams, body, "body").said()
     return {
         method: {"result": AsyncTask.run("scoring", {**said, "method": method}, {}, run_sync, True)[0], "detail": None}
@@ -114,7 +114,7 @@ def score_all(body: dict[str, Any] = BODY, run_sync: bool = False) -> Any:
 
 
 def score_status(all: bool = False, check_if_running: bool = False) -> Any:
-    """How the scoring goes."""
+    """State of the scoring."""
     return status("scoring", all, check_if_running)
 
 
@@ -124,7 +124,7 @@ def score_stop() -> Any:
 
 
 def next_image(strategy: str, body: dict[str, Any] = BODY, user: User = USER) -> Any:
-    """The image to label next; {} if all are."""
+    """The image to label next; {} if all are labelled."""
     app_instance().check_strategy(strategy)
     given = checked(NextParams, body, "body")
     said = given.said()
