@@ -2,24 +2,24 @@
 
 ============================== ==================================================================================
 prepare/                       a raw download -> a folder with dataset.json
-dataset/                       what a network must know of a data set, its cases, and the file that holds both
+dataset/                       what a network must know about a data set, its cases, and the file with both
 images/                        photographs, masks, slices and volumes, from disk and back
-transforms/                    to the network's grid, random changes, and the way back to the scan's own grid
+transforms/                    to the network's grid, random changes, and back to the scan's own grid
 networks/                      one file per architecture
-training/                      cases kept and drawn, losses, schedules, handlers
-inference/, engines/           images in, answers out; what computes them: torch, ONNX Runtime, OpenVINO
+training/                      caching and sampling of cases, losses, schedules, handlers
+inference/, engines/           from images to answers; the engines: torch, ONNX Runtime, OpenVINO
 predictor.py                   a bundle as a function of images
-outputs/, formats/             what prediction writes: masks, volumes, tables; polygons, COCO, DICOM-SEG
+outputs/, formats/             the files of a prediction: masks, volumes, tables; polygons, COCO, DICOM-SEG
 evaluation/                    scores of a case, means with intervals, comparisons
-tuning/                        what validation cases decide: cleaning of masks, and which a person should look at
-explain/                       CAM and Grad-CAM of a segmentation, and whether the maps are worth anything
-figures/, report/              what is drawn; evaluations and explanations as one HTML file
+tuning/                        settings chosen on validation cases: cleaning of masks, and which a person should look at
+explain/                       CAM and Grad-CAM of a segmentation, and whether the maps can be trusted
+figures/, report/              pictures and plots; evaluations and explanations as one HTML file
 export/                        files for other runtimes; a bundle as a zip
 label/                         bundles in a MONAI Label server
-bundle/                        where bundles and weights lie; weights that describe themselves; a config run, checked
+bundle/                        where bundles and weights are; weights that describe themselves; running a config with checks
 cli/                           the `medseg` command
 files/                         text written whole or not at all: tables, Markdown
-program/                       quick to start, log lines, messages, signals; what is installed
+program/                       quick start-up, log lines, messages, signals; what is installed
 ============================== ==================================================================================
 """
 
@@ -28,7 +28,7 @@ __all__ = ["Predictor", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    """`Predictor`, imported when it is asked for: it takes MONAI along, which takes seconds."""
+    """`Predictor`, imported on first use: it imports MONAI, which takes seconds."""
     if name == "Predictor":
         from medseg_monai.predictor import Predictor
 

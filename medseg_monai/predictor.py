@@ -1,4 +1,4 @@
-"""Prediction from Python: a bundle's inference.json on one image at a time, the same pieces and so the same pixels."""
+"""Prediction from Python: a bundle's inference.json on one image at a time, with the same parts and so the same pixels."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Prediction:
     """What was found in one image, on its own grid.
 
     Attributes:
-        mask: uint8. Of a photograph (H, W), of several overlapping classes (classes, H, W); of a volume (I, J, K) or (classes, I, J,
-            K). 1 for the class, or class numbers for exclusive classes.
-        probabilities: of each foreground class: (classes, H, W) float32, or (classes, I, J, K); calibrated if that was learnt.
+        mask: uint8. For a photograph (H, W), with several overlapping classes (classes, H, W); for a volume (I, J, K) or (classes, I,
+            J, K). 1 for the class, or class numbers for exclusive classes.
+        probabilities: for each foreground class: (classes, H, W) float32, or (classes, I, J, K); calibrated if that was learnt.
         uncertainty: one number, `medseg_monai.inference.uncertainty.uncertainty`.
         classes: their names.
         grid: the image's own grid and the network's.
@@ -74,15 +74,15 @@ class Predictor:
 
     Args:
         bundle: its name or folder.
-        weights: as `medseg predict` takes them: a file, a folder or a data set's name; a list for the mean of several networks.
-        assignments: pieces of config by key, as ``--set`` takes them: unlike options these may be expressions.
+        weights: as for `medseg predict`: a file, a folder or a data set's name; a list for the mean of several networks.
+        assignments: pieces of config by key, as for ``--set``: unlike options these may be expressions.
         options: any key of inference.json: ``engine="openvino"``, ``tta="flips"``, ``threshold=0.4``, ``device="cpu"`` …
 
     Attributes:
         spec: what the network was trained for.
 
     Raises:
-        FileNotFoundError: no such bundle or weights.
+        FileNotFoundError: the bundle or the weights do not exist.
         ValueError: an option that inference.json does not have.
 
     Example::
@@ -122,17 +122,17 @@ class Predictor:
         """Segment one image.
 
         Args:
-            image: a path (photograph, NIfTI, NRRD, MHA, DICOM folder); of photographs also a PIL image, or an array (H, W) or (H, W,
+            image: a path (photograph, NIfTI, NRRD, MHA, DICOM folder); for photographs also a PIL image, or an array (H, W) or (H, W,
                 3), uint8 (or uint16 grey). A PIL image's EXIF orientation is applied.
 
         Raises:
             FileNotFoundError, ValueError: the image is missing or unusable.
-            TypeError: it is nothing of these.
+            TypeError: it is none of these.
         """
         return next(self.batches([image]))
 
     def batches(self, images: Iterable[ImageLike], *, size: int = 1) -> Iterator[Prediction]:
-        """Segment images in turn, `size` of them going through the network together (volumes one by one)."""
+        """Segment images in batches of `size` (volumes one by one)."""
         size = cases_at_once(self.spec, size)
         waiting: list[dict[Any, Any]] = []
         for image in images:
@@ -149,11 +149,9 @@ class Predictor:
             case: dict[str, Any] = self._preprocessing({"image": str(image)})
             return case
         if self.spec.spatial_dims == 3:
-            raise TypeError(
-                f"a {type(image).__name__} came; of volumes a path is wanted, for their grid lies in the file"
-            )
+            raise TypeError(f"got a {type(image).__name__}; for volumes pass a path, because their grid is in the file")
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "image.png"  # whatever is done to files is so done to this
+            file = Path(folder) / "image.png"  # so it is processed exactly like a file
             _as_picture(image).save(file, compress_level=0, exif=_exif(image))
             case = self._preprocessing({"image": str(file)})
         return case
@@ -187,18 +185,18 @@ def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:
     if isinstance(image, Image.Image):
         return _as_png_holds(image)
     if not isinstance(image, np.ndarray):
-        raise TypeError(f"a {type(image).__name__} came; a path, a PIL image or an array (H, W[, 3]) is segmented")
+        raise TypeError(f"got a {type(image).__name__}; pass a path, a PIL image or an array (H, W[, 3])")
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ValueError(f"an array {image.shape} of {image.dtype} came; (H, W) or (H, W, 3) of uint8 is wanted")
+        raise ValueError(f"got an array {image.shape} of {image.dtype}; expected (H, W) or (H, W, 3) of uint8")
     if image.dtype == np.uint16 and image.ndim == 3:
-        raise ValueError("an array of 16-bit colours came; 16 bits are read of grey pictures")
+        raise ValueError("got an array of 16-bit colours; 16 bits are supported only for grey pictures")
     return Image.fromarray(image)
 
 
 def _as_png_holds(picture: Image.Image) -> Image.Image:
     """The picture, its colours as RGB if PNG does not support their kind (CMYK, YCbCr …), as files are read."""
     if picture.mode == "F":
-        raise ValueError("a picture of floating-point pixels came; 8- or 16-bit grey or colours are wanted")
+        raise ValueError("got a picture of floating-point pixels; expected 8- or 16-bit grey, or 8-bit colours")
     known = ("1", "L", "LA", "P", "RGB", "RGBA", "I")
     return picture if picture.mode in known or picture.mode.startswith("I;16") else picture.convert("RGB")
 

@@ -33,6 +33,6 @@ def predicted(folder: Path, cases: dict[str, tuple[int, float]], *, review: Revi
         write_mask(mask, folder / f"{case}_mask.png", SPEC)
         write_picture(folder, case, str(image), mask, SPEC)
         flagged = None if review is None else review.flags(uncertainty)
-        reason = "unsure of its outline" if flagged else ""
+        reason = "uncertain outline" if flagged else ""
         table.entries[case] = prediction_rows(case, mask, SPEC, uncertainty=uncertainty, flagged=flagged, reason=reason)
     table.save()

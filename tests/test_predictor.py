@@ -150,7 +150,7 @@ def test_it_is_flagged_where_the_weights_say_from_when_on(trained: Path, images:
         review = Review(threshold, failure_dice=0.7, cases=1, failures=0, flagged=0, caught=0)
         Trained(content.dataset, content.architecture, content.bundle, review=review).write(tmp_path)
         found = Predictor(UNETPP, weights=tmp_path)(images[0])
-        assert (found.flagged, "unsure of its outline" in found.reason) == (flagged, flagged)
+        assert (found.flagged, "uncertain outline" in found.reason) == (flagged, flagged)
 
 
 def test_uncertain_predictions_are_worse(demo_data: Path, trained: Path) -> None:

@@ -1,11 +1,11 @@
-"""Bundles: folders of JSON, each a network and its recipe; where they lie, what they trained, and how one is run.
+"""Bundles: folders of JSON, each a network and its recipe; where they are, what they trained, and how to run one.
 
 ================== ==================================================================================
-`paths`            where bundles and weights lie: found by name, written elsewhere than to the program's own
+`paths`            finding bundles and weights by name; where to write instead of the program's own files
 `trained`          weights that describe themselves, in the spec.json beside them
-`workflow`         a config run with checked overrides
+`workflow`         running a config with checked overrides
 `config_keys`      a config checks its own keys
-`literals`         what comes from outside, as values in a config and never as code
-`assignments`      what ``--set KEY=VALUE`` says
+`literals`         text from outside as values in a config, never as code
+`assignments`      parsing ``--set KEY=VALUE``
 ================== ==================================================================================
 """

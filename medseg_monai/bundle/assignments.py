@@ -1,4 +1,4 @@
-"""What ``--set KEY=VALUE`` says. Needs no MONAI, so that a mistake is told at once."""
+"""Parsing ``--set KEY=VALUE``. Needs no MONAI, so a mistake is reported at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key:
-            raise ValueError(f"--set takes KEY=VALUE, not {assignment!r}")
+            raise ValueError(f"--set: expected KEY=VALUE, got {assignment!r}")
         overrides[key.strip()] = _value(value, assignment)
     return overrides
 
@@ -33,5 +33,5 @@ def _value(text: str, assignment: str) -> Any:
     except ValueError:
         pass
     except yaml.YAMLError as error:
-        raise ValueError(f"--set {assignment}: the value is not YAML") from error
+        raise ValueError(f"--set {assignment}: the value is not valid YAML") from error
     return yaml.safe_load(text)

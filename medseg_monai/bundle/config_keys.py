@@ -1,4 +1,4 @@
-"""A config checks its own keys when it starts: MONAI takes any key, and one that nothing uses changes nothing, in silence."""
+"""A config checks its own keys when it starts: MONAI accepts any key and silently ignores one that nothing uses."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from medseg_monai.program.messages import did_you_mean
 
 SEPARATOR = ReferenceResolver.sep
 ACTIONS = {"imports", "initialize", "run", "finalize"}
-"""What MONAI evaluates by name."""
+"""Sections that MONAI evaluates by name."""
 TRACKING = {
     key for settings in DEFAULT_EXP_MGMT_SETTINGS.values() for key in cast(Mapping[str, Any], settings["configs"])
 }
-"""What MONAI's experiment tracking reads; its federated client sets `run_name` with or without tracking."""
+"""Keys that MONAI's experiment tracking reads; its federated client sets `run_name` with or without tracking."""
 PROPERTIES = {
     ReferenceResolver.normalize_id(str(entry[BundlePropertyConfig.ID]))
     for properties in (MetaProperties, TrainProperties, InferProperties)
@@ -29,14 +29,14 @@ PROPERTIES = {
 }
 """Ids that MONAI's tools read from outside."""
 READ_BY_LABEL = {"displayable_configs"}
-"""What MONAI Label reads besides."""
+"""Further ids that MONAI Label reads."""
 
 
 def check_keys() -> None:
-    """Refuse a key of the config being run that nothing uses; called by the config's own ``initialize``.
+    """Refuse an unused key of the config that is being run; called by the config's own ``initialize``.
 
-    So it is checked whoever runs the bundle, and whichever files, overlays and overrides made the config. A tool that evaluates
-    single parts of a config, without MONAI's workflow, knows itself what it sets.
+    So keys are checked whoever runs the bundle, with whatever files, overlays and overrides. A tool that evaluates
+    individual parts of a config, without MONAI's workflow, is responsible for its own keys.
 
     Raises:
         ValueError: as `refuse_unknown` says.
@@ -55,7 +55,7 @@ def config_at_work() -> Mapping[str, Any] | None:
 
 
 def workflow_at_work() -> ConfigWorkflow | None:
-    """The workflow whose expression calls this: MONAI hands an expression no way to the config that it stands in."""
+    """The workflow whose expression calls this: MONAI gives an expression no access to its own config."""
     frame = inspect.currentframe()
     while frame is not None:
         owner = frame.f_locals.get("self")
@@ -66,9 +66,9 @@ def workflow_at_work() -> ConfigWorkflow | None:
 
 
 def _ids_of_files(folder: Path, config: Mapping[str, Any]) -> set[str]:
-    """Ids in those files of a bundle's ``configs`` that the config was made from: they can be run, and all their keys are there.
+    """Ids in those files of a bundle's ``configs`` that the config was made from: they are runnable and contain all their keys.
 
-    What an overlay or an override has replaced may be the only thing that used another key: that key is still none to complain of.
+    An overlay or an override may replace the only use of another key: that key is still valid.
     """
     ids: set[str] = set()
     for file in sorted(folder.iterdir()):
@@ -91,17 +91,17 @@ def _ids(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def refuse_unknown(config: Mapping[str, Any], *, known: set[str]) -> None:
-    """Refuse a key, on top or in a section like ``train``, that is not known and that nothing uses.
+    """Refuse a key, at the top or in a section like ``train``, that is unknown and unused.
 
-    A new key of an overlay is welcome if something refers to it (``@key``), if it is a list of actions of its own to run, or if
+    A new key of an overlay is accepted if something refers to it (``@key``), if it is itself a list of actions to run, or if
     it is a note, whose name begins with ``_``.
 
     Args:
         config: after overlays and overrides.
-        known: ids (``a::b``) that need no use.
+        known: ids (``a::b``) that may be unused.
 
     Raises:
-        ValueError: names the key and the nearest right one.
+        ValueError: there is such a key; the message names it and the nearest valid one.
     """
     referred = set(_references(config))
     fine = known | referred | ACTIONS | TRACKING | PROPERTIES | READ_BY_LABEL
@@ -116,13 +116,13 @@ def refuse_unknown(config: Mapping[str, Any], *, known: set[str]) -> None:
 
 
 def _above(key: str) -> list[str]:
-    """Ids of the sections that an id lies in."""
+    """Ids of the sections that contain an id."""
     parts = key.split(SEPARATOR)
     return [SEPARATOR.join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _sections(config: Mapping[str, Any], referred: set[str], name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The config and its sections: dictionaries of which only single entries are referred to."""
+    """The config and its sections: dictionaries of which only individual entries are referred to."""
     yield name, config
     opened = {above for key in referred for above in _above(key)}
     for key, value in config.items():
@@ -144,6 +144,6 @@ def _references(content: object) -> Iterator[str]:
 
 
 def _is_action(value: object) -> bool:
-    """Whether a value is made to be run by its id: an expression, or a list of them, on something of the config."""
+    """Whether a value is meant to be run by its id: an expression, or a list of them, on parts of the config."""
     steps = value if isinstance(value, list) else [value]
     return all(isinstance(step, str) and step.startswith("$") for step in steps) and any(_references(value))

@@ -1,7 +1,7 @@
-"""Where bundles and their weights lie. Needs neither torch nor MONAI, so that a mistyped name is told at once.
+"""Where bundles and their weights are. Needs neither torch nor MONAI, so a mistyped name is reported at once.
 
-Bundles come with the program: in the repository, or inside the installed package. Those in ``./bundles`` go first. The program's own
-are never written to, unless one works in its repository: what they train goes to ``./models/<bundle>``.
+Bundles come with the program: in the repository, or inside the installed package. Those in ``./bundles`` take precedence. The program's
+own are never written to, except in its repository: what they train goes to ``./models/<bundle>``.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def list_bundles() -> list[Path]:
         for config in folder.glob(f"*/{_TRAIN_CONFIG.as_posix()}"):
             found.setdefault(config.parent.parent.name, config.parent.parent)
     if not found:
-        raise FileNotFoundError(f"no bundles here (./{BUNDLES}) or with the program: install medseg-monai again")
+        raise FileNotFoundError(f"no bundles found, in ./{BUNDLES} or with the program: reinstall medseg-monai")
     return [found[name] for name in sorted(found)]
 
 
 def find_bundle(name: str | Path) -> Path:
-    """The folder of a bundle given by name (``unetpp``, or as one writes it: ``U-Net++``) or by path.
+    """The folder of a bundle given by name (``unetpp``, or as people write it: ``U-Net++``) or by path.
 
     Raises:
-        FileNotFoundError: no such bundle; names the nearest one.
+        FileNotFoundError: the bundle does not exist; the message names the nearest one.
     """
     as_path = Path(name)
     if (as_path / _TRAIN_CONFIG).is_file():
@@ -60,7 +60,7 @@ def find_bundle(name: str | Path) -> Path:
 
 
 def plain_name(name: str) -> str:
-    """A network's name without case, punctuation and the ways to write plus and 3D: equal for what is meant to be the same.
+    """A network's name without case, punctuation and variants of plus and 3D: equal for different spellings of the same name.
 
     >>> {plain_name(name) for name in ("unetpp", "U-Net++", "UNet++", "unet_plus_plus")}
     {'unetplusplus'}
@@ -83,7 +83,7 @@ def has_encoder(weights_file: Path) -> bool:
 
 
 def default_root(name: str) -> str:
-    """A bundle's folder as its own configs see it: a config does not know where it lies, only where it is run.
+    """A bundle's folder as seen by its own configs: a config does not know where it is, only where it is run.
 
     Returns:
         ``.`` if this is run inside the bundle, else its place in ``./bundles``, else that of the program's bundle of this name.
@@ -95,7 +95,7 @@ def default_root(name: str) -> str:
 
 
 def belongs_to_program(bundle_root: str | Path) -> bool:
-    """Whether a bundle is one that came with the program, seen from elsewhere than the program's own repository."""
+    """Whether a bundle is one that came with the program, seen from outside the program's repository."""
     bundles = program_bundles()
     inside_package = bundles.parent == Path(medseg_monai.__file__).resolve().parent
     at_home = not inside_package and Path.cwd().resolve().is_relative_to(bundles.parent)
@@ -103,7 +103,7 @@ def belongs_to_program(bundle_root: str | Path) -> bool:
 
 
 def models_folder(bundle_root: str | Path) -> Path:
-    """Where a bundle keeps what it trains: its own ``models``, or ``./models/<bundle>`` for one that came with the program."""
+    """The folder for what a bundle trains: its own ``models``, or ``./models/<bundle>`` for one that came with the program."""
     root = Path(bundle_root)
     return Path(MODELS) / root.resolve().name if belongs_to_program(root) else root / MODELS
 
@@ -148,12 +148,12 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
             f"{bundle_root} has no trained weights yet: run `medseg train {Path(bundle_root).name}` first"
         )
     raise FileNotFoundError(
-        f"{bundle_root} has several trained weights ({', '.join(trained)}): say which with --weights"
+        f"{bundle_root} has several trained weights ({', '.join(trained)}): choose one with --weights"
     )
 
 
 def trained_on(bundle_root: Path) -> list[str]:
-    """Names of the data sets that a bundle has weights of; ``shipped weights`` first, if it came with some."""
+    """Names of the data sets for which a bundle has weights; ``shipped weights`` first, if it came with some."""
     shipped = any((place / WEIGHTS_FILE).is_file() for place in _model_places(bundle_root))
     return ["shipped weights"] * shipped + list(_trainings(bundle_root))
 
@@ -164,9 +164,9 @@ def other_trainings(bundle_root: str | Path, used: Path) -> list[str]:
 
 
 def folder_to_write(bundle_root: str | Path, weights: str | Path) -> Path:
-    """Where what is found out about weights is written: beside them, but never among the program's own files.
+    """Where results about weights are written: beside them, but never among the program's own files.
 
-    Of weights that came with the program it is the same place below ``./models/<bundle>``.
+    For weights that came with the program it is the same place below ``./models/<bundle>``.
     """
     folder = Path(weights).parent
     shipped = Path(bundle_root).resolve() / MODELS
@@ -176,9 +176,9 @@ def folder_to_write(bundle_root: str | Path, weights: str | Path) -> Path:
 
 
 def weights_to_change(bundle_root: str | Path, weights: str | Path) -> Path:
-    """The weights file whose ``spec.json`` may be changed: of weights that came with the program a copy, made if need be.
+    """The weights file whose ``spec.json`` may be changed: for weights that came with the program a copy, made if needed.
 
-    The copy is found before the original from then on.
+    From then on the copy takes precedence over the original.
     """
     file, folder = Path(weights), folder_to_write(bundle_root, weights)
     if folder.resolve() == file.parent.resolve():
@@ -191,22 +191,22 @@ def weights_to_change(bundle_root: str | Path, weights: str | Path) -> Path:
 
 
 def copy_bundle(name: str | Path, folder: Path | None = None) -> Path:
-    """Copy a bundle, to be changed, to ``./bundles/<name>`` or to `folder`; return where it lies now. Weights are copied too.
+    """Copy a bundle, to be changed, to ``./bundles/<name>`` or to `folder`; return the copy's folder. Weights are copied too.
 
     Raises:
-        FileNotFoundError: no such bundle.
-        FileExistsError: the folder is there already.
+        FileNotFoundError: the bundle does not exist.
+        FileExistsError: the folder already exists.
     """
     source = find_bundle(name)
     target = folder or Path(BUNDLES) / source.resolve().name
     if target.exists():
-        raise FileExistsError(f"{target} is there already: name another folder with --out, or remove it")
+        raise FileExistsError(f"{target} already exists: name another folder with --out, or remove it")
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*", "__pycache__", "previous", "eval"))
     return target
 
 
 def _model_places(bundle_root: str | Path) -> list[Path]:
-    """Where weights of a bundle lie, the user's first."""
+    """The folders of a bundle's weights, the user's first."""
     own, theirs = models_folder(bundle_root), Path(bundle_root) / MODELS
     return [theirs] if own == theirs else [own, theirs]
 
@@ -221,9 +221,9 @@ def _trainings(bundle_root: str | Path) -> dict[str, Path]:
 
 
 def evaluation_folder(bundle_root: str | Path, weights: str | Path | None, *, dataset: str, split: str) -> str:
-    """Where an evaluation's tables go unless the user says: beside the weights.
+    """Default folder for an evaluation's tables: beside the weights.
 
-    Before a first training it is where they will be: MONAI's federated client asks a bundle that has no weights yet.
+    Before the first training it is where they will be: MONAI's federated client asks a bundle that has no weights yet.
     """
     try:
         folder = folder_to_write(bundle_root, find_weights(bundle_root, weights, dataset=dataset))

@@ -1,6 +1,6 @@
 """Trained weights that describe themselves: ``spec.json`` beside ``model.pt``, and loading both without trusting them.
 
-The spec holds what the data set was and how the network was built, so that prediction, evaluation and export need nothing else.
+The spec describes the data set and how the network was built, so prediction, evaluation and export need nothing else.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import sha256_of, write_whole
 from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.quality.learnt import Quality
-from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # what reads weights asks for their files' names here
+from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # exported here for code that reads weights
 from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE
 from medseg_monai.training.folder import WEIGHTS_FILE as WEIGHTS_FILE
 from medseg_monai.transforms.cleaning import Cleaning
 from medseg_monai.tuning.review import Review
 
-# A spec.json may come from somebody else: it may name a network, never any other callable.
+# A spec.json may come from somebody else: it may name only a network, never any other callable.
 TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
 ENSEMBLE = "medseg_monai.inference.averaging.NetworkEnsemble"
 """The target of weights that hold several networks, each of which must be one of those."""
 _LEARNT: Mapping[str, Any] = {"cleaning": Cleaning, "review": Review, "familiarity": Familiarity, "quality": Quality}
-"""What is learnt after training, by the key that holds it."""
+"""What is learnt after training, by its key."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Trained:
         architecture: ``_target_`` of the network and its keyword arguments.
         bundle: name of the bundle that trained it.
         training: facts of the run (epochs, seconds, score, versions), for people to read.
-        cleaning: how masks are cleaned, where `medseg tune` found something better than plain thresholds.
-        review: which predictions a person should look at, where `medseg review` has learnt it from validation.
-        familiarity: what is usual in pictures of training's kind, where `medseg review` has learnt it.
-        quality: how far answers are to be trusted (calibration, predicted Dice, promises), where `medseg review` has learnt it.
-        weights_sha256: checksum of ``model.pt``, by which damage is noticed; several while one file takes the other's place, none in
-            what earlier versions wrote.
+        cleaning: how masks are cleaned, if `medseg tune` found something better than plain thresholds.
+        review: which predictions a person should look at, if `medseg review` has learnt it on the validation split.
+        familiarity: what is usual in pictures like those of training, if `medseg review` has learnt it.
+        quality: how far answers can be trusted (calibration, predicted Dice, promises), if `medseg review` has learnt it.
+        weights_sha256: checksum of ``model.pt``, to detect damage; several while the file is being replaced, none in files of
+            earlier versions.
     """
 
     dataset: DatasetSpec
@@ -67,27 +67,27 @@ class Trained:
     weights_sha256: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        # masks are written as class numbers, whatever the files of the data set hold
+        # masks are written as class numbers, whatever the values in the data set's files
         object.__setattr__(self, "dataset", self.dataset.in_class_numbers())
 
     def build_network(self, **overrides: Any) -> nn.Module:
-        """The network with fresh weights; ``overrides`` replace its keyword arguments (``inference_depth=2``, say)."""
+        """The network with fresh weights; ``overrides`` replace its keyword arguments (for example ``inference_depth=2``)."""
         return network_of({**self.architecture, **overrides})
 
     def check_channels(self) -> None:
-        """Raise a ValueError if the network takes or gives other channels than the data set has."""
+        """Raise a ValueError if the network's channels do not match the data set's."""
         for key, wanted in (("in_channels", self.dataset.in_channels), ("out_channels", self.dataset.out_channels)):
             if self.architecture.get(key, wanted) != wanted:
                 names = self.dataset.channels if key == "in_channels" else self.dataset.classes
                 raise ValueError(
-                    f"its network has {key} {self.architecture[key]!r}, and {wanted} are needed for {', '.join(names)} "
+                    f"its network has {key} {self.architecture[key]!r}, but needs {wanted} for {', '.join(names)} "
                     f"({self.dataset.task})"
                 )
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``spec.json``."""
         content = {**asdict(self), "dataset": self.dataset.to_dict()}
-        for key in _LEARNT:  # earlier versions know no such keys: each is written only if something was learnt
+        for key in _LEARNT:  # earlier versions do not know these keys: each is written only if something was learnt
             learnt = getattr(self, key)
             del content[key]
             if learnt is not None:
@@ -107,12 +107,12 @@ class Trained:
         """Read ``folder/spec.json``.
 
         Raises:
-            FileNotFoundError: it is not there, so nobody can know what the weights beside it are for.
+            FileNotFoundError: it does not exist, so it is unknown what the weights are for.
             ValueError: it is not such a file, or names something other than a network.
         """
         path = folder / SPEC_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: weights are used with the spec.json they were trained with")
+            raise FileNotFoundError(f"{path} is missing: copy it from where the weights were trained")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             content["dataset"] = DatasetSpec.from_dict(content["dataset"])
@@ -162,10 +162,10 @@ def check_trusted(target: str, path: object) -> None:
 
 
 def describe(architecture: partial[nn.Module] | type[nn.Module]) -> dict[str, Any]:
-    """A config's ``architecture`` (a network class with bound arguments) as a dictionary that JSON can hold."""
+    """A config's ``architecture`` (a network class with bound arguments) as a dictionary for JSON."""
     network = architecture.func if isinstance(architecture, partial) else architecture
     keywords = architecture.keywords if isinstance(architecture, partial) else {}
-    # the short public path, so that moving a class between files does not orphan weights
+    # the short public path, so that moving a class between files does not make old weights unusable
     package = (
         ".".join(network.__module__.split(".")[:2])
         if network.__module__.startswith("medseg_monai.")
@@ -175,7 +175,7 @@ def describe(architecture: partial[nn.Module] | type[nn.Module]) -> dict[str, An
 
 
 def find_trained(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Trained:
-    """What the weights in use were trained for; the bundle's own default when it has not been trained yet.
+    """What the weights in use were trained for; the bundle's own default if it has not been trained yet.
 
     The default lets tools that only look at the network (MONAI's ``verify_net_in_out``) work on a bundle without weights.
     The arguments are those of `find_weights`.
@@ -203,10 +203,10 @@ def untrained(bundle_root: str | Path) -> Trained:
 
 
 def write_weights(folder: Path, state: Mapping[str, torch.Tensor] | bytes, trained: Trained) -> None:
-    """Write ``model.pt`` and its ``spec.json``, with the checksum, so that a kill at any moment leaves two that go together.
+    """Write ``model.pt`` and its ``spec.json``, with the checksum, so that a kill at any moment leaves a matching pair.
 
     Args:
-        folder: where to; weights that lie there are replaced.
+        folder: folder to write to; existing weights are replaced.
         state: the network's tensors, or a file of them.
         trained: what they are for.
 
@@ -219,7 +219,7 @@ def write_weights(folder: Path, state: Mapping[str, torch.Tensor] | bytes, train
         replace(trained, weights_sha256=(checksum,)).write(folder)
     elif (folder / SPEC_FILE).is_file():
         there = Trained.read(folder)
-        if there.weights_sha256:  # both are right for the moment in which one takes the other's place
+        if there.weights_sha256:  # both are valid while the file is being replaced
             replace(there, weights_sha256=(*there.weights_sha256, checksum)).write(folder)
     write_whole(folder / WEIGHTS_FILE, content)
     replace(trained, weights_sha256=(checksum,)).write(folder)
@@ -237,12 +237,12 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     Never unpickles code: only tensors and plain containers are read (``weights_only``).
 
     Raises:
-        ValueError: the file is not a checkpoint, holds code or numbers that are not finite, fits another network (other classes, channels
-            or widths), or is not the ``model.pt`` that the spec.json beside it was written for.
+        ValueError: the file is not a checkpoint, contains code or numbers that are not finite, is for another network (other classes,
+            channels or widths), or is not the ``model.pt`` that the spec.json beside it was written for.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch on old pickle formats: they are refused below
+            warnings.simplefilter("ignore", UserWarning)  # torch warns of old pickle formats, which are refused below
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -251,30 +251,28 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     except OSError:
         raise
     except Exception as error:  # a damaged file makes the unpickler fail in any way
-        raise ValueError(f"{path} is not a checkpoint, or a damaged one") from error
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: copy it again from its source") from error
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path} contains no network's weights")
+        raise ValueError(f"{path} does not contain the weights of a network")
     _check_fit(network.state_dict(), state, path)
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise ValueError(
-                f"{path} cannot be used: {name} holds numbers that are not finite (NaN or infinite); "
-                "take earlier weights, or train anew with a lower lr"
+                f"{path} cannot be used: {name} contains numbers that are not finite (NaN or infinite); "
+                "use earlier weights, or train again with a lower lr"
             )
-    _check_checksum(Path(path))  # last, since what comes before says more
+    _check_checksum(Path(path))  # last, since the messages of the other checks say more
     try:
         network.load_state_dict(state)
-    except (
-        RuntimeError
-    ) as error:  # a network may accept more than it keeps, so it has the last word on what is too much
+    except RuntimeError as error:  # a network may accept more tensors than it keeps, so it decides which are too many
         unknown = sorted(state.keys() - network.state_dict().keys())
-        raise ValueError(f"{path} is for another network: it also holds {', '.join(unknown[:1])}") from error
+        raise ValueError(f"{path} is for another network: it also contains {', '.join(unknown[:1])}") from error
     return network
 
 
 def _check_checksum(file: Path) -> None:
-    """Raise a ValueError if ``model.pt`` is not what the spec.json beside it was written for; older ones say nothing of it."""
+    """Raise a ValueError if ``model.pt`` is not the file that spec.json was written for; older ones have no checksum."""
     if file.name != WEIGHTS_FILE or not (file.parent / SPEC_FILE).is_file():
         return
     known = Trained.read(file.parent).weights_sha256
@@ -289,7 +287,7 @@ def _check_fit(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.T
     """Raise a ValueError that names the first difference between the network's tensors and the file's."""
     for name, tensor in expected.items():
         if name in found and found[name].shape != tensor.shape:
-            shapes = f"{tuple(found[name].shape)}, the network needs {tuple(tensor.shape)}"
+            shapes = f"{tuple(found[name].shape)}, but the network needs {tuple(tensor.shape)}"
             raise ValueError(f"{path} was trained for other classes, channels or widths: {name} is {shapes}")
     if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(

@@ -1,7 +1,7 @@
 """Run a bundle's config as MONAI would, with the overrides checked first: MONAI itself silently ignores an unknown key.
 
-What overrides a config comes in two kinds, and only here do they meet: values, which are data (`medseg_monai.bundle.literals`), and the
-assignments of ``--set``, which are pieces of config and may hold expressions and references as a config file does.
+There are two kinds of overrides, combined only here: values, which are data (`medseg_monai.bundle.literals`), and the
+assignments of ``--set``, which are pieces of config and may contain expressions and references, like a config file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from medseg_monai.bundle.literals import literals
 from medseg_monai.program.messages import did_you_mean
 
-# what MONAI adds to a config for MLflow, and what stands there if nothing is said
+# keys that MONAI adds to a config for MLflow, with their defaults
 TRACKING_KEYS = {"tracking_uri": "", "experiment_name": "monai_experiment", "run_name": None}
 
 
@@ -25,26 +25,28 @@ def check_device(name: str) -> None:
     """Refuse a device that torch does not know or this machine does not have.
 
     Raises:
-        ValueError: says which.
+        ValueError: the device is not available; the message names it.
     """
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"no device {name!r}: cpu, cuda, cuda:1 …, mps are devices") from error
+        raise ValueError(f"unknown device {name!r}: use cpu, cuda, cuda:1 … or mps") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"no device {name!r} here: torch sees {torch.cuda.device_count()} CUDA devices")
+        raise ValueError(
+            f"no device {name!r} here: torch sees {torch.cuda.device_count()} CUDA devices; use cpu or another one"
+        )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"no device {name!r} here: torch sees no GPU of Apple")
+        raise ValueError(f"no device {name!r} here: torch sees no Apple GPU; use cpu")
 
 
 def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Refuse an override whose key the config does not have.
 
     A new key is allowed only as an argument of a component (inside a dictionary with ``_target_``), whose call will refuse it if
-    the component does not know it, and in a dictionary that is there to be filled (empty in the config).
+    unknown, and in a dictionary that is meant to be filled (empty in the config).
 
     Raises:
-        ValueError: names the key and the nearest right one.
+        ValueError: there is such a key; the message names it and the nearest valid one.
     """
     for key in overrides:
         node: Any = config
@@ -66,10 +68,10 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 def overridden(
     config: Mapping[str, Any], values: Mapping[str, Any], assignments: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What to put over a config, by key: values as literals, assignments as they are; an assignment has the last word.
+    """The overrides of a config, by key: values as literals, assignments unchanged; assignments take precedence.
 
     Raises:
-        ValueError: a key that the config does not have, or a device that is not there.
+        ValueError: the config does not have a key, or a device does not exist.
     """
     assigned = dict(assignments or {})
     check_overrides(config, {**values, **assigned})
@@ -123,14 +125,14 @@ def bundle_workflow(
     Args:
         bundle: the bundle's folder.
         config: ``train``, ``evaluate`` or ``inference``.
-        values: by config key, whatever text they hold: they are never read as config.
+        values: by config key; whatever text they contain, they are never read as config.
         assignments: pieces of config by key, as `medseg_monai.bundle.assignments` reads them from ``--set``: these may be expressions.
         overlays: further config files, merged over the first.
         tracking: ``mlflow``, or a file of MONAI's tracking settings; adds the keys of `TRACKING_KEYS`.
 
     Raises:
-        ValueError: an override that the config does not know, or a device that is not there.
-        ImportError: tracking by a package that is not installed.
+        ValueError: the config does not have the key of an override, or a device does not exist.
+        ImportError: the package for tracking is not installed.
     """
     files = [str(bundle / "configs" / f"{config}.json"), *map(str, overlays)]
     known = {**ConfigParser.load_config_files(files), **(TRACKING_KEYS if tracking else {})}

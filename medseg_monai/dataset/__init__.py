@@ -1,11 +1,11 @@
-"""What a data set is: its spec, its cases, and the file that holds both. Needs neither torch nor MONAI.
+"""Data sets: the spec, the cases, and the file with both. Needs neither torch nor MONAI.
 
 ================== ==================================================================================
-`spec`             what a network must know of a data set: classes, channels, geometry, intensity, task
+`spec`             what a network must know about a data set: classes, channels, geometry, intensity, task
 `dataset_file`     dataset.json: read, written, checked
 `cases`            one case's files and keys
-`label_values`     what stands for a class in the files of the masks
-`leaks`            what must not stand in two splits
+`label_values`     the values of a class in mask files
+`leaks`            what must not be in two splits
 ================== ==================================================================================
 """
 

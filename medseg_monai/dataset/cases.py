@@ -1,4 +1,4 @@
-"""One case of a data set: which files, which patient."""
+"""One case of a data set: its files, its patient."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
 
 Case = dict[str, Any]
-"""``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class, or several of the one class there is)
-and, if wanted, ``id``, ``group`` (patient or lesion: what must not stand in two splits), ``fold`` (for cross-validation) and ``present``
+"""``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class, or several of a single class)
+and, optionally, ``id``, ``group`` (patient or lesion, which must not be in two splits), ``fold`` (for cross-validation) and ``present``
 (names of the classes that the label has pixels of)."""
 CASE_KEYS = ("image", "label", "id", "group", "fold", "present")
 MASK_BANDS = (2, 3, 4)
-"""So many overlapping classes can share one mask picture, a band each: LA, RGB, RGBA."""
+"""Number of overlapping classes that can share one mask picture, a band each: LA, RGB, RGBA."""
 
 
 def check_case(case: object, spec: DatasetSpec, where: str) -> None:
     """Raise ValueError if a case is malformed; `where` is e.g. ``training[3]``."""
     if not isinstance(case, Mapping):
-        raise ValueError(f"{where}: a case is a mapping with image and label, got {case!r}")
+        raise ValueError(f"{where}: a case must be a mapping with image and label, got {case!r}")
     refuse_unknown_keys(case, CASE_KEYS, where)
     for key in ("image", "label"):
         if key not in case:
             raise ValueError(f"{where}: the key {key!r} is missing")
         files = as_list(case[key])
         if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
-            raise ValueError(f"{where}: {key} is a path or a list of paths, got {case[key]!r}")
+            raise ValueError(f"{where}: {key} must be a path or a list of paths, got {case[key]!r}")
     parts = PurePath(str(case.get("id", "x"))).parts
     if not parts or ".." in parts or PurePath(*parts).is_absolute():
         raise ValueError(f"{where}: the id names files, it cannot be {case['id']!r}")
@@ -40,7 +40,7 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
 
 
 def _check_images(count: int, spec: DatasetSpec, where: str) -> None:
-    """Any file holds all channels or its share of them; neighbouring slices are a file each."""
+    """Check the number of image files: each has all channels or its share of them; neighbouring slices are a file each."""
     if spec.in_channels % count or (spec.slice_stride and count != spec.in_channels):
         many = "one per slice" if spec.slice_stride else "one, or one per channel"
         channels = f"{spec.in_channels} channels ({', '.join(spec.channels)})"
@@ -49,15 +49,15 @@ def _check_images(count: int, spec: DatasetSpec, where: str) -> None:
 
 def _check_present(names: object, spec: DatasetSpec, where: str) -> None:
     if not isinstance(names, list | tuple):
-        raise ValueError(f"{where}: present is a list of classes, got {names!r}")
+        raise ValueError(f"{where}: present must be a list of classes, got {names!r}")
     for name in names:
         if name not in spec.classes:
-            raise ValueError(f"{where}: present: no class {name!r}{did_you_mean(name, spec.classes)}")
+            raise ValueError(f"{where}: present: unknown class {name!r}{did_you_mean(name, spec.classes)}")
 
 
 def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
-    """Multilabel has a mask per class, or one file with all (bands, 4D in 3D, or by `label_values`); multiclass one, or one per class;
-    binary any number.
+    """Check the number of mask files: multilabel has one per class, or one with all classes (bands, 4D in 3D, or by `label_values`);
+    multiclass one, or one per class; binary any number.
     """
     classes = len(spec.classes)
     allowed = {spec.label_channels}
@@ -67,7 +67,7 @@ def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
         allowed.add(classes)
     if spec.label_values is not None:
         if count > 1:
-            raise ValueError(f"{where}: {count} mask files, but label_values are for one file that holds all classes")
+            raise ValueError(f"{where}: {count} mask files, but label_values are for one file with all classes")
         return
     if spec.spatial_dims == 3 or (spec.task == "multilabel" and classes in MASK_BANDS):
         allowed.add(1)
@@ -79,7 +79,7 @@ def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
 
 
 def label_coding(spec: DatasetSpec) -> dict[str, Any]:
-    """What a case of a data set carries, so that its label can be read beside weights that know the classes only; empty for class numbers.
+    """What a case carries so that its label can be read by weights that know only the classes; empty for class numbers.
 
     A tuple, which batches leave out.
     """
@@ -87,7 +87,7 @@ def label_coding(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def label_spec(case: Mapping[Any, Any], spec: DatasetSpec) -> DatasetSpec:
-    """The spec by which a case's label is read: what the weights know, and how the case's data set writes its classes."""
+    """The spec for reading a case's label: that of the weights, with the class values of the case's data set."""
     values, ignore = case.get("coding", (None, ()))
     return replace(spec, label_values=values, ignore=ignore)
 
@@ -107,7 +107,7 @@ def rebased(case: Case, root: Path, folder: Path) -> Case:
 
 
 def case_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file, as short as can be without two being the same."""
+    """A distinct name for each file, as short as possible."""
     stems = [stem(path) for path in paths]
     if len(set(stems)) == len(stems):
         return stems
@@ -118,7 +118,7 @@ def case_names(paths: Sequence[Path]) -> list[str]:
 
 
 def stem(path: PurePath) -> str:
-    """File name without its suffix, ``.nii.gz`` being one."""
+    """File name without its suffix; ``.nii.gz`` counts as one."""
     return path.stem.removesuffix(".nii") if path.suffix == ".gz" else path.stem
 
 
@@ -128,14 +128,14 @@ def absolute_path(path: str | Path) -> Path:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list of the one path, or of the several, or of none, that stand there."""
+    """A list of the path or paths, empty for None."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def main_file(image: Any) -> str:
-    """The file that stands for a case's image: the only one, or the middle one of a list, which is the slice itself in a stack."""
+    """The file that represents a case's image: the only one, or the middle one of a list, which is the slice itself in a stack."""
     files = as_list(image)
     return str(files[len(files) // 2])
 

@@ -1,7 +1,7 @@
-"""A data set: a folder with one dataset.json that holds the spec and the cases of each split.
+"""A data set: a folder with one dataset.json that contains the spec and the cases of each split.
 
-The file is a superset of the Medical Segmentation Decathlon's data list, so that
-`monai.data.load_decathlon_datalist` reads it too. YAML is read as well, for those who write one by hand.
+The file is a superset of the Medical Segmentation Decathlon's data list, so
+`monai.data.load_decathlon_datalist` reads it too. YAML is also read, for those who write one by hand.
 docs/datasets.md shows both.
 """
 
@@ -41,12 +41,12 @@ FILE_NAMES = ("dataset.json", "dataset.yaml", "dataset.yml")
 
 @dataclass(frozen=True)
 class Dataset:
-    """The spec, and the cases of each split as they stand in the file.
+    """The spec, and the cases of each split as in the file.
 
     Args:
         spec: what a network must know.
         root: the folder that relative paths start from.
-        training, validation, test: cases, as `medseg_monai.dataset.cases.Case` says.
+        training, validation, test: cases, see `medseg_monai.dataset.cases.Case`.
 
     Raises:
         ValueError: a case lacks a key, has an unknown one, or its number of files does not fit the spec.
@@ -68,12 +68,12 @@ class Dataset:
     def cases(self, split: str) -> list[Case]:
         """The cases of ``training``, ``validation`` or ``test``, with absolute paths, ``id`` and ``group``.
 
-        The id is the image's file name without suffix, or its path below the images' common folder where
-        names repeat. A case without a group is a group of its own. ``coding`` says how the data set's labels are to be read, if
-        they do not hold class numbers: see `medseg_monai.dataset.cases.label_spec`.
+        The id is the image's file name without suffix, or its path below the images' common folder if
+        names repeat. A case without a group forms its own group. ``coding`` says how to read the data set's labels, if
+        they are not class numbers: see `medseg_monai.dataset.cases.label_spec`.
         """
         if split not in SPLITS:
-            raise ValueError(f"no split {split!r}{did_you_mean(split, SPLITS)}")
+            raise ValueError(f"unknown split {split!r}{did_you_mean(split, SPLITS)}")
         before = sum(len(getattr(self, name)) for name in SPLITS[: SPLITS.index(split)])
         names = case_names([self._main_file(case) for name in SPLITS for case in getattr(self, name)])
         return [
@@ -96,8 +96,8 @@ def read_dataset(path: str | Path) -> Dataset:
     """Read dataset.json (or .yaml, .yml) from a folder, or the named file. `check_dataset` looks at the files.
 
     Raises:
-        FileNotFoundError: there is no such folder or file, or no dataset.json in the folder.
-        ValueError: the file is not JSON or YAML, has an unknown or missing key, a wrong value, or no case.
+        FileNotFoundError: the folder or file does not exist, or the folder has no dataset.json.
+        ValueError: the file is not JSON or YAML, has an unknown or missing key, an invalid value, or no case.
     """
     file = _find(Path(path))
     try:
@@ -106,14 +106,14 @@ def read_dataset(path: str | Path) -> Dataset:
         spec = DatasetSpec.from_dict({key: value for key, value in content.items() if key not in SPLITS})
         splits = {split: _case_list(content.get(split, []), split) for split in SPLITS}
         if not any(splits.values()):
-            raise ValueError("no case in training, validation or test")
+            raise ValueError("has no case in training, validation or test")
         return Dataset(spec=spec, root=file.parent, **splits)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{file}: {error}") from None
 
 
 def write_dataset(dataset: Dataset, path: str | Path) -> Path:
-    """Write dataset.json into a folder (made if need be), or to the named .json file; whole or not at all.
+    """Write dataset.json into a folder (created if needed), or to the named .json file; whole or not at all.
 
     Paths are written relative to the file (absolute if that is impossible, as across drives).
 
@@ -126,13 +126,13 @@ def write_dataset(dataset: Dataset, path: str | Path) -> Path:
         cases = [rebased(case, dataset.root, absolute_path(file.parent)) for case in getattr(dataset, split)]
         if cases or split == "training":
             content[split] = cases
-    # bytes of a file's name that are not UTF-8 become what JSON knows too: \udc80 …
+    # bytes of a file name that are not UTF-8 become escapes that JSON allows: \udc80 …
     write_whole(file, _json_lines(content).encode("utf-8", "backslashreplace"))
     return file
 
 
 def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
-    """See to it that all files exist, that ids differ, and that no split leaks into another.
+    """Check that all files exist, that ids differ, and that no split leaks into another.
 
     Args:
         dataset: the data set.
@@ -140,14 +140,14 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
 
     Raises:
         FileNotFoundError: files are missing.
-        ValueError: two cases have one id; a group or an identical image stands in two splits.
+        ValueError: two cases have the same id, or a group or an identical image is in two splits.
     """
     everything = [case for split in SPLITS for case in getattr(dataset, split)]
     files = [file for case in everything for key in ("image", "label") for file in dataset._files(case, key)]
     if folders := [file for file in files if file.is_dir()]:
         raise ValueError(
-            f"{dataset.root}: {len(folders)} cases name folders, a data set lists files: {listed(folders)}; make NIfTI files of "
-            "DICOM folders first, e.g. with dcm2niix"
+            f"{dataset.root}: {len(folders)} cases name folders, but a data set lists files: {listed(folders)}; convert DICOM "
+            "folders to NIfTI first, e.g. with dcm2niix"
         )
     if missing := [file for file in files if not file.is_file()]:
         raise FileNotFoundError(f"{dataset.root}: {len(missing)} of {len(files)} files are missing: {listed(missing)}")
@@ -157,7 +157,7 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
         raise ValueError(f"{dataset.root}: {len(twice)} ids belong to more than one case: {listed(twice)}")
     if groups := shared_keys({split: [case["group"] for case in cases[split]] for split in SPLITS}):
         where = [f"{group} ({', '.join(splits)})" for group, splits in groups.items()]
-        raise ValueError(f"{dataset.root}: {len(groups)} groups stand in more than one split: {listed(where)}")
+        raise ValueError(f"{dataset.root}: {len(groups)} groups are in more than one split: {listed(where)}")
     if contents:
         _check_contents(dataset)
 
@@ -167,7 +167,7 @@ def _check_contents(dataset: Dataset) -> None:
     if same := same_content(images):
         where = [" = ".join(f"{split}: {files[0]}" for split, files in by_split.items()) for by_split in same]
         raise ValueError(
-            f"{dataset.root}: {len(same)} images stand in more than one split with identical content; "
+            f"{dataset.root}: {len(same)} images with identical content are in more than one split; "
             f"leave one of each out: {listed(where)}"
         )
 
@@ -177,14 +177,14 @@ def _find(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such folder or file; a folder with dataset.json is wanted")
+        raise FileNotFoundError(f"{path}: no such folder or file; expected a folder with dataset.json")
     found = [path / name for name in FILE_NAMES if (path / name).is_file()]
     if not found:
         raise FileNotFoundError(
-            f"{path}: no dataset.json here; make one with `medseg prepare`, or by hand (docs/datasets.md)"
+            f"{path}: has no dataset.json; make one with `medseg prepare`, or by hand (docs/datasets.md)"
         )
     if len(found) > 1:
-        raise ValueError(f"{path}: contains {' and '.join(file.name for file in found)}; name the file that is meant")
+        raise ValueError(f"{path}: contains {' and '.join(file.name for file in found)}; name one of the files")
     return found[0]
 
 
@@ -198,13 +198,13 @@ def _parse(file: Path) -> Mapping[str, Any]:
         kind = "JSON" if file.suffix == ".json" else "YAML"
         raise ValueError(f"is not valid {kind}: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping):
-        raise ValueError(f"a mapping of keys is expected, got {type(content).__name__}")
+        raise ValueError(f"expected a mapping of keys, got {type(content).__name__}")
     return content
 
 
 def _case_list(value: object, split: str) -> tuple[Case, ...]:
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
-        raise ValueError(f"{split}: a list of cases is expected, got {type(value).__name__}")
+        raise ValueError(f"{split}: expected a list of cases, got {type(value).__name__}")
     return tuple(value)
 
 

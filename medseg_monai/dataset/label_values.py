@@ -1,4 +1,4 @@
-"""What the numbers or colours in label files stand for, if they are not simply 0 for background and 1, 2, … for the classes.
+"""The meaning of the numbers or colours in label files, if they are not simply 0 for background and 1, 2, … for the classes.
 
 A value is a whole number (``2``) or a colour (``#ff0000``). A class may have several values; in a multilabel data set one value may
 belong to several classes, as in BraTS (whole tumour: 1, 2 and 4; tumour core: 1 and 4).
@@ -15,21 +15,21 @@ Value: TypeAlias = "int | str"
 """A whole number, or a colour as ``#rrggbb``."""
 
 IGNORED = 255
-"""In a label that was read: this pixel counts for nothing, neither in the loss nor in a score."""
+"""In a label that was read: this pixel is ignored, both in the loss and in scores."""
 MOST_CLASSES = IGNORED - 1
 """More do not fit into 8 bits beside `IGNORED`."""
 LARGEST = 2**24 - 1
-"""The largest number that may stand for a class: a table of all values has room for no more."""
+"""The largest number that may denote a class: the size of the lookup table."""
 BACKGROUND = "background"
-"""Name of what is not a class, if it has other values than 0 or black."""
+"""Name of the background, if it has other values than 0 or black."""
 
 
 def read_values(value: object, where: str) -> tuple[Value, ...]:
-    """The values that a number, a text, or a list of them stands for.
+    """The values denoted by a number, a text, or a list of them.
 
     Args:
         value: ``2``, ``"2"``, ``"1+2+4"`` (several), ``"255,0,0"`` or ``"#ff0000"`` (a colour), or a list of these.
-        where: what has the value, for the error.
+        where: what the value belongs to, for the error.
 
     Raises:
         ValueError: it is none of these.
@@ -43,9 +43,7 @@ def read_values(value: object, where: str) -> tuple[Value, ...]:
         return tuple(_read_value(part.strip(), where) for part in value.split("+"))
     if isinstance(value, Sequence) and value:
         return tuple(one for part in value for one in read_values(part, where))
-    raise ValueError(
-        f"{where}: a whole number, a colour such as '#ff0000', or a list of these is expected, got {value!r}"
-    )
+    raise ValueError(f"{where}: expected a whole number, a colour such as '#ff0000', or a list of these, got {value!r}")
 
 
 def _read_value(text: str, where: str) -> Value:
@@ -86,7 +84,7 @@ def shown(value: Value) -> str:
 
 @dataclass(frozen=True)
 class LabelValues:
-    """The values of each class in a label file that holds all classes.
+    """The values of each class in a label file with all classes.
 
     Args:
         by_name: (class, its values) for every class, and for ``background`` if it has other values than 0 or black.
@@ -104,7 +102,7 @@ class LabelValues:
         if isinstance(content, LabelValues):
             return content
         if not isinstance(content, Mapping) or not content:
-            raise ValueError(f"label_values: a mapping from class to value is expected, got {content!r}")
+            raise ValueError(f"label_values: expected a mapping from class to value, got {content!r}")
         return cls(tuple((str(name), read_values(value, f"label_values: {name}")) for name, value in content.items()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,23 +131,25 @@ class LabelValues:
         return given or tuple({0} - taken)
 
     def check(self, classes: Sequence[str], *, overlap: bool) -> None:
-        """Raise ValueError unless every class has values of one kind, and no value two meanings (but for classes that overlap)."""
+        """Raise ValueError unless every class has values of one kind, and no value two meanings (except if classes overlap)."""
         names = [name for name, _ in self.by_name]
         if unknown := [name for name in names if name not in (*classes, BACKGROUND)]:
             raise ValueError(
                 f"label_values: {unknown[0]!r} is not one of the classes ({', '.join(classes)}) or {BACKGROUND}"
             )
         if lacking := [name for name in classes if name not in names]:
-            raise ValueError(f"label_values: no value for {', '.join(lacking)}; give every class one")
+            raise ValueError(f"label_values: no value for {', '.join(lacking)}; give every class a value")
         values = [value for _, of_one in self.by_name for value in of_one]
         if len({is_colour(value) for value in values}) > 1:
-            raise ValueError("label_values: contains numbers and colours; a file has one or the other")
+            raise ValueError("label_values: contains numbers and colours; use one or the other")
         meanings: dict[Value, str] = {}
         for name, of_one in self.by_name:
             for value in of_one:
                 other = meanings.setdefault(value, name)
                 if other != name and not (overlap and BACKGROUND not in (other, name)):
-                    raise ValueError(f"label_values: {shown(value)} stands for {other} and for {name}")
+                    raise ValueError(
+                        f"label_values: {shown(value)} belongs to {other} and to {name}; give each class its own value"
+                    )
 
 
 def check_ignore(ignore: Sequence[Value], values: LabelValues | None) -> None:
@@ -162,7 +162,7 @@ def check_ignore(ignore: Sequence[Value], values: LabelValues | None) -> None:
             raise ValueError(f"ignore: {shown(value)} is of another kind than label_values, which are {kind}")
         owners = [name for name, of_one in values.by_name if value in of_one]
         if owners:
-            raise ValueError(f"ignore: {shown(value)} stands for {owners[0]} in label_values")
+            raise ValueError(f"ignore: {shown(value)} belongs to {owners[0]} in label_values")
 
 
 def parse_classes(options: Sequence[str]) -> tuple[tuple[str, ...], dict[str, tuple[Value, ...]]]:
@@ -187,6 +187,6 @@ def parse_classes(options: Sequence[str]) -> tuple[tuple[str, ...], dict[str, tu
             names.append(name)
     if values and (lacking := [name for name in names if name not in values]):
         raise ValueError(
-            f"--class {lacking[0]}: has no value although {next(iter(values))} has one; say {lacking[0]}=VALUE"
+            f"--class {lacking[0]}: has no value although {next(iter(values))} has one; use {lacking[0]}=VALUE"
         )
     return tuple(names), values

@@ -1,4 +1,4 @@
-"""What two splits must not share: a patient or lesion (group), or a picture of identical content."""
+"""What two splits must not share: a patient or lesion (group), or a picture with identical content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def shared_keys(keys: Mapping[str, Iterable[Key]]) -> dict[Key, list[str]]:
-    """Keys that occur in two splits or more, each with those splits, in the order first met.
+    """Keys that occur in two or more splits, each with those splits, in order of first occurrence.
 
     >>> shared_keys({"training": ["p1", "p2", "p2"], "test": ["p2", "p3"]})
     {'p2': ['training', 'test']}
@@ -29,10 +29,10 @@ def shared_keys(keys: Mapping[str, Iterable[Key]]) -> dict[Key, list[str]]:
 
 
 def same_content(images: Mapping[str, Sequence[Sequence[Path]]]) -> list[dict[str, list[Path]]]:
-    """Images that are the same to the byte and stand in two splits or more.
+    """Byte-identical images in two or more splits.
 
-    Only files of a size that occurs in another split are read. A picture saved anew, with other bytes,
-    is not found.
+    Only files of a size that occurs in another split are read. A picture that was saved again, with other
+    bytes, is not found.
 
     Args:
         images: for each split, the files of each image (several if each channel has its own).

@@ -25,7 +25,7 @@ IntensityKind = Literal["uint8", "percentile", "window", "zscore"]
 
 @dataclass(frozen=True)
 class Intensity:
-    """How stored values become what the network sees.
+    """How stored values become the network's input.
 
     ========== ======================================================================================
     kind       values
@@ -44,7 +44,7 @@ class Intensity:
         std: as `mean`.
 
     Raises:
-        ValueError: a parameter that the kind does not have, lacks or cannot use.
+        ValueError: a parameter is invalid, missing, or not one of this kind.
     """
 
     kind: IntensityKind = "uint8"
@@ -65,7 +65,7 @@ class Intensity:
         if min(self.std) <= 0:
             raise ValueError(f"intensity.std: must be above 0, got {list(self.std)}")
         if self.kind == "zscore" and (self.mean, self.std) != ((0.5,), (0.25,)):
-            raise ValueError("intensity: 'zscore' takes each image's own mean and std; leave them out")
+            raise ValueError("intensity: 'zscore' uses each image's own mean and std; leave them out")
         self._check_bounds()
 
     def _check_bounds(self) -> None:
@@ -78,7 +78,7 @@ class Intensity:
         if not lower < upper:
             raise ValueError(f"intensity: lower must be below upper, got {lower:g} and {upper:g}")
         if self.kind == "percentile" and (lower < 0 or upper > 100):
-            raise ValueError(f"intensity: percentiles lie in 0 to 100, got {lower:g} and {upper:g}")
+            raise ValueError(f"intensity: percentiles must be in 0 to 100, got {lower:g} and {upper:g}")
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -88,7 +88,7 @@ class Intensity:
         return self.lower, self.upper
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the kind, and the parameters that it has."""
+        """For JSON: the kind and its parameters."""
         content = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
         unused = {"mean", "std"} if self.kind == "zscore" else set()
         return {key: value for key, value in content.items() if value is not None and key not in unused}
@@ -99,7 +99,7 @@ class Intensity:
         if isinstance(content, str):
             return cls(content)  # type: ignore[arg-type]  # checked on construction
         if not isinstance(content, Mapping):
-            raise ValueError(f"intensity: a kind or a mapping is expected, got {content!r}")
+            raise ValueError(f"intensity: expected a kind or a mapping, got {content!r}")
         refuse_unknown_keys(content, [f.name for f in dataclasses.fields(cls)], "intensity")
         return cls(**content)
 
@@ -114,19 +114,19 @@ class DatasetSpec:
         classes: names of the foreground classes, without background.
         channels: names of the image's channels, e.g. ``("red", "green", "blue")``.
         spatial_dims: 2 or 3.
-        size: what the network sees: (width, height), or (i, j, k) in 3D. 2D needs it.
+        size: the network's input: (width, height), or (i, j, k) in 3D. Required in 2D.
         spacing_mm: voxel size that volumes are resampled to, per axis.
         aspect: ``stretch`` to `size`, or keep the aspect ratio and ``pad``.
         intensity: how stored values become what the network sees.
         slice_stride: the channels are neighbouring slices of one scan (2.5D), this many slices apart, the segmented one in
             the middle; None for channels of any other kind.
-        label_values: what the numbers or colours in a label file that holds all classes stand for; None for 0 (background)
+        label_values: the meaning of the numbers or colours in a label file with all classes; None for 0 (background)
             and 1, 2, … in the order of `classes`, or for two levels if there is one class.
-        ignore: values of label pixels that count for nothing, neither in the loss nor in a score.
-        description, licence, citation, modality: for people.
+        ignore: values of label pixels to ignore, both in the loss and in scores.
+        description, licence, citation, modality: for people to read.
 
     Raises:
-        ValueError: a value is not one of these, named in the message.
+        ValueError: a value is invalid; the message names it.
     """
 
     name: str
@@ -150,9 +150,11 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         for key in ("name", "description", "licence", "citation", "modality"):
             if not isinstance(getattr(self, key), str):
-                raise ValueError(f"{key}: a text is expected, got {getattr(self, key)!r}")
+                raise ValueError(f"{key}: expected a text, got {getattr(self, key)!r}")
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            raise ValueError(f"name: letters, digits, '.', '_' and '-' only, it names a folder; got {self.name!r}")
+            raise ValueError(
+                f"name: use only letters, digits, '.', '_' and '-', because it names a folder; got {self.name!r}"
+            )
         _one_of("task", self.task, get_args(Task))
         _one_of("aspect", self.aspect, get_args(Aspect))
         for key in ("classes", "channels"):
@@ -165,7 +167,7 @@ class DatasetSpec:
 
     def _check_classes(self) -> None:
         if any(name.lower() == "background" for name in self.classes):
-            raise ValueError("classes: lists the foreground only; leave 'background' out")
+            raise ValueError("classes: list only the foreground; leave 'background' out")
         if len({file_part(name).lower() for name in self.classes}) < len(self.classes):
             raise ValueError(f"classes: two of {', '.join(self.classes)} would share a file name; rename one")
         if self.task == "binary" and len(self.classes) != 1:
@@ -175,7 +177,9 @@ class DatasetSpec:
             )
 
         if len(self.classes) > MOST_CLASSES:
-            raise ValueError(f"classes: {len(self.classes)} are listed, at most {MOST_CLASSES} fit into 8-bit masks")
+            raise ValueError(
+                f"classes: {len(self.classes)} are listed, but at most {MOST_CLASSES} fit into 8-bit masks"
+            )
 
     def _check_labels(self) -> None:
         _set(self, "ignore", () if self.ignore in (None, (), []) else read_values(self.ignore, "ignore"))
@@ -187,12 +191,12 @@ class DatasetSpec:
             self.label_values is not None and self.label_values.are_colours
         )
         if colours and self.spatial_dims == 3:
-            raise ValueError("label_values and ignore: volumes hold numbers, not colours")
+            raise ValueError("label_values and ignore: volumes contain numbers, not colours")
 
     def _check_geometry(self) -> None:
         dims = self.spatial_dims
         if isinstance(dims, bool) or dims not in (2, 3):
-            raise ValueError(f"spatial_dims: 2 or 3, got {dims!r}")
+            raise ValueError(f"spatial_dims: must be 2 or 3, got {dims!r}")
         if self.size is None and (dims == 2 or self.spacing_mm is None):
             raise ValueError("size: missing; give the network's input size, e.g. [256, 256] (width, height)")
         for key in ("size", "spacing_mm"):
@@ -200,15 +204,15 @@ class DatasetSpec:
                 continue
             numbers = _numbers(key, getattr(self, key))
             if len(numbers) != dims or min(numbers) <= 0:
-                raise ValueError(f"{key}: {dims} numbers above 0 are expected, got {list(numbers)}")
+                raise ValueError(f"{key}: expected {dims} numbers above 0, got {list(numbers)}")
             _set(self, key, numbers)
         if self.size is not None and any(n != int(n) for n in self.size):
-            raise ValueError(f"size: whole numbers are expected, got {list(self.size)}")
+            raise ValueError(f"size: expected whole numbers, got {list(self.size)}")
         _set(self, "size", None if self.size is None else tuple(int(n) for n in self.size))
 
     def _check_intensity(self) -> None:
         if not isinstance(self.intensity, Intensity):
-            raise ValueError(f"intensity: an Intensity is expected, got {self.intensity!r}")
+            raise ValueError(f"intensity: expected an Intensity, got {self.intensity!r}")
         for key in ("mean", "std"):
             count = len(getattr(self.intensity, key))
             if count not in (1, self.in_channels):
@@ -221,7 +225,7 @@ class DatasetSpec:
         if stride is None:
             return
         if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
-            raise ValueError(f"slice_stride: a whole number of 1 or more is expected, got {stride!r}")
+            raise ValueError(f"slice_stride: expected a whole number of 1 or more, got {stride!r}")
         if self.spatial_dims != 2 or self.in_channels < 3 or self.in_channels % 2 == 0:
             raise ValueError(
                 f"slice_stride: neighbouring slices are 3, 5, … channels of a 2D data set; "
@@ -250,11 +254,11 @@ class DatasetSpec:
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """(mean, std) of values on the scale 0..1 that images are normalised by; None for `zscore`, which takes each image's own."""
+        """(mean, std) for normalisation, on the scale 0..1; None for `zscore`, which uses each image's own."""
         return None if self.intensity.kind == "zscore" else (self.intensity.mean, self.intensity.std)
 
     def in_class_numbers(self) -> DatasetSpec:
-        """The spec of masks that this package writes: 0 for background and 1, 2, … for the classes, whatever the data set's files hold."""
+        """The spec of the masks that this package writes: 0 for background and 1, 2, … for the classes, whatever the data set's values."""
         return dataclasses.replace(self, label_values=None, ignore=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -271,7 +275,7 @@ class DatasetSpec:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: a key is unknown (the nearest right one is named) or missing, or a value is wrong.
+            ValueError: a key is unknown (the message names the nearest valid one) or missing, or a value is invalid.
         """
         refuse_unknown_keys(content, SPEC_KEYS)
         for key in ("name", "task", "classes", "channels"):
@@ -286,7 +290,7 @@ SPEC_KEYS = tuple(f.name for f in dataclasses.fields(DatasetSpec))
 
 
 def _set(instance: object, key: str, value: object) -> None:
-    """Store a normalised value in a frozen dataclass that is being made."""
+    """Store a normalised value in a frozen dataclass during its construction."""
     object.__setattr__(instance, key, value)
 
 
@@ -297,18 +301,18 @@ def _one_of(key: str, value: object, allowed: Sequence[str]) -> None:
 
 def _names(key: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise ValueError(f"{key}: a list of names is expected, got {value!r}")
+        raise ValueError(f"{key}: expected a list of names, got {value!r}")
     names = tuple(value)
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError(f"{key}: every name is a text and not empty, got {list(names)!r}")
+        raise ValueError(f"{key}: every name must be a text that is not empty, got {list(names)!r}")
     if len(set(names)) < len(names):
-        raise ValueError(f"{key}: every name may occur once, got {', '.join(names)}")
+        raise ValueError(f"{key}: every name may occur only once, got {', '.join(names)}")
     return names
 
 
 def _numbers(key: str, value: object) -> tuple[float, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise ValueError(f"{key}: a list of numbers is expected, got {value!r}")
+        raise ValueError(f"{key}: expected a list of numbers, got {value!r}")
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < float("inf") for n in value):
-        raise ValueError(f"{key}: numbers are expected, got {list(value)!r}")
+        raise ValueError(f"{key}: expected numbers, got {list(value)!r}")
     return tuple(value)

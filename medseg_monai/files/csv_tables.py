@@ -1,8 +1,8 @@
 r"""CSV tables whose cells come from outside (case ids, paths, reasons, class names): safe to open in a spreadsheet, and read back exactly.
 
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula. Such a cell is written with an apostrophe before it,
-which spreadsheets take for "this is text"; numbers stay numbers. Line breaks, other control characters and bytes of a file name that are
-not UTF-8 are written as ``\u000a``, so that a row is a line and the file UTF-8. `csv_rows` takes both back.
+A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula. Such a cell is written with a leading apostrophe,
+which spreadsheets understand as "this is text"; numbers stay numbers. Line breaks, other control characters and bytes of a file name that
+are not UTF-8 are written as ``\u000a``, so a row is one line and the file is UTF-8. `csv_rows` reverses both.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 FORMULA = re.compile("'*[=+@＝＋－＠-]")
-# what UTF-8 or a line cannot hold, and a backslash that would be taken for the beginning of an escape
+# characters that cannot be in UTF-8 or in a line, and a backslash that would be taken for the start of an escape
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]|\\(?=u[0-9a-f]{4})")
 ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
 
-csv.field_size_limit(2**31 - 1)  # run lengths of a large mask are longer than the 128 KiB that Python allows
+csv.field_size_limit(2**31 - 1)  # run lengths of a large mask exceed Python's default of 128 KiB
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    r"""Rows as CSV, the header being the first.
+    r"""Rows as CSV; the first is the header.
 
     >>> csv_text([["case", "score"], ["=1+1", -0.5], ["#1, left", None]])
     'case,score\n\'=1+1,-0.5\n"#1, left",\n'
@@ -35,7 +35,7 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
 
 
 def csv_rows(text: str) -> list[list[str]]:
-    """What `csv_text` was given, as texts; tables of other programs as they are.
+    """The rows given to `csv_text`, as texts; tables of other programs unchanged.
 
     Raises:
         ValueError: it is not CSV.
@@ -55,7 +55,7 @@ def csv_records(text: str) -> list[dict[str, str]]:
     header, *rows = csv_rows(text) or [[]]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
-            raise ValueError(f"row {number} has {len(row)} cells, the header {len(header)}")
+            raise ValueError(f"row {number} has {len(row)} cells, but the header {len(header)}")
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Markdown with text from outside in it (case ids, class names, a data set's description): the text is shown, never read as markup."""
+"""Markdown that contains text from outside (case ids, class names, a data set's description): shown as text, never read as markup."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
-# Underscores inside words and brackets that begin no link mean nothing: lists of numbers and names such as ISIC_0001 stay as they are.
+# Underscores inside words, and brackets that do not begin a link, have no meaning: lists and names such as ISIC_0001 stay unchanged.
 MARKUP = re.compile(r"[\\`*|~]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]")
 
 
 class Markdown(str):
-    """Text of this program that is Markdown already: `escaped` leaves it alone."""
+    """Text of this program that already is Markdown: `escaped` leaves it unchanged."""
 
     __slots__ = ()
 
 
 def escaped(text: object) -> str:
-    r"""A text, by ``str``, as Markdown that shows it on one line.
+    r"""The ``str`` of a value as Markdown that shows it on one line.
 
     >>> print(escaped("<b>a|b</b> [x](y) ISIC_0001"))
     &lt;b>a\|b&lt;/b> [x]\(y) ISIC_0001

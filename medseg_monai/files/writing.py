@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one process at a time writes to."""
+"""Files that appear whole or not at all, and folders that only one process at a time writes to."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 HIDDEN_FOLDER = ".medseg"
-"""In a folder that is written to: what the program needs to know of it, and people do not."""
+"""Subfolder of an output folder for the program's own records, which people do not need."""
 LOCK_FILE = "lock"
 _PART, _PART_ENDING = ".medseg-", ".part"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFullError(OSError):
-    """No room is left for a file, on the disk or in the user's quota. ``filename`` says which."""
+    """There is no space left for a file, on the disk or in the user's quota. ``filename`` names it."""
 
     def __str__(self) -> str:
         return (
-            f"{readable(str(self.filename))} could not be written: {self.strerror}. Make room and run the same command again: "
+            f"{readable(str(self.filename))} could not be written: {self.strerror}. Free some space and run the same command again: "
             "what was finished is kept"
         )
 
 
 class FolderInUseError(OSError):
-    """Another process writes to the folder."""
+    """Another process is writing to the folder."""
 
 
 def write_whole(path: Path, content: bytes | str, *, sync: bool = True) -> None:
-    r"""Write a file so that a reader, or a crash, never meets half of it; its folder is made.
+    r"""Write a file so that a reader never sees, and a crash never leaves, half of it; its folder is created.
 
     Args:
-        path: the file. Any name that the file system takes will do: the temporary file's own is short.
-        content: its bytes, or text, which is written as UTF-8. Bytes of a file's name that are not UTF-8 stand in it as ``\xNN``.
-        sync: wait until the disk has it, so that a power cut leaves the old file or the new one too. Off for what can be made again.
+        path: the file. Any name that the file system accepts: the temporary file's own name is short.
+        content: its bytes, or text, which is written as UTF-8. Bytes of a file name that are not UTF-8 are written as ``\xNN``.
+        sync: flush to disk, so that a power cut too leaves either the old file or the new one. Off for what can be made again.
 
     Raises:
-        DiskFullError: there is no room.
-        OSError: it cannot be written (no permission, a name that is too long); an older file of that name is left as it was.
+        DiskFullError: there is no space left.
+        OSError: it cannot be written (no permission, a name that is too long); an older file of that name is unchanged.
     """
     data = readable(content).encode() if isinstance(content, str) else content
     with replacing(path, sync=sync) as part:
@@ -53,15 +53,15 @@ def write_whole(path: Path, content: bytes | str, *, sync: bool = True) -> None:
 
 @contextmanager
 def replacing(path: Path, *, ending: str = "", sync: bool = True) -> Iterator[Path]:
-    """A temporary file beside `path`, to be written; it takes the file's place when the block ends, or is removed if that fails.
+    """A temporary file beside `path`, to be written; it replaces the file when the block ends, or is removed if the block fails.
 
     Args:
-        path: the file; its folder is made.
-        ending: of the temporary file's name, for libraries that tell the format by it.
-        sync: as `write_whole` takes it.
+        path: the file; its folder is created.
+        ending: suffix of the temporary file, for libraries that choose the format by it.
+        sync: as in `write_whole`.
 
     Raises:
-        DiskFullError, OSError: as `write_whole` does.
+        DiskFullError, OSError: as in `write_whole`.
     """
     part = path.with_name(f"{_PART}{secrets.token_hex(8)}{_PART_ENDING}{ending}")
     try:
@@ -74,7 +74,7 @@ def replacing(path: Path, *, ending: str = "", sync: bool = True) -> Iterator[Pa
         refuse_full_disk(error, path)
         raise
     finally:
-        with suppress(OSError):  # it took the file's place, or what went wrong before is what is to be said
+        with suppress(OSError):  # it has replaced the file, or an earlier error is being reported
             part.unlink()
 
 
@@ -86,7 +86,7 @@ def _sync(file: Path) -> None:
 def remove_parts(folders: Iterable[Path]) -> int:
     """Remove temporary files that a killed process left in these folders; return their number.
 
-    Only for who holds the folder's lock (`lock_folder`): a running process's would be removed too.
+    Only for the holder of the folder's lock (`lock_folder`): files of a running process would be removed too.
     """
     removed = 0
     for folder in folders:
@@ -98,12 +98,12 @@ def remove_parts(folders: Iterable[Path]) -> int:
 
 
 def lock_folder(folder: Path) -> FileLock:
-    """Take the folder for this process; created if missing. The lock is the operating system's and ends with the process.
+    """Lock the folder for this process; created if missing. The lock is the operating system's and ends with the process.
 
-    A process that has the folder already takes it once more: it is free when `release` was called as often.
+    A process may lock a folder several times: it is free after as many calls of `release`.
 
     Raises:
-        FolderInUseError: another process has it.
+        FolderInUseError: another process has locked it.
         OSError: the folder cannot be written to.
     """
     file = folder / HIDDEN_FOLDER / LOCK_FILE
@@ -113,7 +113,7 @@ def lock_folder(folder: Path) -> FileLock:
         lock.acquire(blocking=False)
     except Timeout:
         raise FolderInUseError(
-            f"{folder} is being written to by another medseg: wait until it has ended, or name another folder"
+            f"{folder} is being written to by another medseg process: wait until it has finished, or name another folder"
         ) from None
     except OSError as error:
         refuse_full_disk(error, file)
@@ -122,13 +122,13 @@ def lock_folder(folder: Path) -> FileLock:
 
 
 def refuse_full_disk(error: OSError, file: Path) -> None:
-    """Raise a DiskFullError that names the file and says what to do, if the error says that no room is left."""
+    """Raise a DiskFullError that names the file and says what to do, if the error says that no space is left."""
     if error.errno in _NO_ROOM and not isinstance(error, DiskFullError):
         raise DiskFullError(error.errno, error.strerror, str(file)) from error
 
 
 def sha256_of(files: Iterable[Path]) -> str:
-    """The SHA-256 of the files' contents, one after the other, in hexadecimal digits."""
+    """The SHA-256 of the files' concatenated contents, in hexadecimal digits."""
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

@@ -1,10 +1,10 @@
-"""The program itself, whatever it computes.
+"""The program itself, independent of what it computes.
 
 ================== ====================================================================
-`imports`          quick to start
-`console`          what it says while it works; log lines leave progress bars whole
-`messages`         how messages name things
-`signals`          how it is told to stop
+`imports`          quick start-up
+`console`          log lines that do not break progress bars
+`messages`         names in messages
+`signals`          stopping cleanly
 `doctor`           what is installed, and what is missing
 ================== ====================================================================
 """

@@ -1,4 +1,4 @@
-"""What the program says while it works: log lines in one format, which leave progress bars whole."""
+"""Log lines in one format, which do not break progress bars."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import logging
 import sys
 
 FORMAT, TIME = "%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"
-"""As in the bundles' ``configs/logging.conf``, which MONAI applies."""
+"""The same as in the bundles' ``configs/logging.conf``, which MONAI applies."""
 PACKAGE = "medseg_monai"
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes log lines to standard error, above the progress bars that are on the screen."""
+    """Writes log lines to standard error, above any visible progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; the bars are taken away for it and drawn again below."""
+        """Write one line; the bars are cleared and drawn again below it."""
         try:
             line = self.format(record)
             bars = sys.modules.get("tqdm")
@@ -23,22 +23,22 @@ class ConsoleHandler(logging.Handler):
                 sys.stderr.flush()
             else:
                 bars.tqdm.write(line, file=sys.stderr)
-        except Exception:  # as Python's own handlers do: logging never ends the program
+        except Exception:  # like Python's own handlers: logging never ends the program
             self.handleError(record)
 
 
 def begin_logging() -> None:
-    """Log what this package says to the console, and of others only warnings. Does nothing if the process logs already."""
+    """Log this package's messages to the console, and warnings of other packages. Does nothing if logging is already set up."""
     handler = ConsoleHandler()
     handler.setFormatter(logging.Formatter(FORMAT, TIME))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    for name in ("monai.bundle.workflows", "monai.bundle.scripts"):  # they write past the format, and say nothing new
+    for name in ("monai.bundle.workflows", "monai.bundle.scripts"):  # they bypass the format, and add nothing
         logging.getLogger(name).setLevel(logging.WARNING)
     say_technical(False)
 
 
 def keep_bars_whole() -> None:
-    """Let log lines that go straight to the terminal go above the progress bars: MONAI takes only Python's own handlers in a config."""
+    """Send log lines meant for the terminal above the progress bars: in a config MONAI accepts only Python's own handlers."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         if type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.stderr):
@@ -49,5 +49,5 @@ def keep_bars_whole() -> None:
 
 
 def say_technical(wanted: bool) -> None:
-    """Whether lines are logged that say how something is computed, beside what was done."""
+    """Turn lines about how something is computed on or off, in addition to those about what was done."""
     logging.getLogger(PACKAGE).setLevel(logging.DEBUG if wanted else logging.INFO)

@@ -1,6 +1,6 @@
-"""What is installed, what hardware is seen, what is missing: the facts that most questions about a failing run begin with.
+"""What is installed, what hardware is found, what is missing: the first facts to check when a run fails.
 
-Found out without importing torch or MONAI: it is quick, and works on an installation that is broken.
+Collected without importing torch or MONAI, so it is quick and works on a broken installation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REQUIRED = (
     "tensorboard",
     "fire",
 )
-# package -> what it is for, and how to get it
+# package -> its purpose, and how to install it
 OPTIONAL = {
     "timm": "ImageNet encoders: pip install 'medseg-monai[encoders]', or [imagenet] with weights",
     "onnxruntime": "engine onnx: pip install 'medseg-monai[onnx]'",
@@ -42,7 +42,7 @@ OPTIONAL = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact: what was looked at, whether it is as it should be, and what was found."""
+    """One fact: what was checked, whether it is fine, and what was found."""
 
     what: str
     fine: bool
@@ -50,7 +50,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at Python, packages, hardware, disk and bundles."""
+    """Check Python, packages, hardware, disk and bundles."""
     return [*_software(), *_hardware(), _cache(), *_bundles()]
 
 
@@ -82,12 +82,12 @@ def _hardware() -> list[Finding]:
 
 
 def _gpu(names: str, cuda: str) -> Finding:
-    """What the driver's GPUs are worth to a torch of that CUDA version, "" for none."""
+    """Whether a torch of that CUDA version ("" for none) can use the driver's GPUs."""
     if not names:
-        return Finding("GPU", False, "none seen: computing on the CPU")
+        return Finding("GPU", False, "none found: computing on the CPU")
     if not cuda:
         return Finding(
-            "GPU", False, f"{names}, but this torch has no CUDA: install one of https://pytorch.org that has"
+            "GPU", False, f"{names}, but this torch has no CUDA: install one with CUDA from https://pytorch.org"
         )
     return Finding("GPU", True, f"{names}, torch's CUDA {cuda}")
 
@@ -106,7 +106,7 @@ def _gpu_names() -> str:
 
 
 def _cuda_of_torch() -> str:
-    """The version of CUDA that torch was built with, or ""; read from its file, for importing torch takes seconds."""
+    """The version of CUDA that torch was built with, or ""; read from its file, because importing torch takes seconds."""
     torch = find_spec("torch")
     file = Path(torch.origin or "").with_name("version.py") if torch else Path()
     found = re.search(r"^cuda\b[^=]*= *['\"]([\d.]+)", file.read_text(), re.MULTILINE) if file.is_file() else None
@@ -114,7 +114,7 @@ def _cuda_of_torch() -> str:
 
 
 def _cpu_flags() -> set[str]:
-    """What this CPU can do, as Linux lists it; empty on other systems."""
+    """Features of the CPU, as listed by Linux; empty on other systems."""
     try:
         found = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -124,12 +124,12 @@ def _cpu_flags() -> set[str]:
 
 def _bfloat16(flags: set[str]) -> str:
     if not flags:
-        return "whether it computes in bfloat16 is not known here"
-    return "computes in bfloat16" if flags & {"avx512_bf16", "amx_tile"} else "float32 only: no bfloat16 in hardware"
+        return "bfloat16 support unknown on this system"
+    return "bfloat16 in hardware" if flags & {"avx512_bf16", "amx_tile"} else "float32 only: no bfloat16 in hardware"
 
 
 def _cache() -> Finding:
-    """Where training keeps decoded images (MEDSEG_CACHE moves it), and how much."""
+    """The cache of decoded images (MEDSEG_CACHE moves it), and its size."""
     folder = Path(os.environ.get("MEDSEG_CACHE", "~/.cache/medseg_monai")).expanduser()
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
     return Finding(

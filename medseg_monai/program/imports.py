@@ -1,7 +1,7 @@
-"""Quick to start: what MONAI, ignite and timm import, and a prediction does not use, is left out while they are imported.
+"""Quick start-up: modules that MONAI, ignite and timm import but a prediction does not use are left out while those are imported.
 
-MONAI imports every optional package that it finds, and timm every network that it has. Together with what those need (torch's compiler,
-sharded training, SymPy) this is half of the modules that a first mask would wait for.
+MONAI imports every optional package that it finds, and timm every network that it has. Together with their dependencies (torch's compiler,
+sharded training, SymPy) these are half of the modules that a first mask would have to wait for.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ UNUSED = (
     "torchvision",
     "transformers",
 )
-"""What MONAI and ignite import if it is there, and prediction does not use through them."""
+"""Optional packages that MONAI and ignite import but prediction does not use through them."""
 
 STOOD_IN = ("torch.distributed.optim",)
-"""What ignite imports for one class, which it asks objects for: it brings sharded training and SymPy."""
+"""Imported by ignite for one class, used in `isinstance` checks: it brings sharded training and SymPy."""
 
 STOOD_IN_FOR_TIMM = (
     "timm.models.gemma4_vit",
@@ -65,19 +65,19 @@ STOOD_IN_FOR_TIMM = (
     "torchvision.ops",
     "torchvision.ops.misc",
 )
-"""What timm imports for classes that its convolutional encoders do not use: it brings torch's compiler."""
+"""Imported by timm for classes that its convolutional encoders do not use: they bring torch's compiler."""
 
 
 @contextmanager
 def without_unused(packages: tuple[str, ...] = UNUSED) -> Iterator[None]:
-    """Let packages look uninstalled while MONAI is imported, which it is prepared for; afterwards they can be imported as ever.
+    """Make packages look uninstalled while MONAI is imported, which MONAI can handle; afterwards they can be imported as usual.
 
-    For a process that does one thing: what of MONAI needs one of these packages says so when it is called. Packages that are imported
-    already stay as they are.
+    For a process that does one thing: parts of MONAI that need one of these packages say so when they are called. Packages that are
+    already imported are not affected.
     """
     hidden = [name for name in packages if name not in sys.modules]
     for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to say that a module is not there
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to mark a module as missing
     try:
         with stood_in():
             yield

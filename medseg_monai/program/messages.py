@@ -1,4 +1,4 @@
-"""How messages name things: the nearest right name of a wrong one, and the first few of many."""
+"""Names in messages: the nearest valid name to a wrong one, and the first few of many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest right name, else the list of right names.
+    """`` (did you mean 'x'?)`` for the nearest valid name, else the list of valid names.
 
     >>> did_you_mean("clases", ["classes", "channels"])
     " (did you mean 'classes'?)"
@@ -21,7 +21,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
-    """Raise a ValueError that names the first key not in `known`, and the nearest right one."""
+    """Raise a ValueError that names the first key not in `known`, and the nearest valid one."""
     names = list(known)
     for key in content:
         if key not in names:

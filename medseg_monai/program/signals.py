@@ -1,4 +1,4 @@
-"""How a process is told to stop: signals that end it as Ctrl-C does, and moments at which they wait."""
+"""Stopping a process cleanly: signals that end it like Ctrl-C, and blocks of code that they wait for."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What asks a process to end: `docker stop`, SLURM and the shutdown of a machine send the first, a closed terminal the second."""
+"""Signals that ask a process to end: `docker stop`, SLURM and a system shutdown send the first, a closed terminal the second."""
 
 
 class StoppedBySignal(KeyboardInterrupt):
-    """The process was asked to end; handled wherever Ctrl-C is, so that the same things are kept.
+    """The process was asked to end; handled wherever Ctrl-C is, so the same things are kept.
 
     Attributes:
         signal: which of `STOPPING`.
     """
 
     received: int | None = None
-    """The last one that this process met."""
+    """The last one that this process received."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -29,12 +29,12 @@ class StoppedBySignal(KeyboardInterrupt):
 
 
 def stop_like_ctrl_c() -> Callable[[], None]:
-    """Let the signals of `STOPPING` end this process as Ctrl-C does; its child processes still end at once.
+    """Let the signals of `STOPPING` end this process like Ctrl-C; its child processes still end at once.
 
-    A signal that is ignored (`nohup`) or has a handler already stays as it is.
+    A signal that is ignored (`nohup`) or already has a handler is left unchanged.
 
     Returns:
-        What takes it back.
+        A function that undoes this.
     """
     process = os.getpid()
     changed: list[int] = []
@@ -44,14 +44,14 @@ def stop_like_ctrl_c() -> Callable[[], None]:
             signal.signal(changed.pop(), signal.SIG_DFL)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != process:  # a worker that was forked off
+        if os.getpid() != process:  # a forked worker
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         StoppedBySignal.received = number
         raise StoppedBySignal(number)
 
-    if threading.current_thread() is not threading.main_thread():  # no other can have handlers
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can have handlers
         return take_back
     for number in STOPPING:
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -64,7 +64,7 @@ def stop_like_ctrl_c() -> Callable[[], None]:
 def undisturbed() -> Iterator[None]:
     """Let Ctrl-C and the signals of `STOPPING` wait until the block ends: files that belong together are written together.
 
-    In another thread than the main one, which signals never reach, nothing is to be done.
+    Does nothing in threads other than the main one, which signals never reach.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

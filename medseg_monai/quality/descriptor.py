@@ -1,7 +1,7 @@
-"""What a picture looks like to a network, and what was outlined in it, as a few numbers: colours, light, layout, texture, outline.
+"""A picture, and what was outlined in it, described by a few numbers: colours, light, layout, texture, outline.
 
-Computed from the network's input, so that neither a file's size nor its shape matters, and with a few array operations, so that every
-engine has it. All are brought to `SIDE` pixels first: the finest texture is that of the file's format and of the way it was made smaller.
+Computed from the network's input, so neither a file's size nor its shape matters, and with a few array operations, so it works with every
+engine. Inputs are resized to `SIDE` pixels first, because the finest texture reflects the file's format and how it was downsized.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from torch import Tensor
 
 SIDE = 128
 COARSEST = 16
-"""Texture is measured at SIDE, half of it and so on down to this."""
+"""Texture is measured at SIDE, half of it, and so on, down to this."""
 CELLS = 3
-"""The layout is that of so many cells a side."""
+"""Number of cells per side for the layout."""
 FLAT = 1 / 255
-"""A step to the neighbour below this is none: drawings and screenshots have many, photographs few."""
+"""A difference to the neighbour below this counts as none: drawings and screenshots have many such pixels, photographs few."""
 SMALLEST = 1e-3
-"""Stands in for 0 in logarithms: a quarter of a grey level."""
+"""Replaces 0 in logarithms: a quarter of a grey level."""
 MOST_CHANNELS = 3
-"""Of images with more channels, only how far they differ is looked at."""
+"""For images with more channels, only the differences between channels are measured."""
 
 
 def describe(image: Tensor, foreground: Tensor) -> dict[str, NDArray[np.float64]]:
-    """Numbers that describe a picture, by what they are about.
+    """Numbers that describe a picture, grouped into parts.
 
     Args:
         image: (C, W, H), 0 to 1, without bars.
         foreground: (W, H), the probability of any class, 0 to 1, on the same grid.
 
     Returns:
-        Part -> (numbers,), always as many for the same C: ``colours`` (not of one channel), ``light``, ``layout``, ``texture`` and
-        ``outline``, on scales on which usual pictures are spread about evenly (logarithms of what is never negative).
+        Part -> (numbers,), always the same number for the same C: ``colours`` (not for one channel), ``light``, ``layout``, ``texture``
+        and ``outline``, on scales on which usual pictures are spread roughly symmetrically (logarithms of non-negative quantities).
     """
     pixels = _resized(image.detach().float().cpu()).double()
     weight = _resized(foreground.detach().float().cpu()[None])[0].double().clamp(0, 1)
@@ -109,7 +109,7 @@ def _resized(maps: Tensor) -> Tensor:
 
 
 def _opponents(pixels: Tensor, grey: Tensor) -> Tensor:
-    """How the channels differ from their mean, (channels - 1, SIDE, SIDE); of many channels their standard deviation; of one nothing."""
+    """Differences between channels, (channels - 1, SIDE, SIDE); for many channels their standard deviation; for one, nothing."""
     if len(pixels) > MOST_CHANNELS:
         return pixels.std(dim=0)[None]
     return pixels[:-1] - grey
@@ -120,14 +120,14 @@ def _log(value: Tensor) -> Tensor:
 
 
 def _light(grey: Tensor) -> Tensor:
-    """Mean, spread and quantiles; shares of all but black and all but white."""
+    """Mean, spread and quantiles; shares of nearly black and nearly white pixels."""
     quantiles = grey.flatten().quantile(grey.new_tensor([0.02, 0.25, 0.5, 0.75, 0.98]))
     ends = torch.stack([(grey < 0.02).double().mean(), (grey > 0.98).double().mean()]).sqrt()
     return torch.cat([torch.stack([grey.mean(), _log(grey.std())]), quantiles, ends])
 
 
 def _colours(opponents: Tensor) -> Tensor:
-    """Of each opponent colour mean, spread and quantiles, then how colourful the picture is and in how many ways."""
+    """Mean, spread and quantiles of each opponent colour, then how colourful the picture is and in how many ways."""
     flat = opponents.flatten(1)
     quantiles = flat.quantile(flat.new_tensor([0.02, 0.98]), dim=1)
     strength = opponents.square().sum(dim=0).sqrt()
@@ -137,13 +137,13 @@ def _colours(opponents: Tensor) -> Tensor:
 
 
 def _layout(grey: Tensor) -> Tensor:
-    """How much lighter than the mean each cell is."""
+    """How much brighter than the mean each cell is."""
     cells = F.adaptive_avg_pool2d(grey[None], CELLS).flatten()
     return cells - grey.mean()
 
 
 def _texture(grey: Tensor) -> Tensor:
-    """Of each scale the strength of its details and how rare strong ones are; their direction; the share without any."""
+    """At each scale the strength of details and the rarity of strong ones; their direction; the share of pixels without any."""
     numbers: list[Tensor] = []
     here = grey
     while min(here.shape) >= COARSEST:
@@ -158,7 +158,7 @@ def _texture(grey: Tensor) -> Tensor:
 
 
 def _outline(grey: Tensor, opponents: Tensor, weight: Tensor) -> Tensor:
-    """Size and place of what was found; light and colours inside against outside; texture inside; sharpness of the edge."""
+    """Size and position of the outlined region; light and colours inside against outside; texture inside; sharpness of the edge."""
     inside, outside = _share(weight), _share(1 - weight)
     planes = torch.cat([grey[None], opponents])
     differ = (planes * inside).sum(dim=(1, 2)) - (planes * outside).sum(dim=(1, 2))
@@ -173,6 +173,6 @@ def _outline(grey: Tensor, opponents: Tensor, weight: Tensor) -> Tensor:
 
 
 def _share(weight: Tensor) -> Tensor:
-    """Weights that sum to 1; even ones if nothing has any."""
+    """Weights that sum to 1; uniform ones if all are 0."""
     weight = weight + SMALLEST / weight.numel()
     return weight / weight.sum()

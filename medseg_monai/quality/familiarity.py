@@ -24,9 +24,9 @@ Description: TypeAlias = Mapping[str, Array]
 """Part -> its numbers, of one picture."""
 
 LEAST_TRAINING, LEAST_VALIDATION = 30, 10
-"""With fewer cases nothing is learnt."""
+"""Smallest number of cases to learn from."""
 DIGITS = 5
-"""Significant digits of what is stored."""
+"""Significant digits of stored numbers."""
 SMALLEST = 1e-6
 """Numbers that are the same in all training cases have at least this spread."""
 
@@ -36,13 +36,13 @@ class Part:
     """What is usual in one part of the description.
 
     Args:
-        name: of the part.
-        mean, scale: of its numbers in training.
-        covariance: of the numbers on that scale: the lower triangle, row by row.
-        usual: mean and standard deviation of the logarithm of validation's distances.
+        name: the part's name.
+        mean, scale: mean and spread of its numbers in training.
+        covariance: covariance of the scaled numbers: the lower triangle, row by row.
+        usual: mean and standard deviation of the logarithm of the validation cases' distances.
 
     Raises:
-        ValueError: numbers that do not fit each other or cannot be.
+        ValueError: the numbers are inconsistent or invalid.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Part:
         if min(*self.scale, self.usual[1]) <= 0:
             raise ValueError(f"familiarity: {self.name}: a spread must be above 0")
         if np.linalg.eigvalsh(self._matrix())[0] <= 0:
-            raise ValueError(f"familiarity: {self.name}: the covariance is none: not positive definite")
+            raise ValueError(f"familiarity: {self.name}: the covariance is not positive definite")
 
     def _matrix(self) -> Array:
         lower = np.zeros((len(self.mean), len(self.mean)))
@@ -80,23 +80,23 @@ class Part:
         return math.sqrt(max(0.0, float(off @ self._precision @ off)) / len(off))
 
     def unusualness(self, numbers: Array) -> float:
-        """How far the distance lies above validation's, in standard deviations of its logarithm."""
+        """How far the distance is above those of validation, in standard deviations of its logarithm."""
         return (_log(self.distance(numbers)) - self.usual[0]) / self.usual[1]
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What is usual in all parts, and from when on a picture is unlike those of training.
+    """What is usual in all parts, and the threshold for a picture unlike those of training.
 
     Args:
-        parts: of the description.
+        parts: the parts of the description.
         threshold: a picture whose most unusual part exceeds it is flagged.
-        training: cases that the parts were fitted on.
-        cases: validation cases.
-        flagged: those of them that the threshold flags.
+        training: number of cases that the parts were fitted on.
+        cases: number of validation cases.
+        flagged: number of validation cases that the threshold flags.
 
     Raises:
-        ValueError: values that cannot be.
+        ValueError: a value is invalid.
     """
 
     parts: tuple[Part, ...]
@@ -107,13 +107,13 @@ class Familiarity:
 
     def __post_init__(self) -> None:
         if not self.parts or len({part.name for part in self.parts}) < len(self.parts):
-            raise ValueError("familiarity: parts of different names are wanted, at least one")
+            raise ValueError("familiarity: expected one or more parts with different names")
         _numbers([self.threshold], "familiarity: threshold")
         for key in ("training", "cases", "flagged"):
             if type(getattr(self, key)) is not int:
-                raise ValueError(f"familiarity: {key} is a number of cases, not {getattr(self, key)!r}")
+                raise ValueError(f"familiarity: {key} must be a number of cases, not {getattr(self, key)!r}")
         if not 0 <= self.flagged <= self.cases or self.training < 1:
-            raise ValueError("familiarity: the numbers of cases do not fit each other")
+            raise ValueError("familiarity: the numbers of cases are inconsistent")
 
     def check(self, description: Description) -> None:
         """Raise a ValueError if this was learnt on descriptions of another kind."""
@@ -121,16 +121,16 @@ class Familiarity:
         theirs = {name: len(numbers) for name, numbers in description.items()}
         if ours != theirs:
             raise ValueError(
-                f"familiarity was learnt on other descriptions ({ours}) than this version makes ({theirs}): "
+                f"familiarity was learnt on other descriptions ({ours}) than those of this version ({theirs}): "
                 "remove it from spec.json and run medseg review again"
             )
 
     def unusualness(self, description: Description) -> dict[str, float]:
-        """Of each part, see `Part.unusualness`."""
+        """Unusualness of each part, see `Part.unusualness`."""
         return {part.name: part.unusualness(description[part.name]) for part in self.parts}
 
     def unlike(self, description: Description) -> list[str]:
-        """The parts that are further off than the threshold, furthest first; none of a familiar picture."""
+        """The parts above the threshold, most unusual first; none for a familiar picture."""
         found = self.unusualness(description)
         return sorted((name for name in found if found[name] > self.threshold), key=lambda name: -found[name])
 
@@ -143,7 +143,7 @@ class Familiarity:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: an unknown key, a missing one, or a wrong value.
+            ValueError: a key is unknown or missing, or a value is invalid.
         """
         try:
             _check_keys(content, cls)
@@ -154,7 +154,7 @@ class Familiarity:
             raise ValueError(f"familiarity: {error}") from error
 
     def __str__(self) -> str:
-        return f"unlike the {self.training} training pictures looked at: {self.flagged} of {self.cases} validation cases flagged"
+        return f"unlike the {self.training} training pictures examined: {self.flagged} of {self.cases} validation cases flagged"
 
 
 def learn_familiarity(
@@ -172,14 +172,14 @@ def learn_familiarity(
     """
     if len(training) < LEAST_TRAINING or len(validation) < LEAST_VALIDATION:
         raise ValueError(
-            f"{len(training)} training and {len(validation)} validation cases are too few to know what is usual: "
+            f"{len(training)} training and {len(validation)} validation cases are too few to learn what is usual: "
             f"{LEAST_TRAINING} and {LEAST_VALIDATION} are needed"
         )
     if not 0 <= share < 1:
-        raise ValueError(f"the share of validation cases that may be flagged is 0 to below 1, not {share}")
+        raise ValueError(f"the share of validation cases that may be flagged must be in [0, 1), not {share}")
     parts = tuple(_fit(name, _table(training, name), _table(validation, name)) for name in validation[0])
     scores = sorted((max(part.unusualness(case[part.name]) for part in parts) for case in validation), reverse=True)
-    # rounded up: what lies at the threshold stays below it when the last digits differ
+    # rounded up: a case at the threshold stays below it if the last digits differ
     threshold = math.ceil(scores[math.floor(share * len(scores))] * 1000) / 1000
     flagged = sum(score > threshold for score in scores)
     return Familiarity(parts, threshold, training=len(training), cases=len(validation), flagged=flagged)
@@ -197,7 +197,7 @@ def _fit(name: str, training: Array, validation: Array) -> Part:
 
 
 def shrunk_covariance(centred: Array) -> Array:
-    """OAS covariance of (cases, numbers) with mean 0: the sample's, drawn toward one of independent numbers, the more the fewer cases."""
+    """OAS covariance of (cases, numbers) with mean 0: the sample's, shrunk toward that of independent numbers, more with fewer cases."""
     cases, size = centred.shape
     sample = centred.T @ centred / cases
     even = np.trace(sample) / size
@@ -214,7 +214,7 @@ def _table(cases: Sequence[Description], name: str) -> Array:
 
 
 def _rounded(values: Array) -> Array:
-    """To the digits that are stored."""
+    """Rounded to the stored digits."""
     return np.array([float(f"{value:.{DIGITS}g}") for value in values])
 
 
@@ -226,7 +226,7 @@ def _numbers(values: Any, what: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError):
-        raise ValueError(f"{what}: numbers are wanted, not {values!r}") from None
+        raise ValueError(f"{what}: expected numbers, not {values!r}") from None
     if not all(map(math.isfinite, numbers)):
         raise ValueError(f"{what}: numbers must be finite")
     return numbers
@@ -234,5 +234,5 @@ def _numbers(values: Any, what: str) -> tuple[float, ...]:
 
 def _check_keys(content: Any, kind: type[Part] | type[Familiarity]) -> None:
     if not isinstance(content, Mapping):
-        raise TypeError(f"a mapping is expected, got {content!r}")
+        raise TypeError(f"expected a mapping, got {content!r}")
     refuse_unknown_keys(content, [field.name for field in fields(kind)], "familiarity")

@@ -1,4 +1,4 @@
-"""Whether a person should look at a case, and why, in words: its mask is likely to be wrong, or it is unlike training's pictures."""
+"""Whether a person should look at a case, and why, in words: its mask is likely to be wrong, or it is unlike the training pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WORDS = {
 
 
 class Flag(NamedTuple):
-    """What is said of a case.
+    """The verdict on a case.
 
     Attributes:
         flagged: None if neither was learnt (`medseg review`).
@@ -54,9 +54,9 @@ def flag(
     predicted: Mapping[str, float] | None = None,
     promise: Promise | None = None,
 ) -> Flag:
-    """Whether a case is unlike training's, or its mask may be poor.
+    """Whether a case is unlike those of training, or its mask may be poor.
 
-    A promise that has a threshold takes the place of the threshold of uncertainty.
+    A promise with a threshold replaces the threshold of uncertainty.
 
     Args:
         uncertainty: of the case, see `medseg_monai.inference.uncertainty.uncertainty`.
@@ -70,7 +70,7 @@ def flag(
         return Flag(None, "")
     reasons = []
     if known is not None and (parts := known.unlike(description)):
-        reasons.append(f"unlike the pictures it was trained on: {', '.join(WORDS.get(part, part) for part in parts)}")
+        reasons.append(f"unlike the training pictures: {', '.join(WORDS.get(part, part) for part in parts)}")
     if kept is not None and predicted:
         worst = min(predicted, key=lambda name: predicted[name])
         if kept.flags(predicted[worst]):
@@ -79,17 +79,17 @@ def flag(
                 f"its mask may be poor: predicted Dice{whose} {predicted[worst]:.2f}, flagged up to {kept.threshold:.2f}"
             )
     elif review is not None and review.flags(uncertainty):
-        reasons.append(f"unsure of its outline: uncertainty {uncertainty:.2f}, flagged from {review.threshold:.2f} on")
+        reasons.append(f"uncertain outline: uncertainty {uncertainty:.2f}, flagged from {review.threshold:.2f}")
     return Flag(bool(reasons), "; ".join(reasons))
 
 
 def describe_case(
     image: Tensor, logits: Tensor, meta: Mapping[str, Any], spec: DatasetSpec
 ) -> dict[str, NDArray[np.float64]]:
-    """`describe` of what a network saw and answered; nothing for volumes, whose values have no common scale to compare.
+    """`describe` for a network's input and answer; empty for volumes, whose values have no common scale to compare.
 
     Args:
-        image: (C, W, H) as the network takes it.
+        image: (C, W, H), the network's input.
         logits: (K, W, H), its answer.
         meta: the ``image_meta_dict`` that `load` adds.
         spec: the data set.

@@ -1,7 +1,7 @@
-"""From files to the network's input: the sure half (`load`, `normalise`) and the random half (`augment`), from a spec.
+"""From files to the network's input: the deterministic half (`load`, `normalise`) and the random half (`augment`), from a spec.
 
-Every workflow decodes, resizes and normalises through these factories, so that training, evaluation and
-prediction see the same numbers. The way back (probabilities to a mask on the image's grid) is `postprocessing.py`.
+Every workflow decodes, resizes and normalises through these factories, so training, evaluation and
+prediction see the same numbers. The way back (probabilities to a mask on the image's grid) is in `postprocessing.py`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:
-    """Decode and resize: the half that is the same every time and can be cached.
+    """Decode and resize: the deterministic half, which can be cached.
 
     See `LoadPhotod`, for neighbouring slices (2.5D) `LoadStackd`, for 3D `LoadVolumed`.
     """
@@ -56,7 +56,7 @@ def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_s
 
 
 def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
-    """The deterministic steps after `load`, without anything random: validation, inference, explanation."""
+    """The deterministic steps after `load`, for validation, inference and explanation."""
     if spec.spatial_dims == 3:
         return Pipeline([NormaliseVolumed((key,), spec=spec)])
     return Pipeline([NormalisePhotod((key,), spec=spec)])
@@ -65,16 +65,16 @@ def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
 def augment(
     spec: DatasetSpec, *, strength: Strength = 1.0, keys: Sequence[str] = ("image", "label"), foreground: float = 0.67
 ) -> Pipeline:
-    """The random half after `load`: one warp, colour and light, and the same normalisation; see `AugmentPhotod`.
+    """The random half after `load`: one warp, colour and brightness, and the same normalisation; see `AugmentPhotod`.
 
-    In 3D a patch of ``spec.size`` is cut out first; see `AugmentVolumed`.
+    In 3D a patch of ``spec.size`` is cropped first; see `AugmentVolumed`.
 
     Args:
         spec: the data set.
         strength: 0 (nothing random) to 1 (default) and beyond; ``off``, ``light``, ``default``, ``strong``
             or ``upright`` (no mirroring, for anatomy with fixed sides); a mapping of
-            single values; or an `Augmentation` or `VolumeAugmentation`.
-        keys: of image and label; the label may be missing in a case.
+            individual values; or an `Augmentation` or `VolumeAugmentation`.
+        keys: keys of image and label; the label may be missing in a case.
         foreground: 3D only: share of the patches that are centred on a voxel of a class.
     """
     if spec.spatial_dims == 3:

@@ -1,4 +1,4 @@
-"""How far random changes to a training case reach: what `strength` stands for."""
+"""Ranges of the random changes to a training case: the meaning of `strength`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Ranges = TypeVar("Ranges", bound="_Ranges")
 
 @dataclass(frozen=True)
 class _Ranges:
-    """What ranges of photographs and of volumes have in common.
+    """The common part of the ranges for photographs and for volumes.
 
     Attributes:
-        probabilities: fields that stay as they are when ranges grow or shrink.
-        limits: the largest value of a field; without one, a field may be as large as wanted.
+        probabilities: fields that are not scaled with the ranges.
+        limits: the largest value of a field; fields without one are not limited.
         upright: values of fields for anatomy with fixed sides: no mirroring.
     """
 
@@ -28,7 +28,7 @@ class _Ranges:
     upright: ClassVar[Mapping[str, float]]
 
     def __post_init__(self) -> None:
-        """Refuse values that have no meaning."""
+        """Refuse invalid values."""
         for item in fields(self):
             value, most = getattr(self, item.name), self._limit(item.name)
             if not 0 <= value <= most:
@@ -55,13 +55,13 @@ class _Ranges:
 
     @classmethod
     def of(cls: type[Ranges], strength: float | str | Mapping[str, float] | _Ranges) -> Ranges:
-        """The ranges that a number (1 is the default, 0 is none), a name or a mapping of changed values stands for.
+        """The ranges for a number (1 is the default, 0 is none), a name or a mapping of changed values.
 
         ``upright`` is for anatomy with fixed sides; see `medseg_monai.transforms.augment`.
 
         Raises:
-            ValueError: another name, or a value that has no meaning.
-            TypeError: ranges of another kind: a photograph's for volumes, or the other way round.
+            ValueError: an unknown name, or an invalid value.
+            TypeError: ranges of the wrong kind: a photograph's for volumes, or vice versa.
         """
         if isinstance(strength, cls):
             return strength
@@ -78,26 +78,26 @@ class _Ranges:
 
 @dataclass(frozen=True)
 class Augmentation(_Ranges):
-    """How far random changes to a photograph reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
+    """Ranges of random changes to a photograph; 0 switches one off. Each is drawn uniformly from minus to plus its value.
 
     Args:
         flip_x, flip_y: probability of mirroring left-right and top-bottom.
-        quarter_turn: probability of a turn by 90 degrees, square inputs only (with flips: all eight positions).
-        rotate_degrees: turn by up to this angle.
+        quarter_turn: probability of a turn by 90 degrees, square inputs only (with flips: all eight orientations).
+        rotate_degrees: rotate by up to this angle.
         scale: enlarge or shrink by up to a factor of 1 + scale.
         shift: move by up to this share of width and height.
-        shear: slant, as a tangent.
-        warp_probability: share of the samples that are rotated, scaled, shifted and slanted; the others
+        shear: as a tangent.
+        warp_probability: share of the samples that are rotated, scaled, shifted and sheared; the others
             keep sharp pixels.
         brightness: added to values of 0..1.
         contrast: factor of up to 1 + contrast, or its inverse, about middle grey.
-        bend: middle grey moves by up to bend / 4, black and white stay (much as a gamma does, at a seventh
+        bend: middle grey moves by up to bend / 4, black and white stay (much like a gamma, in a seventh
             of the time).
-        saturation, hue_degrees, tint: colour pictures only: strength of colour, turn of hue, gain per
+        saturation, hue_degrees, tint: colour pictures only: strength of colour, rotation of hue, gain per
             channel.
-        colour_probability: share of the samples whose colour and light change.
-        sharpness: detail (what differs from the mean of 5 x 5 pixels) becomes up to 1 + sharpness times as strong, or weaker by as
-            much: 1 reaches from that mean, a blur, to detail twice as strong.
+        colour_probability: share of the samples whose colour and brightness change.
+        sharpness: detail (the difference from the mean of 5 x 5 pixels) is multiplied by 1 - sharpness to 1 + sharpness: 1 ranges from
+            that mean, a blur, to detail twice as strong.
     """
 
     flip_x: float = 0.5
@@ -124,19 +124,19 @@ class Augmentation(_Ranges):
 
 @dataclass(frozen=True)
 class VolumeAugmentation(_Ranges):
-    """How far random changes to a volume reach; 0 switches one off. Each is drawn evenly from minus to plus its value.
+    """Ranges of random changes to a volume; 0 switches one off. Each is drawn uniformly from minus to plus its value.
 
     Args:
         flip: probability of mirroring along each axis.
-        rotate_degrees: turn about each axis by up to this angle.
-        scale: enlarge or shrink by up to a factor of 1 + scale, each axis by itself.
+        rotate_degrees: rotate about each axis by up to this angle.
+        scale: enlarge or shrink by up to a factor of 1 + scale, independently for each axis.
         shift: move by up to this share of the patch.
         bend_mm: smooth displacement of up to about this much, along each axis.
-        warp_probability: share of the samples that are rotated, scaled, shifted and bent; the others keep sharp voxels.
+        warp_probability: share of the samples that are rotated, scaled, shifted and deformed; the others keep sharp voxels.
         brightness: added to values of 0..1.
         contrast: factor of up to 1 + contrast, or its inverse, about the patch's mean.
         bend: middle grey moves by up to bend / 4, black and white stay.
-        noise: standard deviation of up to this is added, on the scale of 0..1.
+        noise: largest standard deviation of added noise, on the scale of 0..1.
         grey_probability: share of the samples whose values change.
     """
 
@@ -158,4 +158,4 @@ class VolumeAugmentation(_Ranges):
 
 
 Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation
-"""What `of` takes."""
+"""Arguments of `of`."""

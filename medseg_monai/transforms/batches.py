@@ -1,4 +1,4 @@
-"""Cases to a batch, as a ``DataLoader`` asks for it."""
+"""Cases to a batch, for a ``DataLoader``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch.utils.data import default_collate
 
 
 def collate(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
-    """A batch: tensors of one shape are stacked, dictionaries go inside, all else (and tensors of several shapes) is listed.
+    """A batch: tensors of one shape are stacked, dictionaries are collated recursively, everything else is put into a list.
 
-    What is a list in a case itself (files of several masks, the classes that are present) stays out: MONAI's ``decollate_batch``
-    takes such a list for a batch of its own, and three masks of one image would become three images.
+    Entries that are lists in a case (files of several masks, the classes that are present) are left out: MONAI's ``decollate_batch``
+    takes such a list for a batch, and three masks of one image would become three images.
     """
     values = {key: [case.get(key) for case in batch] for key in batch[0]}
     return {

@@ -1,7 +1,7 @@
-"""From probabilities to a clean mask: a threshold per class, small components away, holes filled; in 2D and 3D.
+"""From probabilities to a clean mask: a threshold per class, small components removed, holes filled; in 2D and 3D.
 
-A component is a set of pixels that touch, also by their corners (8 neighbours in 2D, 26 in 3D): a thin oblique structure is one
-piece. A hole is background that no path by faces leads out of, the counterpart of that rule.
+A component is a set of pixels that touch, even if only at corners (8 neighbours in 2D, 26 in 3D): a thin oblique structure is one
+piece. Correspondingly, a hole is background that is not connected to the outside through faces.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ SIGMOID_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How probabilities become a mask. Each setting holds one value for all classes, or one per class; a bare value is one for all.
+    """How probabilities become a mask. Each setting has one value for all classes, or one per class; a bare value is for all.
 
     Args:
-        threshold: a pixel belongs to a class whose probability exceeds it. Empty: 0.5, and 0 for multiclass, where the
-            likeliest class wins anyway; a threshold there is what the likeliest class must exceed to be taken.
-        min_size: components smaller than this are removed: pixels of the image's own grid; mm³ where `clean` is told the
+        threshold: a pixel belongs to a class whose probability exceeds it. Default: 0.5, or 0 for multiclass, where the
+            most probable class wins; a threshold there must be exceeded by the most probable class.
+        min_size: smaller components are removed: in pixels of the image's own grid, or in mm³ if `clean` is given the
             voxels' volume. 0 keeps all.
-        largest: keep only the largest component, of two equally large ones the first.
+        largest: keep only the largest component (the first of equally large ones).
         fill_holes: fill the holes in what is left.
-        drop_isolated: for scans that come as slices: remove the class from slices between two that lack it, as
-            `drop_isolated_slices` does. A slice alone cannot know, so `clean` leaves this to whoever holds the scan.
+        drop_isolated: for scans stored as slices: remove the class from slices whose neighbours both lack it, as
+            `drop_isolated_slices` does. This needs the whole scan, so `clean` leaves it to the caller.
 
     Raises:
-        ValueError: a threshold outside 0 to 1, a negative size.
+        ValueError: a threshold is outside [0, 1), or a size is negative.
     """
 
     threshold: tuple[float, ...] = ()
@@ -61,7 +61,7 @@ class Cleaning:
         return not (any(self.min_size) or any(self.largest) or any(self.fill_holes))
 
     def for_class(self, number: int, count: int) -> Cleaning:
-        """The settings of one of `count` classes (0 is the first)."""
+        """The settings for one of `count` classes (0 is the first)."""
         chosen = {
             s.name: (_per_class(s.name, getattr(self, s.name), count)[number],)
             for s in fields(self)
@@ -78,10 +78,10 @@ class Cleaning:
         """The inverse of `to_dict`; settings may be missing, or bare values.
 
         Raises:
-            ValueError: an unknown setting (the nearest right one is named) or a wrong value.
+            ValueError: a setting is unknown (the message names the nearest valid one) or its value is invalid.
         """
         if not isinstance(content, Mapping):
-            raise ValueError(f"cleaning: a mapping of settings is expected, got {content!r}")
+            raise ValueError(f"cleaning: expected a mapping of settings, got {content!r}")
         refuse_unknown_keys(content, [setting.name for setting in fields(cls)], "cleaning")
         return cls(**content)
 
@@ -92,12 +92,12 @@ def choose_cleaning(
     *,
     threshold: float | Sequence[float] | None = None,
 ) -> Cleaning:
-    """The cleaning to use: what was tuned for the weights, unless the user says otherwise.
+    """The cleaning to use: the settings tuned for the weights, unless the user overrides them.
 
     Args:
-        tuned: what lies beside the weights, if anything.
+        tuned: the settings from ``spec.json``, if any.
         changes: settings that replace the tuned ones; ``False`` or ``"off"`` for no cleaning at all.
-        threshold: replaces the thresholds, also where cleaning is off.
+        threshold: replaces the thresholds, even if cleaning is off.
 
     >>> choose_cleaning(Cleaning(min_size=50), {"largest": True}).to_dict()["min_size"]
     [50]
@@ -109,30 +109,30 @@ def choose_cleaning(
     elif changes is None or isinstance(changes, Mapping):
         settings = {**(tuned.to_dict() if tuned else {}), **(changes or {})}
     else:
-        raise ValueError(f"cleaning: settings (min_size, largest, fill_holes …) or off are expected, got {changes!r}")
+        raise ValueError(f"cleaning: expected settings (min_size, largest, fill_holes …) or off, got {changes!r}")
     return Cleaning.from_dict(settings if threshold is None else {**settings, "threshold": threshold})
 
 
 def clean(
     probabilities: NDArray[np.floating[Any]], cleaning: Cleaning, task: Task, *, voxel_volume: float = 1.0
 ) -> Labels:
-    """The mask that probabilities give.
+    """The mask for given probabilities.
 
-    Binary and multilabel classes are cleaned one by one. In multiclass data a removed component goes to the next likeliest class or
+    Binary and multilabel classes are cleaned one by one. In multiclass data a removed component goes to the next most probable class or
     background, pixel by pixel, until every component is large enough: a speck of one organ inside another belongs to the organ
-    around it, and as background it would be a hole. Holes take only background, never another class.
+    around it, and as background it would be a hole. Holes are filled only from background, never from another class.
 
     Args:
-        probabilities: (K, *spatial), the channels that the network has: background first for multiclass.
+        probabilities: (K, *spatial), the network's channels: background first for multiclass.
         cleaning: the settings.
-        task: of the data set.
-        voxel_volume: of one pixel or voxel, in the unit of ``min_size``.
+        task: the data set's.
+        voxel_volume: volume of one pixel or voxel, in the unit of ``min_size``.
 
     Returns:
         uint8: (K, *spatial) of 0 and 1, or (1, *spatial) with the class's number, 0 for background, for multiclass.
 
     Raises:
-        ValueError: settings for another number of classes.
+        ValueError: the settings are for another number of classes.
 
     >>> clean(np.array([[[0.9, 0.1, 0.9, 0.9]]]), Cleaning(min_size=2), "binary").tolist()
     [[[0, 0, 1, 1]]]
@@ -152,17 +152,17 @@ def clean(
 def clean_labels(
     labels: NDArray[Any], cleaning: Cleaning, task: Task, *, classes: int, voxel_volume: float = 1.0
 ) -> Labels:
-    """A finished mask without its small components and holes; thresholds have no part in it.
+    """A finished mask without its small components and holes; thresholds are not used.
 
-    As `clean`, for when probabilities are not at hand (a whole CT of 15 classes): what is removed from a multiclass mask becomes
+    Like `clean`, but without probabilities (a whole CT of 15 classes): removed components of a multiclass mask become
     background.
 
     Args:
         labels: (classes, *spatial) of 0 and 1, or (1, *spatial) with class numbers for multiclass.
         cleaning: the settings.
-        task: of the data set.
+        task: the data set's.
         classes: number of foreground classes.
-        voxel_volume: of one voxel, in the unit of ``min_size``.
+        voxel_volume: volume of one voxel, in the unit of ``min_size``.
     """
     cleaned: Labels = labels.astype(np.uint8)
     if cleaning.keeps_components:
@@ -170,7 +170,7 @@ def clean_labels(
     settings = [cleaning.for_class(number, classes) for number in range(classes)]
     if task != "multiclass":
         for plane, setting in zip(cleaned, settings, strict=True):
-            for box in filter(None, find_objects(plane)):  # a class fills a small part of a large volume
+            for box in filter(None, find_objects(plane)):  # a class occupies a small part of a large volume
                 plane[box] = _filled(_without_small(plane[box] > 0, setting, voxel_volume), setting)
         return cleaned
     boxes = find_objects(cleaned[0], max_label=classes)
@@ -188,14 +188,14 @@ def clean_labels(
 
 
 def drop_isolated_slices(masks: NDArray[Any], cleaning: Cleaning, numbers: Sequence[int] | None = None) -> Labels:
-    """A scan's masks without the classes that stand in one slice only: an organ does not come and go within 3 mm.
+    """A scan's masks without classes in isolated slices: an organ does not appear and disappear within 3 mm.
 
     A slice at either end of the scan has one neighbour, and loses the class if that one lacks it.
 
     Args:
-        masks: (slices, classes, W, H) of 0 and 1, in the scan's order, from above to below or back.
-        cleaning: whose ``drop_isolated`` says for which classes.
-        numbers: of the slices, ascending. A slice whose neighbour is not there (a gap in the numbers) is left as it is: nobody knows.
+        masks: (slices, classes, W, H) of 0 and 1, in the scan's order, in either direction.
+        cleaning: its ``drop_isolated`` says for which classes.
+        numbers: the slices' numbers, ascending. A slice with a missing neighbour (a gap in the numbers) is left unchanged.
 
     >>> one = np.zeros((4, 1, 1, 1)); one[[0, 2, 3]] = 1
     >>> drop_isolated_slices(one, Cleaning(drop_isolated=True)).ravel().tolist()
@@ -220,14 +220,14 @@ def drop_isolated_slices(masks: NDArray[Any], cleaning: Cleaning, numbers: Seque
 
 
 def component_sizes(mask: Mask) -> NDArray[np.int64]:
-    """Pixels of each component of a mask, in the order that a scan meets them."""
+    """Pixels of each component of a mask, in raster order."""
     numbers, count = label(mask, generate_binary_structure(mask.ndim, mask.ndim))
     sizes: NDArray[np.int64] = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
     return sizes
 
 
 def _clean_multiclass(probabilities: NDArray[Any], cleaning: Cleaning, voxel_volume: float) -> Labels:
-    """Class numbers; what is taken from a class is offered to the next likeliest until nobody loses any more."""
+    """Class numbers; pixels removed from a class go to the next most probable one until no class loses any more."""
     count = len(probabilities) - 1
     settings = [cleaning.for_class(number, count) for number in range(count)]
     if cleaning.keeps_components and not any(cleaning.threshold):
@@ -251,7 +251,7 @@ def _clean_multiclass(probabilities: NDArray[Any], cleaning: Cleaning, voxel_vol
 
 
 def _filled_multiclass(labels: Labels, probabilities: NDArray[Any], settings: Sequence[Cleaning]) -> Labels:
-    """Background inside a class takes that class; inside several nested ones, the likeliest of them."""
+    """Background inside a class becomes that class; inside several nested ones, the most probable of them."""
     best = np.full(labels.shape, -np.inf, dtype=np.float32)
     filled: Labels = labels.copy()
     for number, setting in enumerate(settings, start=1):
@@ -277,10 +277,10 @@ def _without_small(mask: Mask, setting: Cleaning, voxel_volume: float) -> Mask:
 
 
 def _filled(mask: Mask, setting: Cleaning) -> Mask:
-    """The mask with its holes filled, if that is wanted."""
+    """The mask, with its holes filled if the settings say so."""
     if not setting.fill_holes[0] or not mask.any():
         return mask
-    box = find_objects(mask.astype(np.uint8))[0]  # holes lie inside: the rest of a large image need not be searched
+    box = find_objects(mask.astype(np.uint8))[0]  # holes are inside: the rest of a large image need not be searched
     filled: Mask = mask.copy()
     filled[box] = binary_fill_holes(mask[box])
     return filled
@@ -289,15 +289,17 @@ def _filled(mask: Mask, setting: Cleaning) -> Mask:
 def _per_class(name: str, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
     """One value per class."""
     if len(values) not in (1, count):
-        raise ValueError(f"cleaning: {name} has {len(values)} values for {count} classes; give one, or one per class")
+        raise ValueError(
+            f"cleaning: {name} has {len(values)} values for {count} classes; give one value, or one per class"
+        )
     return values * count if len(values) == 1 else values
 
 
 def _check(name: str, values: tuple[Any, ...]) -> None:
-    """Refuse values that a setting cannot have."""
+    """Refuse invalid values of a setting."""
     if name == "threshold":
         good = all(_is_number(value) and 0 <= value < 1 for value in values)
-        wanted = "numbers from 0 to below 1"
+        wanted = "numbers in [0, 1)"
     elif name == "min_size":
         good = bool(values) and all(_is_number(value) and value >= 0 for value in values)
         wanted = "numbers of pixels (mm³ in volumes), 0 or more"
@@ -305,9 +307,7 @@ def _check(name: str, values: tuple[Any, ...]) -> None:
         good = bool(values) and all(isinstance(value, bool) for value in values)
         wanted = "true or false"
     if not good:
-        raise ValueError(
-            f"cleaning: {name} holds {list(values)}; {wanted} are expected, one for all classes or one each"
-        )
+        raise ValueError(f"cleaning: {name} is {list(values)}; expected {wanted}, one for all classes or one each")
 
 
 def _is_number(value: object) -> bool:

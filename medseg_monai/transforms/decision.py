@@ -1,4 +1,4 @@
-"""From logits to probabilities, and from these to a mask on the same grid."""
+"""From logits to probabilities, and from probabilities to a mask on the same grid."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def probabilities(logits: Tensor, spec: DatasetSpec) -> Tensor:
 
 
 def check_finite(logits: Tensor) -> None:
-    """Refuse an answer that says nothing: thresholds would make "nothing there" of it.
+    """Refuse an answer that is not finite: thresholds would turn it into an empty mask.
 
     Raises:
         ValueError: a number is NaN or infinite.
     """
     if not all(_is_finite(channel) for channel in logits):  # one by one: a whole CT's channels are large
         raise ValueError(
-            "the network's answer holds numbers that are not finite (NaN or infinite), so there is no mask: "
+            "the network's answer contains numbers that are not finite (NaN or infinite), so there is no mask: "
             "use precision fp32 and engine plain, or other weights"
         )
 
 
 def _is_finite(values: Tensor) -> bool:
-    # one sum tells in most cases, in a tenth of the time; as float32, for in float16 that of many values is infinite
+    # one sum suffices in most cases, in a tenth of the time; as float32, because in float16 the sum of many values is infinite
     return bool(torch.isfinite(values.sum(dtype=torch.float32)) or torch.isfinite(values).all())
 
 
@@ -41,7 +41,7 @@ def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tens
     """Probabilities (C, W, H) to a uint8 mask.
 
     Binary (1, W, H) and multilabel (classes, W, H): 1 where the probability exceeds `threshold`. Multiclass
-    (1, W, H): the number of the likeliest class, 0 for background; `threshold` has no part in it.
+    (1, W, H): the number of the most probable class, 0 for background; `threshold` is not used.
     """
     if spec.task == "multiclass":
         return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
@@ -49,7 +49,7 @@ def as_mask(probs: Tensor, spec: DatasetSpec, *, threshold: float = 0.5) -> Tens
 
 
 def thresholded(probs: Tensor, spec: DatasetSpec, cleaning: Cleaning) -> Tensor:
-    """What `clean` gives before anything is removed or filled, where the probabilities are: on their device."""
+    """The result of `clean` before anything is removed or filled, on the probabilities' device."""
     if not cleaning.threshold:
         return as_mask(probs, spec)
     count = len(spec.classes)

@@ -28,17 +28,17 @@ def value_window(image: Array, intensity: Intensity) -> Array:
         return np.tile(np.asarray(intensity.bounds, np.float32), (channels, 1))
     if intensity.kind != "percentile":
         raise ValueError(
-            f"intensity kind {intensity.kind!r} is for volumes; photographs take uint8, percentile or window"
+            f"intensity kind {intensity.kind!r} is for volumes; for photographs use uint8, percentile or window"
         )
     ends = np.percentile(image.reshape(channels, -1), intensity.bounds, axis=1).T
-    even = ends[:, 1] <= ends[:, 0]  # one grey level all over: becomes 0, not NaN
+    even = ends[:, 1] <= ends[:, 0]  # a single grey level: becomes 0, not NaN
     window: Array = np.stack([ends[:, 0], ends[:, 1] + even], axis=1).astype(np.float32)
     return window
 
 
 @lru_cache(maxsize=64)
 def mean_and_std(intensity: Intensity, channels: int) -> tuple[Array, Array]:
-    """Each as (C,) float32; a single number holds for all channels."""
+    """Each as (C,) float32; a single number applies to all channels."""
     ones = np.ones(channels, np.float32)
     return ones * np.asarray(intensity.mean, np.float32), ones * np.asarray(intensity.std, np.float32)
 

@@ -1,7 +1,7 @@
 """Random changes to a photograph and its label: drawn first (`draw`), then applied (`Drawn.apply`).
 
-All geometry is one matrix, so that the image is interpolated once (bilinear) and the label never (nearest);
-what a warp brings in from outside is the mirror image, in both alike. All colour and light is one curve
+All geometry is one matrix, so the image is interpolated once (bilinear) and the label never (nearest);
+beyond the border both are continued by reflection. All changes of colour and brightness are one curve
 and one matrix.
 """
 
@@ -32,7 +32,7 @@ class Drawn:
     """One sample's change.
 
     Args:
-        linear, offset: where an output point takes its value: input = linear @ output + offset, (x, y) in
+        linear, offset: map an output point to its source: input = linear @ output + offset, (x, y) in
             pixels from the centre.
         bend: values v of 0..1 become v + bend * v * (1 - v): middle grey moves, black and white stay.
         colour, light: they then become colour @ value + light: (C, C) and (C,).
@@ -68,7 +68,7 @@ class Drawn:
         return values.lerp(mean, -self.sharpness)
 
     def _turns_only(self, size: Sequence[int]) -> bool:
-        """Whether pixels land on pixels: mirror images, and quarter turns of a square."""
+        """Whether pixels land on pixels: mirroring, and quarter turns of a square."""
         whole = not self.offset.any() and np.array_equal(np.abs(self.linear), np.abs(self.linear) > 0.5)
         return bool(whole and (size[0] == size[1] or self.linear[0, 0] != 0))
 
@@ -120,7 +120,7 @@ def draw(
     channels: int,
     coloured: bool | None = None,
 ) -> Drawn:
-    """One sample's change for pictures of `size` (width, height); draws as many numbers whatever is off (`sharpness` comes last).
+    """One sample's change for pictures of `size` (width, height); always draws the same number of values (`sharpness` comes last).
 
     `coloured`: whether the channels are red, green and blue (default: if there are three); else all change alike.
     """
@@ -135,11 +135,11 @@ def draw(
 
 
 def _geometry(u: Sequence[float], chance: Sequence[float], a: Augmentation, size: Sequence[int]) -> tuple[Array, Array]:
-    """(2, 2) and (2,): a flip and quarter turn, then a slant, rotation and scale, then a shift, inverted."""
+    """(2, 2) and (2,): a flip and quarter turn, then shear, rotation and scale, then a shift, inverted."""
     x, y = (
         -1.0 if drawn < probability else 1.0 for drawn, probability in zip(chance, (a.flip_x, a.flip_y), strict=False)
     )
-    turned = chance[2] < a.quarter_turn and size[0] == size[1]  # else a third of the picture would be mirror image
+    turned = chance[2] < a.quarter_turn and size[0] == size[1]  # else a third of the picture would be reflected border
     linear = np.array([[0.0, y], [-x, 0.0]] if turned else [[x, 0.0], [0.0, y]])
     if chance[3] >= a.warp_probability:
         return linear, np.zeros(2)
@@ -178,7 +178,7 @@ def _hue_turn(degrees: float) -> Array:
 class AugmentPhotod(MapTransform, Randomizable):
     """`draw` and apply to a loaded case; normalises as `medseg_monai.transforms.normalise` does.
 
-    The draw depends on ``case["augment_seed"]`` alone if it is there (`medseg_monai.training.cache.CachedDataset`
+    The draw depends only on ``case["augment_seed"]`` if it exists (`medseg_monai.training.cache.CachedDataset`
     sets it), else on the transform's own state, which MONAI's ``set_random_state`` and ``DataLoader`` seed.
 
     Args:

@@ -1,4 +1,4 @@
-"""Photographs from their files to the network's input, and the grey values to network values, as MONAI transforms."""
+"""Photographs from files to the network's input, and grey values to network values, as MONAI transforms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LoadPhotod(MapTransform):
     height), int64) and ``window`` ((C, 2), the grey values that become 0 and 1).
 
     Args:
-        keys: the image's key and, if labels are wanted, the label's.
+        keys: the image's key and, if labels are needed, the label's.
         spec: the data set.
         label_size: ``network`` for a label on the network's grid, each pixel the class that covers most of
             it; ``native`` for the label as it was drawn, on the photograph's own grid.
@@ -40,7 +40,7 @@ class LoadPhotod(MapTransform):
     def __init__(self, keys: Sequence[str], *, spec: DatasetSpec, label_size: LabelSize = "network") -> None:
         super().__init__(keys)
         if label_size not in ("network", "native"):
-            raise ValueError(f"label_size is 'network' or 'native', not {label_size!r}")
+            raise ValueError(f"label_size must be 'network' or 'native', not {label_size!r}")
         self.spec = spec
         self.label_size = label_size
         self.settings = _settings(spec, self.keys, label_size)
@@ -51,7 +51,7 @@ class LoadPhotod(MapTransform):
         image_key, *label_keys = self.keys
         source = case[image_key]
         if not isinstance(source, str | Path | list | tuple):
-            raise TypeError(f"{image_key!r} holds a {type(source).__name__}; a path or a list of paths is loaded")
+            raise TypeError(f"{image_key!r} is a {type(source).__name__}; expected a path or a list of paths")
         header, box = self._place_of(main_file(source))
         deep = self.spec.intensity.kind != "uint8"
         image = read_image(source, self.spec.in_channels, size=(box.width, box.height), deep=deep)
@@ -99,7 +99,7 @@ class NormalisePhotod(MapTransform):
 
 
 def _settings(spec: DatasetSpec, keys: Sequence[Hashable], label_size: LabelSize) -> dict[str, Any]:
-    """All that decides what `LoadPhotod` gives for a file; a cache keeps its entries apart by it."""
+    """All settings that affect the result of `LoadPhotod` for a file; part of the key of cache entries."""
     intensity = spec.intensity
     return {
         "transform": "LoadPhotod",
@@ -116,7 +116,7 @@ def _settings(spec: DatasetSpec, keys: Sequence[Hashable], label_size: LabelSize
 
 
 def label_settings(spec: DatasetSpec) -> dict[str, Any]:
-    """What decides how label files are read, beyond task and classes; nothing for class numbers without ignored values."""
+    """Settings for reading label files, beyond task and classes; empty for class numbers without ignored values."""
     values = {"label_values": spec.label_values.to_dict()} if spec.label_values else {}
     return {**values, "ignore": list(spec.ignore)} if spec.ignore else values
 
@@ -131,7 +131,7 @@ def _place(array: Array, box: Box, spec: DatasetSpec) -> Array:
 
 
 def _resize_label(label: Array, size: tuple[int, int], spec: DatasetSpec) -> Array:
-    """(K, W, H) labels on a grid of `size`: each pixel takes the class that covers most of it, or is ignored if that covers more."""
+    """(K, W, H) labels on a grid of `size`: each pixel takes the class that covers most of it, or is ignored if ignored pixels do."""
     if label.shape[1:] == size:
         return label
     numbers = [0, *range(1, len(spec.classes) + 1)] if spec.task == "multiclass" else [0, 1]
@@ -143,7 +143,7 @@ def _resize_label(label: Array, size: tuple[int, int], spec: DatasetSpec) -> Arr
 
 
 def _most_covering(plane: Array, numbers: Sequence[int], size: tuple[int, int]) -> Array:
-    """Which of the numbers covers most of each pixel of the new grid, (w, h) uint8; the first of equals."""
+    """The number that covers most of each pixel of the new grid, (w, h) uint8; the first of equals."""
     covered = np.stack([_coverage(plane == number, size) for number in numbers])
     chosen: Array = np.asarray(numbers, np.uint8)[covered.argmax(axis=0)]
     return chosen
@@ -155,6 +155,8 @@ def _coverage(plane: Array, size: tuple[int, int]) -> Array:
     With the weights that images are resized with. Pillow's BOX would count whole pixels by their centres,
     and so shift outlines at ratios that are not whole numbers.
     """
-    picture = Image.fromarray(plane.T.astype(np.uint8) * 255)  # in Pillow's order, (h, w): that is how masks lie
+    picture = Image.fromarray(
+        plane.T.astype(np.uint8) * 255
+    )  # in Pillow's order, (h, w), which is also the masks' in memory
     covered: Array = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).T
     return covered

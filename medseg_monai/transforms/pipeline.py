@@ -1,4 +1,4 @@
-"""Transforms in turn."""
+"""Transforms in sequence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from monai.transforms.compose import Compose
 
 
 class Pipeline(Compose):
-    """MONAI's ``Compose``, except that an error in a transform reaches the caller as it is, not as a ``RuntimeError``."""
+    """MONAI's ``Compose``, except that an error in a transform reaches the caller unwrapped, not as a ``RuntimeError``."""
 
     def __call__(
         self,
@@ -18,7 +18,7 @@ class Pipeline(Compose):
         threading: bool = False,
         lazy: bool | None = None,
     ) -> Any:
-        """Apply the transforms in turn."""
+        """Apply the transforms in sequence."""
         for transform in self.transforms[start:end]:
             input_ = transform(input_)
         return input_

@@ -121,9 +121,9 @@ class CleanMaskd(_PerMap):
 
 
 class ClassMasksd(_PerMap):
-    """Labels and masks under `keys` as one {0, 1} channel per foreground class, the form that MONAI's metrics take.
+    """Labels and masks under `keys` as one {0, 1} channel per foreground class, the input of MONAI's metrics.
 
-    Pixels that one of them ignores are 0 in all of them, so that they count in no score.
+    Pixels that are ignored in one of them are 0 in all of them, so they count in no score.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -22,18 +22,18 @@ from medseg_monai.transforms.photos import LabelSize, LoadPhotod
 logger = logging.getLogger(__name__)
 
 RECENT_SLICES = 64
-"""So many decoded slices are remembered, 130 kB each at 256x256."""
+"""Number of decoded slices to keep in memory, 130 kB each at 256x256."""
 
 
 class LoadStackd(MapTransform):
-    """A slice and its neighbours as channels (2.5D), each loaded by itself, so that a cache holds each slice of a scan once.
+    """A slice and its neighbours as channels (2.5D), each loaded separately, so that a cache stores each slice of a scan once.
 
-    An image may be the list of files, or the slice's own file: its name and ``spec.slice_stride`` then tell the neighbours.
-    All channels share one window, the median of the slices' own: the same tissue stays as bright from slice to slice, and
+    An image may be the list of files, or the slice's own file: its name and ``spec.slice_stride`` then give the neighbours.
+    All channels share one window, the median of the slices' own: the same tissue keeps its brightness from slice to slice, and
     a slice with an artefact does not dim the others. Adds ``image_meta_dict`` as `LoadPhotod` does, for the middle slice.
 
     Args:
-        keys: the image's key and, if labels are wanted, the label's.
+        keys: the image's key and, if labels are needed, the label's.
         spec: the data set, with ``slice_stride``.
         label_size: see `LoadPhotod`.
     """
@@ -49,7 +49,7 @@ class LoadStackd(MapTransform):
         return self.join(data, [self.load_part(part) for part in self.parts(data)])
 
     def parts(self, case: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
-        """Cases that `load_part` takes: one for each slice, and one for the labels if there are any."""
+        """Cases for `load_part`: one for each slice, and one for the labels if there are any."""
         image_key, *label_keys = self.keys
         files = [str(file) for file in as_list(case[image_key])]
         if len(files) == 1:
@@ -69,14 +69,14 @@ class LoadStackd(MapTransform):
                 except (OSError, ValueError) as error:
                     if neighbour == Path(file):
                         raise
-                    _say_once(f"{error}; to its neighbours it counts as missing")
+                    _say_once(f"{error}; for its neighbours it counts as missing")
                     unusable.add(neighbour)
                     break
             else:
                 return [str(path) for path in files]
 
     def load_part(self, part: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """A slice loaded, or labels."""
+        """A loaded slice, or labels."""
         image_key = self.keys[0]
         file = part[image_key]
         if len(part) > 1:
@@ -84,7 +84,7 @@ class LoadStackd(MapTransform):
         return dict(_recent_slice(file, _changed(file), image_key, self._one.spec))
 
     def join(self, case: Mapping[Hashable, Any], parts: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
-        """The case of the loaded parts.
+        """The case assembled from the loaded parts.
 
         Raises:
             ValueError: the slices differ in size or in bits.
@@ -97,21 +97,21 @@ class LoadStackd(MapTransform):
             _check_alike(slice, middle)
         window = np.median([meta["window"].numpy() for _, meta in slices], axis=0)  # (1, 2)
         labels = {key: part[key] for part in parts if meta_key not in part for key in self.keys[1:] if key in part}
-        # numpy copies in this thread; torch would wake one per core for it
+        # numpy copies in this thread; torch would wake a thread per core for it
         image = torch.from_numpy(np.concatenate([image.numpy() for image, _ in slices]))
         meta = {**middle[1], "window": torch.from_numpy(np.repeat(window, len(image), axis=0))}
         return {**case, **labels, image_key: image, meta_key: meta}
 
 
 def one_slice(spec: DatasetSpec) -> DatasetSpec:
-    """The spec of a stack's slice by itself: one grey channel."""
+    """The spec of a single slice of a stack: one grey channel."""
     intensity = replace(spec.intensity, mean=(0.5,), std=(0.25,))
     return replace(spec, channels=("slice",), slice_stride=None, intensity=intensity)
 
 
 @lru_cache(maxsize=RECENT_SLICES)
 def _recent_slice(file: str, changed: int, key: str, spec: DatasetSpec) -> dict[Hashable, Any]:
-    """A slice loaded; the last ones are remembered, since the next stack holds most of them again."""
+    """A loaded slice; the latest ones are kept in memory, since the next stack contains most of them again."""
     return LoadPhotod((key,), spec=spec)({key: file})
 
 
@@ -124,7 +124,7 @@ def _changed(file: str) -> int:
     try:
         return Path(file).stat().st_mtime_ns
     except OSError:
-        return 0  # whatever is wrong is said when it is read
+        return 0  # any fault is reported when it is read
 
 
 def _check_alike(slice: tuple[Tensor, Mapping[str, Any]], middle: tuple[Tensor, Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Random patches of a volume and its label, and random changes to them: drawn first, then applied.
 
-All geometry is one map from the patch's voxels to the volume's (an affine one, and a smooth bend if wanted), so that the image is
-interpolated once (trilinear) and the label never (nearest). Outside the volume lies air: the lowest value, and background.
+All geometry is one map from the patch's voxels to the volume's (affine, plus an optional smooth deformation), so the image is
+interpolated once (trilinear) and the label never (nearest). Outside the volume there is air: the lowest value, and background.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class DrawnVolume:
     """One sample's change.
 
     Args:
-        linear: (3, 3): a point of the patch, in voxels from its centre, lies at ``linear @ point`` from the volume's point `centre`.
+        linear: (3, 3): a point of the patch, in voxels from its centre, is at ``linear @ point`` from the volume's point `centre`.
         centre: (3,), in voxels of the volume; voxel 0 has its centre at 0.
         displaced: (3, 4, 4, 4) further displacements in voxels at evenly spaced points of the patch, or None.
-        contrast, brightness, bend, noise: of the values, on the scale of 0..1.
-        noise_seed: of the noise.
+        contrast, brightness, bend, noise: changes of the values, on the scale of 0..1.
+        noise_seed: seed of the noise.
     """
 
     linear: Vector
@@ -65,7 +65,7 @@ class DrawnVolume:
         return self._grey(_sample(stored, points, "bilinear"), window, intensity), moved
 
     def _points(self, size: Sequence[int]) -> Tensor:
-        """(i, j, k, 3) float32: where each voxel of the patch lies, in voxels of the volume."""
+        """(i, j, k, 3) float32: the position of each voxel of the patch, in voxels of the volume."""
         axes = [(torch.arange(length, dtype=torch.float32) - (length - 1) / 2) for length in size]
         linear = torch.from_numpy(self.linear.astype(np.float32))
         along = [axis[:, None] * linear[:, number] for number, axis in enumerate(axes)]
@@ -78,7 +78,7 @@ class DrawnVolume:
         return points
 
     def _grey(self, values: Tensor, window: Tensor, intensity: Intensity) -> Tensor:
-        """Stored values, as float32, changed and brought to the network's scale."""
+        """Stored values, as float32, changed and on the network's scale."""
         if self.contrast == 1 and not (self.brightness or self.bend or self.noise):
             return normalised_volume(values, window, intensity)
         values = values.div_(STEPS)
@@ -93,7 +93,7 @@ class DrawnVolume:
 
 
 def cut_patch(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
-    """The part of (C, i, j, k) from `start` of `size`, with 0 where it reaches beyond the volume."""
+    """The part of (C, i, j, k) from `start` of `size`, with 0 beyond the volume."""
     inside = [slice(max(0, s), min(n, s + length)) for s, n, length in zip(start, volume.shape[1:], size, strict=True)]
     part = volume[_part(inside)]
     if tuple(part.shape[1:]) == tuple(size):
@@ -126,7 +126,7 @@ def _sample(volume: Tensor, points: Tensor, mode: str) -> Tensor:
 def choose_centre(
     rng: np.random.Generator, positions: NDArray[np.int16] | None, shape: Sequence[int], *, foreground: float
 ) -> Vector:
-    """A voxel of the volume for a patch's centre: of a class with the probability `foreground`, each class of the case alike, else any."""
+    """A voxel for a patch's centre: with probability `foreground` one of a class, each class of the case equally likely, else any."""
     anywhere = rng.integers(0, np.asarray(shape))
     chance, pick_class, pick_voxel = rng.uniform(size=3)
     if positions is None or not len(positions) or chance >= foreground:
@@ -138,9 +138,9 @@ def choose_centre(
 
 
 def inside(centre: Vector, shape: Sequence[int], size: Sequence[int]) -> Vector:
-    """The centre (as a point; half voxels where the patch has an even side) of the patch nearest to `centre` that lies in the volume.
+    """The centre (as a point; half voxels along even sides) of the patch nearest to `centre` that is inside the volume.
 
-    Along an axis where the volume is smaller, the patch has it in its middle.
+    Along an axis along which the volume is smaller, it is centred in the patch.
     """
     length, n = np.asarray(size), np.asarray(shape)
     start = np.clip(np.rint(centre - (length - 1) / 2), 0, np.maximum(n - length, 0))
@@ -157,14 +157,14 @@ def draw_volume(
     size: Sequence[int],
     spacing_mm: Sequence[float],
 ) -> DrawnVolume:
-    """One sample's change for a patch of `size` about `centre`; draws as many numbers whatever is off.
+    """One sample's change for a patch of `size` around `centre`; always draws the same number of values.
 
     Args:
-        rng: the source of chance.
-        augmentation: how far changes reach.
+        rng: the random generator.
+        augmentation: ranges of the changes.
         centre: (3,), see `inside`.
         size: of the patch, in voxels.
-        spacing_mm: of the voxels: turns are turns in the patient, not on the grid.
+        spacing_mm: of the voxels: rotations are in the patient's millimetres, not on the grid.
     """
     a = augmentation
     u = rng.uniform(-1, 1, 13).tolist()
@@ -194,7 +194,7 @@ def draw_volume(
 
 
 def rotation(angles: Sequence[float]) -> Vector:
-    """(3, 3): turns about the first, second and third axis, in radians, one after the other."""
+    """(3, 3): rotations about the first, second and third axis, in radians, one after another."""
     matrix = np.eye(3)
     for axis, angle in enumerate(angles):
         one, other = (axis + 1) % 3, (axis + 2) % 3
@@ -208,14 +208,14 @@ def rotation(angles: Sequence[float]) -> Vector:
 class AugmentVolumed(MapTransform, Randomizable):
     """A random patch of a loaded case, changed at random and normalised.
 
-    The draw depends on ``case["augment_seed"]`` alone if it is there (`medseg_monai.training.cache.CachedDataset` sets it), else on the
+    The draw depends only on ``case["augment_seed"]`` if it exists (`medseg_monai.training.cache.CachedDataset` sets it), else on the
     transform's own state, which MONAI's ``set_random_state`` and ``DataLoader`` seed.
 
     Args:
         keys: the image's key and, if it may have one, the label's.
-        spec: the data set; ``spec.size`` is the patch, without one the whole volume is taken.
+        spec: the data set; ``spec.size`` is the patch, without one the whole volume is used.
         strength: see `VolumeAugmentation.of`.
-        foreground: share of the patches that are centred on a voxel of a class (each class of the case alike).
+        foreground: share of the patches that are centred on a voxel of a class (each class of the case equally likely).
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class AugmentVolumed(MapTransform, Randomizable):
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)
         if not 0 <= foreground <= 1:
-            raise ValueError(f"foreground is {foreground}; it is a share, 0 to 1")
+            raise ValueError(f"foreground is {foreground}; it must be a share in [0, 1]")
         self.spec = spec
         self.augmentation = VolumeAugmentation.of(strength)
         self.foreground = foreground
@@ -260,5 +260,5 @@ class AugmentVolumed(MapTransform, Randomizable):
 
 
 def _native_spacing(grid: VolumeGrid) -> list[float]:
-    """Voxel sides after turning, where volumes keep their own."""
+    """Voxel sides after reorientation, if volumes keep their own."""
     return [grid.spacing[axis] for axis in grid.turn.axes]

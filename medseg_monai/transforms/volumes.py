@@ -1,6 +1,6 @@
-"""From volume files to the network's grid, and to the numbers it sees: the sure half for 3D.
+"""From volume files to the network's grid and values: the deterministic half for 3D.
 
-A loaded volume is small enough to be kept: 16-bit steps between its limits of intensity, without the air around the patient.
+A loaded volume is small enough to be cached: 16-bit steps between its limits of intensity, without the air around the patient.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PERCENTILES = (0.5, 99.5)
 SAMPLED_VOXELS = 2**22
 """Percentiles of a larger volume are taken from evenly spaced voxels, about this many."""
 POSITIONS = 1000
-"""Voxels of each class that are remembered, for patches to be centred on."""
+"""Number of voxels of each class to store, as centres for patches."""
 
 
 class LoadVolumed(MapTransform):
@@ -44,7 +44,7 @@ class LoadVolumed(MapTransform):
     each class.
 
     Args:
-        keys: the image's key and, if labels are wanted, the label's.
+        keys: the image's key and, if labels are needed, the label's.
         spec: the data set.
         label_size: ``network`` for a label on the network's grid, each voxel the class that covers most of it; ``native`` for the
             label as it was drawn.
@@ -53,11 +53,11 @@ class LoadVolumed(MapTransform):
     def __init__(self, keys: Sequence[str], *, spec: DatasetSpec, label_size: str = "network") -> None:
         super().__init__(keys)
         if label_size not in ("network", "native"):
-            raise ValueError(f"label_size is 'network' or 'native', not {label_size!r}")
+            raise ValueError(f"label_size must be 'network' or 'native', not {label_size!r}")
         self.spec = spec
         self.label_size = label_size
         intensity = spec.intensity
-        self.settings = {  # all that decides the result for a file; a cache keeps its entries apart by it
+        self.settings = {  # all that affects the result for a file; part of the key of cache entries
             "transform": "LoadVolumed",
             "keys": [str(key) for key in self.keys],
             "task": spec.task,
@@ -106,7 +106,7 @@ def _tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:
 
 
 def value_limits(image: Array, intensity: Intensity) -> NDArray[np.float32]:
-    """The lowest and highest value that is told apart in each channel of (C, I, J, K): (C, 2).
+    """The values at which each channel of (C, I, J, K) is clipped, below and above: (C, 2).
 
     ``window``: the same for all images. ``percentile`` and ``zscore``: the image's own percentiles.
 
@@ -114,20 +114,20 @@ def value_limits(image: Array, intensity: Intensity) -> NDArray[np.float32]:
         ValueError: the intensity rule is one for photographs.
     """
     if intensity.kind == "uint8":
-        raise ValueError("intensity kind 'uint8' is for photographs; volumes take window, percentile or zscore")
+        raise ValueError("intensity kind 'uint8' is for photographs; for volumes use window, percentile or zscore")
     if intensity.kind == "window":
         return np.tile(np.asarray(intensity.bounds, np.float32), (len(image), 1))
     wanted = intensity.bounds if intensity.kind == "percentile" else PERCENTILES
     channels = image.reshape(len(image), -1)
     every = max(1, channels.shape[1] // SAMPLED_VOXELS)
     ends = np.percentile(channels[:, ::every], wanted, axis=1).T
-    even = ends[:, 1] <= ends[:, 0]  # one grey level all over: becomes 0, not NaN
+    even = ends[:, 1] <= ends[:, 0]  # a single grey level: becomes 0, not NaN
     limits: NDArray[np.float32] = np.stack([ends[:, 0], ends[:, 1] + even], axis=1).astype(np.float32)
     return limits
 
 
 def _box(image: Array, lowest: NDArray[np.float32], affine: NDArray[np.float64]) -> Box:
-    """The smallest box, after turning, outside which all is at or below the lowest value: air, which padding gives back."""
+    """The smallest box, after reorientation, outside which all is at or below the lowest value: air, which padding restores."""
     turned = Turn.to_ras(affine).apply(image)
     above = np.zeros(turned.shape[1:], bool)
     for channel, low in zip(turned, lowest, strict=True):
@@ -162,7 +162,7 @@ def _window(stored: NDArray[np.uint16], intensity: Intensity) -> NDArray[np.floa
 def label_on_network_grid(label: NDArray[np.uint8], grid: VolumeGrid, spec: DatasetSpec) -> NDArray[np.uint8]:
     """Labels (1 or classes, I, J, K) of a scan on the network's grid: each voxel the class that covers most of it.
 
-    Coverage is taken with the weights that images are resampled with, class by class, so that only two maps are held at once.
+    Coverage is computed with the weights that images are resampled with, class by class, so only two maps are in memory at once.
     """
     turned: NDArray[np.uint8] = grid.turn.apply(label)[grid.cut_channels].copy()
     weights = [grid.weights(axis) for axis in range(3)]
@@ -175,7 +175,7 @@ def label_on_network_grid(label: NDArray[np.uint8], grid: VolumeGrid, spec: Data
 
 
 def _most_covering(plane: NDArray[np.uint8], grid: VolumeGrid, weights: Sequence[Tensor | None]) -> NDArray[np.uint8]:
-    """Which of the numbers in (i, j, k) covers most of each voxel of the network's grid."""
+    """The number in (i, j, k) that covers most of each voxel of the network's grid."""
     best = torch.full(grid.network_shape, -1.0)
     found = torch.zeros(grid.network_shape, dtype=torch.uint8)
     for number in np.unique(plane).tolist():
@@ -186,7 +186,7 @@ def _most_covering(plane: NDArray[np.uint8], grid: VolumeGrid, weights: Sequence
 
 
 def class_positions(label: NDArray[np.uint8], *, most: int = POSITIONS) -> NDArray[np.int16]:
-    """(n, 4): class number and (i, j, k) of up to `most` voxels of each class, evenly spaced among all of it; none that is ignored.
+    """(n, 4): class number and (i, j, k) of up to `most` voxels of each class, evenly spaced among them; without ignored voxels.
 
     >>> class_positions(np.array([[[[0, 2], [1, 2]]]], np.uint8)).tolist()
     [[1, 0, 1, 0], [2, 0, 0, 1], [2, 0, 1, 1]]

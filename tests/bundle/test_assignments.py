@@ -17,5 +17,5 @@ def test_an_assignment_needs_key_and_value(wrong: str) -> None:
 
 
 def test_a_value_that_is_no_yaml() -> None:
-    with pytest.raises(ValueError, match=r"--set size=\[1, 2: the value is not YAML"):
+    with pytest.raises(ValueError, match=r"--set size=\[1, 2: the value is not valid YAML"):
         parse_assignments(["size=[1, 2"])

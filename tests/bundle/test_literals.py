@@ -139,7 +139,7 @@ def test_paths_become_texts_and_enums_their_values() -> None:
 def test_objects_stay_themselves() -> None:
     device = torch.device("cpu")
     assert parsed(device)[0] is device
-    with pytest.raises(TypeError, match=r"device.*stands in a list"):
+    with pytest.raises(TypeError, match=r"device.*is in a list"):
         literal([device])
 
 
@@ -152,7 +152,7 @@ def test_a_literal_can_be_written_to_a_file(value: object, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("key", ["inferer#_target_", "inferer::_mode_", "_meta_", "a#_disabled_", "a#0#_requires_"])
 def test_what_is_called_is_no_value(key: str) -> None:
-    with pytest.raises(ValueError, match=rf"{key.partition('#')[0]}.*says what a config runs"):
+    with pytest.raises(ValueError, match=rf"{key.partition('#')[0]}.*decides what a config runs"):
         literals({key: "os.system"})
 
 

@@ -107,8 +107,11 @@ def test_weights_load_bare_or_inside_a_training_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (torch.nn.Linear(2, 3), r"other classes, channels or widths: weight is \(1, 2\), the network needs \(3, 2\)"),
-        (torch.nn.Linear(2, 1, bias=False), "also holds bias"),
+        (
+            torch.nn.Linear(2, 3),
+            r"other classes, channels or widths: weight is \(1, 2\), but the network needs \(3, 2\)",
+        ),
+        (torch.nn.Linear(2, 1, bias=False), "also contains bias"),
         (torch.nn.Sequential(torch.nn.Linear(2, 1)), "another network: it lacks 0.bias"),
     ],
 )
@@ -153,7 +156,7 @@ def test_weights_that_are_not_finite_are_refused(value: float, trained: Trained,
     name, tensor = list(network.named_parameters())[-1]
     tensor.data.view(-1)[-1] = value
     write_weights(tmp_path, network.state_dict(), trained)
-    with pytest.raises(ValueError, match=rf"model.pt cannot be used: {name} holds numbers that are not finite"):
+    with pytest.raises(ValueError, match=rf"model.pt cannot be used: {name} contains numbers that are not finite"):
         load_weights(trained.build_network(), tmp_path / "model.pt")
 
 
@@ -167,7 +170,7 @@ def test_every_flipped_bit_of_the_weights_is_noticed(trained: Trained, tmp_path:
         flipped[place] ^= 1
         (tmp_path / "model.pt").write_bytes(flipped)
         with pytest.raises(
-            ValueError, match=r"model.pt is (not a checkpoint, or a damaged one|damaged, or not the file that)"
+            ValueError, match=r"model.pt is (not a checkpoint, or is damaged|damaged, or not the file that)"
         ):
             load_weights(trained.build_network(), tmp_path / "model.pt")
     (tmp_path / "model.pt").write_bytes(content)
@@ -217,8 +220,8 @@ def test_what_rewrites_the_spec_keeps_the_checksum(trained: Trained, tmp_path: P
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("out_channels", 3, "out_channels 3, and 1 are needed for lesion"),
-        ("in_channels", 1, "in_channels 1, and 3 are needed for red, green, blue"),
+        ("out_channels", 3, "out_channels 3, but needs 1 for lesion"),
+        ("in_channels", 1, "in_channels 1, but needs 3 for red, green, blue"),
     ],
 )
 def test_a_network_with_other_channels_than_its_data_is_refused(

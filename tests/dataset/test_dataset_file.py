@@ -57,7 +57,7 @@ def test_cases_have_absolute_paths_id_and_group(tmp_path):
         }
     ]
     assert dataset.cases("test")[0]["group"] == "c"
-    with pytest.raises(ValueError, match=r"no split 'tets' .did you mean 'test'"):
+    with pytest.raises(ValueError, match=r"unknown split 'tets' .did you mean 'test'"):
         dataset.cases("tets")
 
 
@@ -103,7 +103,7 @@ def test_yaml_by_hand(tmp_path):
     assert dataset.spec == SPEC
     assert dataset.cases("training")[0]["group"] == "17"
     written(tmp_path)
-    with pytest.raises(ValueError, match=r"contains dataset.json and dataset.yaml; name the file"):
+    with pytest.raises(ValueError, match=r"contains dataset.json and dataset.yaml; name one of the files"):
         read_dataset(tmp_path)
     assert read_dataset(tmp_path / "dataset.yaml") == dataset
 
@@ -132,7 +132,7 @@ def flat(case: dict) -> list[str]:
 def test_missing_and_empty_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder or file"):
         read_dataset(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="no dataset.json here; make one with `medseg prepare`"):
+    with pytest.raises(FileNotFoundError, match="has no dataset.json; make one with `medseg prepare`"):
         read_dataset(tmp_path)
 
 
@@ -140,16 +140,16 @@ def test_missing_and_empty_folder(tmp_path):
     ("changes", "message"),
     [
         ({"trainig": []}, "unknown key 'trainig' .did you mean 'training'"),
-        ({"training": []}, "no case in training, validation or test"),
-        ({"training": {"image": "a"}}, "training: a list of cases is expected, got dict"),
-        ({"test": ["a.png"]}, r"test\[0\]: a case is a mapping with image and label, got 'a.png'"),
+        ({"training": []}, "has no case in training, validation or test"),
+        ({"training": {"image": "a"}}, "training: expected a list of cases, got dict"),
+        ({"test": ["a.png"]}, r"test\[0\]: a case must be a mapping with image and label, got 'a.png'"),
         ({"training": [{"image": "a.png"}]}, r"training\[0\]: the key 'label' is missing"),
         ({"training": [case("a", lable="x")]}, r"training\[0\]: unknown key 'lable' .did you mean 'label'"),
         (
             {"training": [case("a"), {"image": 5, "label": "x"}]},
-            r"training\[1\]: image is a path or a list of paths, got 5",
+            r"training\[1\]: image must be a path or a list of paths, got 5",
         ),
-        ({"training": [{"image": "a", "label": []}]}, r"training\[0\]: label is a path"),
+        ({"training": [{"image": "a", "label": []}]}, r"training\[0\]: label must be a path"),
         (
             {"training": [{"image": ["a", "b"], "label": "x"}]},
             r"training\[0\]: 2 image files for 3 channels .red, green, blue.",
@@ -167,7 +167,7 @@ def test_each_mistake_in_the_file_is_named(tmp_path, changes, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not valid JSON: .* line 1"), ("[]", "a mapping of keys is expected")]
+    ("text", "message"), [("{", "is not valid JSON: .* line 1"), ("[]", "expected a mapping of keys")]
 )
 def test_a_file_that_is_no_json(tmp_path, text, message):
     (tmp_path / "dataset.json").write_text(text)
@@ -210,7 +210,10 @@ def test_neighbouring_slices_are_a_file_each(tmp_path):
 
 @pytest.mark.parametrize(
     ("present", "message"),
-    [("liver", "present is a list of classes, got 'liver'"), (["livre"], "no class 'livre' .did you mean 'liver'")],
+    [
+        ("liver", "present must be a list of classes, got 'liver'"),
+        (["livre"], "unknown class 'livre' .did you mean 'liver'"),
+    ],
 )
 def test_present_names_classes(tmp_path, present, message):
     case = {"image": "a.png", "label": "m.png"}
@@ -227,14 +230,14 @@ def test_missing_files_are_listed_five_and_counted(tmp_path):
 
 def test_group_in_two_splits_is_refused(tmp_path):
     dataset = small(tmp_path, training=[case("a", group="p1")], test=[case("c", group="p1")])
-    with pytest.raises(ValueError, match=r"1 groups stand in more than one split: p1 .training, test."):
+    with pytest.raises(ValueError, match=r"1 groups are in more than one split: p1 .training, test."):
         check_dataset(dataset)
 
 
 def test_identical_content_in_two_splits_is_refused(tmp_path):
     dataset = small(tmp_path)
     (tmp_path / "images/c.jpg").write_bytes((tmp_path / "images/a.jpg").read_bytes())
-    with pytest.raises(ValueError, match=r"1 images stand in .* identical content.*training: .*a.jpg = test: .*c.jpg"):
+    with pytest.raises(ValueError, match=r"1 images with identical content .*training: .*a.jpg = test: .*c.jpg"):
         check_dataset(dataset)
     check_dataset(dataset, contents=False)
 

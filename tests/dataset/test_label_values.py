@@ -41,10 +41,10 @@ def test_what_is_no_value(value):
     [
         ({"a": 1}, "label_values: no value for b"),
         ({"a": 1, "b": 2, "c": 3}, "label_values: 'c' is not one of the classes (a, b) or background"),
-        ({"a": 1, "b": 1}, "label_values: 1 stands for a and for b"),
-        ({"a": 1, "b": 2, "background": [0, 2]}, "label_values: 2 stands for b and for background"),
+        ({"a": 1, "b": 1}, "label_values: 1 belongs to a and to b"),
+        ({"a": 1, "b": 2, "background": [0, 2]}, "label_values: 2 belongs to b and to background"),
         ({"a": 1, "b": "#ff0000"}, "label_values: contains numbers and colours"),
-        ([1, 2], "label_values: a mapping from class to value is expected"),
+        ([1, 2], "label_values: expected a mapping from class to value"),
     ],
 )
 def test_tables_that_cannot_be(values, message):
@@ -55,13 +55,13 @@ def test_tables_that_cannot_be(values, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"label_values": {"a": 1, "b": 2}, "ignore": 2}, "ignore: 2 stands for b in label_values"),
+        ({"label_values": {"a": 1, "b": 2}, "ignore": 2}, "ignore: 2 belongs to b in label_values"),
         (
             {"label_values": {"a": 1, "b": 2}, "ignore": "255,0,0"},
             "ignore: 255,0,0 is of another kind than label_values",
         ),
         ({"ignore": "x"}, "ignore: 'x' is neither a whole number nor a colour"),
-        ({"ignore": "#ffffff", "spatial_dims": 3, "size": (8, 8, 8)}, "volumes hold numbers, not colours"),
+        ({"ignore": "#ffffff", "spatial_dims": 3, "size": (8, 8, 8)}, "volumes contain numbers, not colours"),
     ],
 )
 def test_ignored_values_that_cannot_be(more, message):
@@ -72,7 +72,7 @@ def test_ignored_values_that_cannot_be(more, message):
 def test_one_value_of_several_classes_is_for_classes_that_overlap():
     regions = {"whole": [1, 2, 4], "core": [1, 4]}
     assert spec("multilabel", ("whole", "core"), label_values=regions).label_values.codes("core") == (1, 4)
-    with pytest.raises(ValueError, match="1 stands for whole and for core"):
+    with pytest.raises(ValueError, match="1 belongs to whole and to core"):
         spec("multiclass", ("whole", "core"), label_values=regions)
 
 
@@ -114,7 +114,7 @@ def test_options_of_the_command_line():
     names, values = parse_classes(["background=255,255,255", "vessel = 255,0,0", "vessel=#00ff00"])
     assert names == ("vessel",)
     assert values == {"background": ("#ffffff",), "vessel": ("#ff0000", "#00ff00")}
-    with pytest.raises(ValueError, match="--class b: has no value although a has one; say b=VALUE"):
+    with pytest.raises(ValueError, match="--class b: has no value although a has one; use b=VALUE"):
         parse_classes(["a=1", "b"])
 
 

@@ -69,5 +69,5 @@ def test_records_have_as_many_cells_as_the_header(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("case,dice\n'-a,0.5\n")
     assert read_records(tmp_path / "t.csv") == [{"case": "-a", "dice": "0.5"}]
     assert csv_records("") == []
-    with pytest.raises(ValueError, match="row 2 has 1 cells, the header 2"):
+    with pytest.raises(ValueError, match="row 2 has 1 cells, but the header 2"):
         csv_records("case,dice\na,1\nb\n")

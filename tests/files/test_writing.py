@@ -43,7 +43,7 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(
-        DiskFullError, match=r"a\.txt could not be written: No space left on device\. Make room"
+        DiskFullError, match=r"a\.txt could not be written: No space left on device\. Free some space"
     ) as raised:
         write_whole(tmp_path / "a.txt", b"new")
     assert raised.value.errno == number
@@ -80,7 +80,7 @@ def test_a_full_disk_names_the_file_that_it_had_no_room_for(tmp_path: Path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "mkdir", full_disk)
-    with pytest.raises(DiskFullError, match=r"lock could not be written: No space left on device\. Make room"):
+    with pytest.raises(DiskFullError, match=r"lock could not be written: No space left on device\. Free some space"):
         lock_folder(tmp_path)
 
 
@@ -144,7 +144,9 @@ def test_a_folder_has_one_process_and_is_free_after_kill_9(tmp_path: Path) -> No
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(FolderInUseError, match="is being written to by another medseg: wait until it has ended"):
+        with pytest.raises(
+            FolderInUseError, match="is being written to by another medseg process: wait until it has finished"
+        ):
             lock_folder(tmp_path)
     finally:
         holder.kill()

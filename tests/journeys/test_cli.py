@@ -169,7 +169,7 @@ def test_one_broken_image_is_reported_and_the_others_are_done(
         (("train", "unetp"), "no bundle 'unetp' (did you mean 'unetpp'?)"),
         (("train", "unetpp", "--set", "learning_rate=1"), "unknown config key 'learning_rate'"),
         (("train", "unetpp", "--set", "lr"), "KEY=VALUE"),
-        (("train", "unetpp", "--device", "gpu"), "no device 'gpu'"),
+        (("train", "unetpp", "--device", "gpu"), "unknown device 'gpu'"),
         (("train", "unetpp", "-d", "nowhere"), "nowhere"),
         (("predict", "unetpp", "nowhere.png", "--out", "out"), "no such file or folder: nowhere.png"),
         (("evaluate", "unetpp", "-w", "nothing"), "no weights 'nothing'"),

@@ -151,7 +151,7 @@ def test_bundles_beside_the_user_go_first_and_keep_what_they_train(installed: Pa
     assert find_weights(copy).read_text() == "shipped model.pt"
     assert [str(bundle) for bundle in list_bundles()] == ["bundles/unet", str(installed / "unetpp")]
     assert (default_root("unet"), default_root("unetpp")) == ("bundles/unet", str(installed / "unetpp"))
-    with pytest.raises(FileExistsError, match="bundles/unet is there already"):
+    with pytest.raises(FileExistsError, match="bundles/unet already exists"):
         copy_bundle("unet")
 
 

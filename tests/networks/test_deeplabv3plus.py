@@ -78,7 +78,7 @@ def test_size_by_hand():
     ("arguments", "message"),
     [
         ({"output_stride": 32}, "8 or 16, not 32"),
-        ({"spatial_dims": 3}, "images alone, not 3"),
+        ({"spatial_dims": 3}, "only for images\\), not 3"),
         ({"decoder_convs": 0}, "at least 1"),
         ({"features": (64, 64)}, "at least 3"),
     ],

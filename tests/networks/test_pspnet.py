@@ -114,11 +114,11 @@ def test_least_arguments_are_taken():
     ("arguments", "message"),
     [
         ({"output_stride": 32}, "8 or 16, not 32"),
-        ({"spatial_dims": 3}, "images alone, not 3"),
+        ({"spatial_dims": 3}, r"only for images\), not 3"),
         ({"features": (64,)}, "at least 2"),
         ({"fusion_kernel": 2}, "odd number, not 2"),
         ({"bins": ()}, r"bins must be one or more numbers of at least 1, not \(\)"),
-        ({"bins": (0, 1)}, "bins needs"),
+        ({"bins": (0, 1)}, "bins must be one or more numbers"),
         ({"encoder": "resnet18", "levels": 1}, "levels must be at least 2"),
     ],
 )

@@ -182,9 +182,9 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     try:
-        with pytest.raises(FolderInUseError, match="wait until it has ended"):
+        with pytest.raises(FolderInUseError, match="wait until it has finished"):
             unfinished([], SPEC, tmp_path, overwrite=True, made_with=PLAIN)
-        with pytest.raises(FolderInUseError, match="wait until it has ended"):
+        with pytest.raises(FolderInUseError, match="wait until it has finished"):
             WritePredictions(tmp_path, spec=SPEC, made_with=PLAIN)
     finally:
         holder.communicate()

@@ -184,7 +184,7 @@ def test_wrong_group_pattern(tmp_path, pattern, message):
 def test_group_divided_by_the_table_is_refused(tmp_path):
     raw = pairs(tmp_path, ["p_1", "p_2", "q_1"])
     (tmp_path / "s.csv").write_text("image_id,split\np_1,training\np_2,test\nq_1,validation\n")
-    with pytest.raises(ValueError, match=r"1 groups stand in more than one split: p .training, test."):
+    with pytest.raises(ValueError, match=r"1 groups are in more than one split: p .training, test."):
         prepare_folder(raw, tmp_path / "out", splits=tmp_path / "s.csv", group_pattern="^(.)_")
     assert not (tmp_path / "out" / "dataset.json").exists()
 

@@ -62,7 +62,7 @@ def test_other_kinds_are_flagged_whatever_is_outlined_in_them(usual: Familiarity
     _, lesion = draw_dermoscopy(np.random.default_rng(seed), SIZE)
     found = flag(0.0, described(OTHERS[kind](np.random.default_rng(seed)).copy(), lesion), REVIEW, usual)
     assert found.flagged is True
-    assert found.reason.startswith("unlike the pictures it was trained on: ")
+    assert found.reason.startswith("unlike the training pictures: ")
 
 
 def test_new_ones_of_the_same_kind_are_rarely_flagged(usual: Familiarity) -> None:
@@ -74,7 +74,7 @@ def test_both_reasons_are_said_and_colours_are_named(usual: Familiarity) -> None
     strange = described(pixels[..., ::-1].copy(), lesion)
     unlike, unsure = flag(0.6, strange, REVIEW, usual).reason.split("; ")
     assert "colours" in unlike
-    assert unsure == "unsure of its outline: uncertainty 0.60, flagged from 0.50 on"
+    assert unsure == "uncertain outline: uncertainty 0.60, flagged from 0.50"
 
 
 def test_what_was_not_learnt_flags_nothing(usual: Familiarity) -> None:

@@ -100,7 +100,7 @@ def test_a_promise_takes_the_place_of_the_threshold_of_uncertainty() -> None:
     assert flag(0.9, {}, REVIEW, None, predicted=high, promise=PROMISE) == (False, "")
     assert flag(0.9, {}, None, None, predicted=high, promise=PROMISE) == (False, "")
     none = Promise(None, dice=0.7, risk=0.02, confidence=None, cases=8, failures=0, passed=0, failures_passed=0)
-    assert flag(0.9, {}, REVIEW, None, predicted=low, promise=none).reason.startswith("unsure of its outline")
+    assert flag(0.9, {}, REVIEW, None, predicted=low, promise=none).reason.startswith("uncertain outline")
     assert flag(0.9, {}, None, None, predicted=low, promise=none) == (None, "")
 
 

@@ -93,7 +93,7 @@ def test_native_label_stays_as_drawn(case):
     loaded = load(spec(), label_size="native")(case)
     assert loaded["label"].shape == (1, 48, 16)
     assert int(loaded["label"].sum()) == 64
-    with pytest.raises(ValueError, match="label_size is 'network' or 'native', not 'original'"):
+    with pytest.raises(ValueError, match="label_size must be 'network' or 'native', not 'original'"):
         load(spec(), label_size="original")
 
 
@@ -231,7 +231,7 @@ def test_any_number_of_channels(tmp_path, channels):
 
 
 def test_paths_are_wanted():
-    with pytest.raises(TypeError, match="'image' holds a Tensor; a path or a list of paths is loaded"):
+    with pytest.raises(TypeError, match="'image' is a Tensor; expected a path or a list of paths"):
         load(spec())({"image": torch.zeros(3, 8, 8)})
 
 

@@ -246,5 +246,5 @@ def test_values_change_on_the_scale_of_0_to_1() -> None:
 
 
 def test_a_share_of_patches_is_at_most_1() -> None:
-    with pytest.raises(ValueError, match="foreground is 2; it is a share"):
+    with pytest.raises(ValueError, match="foreground is 2; it must be a share"):
         augment(spec_of(), foreground=2)
