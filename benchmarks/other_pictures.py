@@ -245,7 +245,7 @@ def unusualness(found: Sequence[Prediction], trained: Trained) -> NDArray[np.flo
 def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit: float) -> str:
     """A row of the table: pictures, those unlike training's (as flagged, and above a limit), those with a doubtful mask, all flagged."""
     unlike = [one.reason.startswith("unlike") for one in found]
-    wrong = ["may be poor" in one.reason or "unsure of its outline" in one.reason for one in found]
+    wrong = ["may be poor" in one.reason or "uncertain outline" in one.reason for one in found]
     counts = [
         sum(unlike),
         int((unusualness(found, trained) > limit).sum()),
