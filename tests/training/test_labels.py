@@ -102,7 +102,7 @@ def test_a_class_that_only_validation_shows_is_named(medseg: Callable[..., Any],
     assert ended.code == 1
     line = ended.err.splitlines()[-1]
     assert (
-        "in none of the 4 training masks at the network's size of 64x64: b (only validation shows b). Leave it" in line
+        "in none of the 4 training masks at the network's size of 64x64: b (only in validation: b). Remove it" in line
     )
 
 
