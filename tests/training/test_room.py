@@ -63,7 +63,7 @@ def test_a_full_disk_ends_training_before_its_first_epoch(
     out = tmp_path / "out"
     ended = medseg("train", "unetpp", "-d", demo_data, *SMALL, "--max-epochs", 1, "--output-dir", out)
     assert ended.code == 1
-    assert "its checkpoints take about 0.01 GB, and 0.00 GB are free. Make room" in ended.err.splitlines()[-1]
+    assert "its checkpoints take about 0.01 GB, and 0.00 GB are free. Free some space" in ended.err.splitlines()[-1]
     assert "epoch 1/1" not in ended.err
     assert not (out / "model.pt").exists()
 
