@@ -79,7 +79,7 @@ def test_processes_together_show_what_one_shows(full, empty, fraction, processes
 def test_too_few_empty_ones_are_all_taken_and_said(caplog):
     with caplog.at_level(logging.WARNING):
         assert sorted(epoch(data(full=8, empty=2), 0, empty_fraction=0.5)) == list(range(10))
-    assert "empty_fraction 0.5: there are 2 empty cases, 20 % of all" in caplog.text
+    assert "empty_fraction 0.5: there are only 2 empty cases, 20 % of all" in caplog.text
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5])
@@ -123,7 +123,7 @@ def test_a_samples_seed_uses_63_bits():
 def test_too_few_empty_cases_are_counted_in_percent(caplog):
     """9 of 10 would have to be empty; 30 of 50 are."""
     SeededSampler(data(full=20, empty=30), empty_fraction=0.9)
-    assert "there are 30 empty cases, 60 % of all" in caplog.text
+    assert "there are only 30 empty cases, 60 % of all" in caplog.text
 
 
 def test_cases_are_shuffled_unless_said_otherwise():
