@@ -1,4 +1,4 @@
-"""Finished evaluations of several networks on the same cases, side by side: scores, cost, and who is better."""
+"""Finished evaluations of several networks on the same cases, side by side: scores, cost, and which is better."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Entry:
     """One evaluation in a comparison.
 
     Attributes:
-        name: the bundle's name, or the folder where two have the same.
+        name: the bundle's name, or the folder if two have the same name.
         evaluation: as read.
         values: the metric of the comparison, one per case: mean over classes.
     """
@@ -82,23 +82,23 @@ def compare(folders: Sequence[str | Path], *, metric: str = "dice", seed: int = 
     """Compare finished evaluations of the same cases.
 
     Args:
-        folders: of the evaluations, two or more.
-        metric: what decides the order and is tested; one of METRICS.
-        seed: of the resampling.
+        folders: folders of the evaluations, two or more.
+        metric: the metric to sort by and to test; one of METRICS.
+        seed: seed of the resampling.
 
     Raises:
         FileNotFoundError: a folder contains no finished evaluation.
         ValueError: fewer than two folders, an unknown metric, or evaluations of different cases, classes or truth.
     """
     if metric not in METRICS:
-        raise ValueError(f"metric is one of {', '.join(METRICS)}, not {metric!r}")
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
     if len({Path(folder).resolve() for folder in folders}) < max(2, len(folders)):
-        raise ValueError("a comparison takes two or more different evaluation folders")
+        raise ValueError("a comparison needs two or more different evaluation folders")
     evaluations = [read_evaluation(folder) for folder in folders]
     for evaluation in evaluations:
         if math.isnan(evaluation.summary.overall.scores[metric].mean):
             raise ValueError(
-                f"{evaluation.folder} was written before {metric} was measured: evaluate again, or compare another metric"
+                f"{evaluation.folder} is from a version that did not measure {metric}: evaluate again, or compare another metric"
             )
     for evaluation in evaluations[1:]:
         _check_same_cases(evaluations[0], evaluation)
@@ -140,7 +140,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     ]
     lines = [f"# {len(rows)} networks on the same {first.n_cases} cases", ""]
     lines += markdown_table([*header, "parameters", "training", "inference per image"], rows)
-    lines += ["", "Mean over cases (95 % bootstrap interval). Compare times only if measured on one machine.", ""]
+    lines += ["", "Mean over cases (95 % bootstrap interval). Compare times only if measured on the same machine.", ""]
     lines += [f"## Pairs: difference in {label}", ""]
     pairs = [
         [test.first, test.second, f"{test.difference}", f"{test.p:.4f}", f"{test.p_holm:.4f}"]
@@ -157,7 +157,7 @@ def _check_same_cases(first: Evaluation, other: Evaluation) -> None:
     unshared = sorted(truths[0].keys() ^ truths[1].keys())
     if unshared:
         case, name = unshared[0]
-        found = f"{len(unshared)} scores are in one alone, first: case {case!r}, class {name!r}"
+        found = f"{len(unshared)} scores are in only one of them, first: case {case!r}, class {name!r}"
         raise ValueError(f"{first.folder} and {other.folder} are not of the same cases: {found}")
     different = [case for (case, _), pixels in truths[0].items() if pixels != truths[1][case, _]]
     if different:
@@ -196,7 +196,7 @@ def _test_pairs(entries: Sequence[Entry], seed: int) -> list[PairedTest]:
 
 
 def _readable_costs(entry: Entry) -> list[str]:
-    """Parameters in millions, training in minutes, inference in milliseconds; a dash for what is not known."""
+    """Parameters in millions, training in minutes, inference in milliseconds; a dash for unknown values."""
     shown = {"parameters": (1e-6, "M"), "train_seconds": (1 / 60, "min"), "inference_ms_per_image": (1.0, "ms")}
     values = [(entry.cost(fact), *shown[fact]) for fact in COSTS]
     return ["–" if value is None else f"{value * scale:.2f} {unit}" for value, scale, unit in values]

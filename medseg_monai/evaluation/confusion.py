@@ -1,4 +1,4 @@
-"""Which class was taken for which: pixels of each true class by what was predicted there, overlapping classes included."""
+"""Which class was mistaken for which: pixels of each true class by predicted class, including overlapping classes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BLOCK = 1 << 18  # pixels counted at a time: 2 MiB per class
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels, or voxels, by what is true and what was predicted.
+    """Pixels, or voxels, by true and predicted class.
 
     Attributes:
         classes: names of the K classes.
-        pixels: (K + 1), of each true class; last of what was predicted where nothing is.
-        counts: (K + 1, K + 1), by true class (rows) and predicted class (columns), last no class. A pixel of two
-            predicted classes counts in both columns, so that a row may sum to more than its pixels.
+        pixels: (K + 1), of each true class; the last entry counts predictions where there is no class.
+        counts: (K + 1, K + 1), by true class (rows) and predicted class (columns); the last is no class. A pixel of two
+            predicted classes counts in both columns, so a row may sum to more than its pixels.
     """
 
     classes: tuple[str, ...]
@@ -35,13 +35,13 @@ class Overlap:
     counts: NDArray[np.int64]
 
     def __add__(self, other: Overlap) -> Overlap:
-        """Both together: of two cases, say."""
+        """The sum of both, for example of two cases."""
         return Overlap(self.classes, self.pixels + other.pixels, self.counts + other.counts)
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """The counts as shares of their row's pixels, 0 to 1; the diagonal is what was found. NaN for a class that no case has,
-        and in the corner: where nothing is and nothing was predicted is not counted.
+        """The counts as shares of their row's pixels, 0 to 1; the diagonal is the share that was found. NaN for a class that no case has,
+        and in the last corner: pixels with neither a true nor a predicted class are not counted.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             shares: NDArray[np.float64] = self.counts / self.pixels[:, None]
@@ -74,7 +74,7 @@ def count_overlap(pred: Mask, truth: Mask, classes: Sequence[str]) -> Overlap:
 
 
 def count_label_overlap(pred: NDArray[np.uint8], truth: NDArray[np.uint8], classes: Sequence[str]) -> Overlap:
-    """The same from labels, as `medseg_monai.evaluation.metrics.class_masks` takes them, without a mask per class in memory.
+    """The same from labels (as for `medseg_monai.evaluation.metrics.class_masks`), without a mask per class in memory.
 
     Args:
         pred: (1, ...) of class numbers, 0 for none; or (K, ...) of 0 and 1.
@@ -98,7 +98,7 @@ def count_label_overlap(pred: NDArray[np.uint8], truth: NDArray[np.uint8], class
 
 
 def _with_nothing(masks: Mask) -> NDArray[np.float64]:
-    """(K, n) as (K + 1, n) of 0 and 1, the last row where none of the others is."""
+    """(K, n) as (K + 1, n) of 0 and 1; the last row is 1 where all others are 0."""
     return np.concatenate([masks, ~masks.any(axis=0, keepdims=True)]).astype(np.float64)
 
 
@@ -113,7 +113,7 @@ def write_overlap(folder: str | Path, overlap: Overlap) -> Path:
 
 
 def read_overlap(folder: str | Path) -> Overlap | None:
-    """What :func:`write_overlap` wrote; None if it wrote nothing.
+    """The table written by :func:`write_overlap`; None if there is none.
 
     Raises:
         ValueError: the file is not such a table.

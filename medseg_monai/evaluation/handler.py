@@ -44,22 +44,22 @@ MODEL_CARD = Path("docs") / "README.md"
 class ScoreCases:
     """Ignite handler: compare each predicted mask with the truth at the image's own resolution; write the tables at the end.
 
-    Distances are in pixels, of volumes in millimetres.
+    Distances are in pixels, for volumes in millimetres.
 
-    A case whose truth cannot be read is put aside like a scan that cannot be read.
+    A case whose truth cannot be read is recorded as failed, like an unreadable image.
 
     Args:
         dataset: the cases, with ``label``.
         spec: the data set's spec.
-        folder: where ``cases.csv``, ``summary.json`` and ``summary.md`` go.
+        folder: folder for ``cases.csv``, ``summary.json`` and ``summary.md``.
         run: facts of the run for the summary.
-        pictures: how many cases ``cases.jpg`` shows, from the lowest to the highest Dice; 0 for no picture.
+        pictures: number of cases in ``cases.jpg``, from the lowest to the highest Dice; 0 for no picture.
         report: also draw the cases that a report shows, into ``pictures/``.
-        cleaning: whose ``drop_isolated`` is done here where cases are slices of scans: only whole scans tell.
+        cleaning: its ``drop_isolated`` is applied here if cases are slices of scans, because it needs whole scans.
 
     Attributes:
         scores: one entry per case and class, so far; slices come at the end, with their scans.
-        scan_scores: one entry per scan and class, where cases are slices.
+        scan_scores: one entry per scan and class, if cases are slices.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class ScoreCases:
             pred = answer["pred"].cpu().numpy()
             if self._slices is None:
                 self._score_case(case["id"], pred, truth, ignored)
-            else:  # distances of the whole scan follow: nothing is there where nothing counts
+            else:  # distances of the whole scan follow later: ignored pixels count as empty
                 count = len(self.spec.classes)
                 found, true = class_masks(pred, count), class_masks(truth, count)
                 self._slices.add(case["id"], found if ignored is None else found & ~ignored, true)
@@ -158,12 +158,12 @@ class ScoreCases:
         if self._slices is not None:
             self._score_slices(self._slices)
         if not self.scores:
-            raise ValueError("no case could be scored: the messages above say why")
+            raise ValueError("no case could be scored: see the messages above")
         if not any(score.truth_pixels for score in self.scores):
             cases = len({score.case for score in self.scores})
             raise ValueError(
                 f"the true masks of all {cases} cases are empty, so there is nothing to score against: "
-                "look at the masks, and at their values if they are class numbers"
+                "check the masks, and their values if they are class numbers"
             )
         lock = lock_folder(self.folder)
         try:
@@ -191,7 +191,7 @@ class ScoreCases:
             write_case_pictures(self.folder, self.scores, lambda case_id: self._view(case_id, ""))
 
     def _draw(self) -> None:
-        """``cases.jpg``: cases at even steps from the lowest to the highest mean Dice: image, prediction, and the true outline."""
+        """``cases.jpg``: cases evenly spaced from the lowest to the highest mean Dice: image, prediction, and the true outline."""
         by_case: dict[str, list[float]] = {case_id: [] for case_id in self._labels}
         for score in self.scores:
             by_case[score.case].append(score.dice)
@@ -203,7 +203,7 @@ class ScoreCases:
         self._plot()
 
     def _plot(self) -> None:
-        """``dice.png``: the Dice of every case; ``overlap.png``: which of several classes was taken for which."""
+        """``dice.png``: the Dice of every case; ``overlap.png``: which of several classes was mistaken for which."""
         by_class = {name: [s for s in self.scores if s.class_name == name] for name in self.spec.classes}
         dice = {name: [s.dice for s in scores] for name, scores in by_class.items()}
         failed = {name: [s.outcome in ("missed", "spurious") for s in scores] for name, scores in by_class.items()}
@@ -228,7 +228,7 @@ def run_facts(
     bundle_root: str | Path = "",
     **more: Any,
 ) -> dict[str, Any]:
-    """What an evaluation's ``summary.json`` says about the run: of the network that answered, which may be a pruned one or several."""
+    """Facts of the run for ``summary.json``, about the network that was used, which may be a pruned one or several."""
     card = Path(bundle_root) / MODEL_CARD
     return {
         "bundle": trained.bundle,
@@ -253,25 +253,25 @@ def run_facts(
 
 
 def labelled(dataset: Dataset, split: str, trained: Trained) -> list[dict[str, Any]]:
-    """The split's cases, refused if there are none, one has no truth, or the weights were trained for something else.
+    """The split's cases.
 
     Raises:
-        ValueError: says which of these.
+        ValueError: there are none, one has no truth, or the weights were trained for something else.
     """
     for key in ("task", "classes", "channels"):
         theirs, ours = getattr(trained.dataset, key), getattr(dataset.spec, key)
         if theirs != ours:
             name = dataset.spec.name
             raise ValueError(
-                f"the weights were trained for the {key} {_words(theirs)}, data set {name} has {_words(ours)}"
+                f"the weights were trained for the {key} {_words(theirs)}, but data set {name} has {_words(ours)}"
             )
     cases = dataset.cases(split)
     if not cases:
         raise ValueError(
-            f"data set {dataset.spec.name} has no {split} cases: choose another split, or prepare it with splits"
+            f"data set {dataset.spec.name} has no {split} cases: choose another split, or prepare it again with one"
         )
     if missing := [str(case["id"]) for case in cases if not case.get("label")]:
-        raise ValueError(f"{len(missing)} {split} cases have no label to score against, the first is {missing[0]}")
+        raise ValueError(f"{len(missing)} {split} cases have no label to score against, first: {missing[0]}")
     return cases
 
 

@@ -11,13 +11,13 @@ from scipy.spatial import KDTree
 
 from medseg_monai.evaluation.surfaces import DENSE_SURFACE, Mask, bounding_box, check_spacing, surface
 
-BLOCKS = (16, 4, 1)  # pixels along each side of what is ruled out together, each a multiple of the next
+BLOCKS = (16, 4, 1)  # sides, in pixels, of blocks that are ruled out together, each a multiple of the next
 
 
 def hausdorff_distance(pred: Mask, truth: Mask, spacing: Sequence[float] | None = None) -> float:
-    """The largest distance from a pixel of one mask to the nearest pixel of the other, both ways.
+    """The largest distance from a pixel of one mask to the nearest pixel of the other, in both directions.
 
-    All pixels count, not the surfaces alone: it equals the larger of SciPy's two ``directed_hausdorff`` on the pixels' places.
+    All pixels count, not only the surfaces: it equals the larger of SciPy's two ``directed_hausdorff`` of the pixels' coordinates.
 
     Args:
         pred: bool, (W, H) or (I, J, L), with at least one pixel.
@@ -39,7 +39,7 @@ def hausdorff_distance(pred: Mask, truth: Mask, spacing: Sequence[float] | None 
 
 
 def normalised_hausdorff(pred: Mask, truth: Mask) -> float:
-    """The Hausdorff distance as a share of the largest that can be: 0 for equal masks, 1 if one mask is empty and the other is not.
+    """The Hausdorff distance as a share of the largest possible: 0 for equal masks, 1 if one mask is empty and the other is not.
 
     Every axis is scaled to length 1, and the distance divided by the unit cube's diagonal (see `medseg_monai.evaluation.scan_scores`).
     Two empty masks are equal.
@@ -55,20 +55,19 @@ def normalised_hausdorff(pred: Mask, truth: Mask) -> float:
 
 def _directed(origin: Mask, target: Mask, steps: NDArray[np.float64]) -> float:
     """The largest distance from a pixel of `origin` to the nearest one of `target`."""
-    outside = origin & ~target  # what both have is at distance 0
+    outside = origin & ~target  # common pixels are at distance 0
     if not outside.any():
         return 0.0
-    outline = surface(target)  # the nearest pixel lies on it
+    outline = surface(target)  # the nearest pixel is on it
     if np.count_nonzero(outline) > DENSE_SURFACE * outline.size:
         return float(distance_transform_edt(~target, sampling=steps)[outside].max())
     return _farthest(outside, KDTree(np.argwhere(outline) * steps, balanced_tree=False, compact_nodes=False), steps)
 
 
 def _farthest(mask: Mask, tree: KDTree, steps: NDArray[np.float64]) -> float:
-    """The largest distance from the mask's pixels, those inside it too, to the tree's points.
+    """The largest distance from the mask's pixels, including those inside it, to the tree's points.
 
-    Blocks are asked before pixels: none of a block's pixels is farther away than its centre plus half its diagonal, and none nearer
-    than the centre less that.
+    Blocks are examined before pixels: the distance of a block's pixels differs from that of its centre by at most half its diagonal.
     """
     found = 0.0
     asked = np.ones([-(-side // BLOCKS[0]) for side in mask.shape], dtype=bool)
@@ -84,14 +83,14 @@ def _farthest(mask: Mask, tree: KDTree, steps: NDArray[np.float64]) -> float:
 
 
 def _occupied(mask: Mask, size: int) -> Mask:
-    """Which blocks of `size` pixels along each axis hold any of the mask's."""
+    """Which blocks of `size` pixels along each axis contain pixels of the mask."""
     padded = np.pad(mask, [(0, -side % size) for side in mask.shape])
     blocks = padded.reshape([length for side in padded.shape for length in (side // size, size)])
     return np.asarray(blocks.any(axis=tuple(range(1, blocks.ndim, 2))))
 
 
 def _enlarged(mask: Mask, factor: int, shape: Sequence[int]) -> Mask:
-    """The mask with each pixel `factor` times as large, cut to `shape`."""
+    """The mask with each pixel `factor` times as large, cropped to `shape`."""
     for axis in range(mask.ndim):
         mask = mask.repeat(factor, axis=axis)
     return mask[tuple(slice(0, side) for side in shape)]

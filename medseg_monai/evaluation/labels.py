@@ -37,7 +37,7 @@ def score_labels(
         case: the case's id.
         classes: their names.
         spacing: between pixels along each axis; distances are in its unit.
-        ignored: pixels that count for nothing, (1 or classes, *S).
+        ignored: pixels to ignore, (1 or classes, *S).
     """
     count = len(classes)
     lost = [None] * count if ignored is None else [ignored[n % len(ignored)][None] for n in range(count)]
@@ -94,9 +94,9 @@ class PackedLabel(NamedTuple):
 
     @classmethod
     def of(cls, label: NDArray[Any]) -> PackedLabel:
-        """Of uint8 or bool."""
+        """Compress uint8 or bool."""
         return cls(label.shape, zlib.compress(label.astype(np.uint8, copy=False).tobytes(), level=1))
 
     def label(self) -> Label:
-        """As it was, uint8."""
+        """The original, uint8."""
         return np.frombuffer(zlib.decompress(self.content), np.uint8).reshape(self.shape)

@@ -1,8 +1,8 @@
 """Scores of one case: overlap and surface distances per class, on the image's own grid.
 
-The rule for empty masks stands here and nowhere else. A structure that truth and prediction both lack is
-right (outcome ``absent``): Dice = Jaccard = 1, distances 0. One that only the prediction lacks (``missed``)
-or only the truth lacks (``spurious``) is wrong as a whole: Dice = Jaccard = 0, distances = the image's
+The rule for empty masks is defined only here. A structure that truth and prediction both lack is
+correct (outcome ``absent``): Dice = Jaccard = 1, distances 0. One that only the prediction lacks (``missed``)
+or only the truth lacks (``spurious``) is completely wrong: Dice = Jaccard = 0, distances = the image's
 diagonal. No score is NaN and none is left out, so missing more never looks better.
 """
 
@@ -30,7 +30,7 @@ JACCARD_THRESHOLD = 0.65
 
 @dataclass(frozen=True)
 class CaseScores:
-    """Scores of one class in one case. Distances are in the unit of the spacing: pixels unless it was given.
+    """Scores of one class in one case. Distances are in the unit of the spacing, or in pixels without one.
 
     Attributes:
         case: the case's id.
@@ -40,7 +40,7 @@ class CaseScores:
         hd95: the larger of the two directed 95th percentiles of surface distance.
         mean_surface_distance: mean distance to the other surface, over the points of both.
         sensitivity: share of the truth that was found; 1 if there is nothing to find.
-        specificity: share of the background that was left alone; 1 if there is no background.
+        specificity: share of the background that was not marked; 1 if there is no background.
         truth_pixels: |T|, pixels or voxels.
         predicted_pixels: |P|, pixels or voxels.
         outcome: ``ok`` (both have the class), ``missed``, ``spurious`` or ``absent`` (neither has it).
@@ -81,15 +81,15 @@ def score_case(
         case: the case's id.
         classes: names of the K classes.
         spacing: distance between pixel centres along each spatial axis; None for 1: distances in pixels.
-        ignored: pixels that count for nothing, bool (1 or K, ...): they are taken out of both masks and out of the background.
-            Distances are those between the outlines that are left.
+        ignored: pixels to ignore, bool (1 or K, ...): they are removed from both masks and from the background.
+            Distances are measured between the remaining outlines.
 
     Returns:
         One entry per class, in the order of ``classes``.
 
     Raises:
-        TypeError: masks that are not bool.
-        ValueError: shapes, classes or spacing that do not fit together.
+        TypeError: masks are not bool.
+        ValueError: shapes, classes or spacing are inconsistent.
 
     >>> square = np.zeros((1, 8, 8), bool); square[0, 2:6, 2:6] = True
     >>> score, = score_case(square, np.roll(square, 1, axis=1), case="a", classes=["lesion"])
@@ -110,7 +110,7 @@ def score_case(
 
 
 def split_ignored(label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Mask | None]:
-    """A label as it was read, without its ignored pixels, and where these are: bool, None if there is none.
+    """A label without its ignored pixels, and a bool mask of these, None if there are none.
 
     >>> label, ignored = split_ignored(np.array([[[0, 1, 255]]], np.uint8))
     >>> label.tolist(), ignored.tolist()
@@ -121,7 +121,7 @@ def split_ignored(label: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Mask | N
 
 
 def class_masks(label: ArrayLike, n_classes: int) -> Mask:
-    """One bool channel per foreground class, as :func:`score_case` takes them.
+    """One bool channel per foreground class, for :func:`score_case`.
 
     Args:
         label: integers; (1, ...) with 0 for background and 1 to K for the classes, or (K, ...) with one 0/1
@@ -129,18 +129,20 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
         n_classes: K.
 
     Raises:
-        ValueError: another number of channels, or values outside the classes (`split_ignored` first, where pixels may be ignored).
+        ValueError: the number of channels is wrong, or a value is not a class (call `split_ignored` first if pixels may be ignored).
 
     >>> class_masks([[[0, 1, 2]]], 2).astype(int).tolist()
     [[[0, 1, 0]], [[0, 0, 1]]]
     """
     values: NDArray[Any] = np.asarray(label)
     if values.ndim < 2 or values.shape[0] not in (1, n_classes):
-        raise ValueError(f"a label of {n_classes} classes has 1 or {n_classes} channels, not shape {values.shape}")
+        raise ValueError(
+            f"a label of {n_classes} classes must have 1 or {n_classes} channels, not shape {values.shape}"
+        )
     is_index_map = values.shape[0] == 1
     highest = n_classes if is_index_map else 1
     if values.dtype != np.bool_ and values.size and (values.min() < 0 or values.max() > highest):
-        raise ValueError(f"label values are 0 to {highest}, not {values.min()} to {values.max()}")
+        raise ValueError(f"label values must be 0 to {highest}, not {values.min()} to {values.max()}")
     if not is_index_map or n_classes == 1:
         return values.astype(np.bool_, copy=False)
     return np.stack([values[0] == index for index in range(1, n_classes + 1)])
@@ -171,7 +173,7 @@ def _score_class(
 
 
 def outcome_of(predicted: int, true: int) -> Outcome:
-    """What happened to a structure, from its numbers of pixels."""
+    """The outcome for a structure, from its numbers of pixels."""
     if predicted and true:
         return "ok"
     return "spurious" if predicted else "missed" if true else "absent"
@@ -193,11 +195,11 @@ def _check_masks(pred: NDArray[Any], truth: NDArray[Any], case: str, classes: Se
     for name, masks in (("pred", pred), ("truth", truth)):
         if masks.dtype != np.bool_:
             advice = "threshold it, or use class_masks()"
-            raise TypeError(f"case {case!r}: {name} has dtype {masks.dtype}, wanted bool: {advice}")
+            raise TypeError(f"case {case!r}: {name} has dtype {masks.dtype}, expected bool: {advice}")
     if pred.shape != truth.shape:
         shapes = f"pred has shape {pred.shape}, truth {truth.shape}"
         raise ValueError(f"case {case!r}: {shapes}: restore pred to the image's own size first")
     n_classes = len(classes)
     if pred.ndim not in (3, 4) or len(pred) != n_classes or not pred.size:
         wanted = f"({n_classes}, W, H) or ({n_classes}, I, J, L)"
-        raise ValueError(f"case {case!r}: masks of {n_classes} classes have shape {wanted}, not {pred.shape}")
+        raise ValueError(f"case {case!r}: masks of {n_classes} classes must have shape {wanted}, not {pred.shape}")

@@ -1,8 +1,8 @@
 """Is one network better than another on the same cases? A paired permutation test, corrected for many pairs.
 
-Why permutation and not Wilcoxon's signed ranks: its statistic is the mean difference, the very number that the
+Why permutation and not Wilcoxon's signed ranks: its statistic is the mean difference, the number that the
 table shows, while signed ranks test a pseudo-median and drop cases on which both are equal. It assumes only that
-under the null hypothesis the two networks could be swapped within any case, and no shape of the distribution,
+under the null hypothesis the two networks could be swapped within any case, and nothing about the distribution,
 which for Dice is skewed, bounded and full of ties at 0 and 1.
 """
 
@@ -23,7 +23,7 @@ def paired_permutation_p(
     """Two-sided p value of the mean of paired differences, by flipping their signs.
 
     With at most ``n_permutations`` ways to choose the signs, all are tried and p is exact. Otherwise they are
-    drawn, and the observed signs count as one draw, so that p is never 0 (Phipson and Smyth 2010,
+    drawn, and the observed signs count as one draw, so p is never 0 (Phipson and Smyth 2010,
     doi:10.2202/1544-6115.1585).
 
     Args:
@@ -39,7 +39,7 @@ def paired_permutation_p(
     """
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"differences are a list of at least one number, not of shape {values.shape}")
+        raise ValueError(f"differences must be a list of at least one number, not of shape {values.shape}")
     n_choices = 2**values.size
     is_exact = n_choices <= n_permutations
     total = n_choices if is_exact else n_permutations

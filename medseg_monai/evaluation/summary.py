@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 
 CONFIDENCE = 0.95
-UNKNOWN = "–"  # what is shown for a metric that an evaluation did not measure
+UNKNOWN = "–"  # shown for a metric that an evaluation did not measure
 _BLOCK = 1 << 22  # numbers that the bootstrap holds at a time: 32 MiB
 
 
@@ -49,7 +49,7 @@ class ClassSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What an evaluation found.
+    """The results of an evaluation.
 
     Attributes:
         n_cases: number of cases.
@@ -69,7 +69,7 @@ class Summary:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Summary:
-        """The summary that ``dataclasses.asdict`` turned into ``content``, by this version, an earlier or a later one."""
+        """The inverse of ``dataclasses.asdict``, for content from this, an earlier or a later version."""
         content = {field.name: content[field.name] for field in fields(cls)}
         per_class = {name: _class_from_dict(part) for name, part in content["per_class"].items()}
         return cls(**{**content, "overall": _class_from_dict(content["overall"]), "per_class": per_class})
@@ -89,11 +89,10 @@ def summarise(
         distance_unit: ``px``, or ``mm`` if the cases were scored with a spacing in mm.
 
     Raises:
-        ValueError: no scores, a case scored twice, or cases that do not all have the same classes.
-        ValueError: no resamples.
+        ValueError: there are no scores or no resamples, a case is scored twice, or not all cases have the same classes.
     """
     if n_bootstrap < 1:
-        raise ValueError(f"n_bootstrap is at least 1, not {n_bootstrap}")
+        raise ValueError(f"n_bootstrap must be at least 1, not {n_bootstrap}")
     values, _, classes = score_table(scores)
     columns = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
     low, high = bootstrap_interval(columns, seed=seed, n_bootstrap=n_bootstrap)
@@ -158,7 +157,7 @@ def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
 
 
 def _class_from_dict(content: Mapping[str, Any]) -> ClassSummary:
-    """The inverse of ``asdict`` for one class; a metric that is younger than the evaluation is NaN."""
+    """The inverse of ``asdict`` for one class; a metric newer than the evaluation is NaN."""
     found = {name: Estimate(**estimate) for name, estimate in content["scores"].items()}
     scores = {**{name: Estimate(math.nan, math.nan, math.nan) for name in METRICS}, **found}
     return ClassSummary(scores, content["outcomes"])

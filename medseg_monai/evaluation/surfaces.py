@@ -34,8 +34,8 @@ class SurfaceDistances:
     def hd95(self) -> float:
         """The larger of the two directed 95th percentiles: the 95 % Hausdorff distance.
 
-        Defined so by MONAI, google-deepmind/surface-distance and MetricsReloaded. A percentile of the pooled
-        distances, as MedPy takes it, lets the longer surface outvote the shorter one.
+        Defined as in MONAI, google-deepmind/surface-distance and MetricsReloaded. A percentile of the pooled
+        distances, as in MedPy, lets the longer surface outweigh the shorter one.
         Huttenlocher et al. 1993, doi:10.1109/34.232073.
         Maier-Hein et al. 2024, doi:10.1038/s41592-023-02151-z.
         """
@@ -92,11 +92,11 @@ def check_spacing(spacing: Sequence[float] | None, dims: int) -> tuple[float, ..
     """The spacing as a tuple; 1 along each axis if there is none.
 
     Raises:
-        ValueError: another number of axes, or a step that is not positive.
+        ValueError: the number of axes is wrong, or a value is not positive.
     """
     steps = (1.0,) * dims if spacing is None else tuple(float(step) for step in spacing)
     if len(steps) != dims or not all(0 < step < float("inf") for step in steps):
-        raise ValueError(f"spacing is {dims} positive numbers, one per spatial axis, not {spacing}")
+        raise ValueError(f"spacing must be {dims} positive numbers, one per spatial axis, not {spacing}")
     return steps
 
 
@@ -110,7 +110,7 @@ def bounding_box(mask: Mask) -> tuple[slice, ...]:
     for axis in range(mask.ndim):
         occupied = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
         if not occupied.size:
-            raise ValueError("an empty mask has no surface: score_case() says what its distances are")
+            raise ValueError("an empty mask has no surface: score_case() defines its distances")
         box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
     return tuple(box)
 

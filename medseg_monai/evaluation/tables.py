@@ -1,7 +1,7 @@
 """The files of an evaluation, written and read.
 
 ``cases.csv`` has one row per case and class, ``summary.json`` the means with intervals, the counts and the
-facts of the run, ``summary.md`` the same for people.
+facts of the run, ``summary.md`` the same for people to read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ALL: str = Markdown("**all**")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A finished evaluation, as its folder holds it.
+    """A finished evaluation, read from its folder.
 
     Attributes:
         folder: where it was read from.
@@ -44,7 +44,7 @@ class Evaluation:
         summary: means, intervals, counts.
         run: facts of the run: bundle, weights, parameters, train_seconds, inference_ms_per_image,
             dataset, split, software …
-        scans: of slices: what `summarise_scans` says of their scans; empty for others.
+        scans: for slices, the result of `summarise_scans` on their scans; empty for others.
     """
 
     folder: Path
@@ -86,11 +86,11 @@ def _table(kind: type[CaseScores] | type[ScanScores], rows: Iterable[CaseScores 
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:
-    """Read what :func:`write_evaluation` wrote.
+    """Read an evaluation written by :func:`write_evaluation`.
 
     Raises:
         FileNotFoundError: the folder contains no finished evaluation.
-        ValueError: its files are not such files.
+        ValueError: its files are invalid.
     """
     place = Path(folder)
     for name in (SUMMARY_FILE, CASES_FILE):
@@ -145,7 +145,7 @@ def _score_from_row(row: Mapping[str, str]) -> CaseScores:
 
 
 def metric_label(metric: str, unit: str) -> str:
-    """A metric's name for people.
+    """A metric's name for people to read.
 
     >>> metric_label("hd95", "px")
     'HD95 (px)'

@@ -1,1 +1,1 @@
-"""Why the network said so: CAM and Grad-CAM of a segmentation, and whether the maps are worth anything."""
+"""Explaining a segmentation: CAM and Grad-CAM maps, and whether they can be trusted."""

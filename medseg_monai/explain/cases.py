@@ -40,16 +40,16 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class MapSettings:
-    """What is to be explained.
+    """What to explain.
 
     Attributes:
-        classes: names; empty for those that the region holds something of.
-        methods: of `medseg_monai.explain.maps.METHODS`.
+        classes: names; empty for those that are present in the region.
+        methods: from `medseg_monai.explain.maps.METHODS`.
         layers: names; empty for each method's default.
-        region: as `Region.parse` takes it.
+        region: text for `Region.parse`.
 
     Raises:
-        ValueError: an unknown method.
+        ValueError: a method is unknown.
     """
 
     classes: tuple[str, ...] = ()
@@ -63,10 +63,10 @@ class MapSettings:
             object.__setattr__(self, key, (value,) if isinstance(value, str) else tuple(value or ()))
         for method in self.methods:
             if method not in METHODS:
-                raise ValueError(f"no method {method!r}{did_you_mean(method, METHODS)}")
+                raise ValueError(f"unknown method {method!r}{did_you_mean(method, METHODS)}")
 
     def pairs(self) -> list[tuple[Method, str]]:
-        """Each method with each of its layers: CAM and occlusion have but one."""
+        """Each method with each of its layers: CAM and occlusion have only one."""
         return [
             (method, layer)
             for method in self.methods
@@ -153,7 +153,7 @@ class ExplainCases:
         try:
             for item in self.dataset:
                 self._explain_one(item)
-        except BaseException:  # Ctrl-C, a full disk …: what was explained keeps its rows
+        except BaseException:  # Ctrl-C, a full disk …: finished explanations keep their rows
             with suppress(OSError):
                 write_explanations(self.folder, self.rows)
             raise
@@ -233,7 +233,7 @@ class ExplainCases:
         scaled, flat = heat(answered.grid.restore(found.values.cpu()[None], outside=None)[0])
         note = found.note or flat
         if note:
-            logger.warning("%s: %s: %s says nothing: %s", case_id, name, method, note)
+            logger.warning("%s: %s: the %s map is empty: %s", case_id, name, method, note)
         values: NDArray[np.float32] = scaled.numpy()
         file = self.folder / map_file(case_id, method, layer, name, self.spec)
         write_map(values, file, answered.grid.geometry)
@@ -287,8 +287,8 @@ def channels_of(classes: Iterable[str], spec: DatasetSpec) -> dict[str, int]:
     channels = {}
     for name in classes:
         if name == "background":
-            raise ValueError("class 'background': what is left over is not explained; name a class of its own")
+            raise ValueError("class 'background': the background cannot be explained; name one of the classes")
         if name not in spec.classes:
-            raise ValueError(f"no class {name!r}{did_you_mean(name, spec.classes)}")
+            raise ValueError(f"unknown class {name!r}{did_you_mean(name, spec.classes)}")
         channels[name] = spec.classes.index(name) + (spec.task == "multiclass")
     return channels

@@ -41,12 +41,12 @@ class Check:
     Attributes:
         case: id of the case.
         class_name: ``class`` in the file.
-        method: whose map, with its layer; or ``region first``, the order to compare with.
+        method: the map's method and layer; or ``region first``, the order for comparison.
         check: ``deletion`` or ``insertion`` (area under the curve), ``rank correlation`` or ``ssim`` (with the trained network's map).
-        stage: of randomisation: the stages whose weights are random, from the output back to this one.
-        value: of the check.
-        random_mean: area for random orders.
-        random_sd: its spread over them.
+        stage: of randomisation: weights are random from the output back to this stage.
+        value: the check's result.
+        random_mean: mean area for random orders.
+        random_sd: its standard deviation over them.
     """
 
     case: str
@@ -61,14 +61,14 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """How the checks are made.
+    """Settings of the checks.
 
     Attributes:
-        steps: points of a curve, less one.
-        random_orders: to compare with.
+        steps: points of a curve, minus one.
+        random_orders: number of random orders for comparison.
         replacement: ``mean`` or ``blur``.
-        seeds: so many draws of random weights, whose likenesses are averaged.
-        seed: decides every random choice.
+        seeds: number of draws of random weights, whose similarities are averaged.
+        seed: seed of every random choice.
     """
 
     steps: int = 16
@@ -168,7 +168,7 @@ class Checks:
             self.rows.append(Check(case, name, key, "ssim", stage, float(ssim)))
 
     def _stages(self) -> list[str]:
-        """Stages from the output back, without heads that serve in training alone."""
+        """Stages from the output back, without heads that are only used in training."""
         return [stage for stage in stages_from_output(self.network) if stage not in TRAINING_HEADS]
 
     def write(self, folder: Path) -> str:
@@ -183,7 +183,7 @@ class Checks:
 
 
 def remove_checks(folder: Path) -> None:
-    """Remove what an earlier run wrote: its checks are of other maps."""
+    """Remove the files of an earlier run: its checks are of other maps."""
     for name in (CHECKS_FILE, SUMMARY_FILE, PLOT_FILE):
         (folder / name).unlink(missing_ok=True)
 
@@ -214,7 +214,7 @@ def _removal_table(rows: Sequence[Check]) -> str:
         cells = []
         for check, sign in (("deletion", -1), ("insertion", 1)):
             mine = [row for row in removals if (row.method, row.check) == (method, check)]
-            # twice the spread: what chance alone rarely does
+            # twice the standard deviation: rarely reached by chance
             better = [sign * (row.value - (row.random_mean or 0)) > 2 * (row.random_sd or 0) for row in mine]
             cells += [f"{np.mean([row.value for row in mine]):.3f}", f"{sum(better)} of {len(mine)}"]
         lines.append(f"| {method} | {' | '.join(cells)} |")
@@ -231,7 +231,7 @@ def _removal_table(rows: Sequence[Check]) -> str:
 def _randomisation_table(rows: Sequence[Check]) -> str:
     stages = list(dict.fromkeys(row.stage for row in rows if row.stage))
     lines = [
-        f"| likeness to the trained map, random from the output to | {' | '.join(stages)} |",
+        f"| similarity to the trained map, random from the output to | {' | '.join(stages)} |",
         f"| --- |{' --- |' * len(stages)}",
     ]
     for method in dict.fromkeys(row.method for row in rows if row.stage):

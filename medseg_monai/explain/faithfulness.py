@@ -1,15 +1,15 @@
-"""Is a map worth anything? Deletion and insertion curves, and what becomes of the map when the weights are random.
+"""Can a map be trusted? Deletion and insertion curves, and the change of the map when the weights are random.
 
-**Deletion and insertion** (Petsiuk et al., RISE, BMVC 2018): take the hottest places out of the image first, or put them first into an
-image that has none, and watch the answer: the mean probability of the class over the explained region. A map that shows what the
+**Deletion and insertion** (Petsiuk et al., RISE, BMVC 2018): remove the hottest places from the image first, or insert them first into an
+empty image, and record the answer: the mean probability of the class over the explained region. A map that shows what the
 network uses makes it fall early (small area under the deletion curve) or rise early (large area under the insertion curve).
 
-- Places are square tiles, so that random order takes away things of the same shape as the map's order does. Single pixels in random
-  order would be noise all over the image, which a network answers in its own way.
-- What is taken out becomes the image's mean colour. A blurred copy (``blur``) draws no new edges, but a lesion blurred to 4 x 4 blocks
-  is still a lesion to the networks tried, with a mean probability of 0.5 to 0.97 (docs/explain.md): nothing would be taken out.
-- Two orders to compare with: random ones, with their spread, and the region itself before all else. A map that does no better than
-  the region has said no more than the mask does.
+- Places are square tiles, so that random orders remove shapes like those of the map's order. Single pixels in random
+  order would be noise all over the image, to which a network responds differently.
+- Removed tiles take the image's mean colour. A blurred copy (``blur``) adds no new edges, but to the tested networks a lesion blurred to
+  4 x 4 blocks is still a lesion, with a mean probability of 0.5 to 0.97 (docs/explain.md): nothing would be removed.
+- Two kinds of orders for comparison: random ones, with their spread, and the region itself before all else. A map that does no better than
+  the region says no more than the mask does.
 
 **Randomisation** (Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018): weights are replaced from the output backwards, stage by
 stage. A map that stays the same shows the image's edges, not what the network learnt.
@@ -32,27 +32,27 @@ from medseg_monai.networks.blocks import resize_linear
 
 Replacement = Literal["mean", "blur"]
 TILES = 32  # per side
-BLUR_BLOCKS = 4  # per side: what is left of the image after blurring
+BLUR_BLOCKS = 4  # per side: resolution of the image after blurring
 SSIM_WINDOW = 11
 
 
 def without_content(image: Tensor, replacement: Replacement = "mean") -> Tensor:
-    """What takes the place of an image's pixels, (1, C, *S): its mean colour, or the image blurred to a few blocks per side.
+    """The replacement of an image's pixels, (1, C, *S): its mean colour, or the image blurred to a few blocks per side.
 
     Raises:
-        ValueError: another replacement.
+        ValueError: the kind of replacement is unknown.
     """
     spatial = list(range(2, image.dim()))
     if replacement == "mean":
         return image.mean(spatial, keepdim=True).expand_as(image)
     if replacement != "blur":
-        raise ValueError(f"replacement is 'mean' or 'blur', not {replacement!r}")
+        raise ValueError(f"replacement must be 'mean' or 'blur', not {replacement!r}")
     blocks = F.interpolate(image, size=[BLUR_BLOCKS] * len(spatial), mode="area")
     return resize_linear(blocks, list(image.shape[2:]))
 
 
 def removal_order(values: Tensor, *, generator: torch.Generator, tiles: int = TILES) -> Tensor:
-    """When each pixel goes, (*S), as the share of the image that went before it: hottest tiles first, equal ones at random.
+    """The order of removal, (*S): for each pixel the share of the image removed before it; hottest tiles first, equal ones at random.
 
     >>> removal_order(torch.tensor([[3.0, 1.0], [0.0, 2.0]]), generator=torch.Generator(), tiles=2)
     tensor([[0.0000, 0.5000],
@@ -77,16 +77,16 @@ def removal_curve(
     steps: int = 16,
     at_once: int = 8,
 ) -> list[float]:
-    """The answer as the image loses its pixels to the background, or (`insert`) as the background gains the image's.
+    """The answer as the image's pixels are replaced by the background, or (`insert`) the background's by the image.
 
     Args:
-        answer: a number per image, of (B, C, *S).
+        answer: from (B, C, *S) to a number per image.
         image: (1, C, *S).
         background: likewise.
-        order: of `removal_order`.
-        insert: which of the two.
-        steps: so many equal shares.
-        at_once: images that go through the network together.
+        order: from `removal_order`.
+        insert: insertion instead of deletion.
+        steps: number of equal shares.
+        at_once: number of images per batch.
 
     Returns:
         ``steps + 1`` answers, from nothing changed to everything.
@@ -111,7 +111,7 @@ def area(curve: Sequence[float]) -> float:
 
 
 def stages_from_output(network: nn.Module) -> list[str]:
-    """The network's parts with weights, from the output back: its own children in the reverse of their order."""
+    """The network's parts with weights, from the output back: its children in reverse order."""
     return [name for name, child in reversed(list(network.named_children())) if any(True for _ in child.parameters())]
 
 
@@ -121,7 +121,7 @@ def randomised(
     """The network with random weights in its last stage, then in its last two, until all are random.
 
     Weights are drawn from normal distributions with each tensor's own mean and standard deviation, so that signals keep their
-    size; running statistics stay. The network itself is not touched, and the one that is yielded is the same each time.
+    magnitude; running statistics stay. The network itself is not changed, and the yielded network is the same object each time.
 
     Args:
         network: trained.
@@ -148,7 +148,7 @@ def likeness(first: Tensor, second: Tensor) -> tuple[float, float]:
     if first.min() == first.max() or second.min() == second.max():
         return 0.0, 0.0
     if min(first.shape) < SSIM_WINDOW:
-        raise ValueError(f"maps of {tuple(first.shape)} are compared in windows of {SSIM_WINDOW} pixels: too small")
+        raise ValueError(f"maps of {tuple(first.shape)} are too small to compare in windows of {SSIM_WINDOW} pixels")
     ranks = float(spearmanr(first.flatten().cpu().numpy(), second.flatten().cpu().numpy()).statistic)
     metric = SSIMMetric(spatial_dims=first.dim(), data_range=1.0, win_size=SSIM_WINDOW)
     ssim = float(torch.as_tensor(metric(first[None, None].float().cpu(), second[None, None].float().cpu())).mean())

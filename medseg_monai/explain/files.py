@@ -1,4 +1,4 @@
-"""What an explanation writes: a map per class and method, and a row for each in ``explanations.csv``."""
+"""The files of an explanation: a map per class and method, and a row for each in ``explanations.csv``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Explanation:
     Attributes:
         case: id of the case.
         class_name: which class; ``class`` in the file.
-        layer: whose output the map is made of.
+        layer: the layer whose output the map is made from.
         method: cam, gradcam …
-        region: as it was asked for.
-        score: the class's mean logit over the region; None where the region is empty.
-        note: why there is no map, or none that says anything; else empty.
+        region: as requested.
+        score: the class's mean logit over the region; None if the region is empty.
+        note: why there is no map, or an empty one; otherwise "".
         region_pixels: pixels (voxels) of the region on the image's own grid.
-        heat_inside: share of the map's heat that lies in the region; None without a map.
+        heat_inside: share of the map's heat inside the region; None without a map.
         map: the map's file in the output folder; empty without a map.
     """
 
@@ -60,7 +60,7 @@ def map_file(case_id: str, method: Method, layer: str, name: str, spec: DatasetS
 def write_map(values: NDArray[np.float32], file: Path, geometry: Geometry | None) -> None:
     """Write heat of 0 .. 1: a photograph's as 8-bit grey PNG (255 is 1.0), a volume's as float32 NIfTI on its grid.
 
-    8 bits, because a step of 1/255 is far finer than what such a map can say, and every program shows it.
+    8 bits, because a step of 1/255 is far finer than such a map can resolve, and every program can show it.
     """
     if geometry is None:
         write_png(np.rint(values * 255).astype(np.uint8), file)

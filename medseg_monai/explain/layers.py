@@ -1,4 +1,4 @@
-"""A network's layers: which can be looked at, what they give while it runs, and where their feature maps lie in the image."""
+"""A network's layers: which can be explained, their outputs while it runs, and the position of their feature maps in the image."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from medseg_monai.program.messages import did_you_mean
 
 STRIDES: tuple[int, ...] = tuple(2**power for power in range(7))
 PADDED_TO = (8, 16, 32, 64)  # multiples that encoders pad images to
-TRAINING_HEADS = ("auxiliary_head", "auxiliary_heads")  # they do not run in eval mode
-HEADS = ("head", "heads", *TRAINING_HEADS)  # they give logits, not features
+TRAINING_HEADS = ("auxiliary_head", "auxiliary_heads")  # not used in eval mode
+HEADS = ("head", "heads", *TRAINING_HEADS)  # their outputs are logits, not features
 DEFAULT_SIZE = 64  # pixels a side, for a network without a set size
 
 
 class LayerError(ValueError):
-    """A layer that a network does not have, or that gives nothing that a map could be made of: no image can change that."""
+    """A layer that does not exist, or whose output cannot be made into a map, whatever the image."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that a map can be made of.
+    """A layer that a map can be made from.
 
     Attributes:
         name: of the module.
         channels: of its output.
-        stride: its pixel in pixels of the image, per axis.
+        stride: size of its pixels in pixels of the image, per axis.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Layer:
 
 
 def list_layers(network: nn.Module, spec: DatasetSpec) -> list[Layer]:
-    """The outermost modules that give one feature map each, in the order in which they run: stages, not their convolutions.
+    """The outermost modules that output one feature map each, in the order in which they run: stages, not their convolutions.
 
-    Left out: heads, what runs several times, and maps whose size does not follow the image's (pooled ones).
+    Left out: heads, modules that run several times, and maps whose size does not follow the image's (pooled ones).
     """
     size = spec.size or (DEFAULT_SIZE,) * spec.spatial_dims
     device = next(network.parameters()).device
@@ -63,7 +63,7 @@ def list_layers(network: nn.Module, spec: DatasetSpec) -> list[Layer]:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """In eval mode, its weights without gradients, and autograd on whatever stands around: gradients of feature maps alone."""
+    """In eval mode, with weights that need no gradients, and with autograd on in any context: only feature maps get gradients."""
     modes = [(module, module.training) for module in network.modules()]
     thawed = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.eval()
@@ -83,7 +83,7 @@ def find_layer(network: nn.Module, name: str) -> nn.Module:
     """The module of that name.
 
     Raises:
-        LayerError: there is none; names the nearest.
+        LayerError: it does not exist; the message names the nearest.
     """
     modules: dict[str, nn.Module] = dict(network.named_modules())
     if not name or name not in modules:
@@ -100,16 +100,16 @@ def recorded(
     begin_graph: bool = False,
     keep: Callable[[Any], Any] | None = None,
 ) -> Iterator[dict[str, list[Any]]]:
-    """Note what layers give while the network runs inside, a list per layer: one that runs several times gives several.
+    """Record the outputs of layers while the network runs inside the block: a list per layer, with an entry for each time it runs.
 
     Args:
         network: its hooks are removed at the end.
-        names: of the layers.
-        begin_graph: let autograd's graph begin at a layer's first output, so that nothing before it is kept for the way back.
-        keep: what to note of an output; by default the output itself, which must be a feature map.
+        names: names of the layers.
+        begin_graph: let autograd's graph begin at a layer's first output, so that nothing before it is kept for the backward pass.
+        keep: what to record of an output; by default the output itself, which must be a feature map.
 
     Raises:
-        LayerError: at the end, if a layer did not run; in the run, if it gives something else than one feature map.
+        LayerError: at the end, if a layer did not run; during the run, if its output is not a single feature map.
     """
     outputs: dict[str, list[Any]] = {name: [] for name in names}
 
@@ -122,7 +122,7 @@ def recorded(
             if begin_graph and not output.requires_grad:
                 output = output.detach().requires_grad_()
             outputs[name].append(output)
-            return output.clone()  # what follows may work in place
+            return output.clone()  # later modules may work in place
 
         return hook
 
@@ -137,7 +137,7 @@ def recorded(
 
 
 def stride_of(length: int, side: int) -> int | None:
-    """How many pixels of an image's side one of a map's `length` pixels stands for; None if that is not a power of two.
+    """The number of pixels of an image's side per pixel of a map of this `length`; None if that is not a power of two.
 
     A map's length is the side over the stride, rounded up, unless the encoder pads the image to a multiple first.
 
@@ -155,9 +155,9 @@ def stride_of(length: int, side: int) -> int | None:
 
 
 def enlarge(values: Tensor, size: Sequence[int]) -> Tensor:
-    """A map (1, 1, *s) at the image's size: each pixel where it was computed, so enlarged by its stride and cropped.
+    """A map (1, 1, *s) at the image's size: upsampled by its stride and cropped, so each pixel stays where it was computed.
 
-    A map of no stride, such as one pooled to a number of bins, covers the whole image.
+    A map without a stride, such as one pooled to a number of bins, covers the whole image.
     """
     strides = [stride_of(length, side) for length, side in zip(values.shape[2:], size, strict=True)]
     full = [
@@ -169,9 +169,13 @@ def enlarge(values: Tensor, size: Sequence[int]) -> Tensor:
 
 def _check_feature_map(name: str, output: Any) -> None:
     if not isinstance(output, Tensor):
-        raise LayerError(f"layer {name!r} gives a {type(output).__name__}, not one feature map: name a layer inside it")
+        raise LayerError(
+            f"layer {name!r} outputs a {type(output).__name__}, not a single feature map: name a layer inside it"
+        )
     if output.dim() < 4:
-        raise LayerError(f"layer {name!r} gives values of shape {tuple(output.shape)}, no feature map")
+        raise LayerError(
+            f"layer {name!r} outputs values of shape {tuple(output.shape)}, not a feature map: name another layer"
+        )
 
 
 def _as_shape(output: Any) -> tuple[int, ...]:

@@ -1,18 +1,18 @@
 """Where a network looks for a class: CAM and Grad-CAM of the class's mean logit over a region, on MONAI's ``visualize`` module.
 
-A segmentation network answers for every pixel, these maps explain one number. That number is the *score*: the mean of a class's logits
-over a region (`medseg_monai.explain.regions`), so that the network becomes a classifier of that region.
+A segmentation network answers for every pixel, but these maps explain one number. That number is the *score*: the mean of a class's
+logits over a region (`medseg_monai.explain.regions`), which turns the network into a classifier of that region.
 
 =========== =========================================================================================== ====================
 method      map                                                                                         default layer
 =========== =========================================================================================== ====================
 cam         class weights of the network's 1x1 head over its last feature maps (Zhou et al. 2016)       ``last_stage``
-gradcam     feature maps weighed by the score's mean gradient, positive part (Selvaraju et al. 2017)    ``bottleneck``
+gradcam     feature maps weighted by the score's mean gradient, positive part (Selvaraju et al. 2017)   ``bottleneck``
 gradcampp   the same with weights per pixel that favour several instances (Chattopadhyay et al. 2018)   ``bottleneck``
 occlusion   how much the score falls when a part of the image is covered (Zeiler and Fergus 2014)       none: the image
 =========== =========================================================================================== ====================
 
-Works on 2D and 3D networks of any name; `class_heads` says what CAM needs.
+Works on any 2D or 3D network; `class_heads` says what CAM needs.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ DEFAULT_LAYERS: dict[Method, str] = {
     "occlusion": "image",
 }
 OCCLUDED_SHARE = 8  # the covered square's side is an eighth of the image's
-FLAT = 1e-6  # a map whose values differ by less than this share of the largest is constant: the rest is rounding
+FLAT = 1e-6  # a map whose values differ by less than this share of the largest is constant up to rounding
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """What a method found, before it is scaled.
+    """A method's result, before scaling.
 
     Attributes:
         values: (*S), on the network's grid; high is important.
         score: the class's mean logit over the region.
-        note: why the map says nothing, if it does not; else empty.
+        note: why the map is empty, if it is; otherwise "".
     """
 
     values: Tensor
@@ -68,27 +68,27 @@ def explain(
 ) -> ClassMap:
     """The map of one class for one region.
 
-    The network is left as it was found: its mode, its gradients, its hooks. Works under ``torch.no_grad`` too.
+    The network's mode, gradients and hooks are restored afterwards. Works under ``torch.no_grad`` too.
 
     Args:
         network: returns logits (1, K, *S), one tensor, in eval mode.
-        image: (1, C, *S), as the network takes it.
+        image: (1, C, *S), the network's input.
         channel: the class's channel in the logits.
         region: (*S), weights of the pixels over which the logits are averaged; 0 outside.
         method: see the table above.
-        layer: name of the module whose output is looked at; None for the method's default.
+        layer: name of the module whose output is used; None for the method's default.
 
     Raises:
-        LayerError: the layer is not there or gives no feature map, or CAM is requested of one without class weights.
-        ValueError: the region is empty, or another method.
+        LayerError: the layer does not exist or does not output a feature map, or CAM is requested for one without class weights.
+        ValueError: the region is empty, or the method unknown.
     """
     if method not in METHODS:
-        raise ValueError(f"no method {method!r}{did_you_mean(method, METHODS)}")
+        raise ValueError(f"unknown method {method!r}{did_you_mean(method, METHODS)}")
     total = region.sum()
     if not total > 0:
         raise ValueError("the region to explain is empty")
     with frozen(network):
-        # plain tensors, should these have been made in inference mode
+        # plain tensors, in case these were made in inference mode
         image, share = image.clone(), (region / total).to(image, copy=True)
         if method == "occlusion":
             return _occlusion(network, image, channel, share)
@@ -99,7 +99,7 @@ def explain(
 
 
 def heat(values: Tensor) -> tuple[Tensor, str]:
-    """A map scaled to 0 (least important) .. 1 (most important), and a note if it says nothing; then it is 0 everywhere.
+    """A map scaled to 0 (least important) .. 1 (most important), and a note if it is empty, that is 0 everywhere.
 
     >>> heat(torch.tensor([-1.0, 0.0, 3.0]))
     (tensor([0.0000, 0.2500, 1.0000]), '')
@@ -107,7 +107,7 @@ def heat(values: Tensor) -> tuple[Tensor, str]:
     (tensor([0., 0.]), 'constant map: no place counts more than another')
     """
     if not torch.isfinite(values).all():
-        return torch.zeros_like(values), "the map holds values that are not finite"
+        return torch.zeros_like(values), "the map contains values that are not finite"
     low, high = values.min(), values.max()
     if high - low <= FLAT * torch.maximum(low.abs(), high.abs()):
         return torch.zeros_like(values), "constant map: no place counts more than another"
@@ -118,7 +118,7 @@ def class_heads(network: nn.Module) -> dict[str, nn.Conv2d | nn.Conv3d]:
     """The 1x1 convolutions that turn feature maps into logits, by name: ``head``, or all of ``heads`` (U-Net++).
 
     Raises:
-        LayerError: the network has no such head, so that no class has weights over feature maps.
+        LayerError: the network has no such head, so its classes have no weights over feature maps.
     """
     heads: dict[str, object] = {"head": getattr(network, "head", None)}
     if isinstance(several := getattr(network, "heads", None), nn.ModuleDict):
@@ -126,7 +126,7 @@ def class_heads(network: nn.Module) -> dict[str, nn.Conv2d | nn.Conv3d]:
     found = {name: head for name, head in heads.items() if isinstance(head, nn.Conv2d | nn.Conv3d)}
     if not found or any(set(head.kernel_size) != {1} for head in found.values()):
         kind = type(network).__name__
-        raise LayerError(f"{kind} has no 1x1 convolution `head` whose class weights CAM could take: use gradcam")
+        raise LayerError(f"{kind} has no 1x1 convolution `head` with class weights for CAM: use gradcam")
     return found
 
 
@@ -136,10 +136,10 @@ def region_score(logits: Tensor, share: Tensor) -> Tensor:
 
 
 def _cam(network: nn.Module, image: Tensor, channel: int, share: Tensor, layer: str) -> ClassMap:
-    """Class weights over the last feature maps: what the heads give, without their bias.
+    """Class weights over the last feature maps: the heads' outputs without their bias.
 
     A network with several heads (U-Net++ in accurate mode) answers with their mean, which is one linear layer over all their feature
-    maps: its map is the mean of the heads' maps. Thus the map's mean over the region and the bias add up to the score.
+    maps: its map is the mean of the heads' maps. So the map's mean over the region plus the bias is the score.
 
     MONAI's CAM is for classifiers: it calls a dense layer once per pixel. This is the same sum in one convolution.
     """
@@ -149,7 +149,7 @@ def _cam(network: nn.Module, image: Tensor, channel: int, share: Tensor, layer: 
     elif layer != DEFAULT_LAYERS["cam"]:
         known = [DEFAULT_LAYERS["cam"], *heads]
         raise LayerError(
-            f"CAM needs class weights, layer {layer!r} has none{did_you_mean(layer, known)}; or use gradcam"
+            f"CAM needs class weights, but layer {layer!r} has none{did_you_mean(layer, known)}; or use gradcam"
         )
     with torch.no_grad(), recorded(network, heads) as outputs:
         score = region_score(_logits(network, image), share)[0, channel]
@@ -164,9 +164,9 @@ def _cam(network: nn.Module, image: Tensor, channel: int, share: Tensor, layer: 
 class PaperGradCAMpp(GradCAMpp):
     """Grad-CAM++ with the paper's denominator (eq. 19).
 
-    MONAI's sums activation times cubed gradient over the map, the paper multiplies the activations' sum with each pixel's cubed
-    gradient. Both are one where the gradient is alike at all pixels, as in front of global pooling; here it is not. Divided by
-    the squared gradient, as here, no small number is needed in the denominator, which would outweigh the tiny gradients of a mean.
+    MONAI's sums activation times cubed gradient over the map; the paper multiplies the sum of activations by each pixel's cubed
+    gradient. Both are equal if the gradient is the same at all pixels, as before global pooling; here it is not. Dividing by
+    the squared gradient, as here, avoids a small constant in the denominator, which would outweigh the tiny gradients of a mean.
     """
 
     def compute_map(  # type: ignore[override]  # MONAI's own differ from each other
@@ -184,10 +184,10 @@ class PaperGradCAMpp(GradCAMpp):
 
 
 class _Recording(ModelWithHooks):
-    """What MONAI's maps ask of a network: a layer's outputs and the score's gradients there, of one pass that is done already.
+    """The network interface of MONAI's maps: a layer's outputs and the score's gradients there, from one finished pass.
 
-    MONAI's own hooks stay on the network for good, pair the last output of a layer that runs several times with the gradient of its
-    first, compute every weight's gradient and meet in-place layers with an error. Here the graph begins at the layer.
+    MONAI's own hooks stay on the network permanently, pair the last output of a layer that runs several times with the gradient of its
+    first, compute every weight's gradient and fail on in-place layers. Here the graph begins at the layer.
     """
 
     def __init__(self, activations: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
@@ -220,7 +220,7 @@ def _gradcam(
         for run in range(len(activations))
     ]
     values = torch.stack(maps).sum(0)[0, 0]
-    note = "" if values.any() else f"nowhere positive: what layer {layer} holds speaks against the class"
+    note = "" if values.any() else f"nowhere positive: the features of layer {layer} speak against the class"
     return ClassMap(values, float(score.detach()), note)
 
 
@@ -238,7 +238,7 @@ class _RegionClassifier(nn.Module):
 
 
 def _occlusion(network: nn.Module, image: Tensor, channel: int, share: Tensor) -> ClassMap:
-    """By how much the score falls when a soft square of 1/8 of the image's side fades to 0, the normalised images' middle grey."""
+    """The drop of the score when a soft square of 1/8 of the image's side fades to 0, the middle grey of normalised images."""
     classifier = _RegionClassifier(network, share)
     sides = [max(2, side // OCCLUDED_SHARE) for side in image.shape[2:]]
     with torch.no_grad(), warnings.catch_warnings():
@@ -254,5 +254,7 @@ def _occlusion(network: nn.Module, image: Tensor, channel: int, share: Tensor) -
 def _logits(network: nn.Module, image: Tensor) -> Tensor:
     answer = network(image)
     if not isinstance(answer, Tensor) or answer.shape[2:] != image.shape[2:]:
-        raise ValueError(f"{type(network).__name__} gives no logits at the image's size: it cannot be explained so")
+        raise ValueError(
+            f"{type(network).__name__} does not output logits at the image's size, so it cannot be explained"
+        )
     return answer.float()

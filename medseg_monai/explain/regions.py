@@ -1,4 +1,4 @@
-"""The region whose logits are averaged into the score that is explained, and the truth that may be one.
+"""The region whose logits are averaged into the explained score, and the truth, which may be the region.
 
 ====================== ====================================================================================
 region                 the score is the class's mean logit over
@@ -8,7 +8,7 @@ region                 the score is the class's mean logit over
 ``image``              the whole image, without the bars that pad it
 ``pixel:X,Y``          one pixel, counted from 0 at the left and the top (``X,Y,Z`` in a volume)
 ``box:X,Y,W,H``        a box: first pixel, then width and height (``X,Y,Z,W,H,D`` in a volume)
-``mask:FILE``          a mask of two levels (of a volume 0 and 1); of a folder, the file named as the image is
+``mask:FILE``          a mask of two levels (for a volume 0 and 1); in a folder, the file named like the image
 ====================== ====================================================================================
 """
 
@@ -37,12 +37,12 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Region:
-    """Which part of an image a score is taken over; see the table above.
+    """The part of an image over which a score is computed; see the table above.
 
     Attributes:
-        kind: of region.
-        numbers: of a pixel or a box, in pixels of the image itself.
-        path: of a mask.
+        kind: kind of region.
+        numbers: coordinates of a pixel or a box, in pixels of the image itself.
+        path: path of a mask.
     """
 
     kind: Kind
@@ -54,7 +54,7 @@ class Region:
         """From the words of the table above.
 
         Raises:
-            ValueError: no such region, or other numbers than it takes.
+            ValueError: the region is unknown, or its numbers are wrong.
 
         >>> Region.parse("box:10,20,64,48")
         Region(kind='box', numbers=(10, 20, 64, 48), path='')
@@ -70,9 +70,9 @@ class Region:
         numbers = _whole_numbers(rest)
         if numbers is None or len(numbers) != wanted:
             example = f"{name}:{','.join('0' * wanted)}" if wanted else name
-            raise ValueError(f"region: got {text!r}; {wanted or 'no'} whole numbers are wanted, as in {example}")
+            raise ValueError(f"region: got {text!r}; expected {wanted or 'no'} whole numbers, as in {example}")
         if name == "box" and min(numbers[spatial_dims:]) < 1:
-            raise ValueError(f"region: got {text!r}; a box is at least one pixel wide")
+            raise ValueError(f"region: got {text!r}; a box must be at least one pixel wide")
         return cls(name, numbers)  # type: ignore[arg-type]  # one of the kinds
 
     def mask(
@@ -85,16 +85,16 @@ class Region:
             spec: the data set.
             size: of the image.
             predicted: the class's predicted mask.
-            truth: its true mask, where it is known.
+            truth: its true mask, if known.
 
         Raises:
-            ValueError: the truth is wanted and not known, or the pixel or the box does not lie in the image.
+            ValueError: the truth is needed but unknown, or the pixel or the box is not inside the image.
         """
         if self.kind == "predicted":
             return predicted
         if self.kind == "truth":
             if truth is None:
-                raise ValueError("the region is the truth, which is not known: name it with --truth")
+                raise ValueError("the region is the truth, which is unknown: name it with --truth")
             return truth
         if self.kind == "mask":
             file = self.path if Path(self.path).is_file() else file_for(case["id"], Path(self.path))
@@ -111,7 +111,7 @@ class Region:
         ends = [start + length for start, length in zip(first, lengths, strict=True)]
         if any(start < 0 or end > side for start, end, side in zip(first, ends, size, strict=True)):
             sides = "x".join(map(str, size))
-            raise ValueError(f"the {self.kind} {','.join(map(str, self.numbers))} does not lie in the image ({sides})")
+            raise ValueError(f"the {self.kind} {','.join(map(str, self.numbers))} is not inside the image ({sides})")
         return tuple(slice(start, end) for start, end in zip(first, ends, strict=True))
 
 
@@ -123,16 +123,16 @@ def read_region(file: str | Path, case: Mapping[str, Any], spec: DatasetSpec) ->
 
 
 def with_truth(cases: Sequence[Mapping[str, Any]], truth: str | Path | None, spec: DatasetSpec) -> list[dict[str, Any]]:
-    """The cases with a ``label`` where the truth is known.
+    """The cases, with a ``label`` if the truth is known.
 
     Args:
         cases: with ``image`` and ``id``.
-        truth: a data set that holds the images, a folder with a mask for each image, or the mask of the only image; empty for none.
-        spec: what the network knows.
+        truth: a data set with the images, a folder with a mask for each image, or the mask of the only image; empty for none.
+        spec: the network's spec.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: a mask for several images, or a data set of other classes.
+        FileNotFoundError: it does not exist.
+        ValueError: it is one mask for several images, or a data set with other classes.
     """
     if not truth:
         return [dict(case) for case in cases]
@@ -152,7 +152,7 @@ def _from_dataset(cases: Sequence[Mapping[str, Any]], path: Path, spec: DatasetS
     dataset = read_dataset(path)
     if (dataset.spec.task, dataset.spec.classes) != (spec.task, spec.classes):
         raise ValueError(
-            f"{path}: contains {', '.join(dataset.spec.classes)}, the weights know {', '.join(spec.classes)}"
+            f"{path}: has the classes {', '.join(dataset.spec.classes)}, but the weights know {', '.join(spec.classes)}"
         )
     known = {_resolved(case): case["label"] for split in SPLITS for case in dataset.cases(split)}
     labels = [known.get(_resolved(case)) for case in cases]
@@ -167,7 +167,7 @@ def _resolved(case: Mapping[str, Any]) -> Path:
 
 
 def file_for(case_id: str, folder: Path) -> Path:
-    """The mask in `folder` that is named as the case is, with ``_mask`` or ``_segmentation`` after it or not.
+    """The mask in `folder` that is named like the case, optionally followed by ``_mask`` or ``_segmentation``.
 
     Raises:
         FileNotFoundError: there is none.

@@ -27,7 +27,7 @@ def explain_case(
     Args:
         network, image, channel, region, method, layer: as in `explain`.
         spec: the data set; see ``spec.window``.
-        logits: (K, *S), the network's answer for the image, which the score is taken from.
+        logits: (K, *S), the network's answer for the image, from which the score is computed.
     """
     if spec.window is None:
         return explain(network, image, channel=channel, region=region, method=method, layer=layer)
@@ -38,7 +38,7 @@ def explain_case(
         part = window[0, -1]
         if method != "cam" and not part.any():
             return torch.zeros_like(window[:, :1])
-        # each window's score is its part of the mean: windows that hold more of the region count more
+        # each window's score is its part of the mean: windows that contain more of the region weigh more
         everywhere = torch.ones_like(part) if method == "cam" else part
         found = explain(network, window[:, :-1], channel=channel, region=everywhere, method=method, layer=layer)
         if found.note:

@@ -1,4 +1,4 @@
-"""Plots of the checks: deletion and insertion curves against random order, and likeness of maps under random weights."""
+"""Plots of the checks: deletion and insertion curves against random order, and similarity of maps under random weights."""
 
 from __future__ import annotations
 

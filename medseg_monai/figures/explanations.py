@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Heat = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-COLOUR_MAP = "magma"  # perceptually uniform, readable in grey print, none of its colours is the outlines' blue
+COLOUR_MAP = "magma"  # perceptually uniform, readable in greyscale, and without the outlines' blue
 HEAT_OPACITY = 0.65
 MID_GREY = 118
 SHORTEST_SIDE = 400  # pixels of a picture inside a figure, so that outlines are lines and not blocks
@@ -37,7 +37,7 @@ class MapView:
     Attributes:
         title: method and layer.
         heat: (*S), 0 .. 1; None if there is no map.
-        note: written in the picture if the map says nothing.
+        note: written in the picture if the map is empty.
     """
 
     title: str

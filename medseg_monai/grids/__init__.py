@@ -1,7 +1,7 @@
-"""Where an image's pixels lie, and the ways to the network's grid and back: the room in which photographs and volumes differ.
+"""The grid of an image's pixels, and the mapping to the network's grid and back: the only package in which photographs and volumes differ.
 
-`PhotoGrid` and `VolumeGrid` answer the same questions: ``restore``, ``to_network``, ``own_shape``, ``network_shape``, ``spacing``,
-``unit``, ``pixel_size``, ``geometry``. Whoever holds a grid need not ask how many axes it has.
+`PhotoGrid` and `VolumeGrid` have the same interface: ``restore``, ``to_network``, ``own_shape``, ``network_shape``, ``spacing``,
+``unit``, ``pixel_size``, ``geometry``. Code that has a grid need not know its number of axes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 
-if TYPE_CHECKING:  # they bring torch; readers of files need the geometry alone
+if TYPE_CHECKING:  # they import torch; readers of files need only the geometry
     from medseg_monai.grids.photo import PhotoGrid
     from medseg_monai.grids.volume import VolumeGrid
 
@@ -25,8 +25,8 @@ def grid_of(meta: Mapping[str, Any], spec: DatasetSpec) -> Grid:
     """The grid of a loaded case.
 
     Args:
-        meta: the ``image_meta_dict`` that ``load`` added: ``spatial_shape``, and of volumes ``affine`` and ``box`` (without it the
-            network saw all).
+        meta: the ``image_meta_dict`` that ``load`` added: ``spatial_shape``, and for volumes ``affine`` and ``box`` (without it the
+            network saw everything).
         spec: what the network was trained on.
     """
     from medseg_monai.grids.photo import PhotoGrid
@@ -37,7 +37,7 @@ def grid_of(meta: Mapping[str, Any], spec: DatasetSpec) -> Grid:
 
 
 def volume_grid_of(meta: Mapping[str, Any], spec: DatasetSpec) -> VolumeGrid:
-    """`grid_of` for what is a volume anyway."""
+    """`grid_of` for a case that is known to be a volume."""
     from medseg_monai.grids.volume import VolumeGrid
 
     i, j, k = (int(side) for side in meta["spatial_shape"])

@@ -67,7 +67,7 @@ class Header:
 
 def _check_shape(shape: Sequence[int]) -> None:
     if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume has 3")
+        raise ValueError(f"has {len(shape)} axes ({shape_text(shape)}); a volume must have 3")
 
 
 def _check_affine(affine: NDArray[np.float64]) -> None:
@@ -75,14 +75,14 @@ def _check_affine(affine: NDArray[np.float64]) -> None:
         raise ValueError("its affine is not a 4 x 4 matrix of finite numbers; correct the header")
     sides = np.linalg.norm(affine[:3, :3], axis=0)
     if sides.min() <= 0:
-        raise ValueError(f"its voxels have the sides {numbers_text(sides)} mm: none may be 0; correct the header")
+        raise ValueError(f"its voxel sides are {numbers_text(sides)} mm: none may be 0; correct the header")
     directions = affine[:3, :3] / sides
     cosines = np.abs(directions.T @ directions - np.eye(3))
     if cosines.max() > SHEAR_TOLERANCE:
         angle = np.degrees(np.arccos(min(1.0, float(cosines.max()))))
         raise ValueError(
-            f"its axes do not stand at right angles (two meet at {angle:.1f} degrees): a sheared grid, as a tilted gantry "
-            "gives; resample it to a straight one first"
+            f"its axes are not perpendicular (two meet at {angle:.1f} degrees): a sheared grid, as from a tilted "
+            "gantry; resample it to a straight one first"
         )
 
 

@@ -1,4 +1,4 @@
-"""What photographs and volumes are called, measured in and stored as: a table, so that whoever needs a word need not ask which it is."""
+"""Names, units and file formats of photographs and of volumes, as a table, so that other code needs no branches for them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class ImageKind:
     """Facts about photographs or about volumes.
 
     Attributes:
-        noun: what one is called in messages.
-        elements: what it is made of, in the plural.
+        noun: its name in messages.
+        elements: its elements, in the plural.
         relative_size: unit of a mask's size that can be compared between images.
         axes: names of the spatial axes, in the order of tensors.
         interpolation: torch's name for linear interpolation along them.
-        suffixes: of files that are read, in lower case.
-        description: what the files are, for a model card.
+        suffixes: suffixes of files that are read, in lower case.
+        description: of the files, for a model card.
         first_bundle: the bundle to begin with.
-        least_side: a smaller side of the network's input leaves nothing to see.
+        least_side: smallest side of the network's input.
     """
 
     noun: str

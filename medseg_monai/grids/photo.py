@@ -1,4 +1,4 @@
-"""The grid of a photograph and the one that a network sees it on: the rule that `load` follows forwards and `restore` backwards."""
+"""The grid of a photograph and the network's grid: the mapping that `load` applies forwards and `restore` backwards."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class PhotoGrid:
-    """An upright photograph's own grid and the network's, and what lies between them.
+    """An upright photograph's own grid and the network's, and the mapping between them.
 
     Args:
         own_shape: the photograph's (width, height).
         size: (width, height) of the network's input; None for the photograph's own.
-        aspect: ``stretch`` fills the input, changing the aspect ratio. ``pad`` keeps it: the picture is centred, bars of 0 lie left
-            and right of it or above and below.
+        aspect: ``stretch`` fills the input, changing the aspect ratio. ``pad`` keeps it: the picture is centred between bars of 0.
     """
 
     own_shape: tuple[int, int]
@@ -43,11 +42,11 @@ class PhotoGrid:
     spacing: ClassVar[tuple[float, float]] = (1.0, 1.0)
     """Pixel sides along (width, height)."""
     pixel_size: ClassVar[float] = 1.0
-    """Sizes are counted in pixels."""
+    """Sizes are in pixels."""
     geometry: ClassVar[None] = None
-    """A photograph lies nowhere in the patient."""
+    """A photograph has no position in the patient."""
     map_dtype: ClassVar[torch.dtype] = torch.float32
-    """What maps of a whole image are kept in until they are written."""
+    """Type of maps of a whole image until they are written."""
 
     @classmethod
     def of(cls, original_size: Sequence[int], spec: DatasetSpec) -> PhotoGrid:
@@ -62,7 +61,7 @@ class PhotoGrid:
         Box(x=0, y=16, width=64, height=32)
         """
         if spec.spatial_dims != 2:
-            raise ValueError(f"photographs have 2 axes, the spec of {spec.name!r} has {spec.spatial_dims}")
+            raise ValueError(f"photographs have 2 axes, but the spec of {spec.name!r} has {spec.spatial_dims}")
         width, height = (int(side) for side in original_size)
         return cls((width, height), spec.size, spec.aspect)
 
@@ -84,7 +83,7 @@ class PhotoGrid:
         return Box((full_width - inner_width) // 2, (full_height - inner_height) // 2, inner_width, inner_height)
 
     def to_network(self, mask: NDArray[np.bool_]) -> Tensor:
-        """How much of each pixel of the network's input a mask (W, H) covers, float32 (w, h): nothing is so small that it vanishes."""
+        """The share of each pixel of the network's input that a mask (W, H) covers, float32 (w, h): even tiny masks do not vanish."""
         box, values = self.box, torch.from_numpy(mask.astype(np.float32))
         weights = torch.zeros(self.network_shape)
         weights[box.x : box.x + box.width, box.y : box.y + box.height] = F.interpolate(
@@ -93,13 +92,13 @@ class PhotoGrid:
         return weights
 
     def restore(self, values: Tensor, *, outside: float | None = 0.0, dtype: torch.dtype | None = None) -> Tensor:
-        """A map on the network's grid brought to the photograph's own: what `load` did, backwards.
+        """A map on the network's grid, mapped to the photograph's own: the inverse of `load`.
 
         Args:
-            values: (C, w, h) of `network_shape`. Floating-point maps are interpolated (bilinear, half-pixel centres, as images were),
-                whole numbers and bool take the nearest value.
-            outside: nothing: the network saw all of a photograph.
-            dtype: of the result; None for that of `values`.
+            values: (C, w, h) of `network_shape`. Floating-point maps are interpolated (bilinear, half-pixel centres, like images),
+                integers and bool take the nearest value.
+            outside: not used: the network sees all of a photograph.
+            dtype: type of the result; None for that of `values`.
 
         Returns:
             (C, width, height).
@@ -112,12 +111,12 @@ class PhotoGrid:
         """
         grid, box = self.network_shape, self.box
         if values.ndim != 3 or tuple(values.shape[1:]) != grid:
-            raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {grid[0]}, {grid[1]}) is restored")
+            raise ValueError(f"got a map of shape {tuple(values.shape)}, expected (C, {grid[0]}, {grid[1]})")
         content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
         return self._enlarged(content).to(dtype or values.dtype)
 
     def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
-        """Maps (C, W, H) with the axes that pictures have in memory, (C, H, W)."""
+        """Maps (C, W, H) with the usual axis order of pictures, (C, H, W)."""
         return np.ascontiguousarray(maps.swapaxes(1, 2))
 
     def _enlarged(self, content: Tensor) -> Tensor:

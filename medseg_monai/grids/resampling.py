@@ -1,4 +1,4 @@
-"""Linear resampling of volumes: one matrix per axis, whose weights grow with the voxels where these grow (anti-aliasing)."""
+"""Linear resampling of volumes: one matrix per axis, whose weights widen when voxels grow (anti-aliasing)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def weights_between(count: int, wanted: int, step: float) -> Tensor | None:
 
 @lru_cache(maxsize=64)
 def linear_weights(count: int, wanted: int, step: float) -> Tensor:
-    """(wanted, count) float32: how much each old voxel counts for each new one, rows summing to 1.
+    """(wanted, count) float32: the weight of each old voxel for each new one; rows sum to 1.
 
-    New voxels are `step` old ones apart, and both rows of voxels have the same centre; beyond the ends the end voxels go on.
+    New voxels are `step` old ones apart, and both rows of voxels have the same centre; beyond the ends the end voxels are repeated.
 
     >>> linear_weights(4, 2, 2.0)
     tensor([[0.4286, 0.4286, 0.1429, 0.0000],

@@ -1,4 +1,4 @@
-"""The truth of a case, and its image as a person sees it, both on the image's own grid."""
+"""The truth of a case, and its image as displayed to people, both on the image's own grid."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from medseg_monai.images.volumes import read_geometry, read_image_volume, read_l
 
 
 def read_truth(case: Mapping[str, Any], grid: Grid | None, spec: DatasetSpec) -> NDArray[np.uint8]:
-    """A case's label, (1, *S) of class numbers or (classes, *S) of {0, 1}; `IGNORED` where nothing counts.
+    """A case's label, (1, *S) of class numbers or (classes, *S) of {0, 1}; `IGNORED` at ignored pixels.
 
     Args:
         case: with ``image`` and ``label``.
-        grid: of the image, on which the label must lie; None for what the image's header says.
-        spec: what the weights know; how the label is written stands in the case.
+        grid: the image's grid, which the label must have; None to read it from the image's header.
+        spec: the weights' spec; the label's values are defined in the case.
 
     Raises:
-        OSError, ValueError: it cannot be read, lies on another grid or holds values that are no class.
+        OSError, ValueError: it cannot be read, has another grid, or has values that are not classes.
     """
     reading = label_spec(case, spec)
     if spec.spatial_dims == 2:
@@ -35,7 +35,7 @@ def read_truth(case: Mapping[str, Any], grid: Grid | None, spec: DatasetSpec) ->
 
 
 def read_shown(case: Mapping[str, Any], spec: DatasetSpec) -> NDArray[Any]:
-    """A case's image as figures show it, (C, *S); of neighbouring slices the slice itself alone, since they are no colours.
+    """A case's image for figures, (C, *S); for a stack of slices only the slice itself, since channels are not colours.
 
     Raises:
         OSError, ValueError: it cannot be read.

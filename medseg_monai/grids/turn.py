@@ -1,4 +1,4 @@
-"""Axes turned to right-anterior-superior (RAS) and back, without a voxel changed."""
+"""Reorienting axes to right-anterior-superior (RAS) and back, without changing any voxel."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Turn:
     """A permutation of the three axes, and which of them run backwards.
 
     Args:
-        axes: turned axis a is the axis ``axes[a]`` of the volume as stored.
-        flipped: whether turned axis a runs against it.
+        axes: reoriented axis a is the axis ``axes[a]`` of the volume as stored.
+        flipped: whether reoriented axis a runs in the opposite direction.
     """
 
     axes: Shape
@@ -28,7 +28,7 @@ class Turn:
 
     @classmethod
     def to_ras(cls, affine: NDArray[np.float64]) -> Turn:
-        """The turn after which the axes point right, anterior, superior as nearly as whole axes can."""
+        """The reorientation after which the axes point right, anterior, superior as closely as whole axes can."""
         orientation = nibabel.io_orientation(affine)  # type: ignore[no-untyped-call]
         axes = tuple(int(np.flatnonzero(orientation[:, 0] == axis)[0]) for axis in range(3))
         i, j, k = (bool(orientation[axis, 1] < 0) for axis in axes)

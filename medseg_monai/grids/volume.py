@@ -1,8 +1,8 @@
-"""The grid of a scan and the one that a network sees it on, and the ways there and back.
+"""The grid of a scan and the network's grid, and the mapping between them.
 
-Three steps lead there, each exactly known, so that it can be undone: the axes are turned to right-anterior-superior (RAS), the part
-around the patient is cut out, and that part is resampled to the network's spacing. Resampling is linear and one matrix per axis;
-where voxels grow the weights grow with them (anti-aliasing). Both grids have the same centre.
+It has three invertible steps: the axes are reoriented to right-anterior-superior (RAS), the volume is cropped to the part
+around the patient, and that part is resampled to the network's spacing. Resampling is linear and one matrix per axis;
+if voxels grow, the weights widen with them (anti-aliasing). Both grids have the same centre.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 SAME_SPACING = 1e-3
 """Spacings that differ by less than this share count as equal: voxels are then copied, not interpolated."""
 SLAB_BYTES = 128 * 2**20
-"""What the values of a slab may take at the scan's own resolution."""
+"""Memory for the values of a slab at the scan's own resolution, in bytes."""
 
 
 @dataclass(frozen=True)
 class VolumeGrid:
-    """A scan's own grid and the network's, and what lies between them.
+    """A scan's own grid and the network's, and the mapping between them.
 
     Args:
         geometry: the scan's own grid.
-        box: first voxel, and the one after the last, of the part that the network sees; per axis, after turning.
-        network_spacing_mm: of the network's grid along (R, A, S); None for the scan's own.
+        box: first voxel, and the one after the last, of the part that the network sees; per axis, after reorientation.
+        network_spacing_mm: spacing of the network's grid along (R, A, S); None for the scan's own.
     """
 
     geometry: Geometry
@@ -45,7 +45,7 @@ class VolumeGrid:
     unit: ClassVar[str] = "mm"
     """Of distances."""
     map_dtype: ClassVar[torch.dtype] = torch.float16
-    """What maps of a whole image are kept in until they are written: half the memory, and steps of at most 0.0005."""
+    """Type of maps of a whole image until they are written: half the memory, with steps of at most 0.0005."""
 
     @classmethod
     def whole(cls, geometry: Geometry, network_spacing_mm: Sequence[float] | None = None) -> VolumeGrid:
@@ -135,7 +135,7 @@ class VolumeGrid:
         return grid
 
     def to_network(self, mask: NDArray[np.bool_]) -> Tensor:
-        """How much of each voxel of the network's grid a mask (I, J, K) covers, float32 (i, j, k)."""
+        """The share of each voxel of the network's grid that a mask (I, J, K) covers, float32 (i, j, k)."""
         seen = torch.from_numpy(np.ascontiguousarray(self.turn.apply(mask.astype(np.float32))[self.cut]))
         return resample(seen, [self.weights(axis) for axis in range(3)])
 
@@ -143,13 +143,13 @@ class VolumeGrid:
         self, values: Tensor, *, outside: float | None = 0.0, dtype: torch.dtype = torch.float32,
         slab_bytes: int = SLAB_BYTES,
     ) -> Tensor:  # fmt: skip
-        """Maps on the network's grid brought to the scan's own.
+        """Maps on the network's grid, mapped to the scan's own.
 
         Args:
             values: (C, i, j, k), of any precision, on any device.
-            outside: the value where the network did not look (the air around a patient); None for the lowest that the maps have.
-            dtype: of the result: float32 or float16.
-            slab_bytes: memory for values at the scan's resolution, beside the result.
+            outside: the value outside the part that the network saw (the air around a patient); None for the maps' lowest value.
+            dtype: type of the result: float32 or float16.
+            slab_bytes: memory for values at the scan's resolution, in addition to the result.
 
         Returns:
             (C, I, J, K) on the CPU.
@@ -167,7 +167,7 @@ class VolumeGrid:
         return torch.from_numpy(restored)
 
     def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
-        """Maps (C, I, J, K) as they are: volumes have these axes in memory too."""
+        """Maps (C, I, J, K) unchanged: volumes have these axes in memory too."""
         return maps
 
     def fill(
@@ -181,25 +181,25 @@ class VolumeGrid:
     ) -> NDArray[Any]:
         """Fill the part that the network saw of a turned volume, a few slices at a time.
 
-        A scan of 512 x 512 x 300 voxels with 15 classes has 5 GB of probabilities at its own resolution. They are never there at
-        once: a slab of slices is brought to the scan's spacing, finished, and the next slab takes the memory.
+        A scan of 512 x 512 x 300 voxels with 15 classes has 5 GB of probabilities at its own resolution. They are never in memory
+        together: a slab of slices is mapped to the scan's spacing and finished, and the next slab reuses the memory.
 
         Args:
             turned: (K, ...) of `turned_shape`; written to.
             values: (C, i, j, k) on the network's grid.
-            start: from a part of `values` to what is interpolated.
-            finish: from a slab (C, ...) at the scan's spacing to what `turned` holds of it.
+            start: from a part of `values` to the values to interpolate.
+            finish: from a slab (C, ...) at the scan's spacing to its part of `turned`.
             slab_bytes: memory for a slab.
 
         Returns:
-            `turned` with the axes as the scan is stored, a copy.
+            A copy of `turned` with the axes as stored in the scan.
 
         Raises:
             ValueError: `values` are not on the network's grid.
         """
         if tuple(values.shape[1:]) != self.network_shape:
             wanted = ", ".join(map(str, self.network_shape))
-            raise ValueError(f"a map of shape {tuple(values.shape)} came; (C, {wanted}) is wanted")
+            raise ValueError(f"got a map of shape {tuple(values.shape)}, expected (C, {wanted})")
         inside = turned[self.cut_channels]
         rows, columns, slices = self.box_shape
         thickness = max(1, slab_bytes // (4 * len(values) * rows * columns))
@@ -209,13 +209,13 @@ class VolumeGrid:
             slab = _slab(values, start, back[2], first, last)
             slab = along_axis(along_axis(slab, back[1], 1), back[0], 0)
             inside[..., first:last] = finish(slab).cpu().numpy()
-        # a copy also of one slice, which may count as contiguous and run backwards
+        # copy even a single slice, which may count as contiguous but run backwards
         restored: NDArray[Any] = self.turn.undo(turned).copy()
         return restored
 
 
 def _slab(values: Tensor, start: Callable[[Tensor], Tensor], weights: Tensor | None, first: int, last: int) -> Tensor:
-    """What `start` makes of slices `first` to `last` of the scan; the first two axes still on the network's grid."""
+    """The result of `start` for slices `first` to `last` of the scan; the first two axes still on the network's grid."""
     if weights is None:
         return start(values[..., first:last])
     rows = weights[first:last]

@@ -1,1 +1,1 @@
-"""Images in, the network's answers out."""
+"""From images to the network's answers."""

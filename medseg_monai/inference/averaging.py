@@ -1,6 +1,6 @@
 """Several answers as one: the mean of their probabilities, over mirror images (test-time augmentation) or over networks (an ensemble).
 
-The mean is handed on as logits whose sigmoid or softmax it is, so that all that follows a network works on it unchanged.
+The mean is passed on as logits whose sigmoid or softmax it is, so everything that follows a network works unchanged.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Views = Literal["none", "flips", "dihedral"]
 SMALLEST = 1e-6
 """Probabilities are kept this far from 0 and 1, where their logits would be infinite."""
 STRANGE = 0.5
-"""Below this Dice with the image's own answer, a network is told not to know mirrored or turned images."""
+"""Below this Dice with the image's own answer, a warning says that the network does not know mirrored or rotated images."""
 COMPARED = 3
-"""Images with foreground on which that is looked at, at most `COMPARED_SIDE` points along an axis of each."""
+"""Number of images with foreground for this comparison, at most `COMPARED_SIDE` points along an axis of each."""
 COMPARED_SIDE = 64
 
 
@@ -44,24 +44,24 @@ def to_logits(probabilities: Tensor, task: Task) -> Tensor:
 
 
 def mean_logits(answers: Iterable[Tensor], task: Task) -> Tensor:
-    """Logits of the mean probabilities of several answers; one answer stays as it is."""
+    """Logits of the mean probabilities of several answers; a single answer is returned unchanged."""
     total: Tensor | None = None
     first: Tensor | None = None
     count = 0
     for logits in answers:
         first = logits if first is None else first
-        # infinite logits are not certainty: one such answer must not hide among the others
+        # infinite logits are not certainty: such an answer must not be hidden by the others
         probabilities = torch.where(logits.isfinite(), to_probabilities(logits, task), torch.nan)
         total = probabilities if total is None else total + probabilities
         count += 1
     if total is None or first is None:
-        raise ValueError("nothing to average")
+        raise ValueError("there is nothing to average")
     return first if count == 1 else to_logits(total / count, task)
 
 
 @dataclass(frozen=True)
 class View:
-    """A mirrored or turned image that the network may see in the image's place.
+    """A mirrored or rotated image that the network may see instead of the original.
 
     Attributes:
         flipped: spatial axes that are mirrored.
@@ -72,7 +72,7 @@ class View:
     swapped: bool = False
 
     def of(self, images: Tensor) -> Tensor:
-        """(B, C, *S) images, seen so."""
+        """The view of (B, C, *S) images."""
         seen = images.flip([axis + 2 for axis in self.flipped]) if self.flipped else images
         return seen.transpose(2, 3) if self.swapped else seen
 
@@ -89,7 +89,7 @@ def views(kind: Views, spatial_dims: int) -> list[View]:
     axes exchanged, which adds the quarter turns.
 
     Raises:
-        ValueError: no such kind.
+        ValueError: the kind is unknown.
 
     >>> [len(views(kind, 2)) for kind in ("none", "flips", "dihedral")]
     [1, 4, 8]
@@ -104,10 +104,10 @@ def views(kind: Views, spatial_dims: int) -> list[View]:
 
 
 class AveragedViews(Inferer):
-    """Test-time augmentation: the mean of the probabilities of several views, each brought back first.
+    """Test-time augmentation: the mean of the probabilities of several views, each mapped back first.
 
-    A network that was trained without mirror images does not know them, and their mean is a worse answer. On the first images the
-    views are therefore held against the image itself, and a warning says so where they have little in common.
+    A network that was trained without mirroring does not know mirrored images, and the mean is worse. On the first images the
+    views are therefore compared with the image itself, and a warning says so if they have little in common.
 
     Args:
         inferer: runs the network on each view.
@@ -131,7 +131,7 @@ class AveragedViews(Inferer):
     def _answers(
         self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
     ) -> Iterator[Tensor]:
-        """The answer to each view, brought back."""
+        """The answer to each view, mapped back."""
         compared = self.agreed is not None and self.agreed.images >= COMPARED
         own: Tensor | None = None
         seen: list[Agreement] = []
@@ -148,22 +148,22 @@ class AveragedViews(Inferer):
             self._note(seen, len(inputs))
 
     def _note(self, seen: Sequence[Agreement], images: int) -> None:
-        """Add the views of one batch, and warn when enough images were seen."""
+        """Add the views of one batch, and warn once enough images have been seen."""
         total = seen[0] if self.agreed is None else self.agreed
         for one in seen if self.agreed is not None else seen[1:]:
             total = total + one
         self.agreed = replace(total, images=images + (0 if self.agreed is None else self.agreed.images))
         if self.agreed.images >= COMPARED and self.agreed.dice < STRANGE:
             logger.warning(
-                "test-time augmentation: on mirrored or turned images the network finds something else (Dice %.2f with the image "
-                "itself, %d images): weights that were trained without mirroring are used without it (tta=none)",
+                "test-time augmentation: on mirrored or rotated images the network finds something else (Dice %.2f with the image "
+                "itself, %d images): weights trained without mirroring should be used without it (tta=none)",
                 self.agreed.dice,
                 self.agreed.images,
             )
 
 
 def _thinned(logits: Tensor) -> Tensor:
-    """Every so many points of (B, C, *S), on the CPU."""
+    """(B, C, *S) subsampled evenly, on the CPU."""
     steps = tuple(slice(None, None, -(-side // COMPARED_SIDE)) for side in logits.shape[2:])
     thinned = (slice(None), slice(None), *steps)
     return logits[thinned].detach().float().cpu()
@@ -217,23 +217,23 @@ class NetworkEnsemble(Ensemble):
 
 
 MUST_AGREE = ("task", "classes", "channels", "spatial_dims", "size", "spacing_mm", "aspect", "intensity")
-"""What the members of an ensemble must have in common: they see one and the same input, and answer for the same classes."""
+"""What the members of an ensemble must have in common: the same input and the same classes."""
 
 
 def with_members(
     network: nn.Module, trained: Trained, others: Sequence[str | Path], *, bundle_root: str | Path
 ) -> nn.Module:
-    """An `Ensemble` of a network and others; the network itself where there are none.
+    """An `Ensemble` of a network and others; the network itself if there are no others.
 
     Args:
         network: the first member, with its weights.
         trained: what its weights are for.
-        others: of each further member the weights (a file, a folder, a data set's name) or a bundle's name.
-        bundle_root: the bundle whose weights are meant by a data set's name.
+        others: weights of each further member (a file, a folder, a data set's name) or a bundle's name.
+        bundle_root: the bundle to which a data set's name refers.
 
     Raises:
-        FileNotFoundError: no such weights.
-        ValueError: weights for another input or other classes.
+        FileNotFoundError: weights do not exist.
+        ValueError: weights are for another input or other classes.
     """
     members = [network]
     for other in [others] if isinstance(others, (str, Path)) else others:
@@ -245,22 +245,22 @@ def with_members(
 
 
 def check_alike(first: DatasetSpec, other: DatasetSpec, name: object) -> None:
-    """Refuse a member that wants another input or answers for other classes.
+    """Refuse a member with another input or other classes.
 
     Raises:
-        ValueError: names the first difference.
+        ValueError: it differs; the message names the first difference.
     """
     for key in MUST_AGREE:
         ours, theirs = getattr(first, key), getattr(other, key)
         if ours != theirs:
             raise ValueError(
-                f"no ensemble: {name} was trained with {key} {theirs}, the first weights with {ours}; "
-                "its members must take the same input and know the same classes"
+                f"not an ensemble: {name} was trained with {key} {theirs}, but the first weights with {ours}; "
+                "all members must have the same input and the same classes"
             )
 
 
 def _weights_file(name: str | Path, bundle_root: str | Path) -> Path:
-    """Of weights, or of a bundle with only one training."""
+    """The spec of weights, or of a bundle with only one training."""
     try:
         return find_weights(bundle_root, name)
     except FileNotFoundError as no_weights:

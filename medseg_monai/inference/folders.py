@@ -1,4 +1,4 @@
-"""Folders looked through for scans: every folder once, and no file passed over in silence."""
+"""Searching folders for scans: every folder once, and every skipped file is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 NAMED = 50
-"""So many files that were passed over are named; the others are counted."""
+"""Number of skipped files that are named; the others are counted."""
 
 
 @dataclass
@@ -20,11 +20,11 @@ class PassedOver:
     """Files in a folder that are not segmented.
 
     Args:
-        folder: that was looked through.
+        folder: the searched folder.
 
     Attributes:
-        names: below the folder.
-        kinds: what they are, with their numbers.
+        names: their names, below the folder.
+        kinds: their kinds, with numbers.
     """
 
     folder: Path
@@ -32,11 +32,11 @@ class PassedOver:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, path: Path, kind: str = "") -> None:
-        """Note a file; its kind is the ending of its name if nothing else is said of it."""
+        """Record a file; its kind defaults to its suffix."""
         if not kind and path.is_symlink() and not path.exists():
             kind = "broken link"
         self.names.append(str(path.relative_to(self.folder)))
-        self.kinds[kind or path.suffix.lower() or "without an ending"] += 1
+        self.kinds[kind or path.suffix.lower() or "without a suffix"] += 1
 
     def __str__(self) -> str:
         """One line: how many, of which kinds, and their names."""
@@ -44,7 +44,7 @@ class PassedOver:
         shown = ", ".join(" ".join(name.split()) for name in self.names[:NAMED])
         more = f" and {len(self.names) - NAMED} more" if len(self.names) > NAMED else ""
         files = "1 file" if len(self.names) == 1 else f"{len(self.names)} files"
-        return f"passed over in {self.folder}: {files} ({kinds}): {shown}{more}"
+        return f"skipped in {self.folder}: {files} ({kinds}): {shown}{more}"
 
     def say(self) -> None:
         """One line in the log, if there are any."""
@@ -53,19 +53,19 @@ class PassedOver:
 
 
 def walk(folder: Path, skipped: Path | None, passed: PassedOver) -> Iterator[tuple[Path, list[str]]]:
-    """The folder and those below it, each with the names of its files, sorted; links are followed, into no folder twice.
+    """The folder and its subfolders, each with the names of its files, sorted; links are followed, but no folder is visited twice.
 
-    Hidden files and folders are not looked at, nor is `skipped`. A folder that may not be read is noted as passed over.
+    Hidden files and folders are not searched, nor is `skipped`. A folder without read permission is recorded as skipped.
 
     Raises:
-        ValueError: `folder` is the one to be skipped.
+        ValueError: `folder` is the one to skip.
     """
     if skipped is not None and skipped == folder.resolve():
         raise ValueError(f"{folder} is both input and output: name another output folder")
     seen: set[str] = set()
 
     def unreadable(error: OSError) -> None:
-        passed.add(Path(error.filename), "folder that may not be read")
+        passed.add(Path(error.filename), "folder without read permission")
 
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
         here = Path(parent)

@@ -1,4 +1,4 @@
-"""What runs a network on whole scans: engine, windows and mirrored views, put together."""
+"""Running a network on whole scans: engine, windows and mirrored views combined."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from medseg_monai.inference.windows import SlidingWindow
 
 
 def cases_at_once(spec: DatasetSpec, wanted: int) -> int:
-    """How many whole scans form a batch, or are read ahead at once: volumes differ in shape and fill the memory, so one."""
+    """Number of whole scans in a batch, or read ahead: one for volumes, which differ in shape and fill the memory."""
     return 1 if spec.spatial_dims == 3 else wanted
 
 
 def check_memory(spec: DatasetSpec) -> None:
-    """Refuse a size of which this machine cannot hold one image and its answer, let alone what lies between.
+    """Refuse a size for which one image and its answer alone do not fit into this machine's memory.
 
     Raises:
-        ValueError: says how much it takes.
+        ValueError: it does not fit; the message says how much is needed.
     """
     if spec.size is None or not hasattr(os, "sysconf"):
         return
@@ -33,13 +33,13 @@ def check_memory(spec: DatasetSpec) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise ValueError(
-            f"for one image of {' x '.join(map(str, spec.size))} at least {needed / 1e9:.0f} GB of memory are needed, "
-            f"and this machine has {there / 1e9:.0f}: give a smaller size"
+            f"one image of {' x '.join(map(str, spec.size))} needs at least {needed / 1e9:.0f} GB of memory, "
+            f"but this machine has {there / 1e9:.0f}: choose a smaller size"
         )
 
 
 def preparation_seconds(inferer: Inferer | None) -> float:
-    """What an inferer of `case_inferer` needed so far to choose an engine and make networks ready, which is not a cost of an image."""
+    """Seconds that an inferer of `case_inferer` spent on choosing an engine and preparing networks: not a cost of an image."""
     while isinstance(inferer, AveragedViews | SlidingWindow):
         inferer = inferer.inferer if isinstance(inferer, AveragedViews) else inferer.run
     return inferer.preparation_seconds if isinstance(inferer, EngineInferer) else 0.0
@@ -55,19 +55,19 @@ def case_inferer(
     overlap: float = 0.5,
     at_once: int = 1,
 ) -> Inferer:
-    """What runs the network on whole scans: photographs at once, volumes in windows of ``spec.size``.
+    """An inferer for whole scans: photographs at once, volumes in windows of ``spec.size``.
 
     Args:
         spec: the data set.
         precision: as in :func:`precision_of`.
         device: where the network runs.
-        engine: as `medseg_monai.engines.EngineInferer` takes it; None for a network that is still being trained.
-        tta: test-time augmentation, as `medseg_monai.inference.averaging.views` takes it.
+        engine: as for `medseg_monai.engines.EngineInferer`; None for a network that is still being trained.
+        tta: test-time augmentation, as for `medseg_monai.inference.averaging.views`.
         overlap: of neighbouring windows, as a share of a window.
-        at_once: windows that go through the network together.
+        at_once: number of windows in a batch.
 
     Raises:
-        ValueError: this machine has not the memory for one image of ``spec.size``.
+        ValueError: this machine has not enough memory for one image of ``spec.size``.
     """
     check_memory(spec)
     inferer: Inferer = PrecisionInferer(precision, device)

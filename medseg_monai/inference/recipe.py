@@ -1,6 +1,6 @@
-"""What ``inference.json``, ``evaluate.json``, ``tune.json`` and ``explain.json`` call: the one import of their expressions.
+"""The functions that ``inference.json``, ``evaluate.json``, ``tune.json`` and ``explain.json`` call: the only import of their expressions.
 
-A component that a reader looks for or exchanges stands in the JSON by its ``_target_``. Here is what ties the components together:
+A component that users look for or replace is in the JSON, by its ``_target_``. This module ties the components together:
 weights, cases and folders.
 """
 
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 MOST_BY_DEFAULT = 200
-"""Images of which a page is made without being asked for."""
+"""Largest number of images for which a page is written by default."""
 
 
 def trained_network(
@@ -89,10 +89,10 @@ def trained_network(
 
 
 def progress(what: str) -> Callable[..., Iterable[Any]]:
-    """A progress bar over images, on a terminal only.
+    """A progress bar over images, only on a terminal.
 
     Args:
-        what: is done to them, as a word: ``segmenting``.
+        what: the bar's label: ``segmenting``.
     """
     keep_bars_whole()
     return partial(tqdm, desc=what, unit="image", disable=None)
@@ -105,7 +105,7 @@ def wants_page(report: bool | str, cases: Sequence[Mapping[str, Any]]) -> bool:
         ValueError: ``report`` is something else.
     """
     if report not in (True, False, "auto"):
-        raise ValueError(f"report is true, false or auto, not {report!r}")
+        raise ValueError(f"report must be true, false or auto, not {report!r}")
     return len(cases) <= MOST_BY_DEFAULT if report == "auto" else bool(report)
 
 

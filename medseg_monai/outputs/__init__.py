@@ -1,1 +1,1 @@
-"""What prediction writes."""
+"""The files of a prediction."""

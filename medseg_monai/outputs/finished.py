@@ -1,4 +1,4 @@
-"""Which cases of an output folder are finished, and keeping that true while others are written."""
+"""Which cases of an output folder are finished, and recording them while others are written."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def unfinished(
 ) -> list[Case]:
     """The cases that are still to be done; all of them if ``overwrite``.
 
-    A case is finished if every file of its output is there and it stands in every table that was asked for. If the run's settings are
-    given, those files must also have been made of this picture with these settings; cases that were not are done again, and the log
+    A case is finished if every file of its output exists and it is in every requested table. If the run's settings are
+    given, those files must also have been made from this picture with these settings; other cases are done again, and the log
     says how many and why.
 
     Args:
         cases: with ``id`` and ``image``.
         spec: the data set.
-        folder: the output's.
+        folder: the output folder.
         overwrite: do all.
-        made_with: `medseg_monai.outputs.journal.made_with` of this run. What a killed run left behind is then removed, too.
-        wanted: what `output_files` takes.
+        made_with: `medseg_monai.outputs.journal.made_with` of this run. The leftovers of a killed run are then removed, too.
+        wanted: arguments for `output_files`.
 
     Raises:
-        FolderInUseError: another process writes to the folder.
+        FolderInUseError: another process is writing to the folder.
     """
     cases, place = list(cases), Path(folder)
     journal: Journal | None = None
@@ -71,45 +71,45 @@ def unfinished(
             left.append(case)
             again.setdefault(reason, []).append(str(case["id"]))
     for reason, ids in again.items():
-        logger.warning("%d of the masks in %s are made again, the first is %s: %s", len(ids), place, ids[0], reason)
+        logger.warning("%d of the masks in %s are made again, first: %s: %s", len(ids), place, ids[0], reason)
     if len(left) < len(cases):
-        logger.info("%d of %d cases were finished before and stay as they are", len(cases) - len(left), len(cases))
+        logger.info("%d of %d cases were already finished and are skipped", len(cases) - len(left), len(cases))
     return left
 
 
 def _is_there(file: Path) -> bool:
     try:
         return file.is_file()
-    except OSError:  # a name that is too long: writing it will say so
+    except OSError:  # a name that is too long: reported when it is written
         return False
 
 
 def _why_again(record: Record | None, image: str, made_with: Settings, spec: DatasetSpec) -> str:
-    """Why a case whose files are all there is not finished; "" if it is."""
+    """Why a case whose files all exist is not finished; "" if it is."""
     if record is None:
-        return "nothing says of which pictures, with which weights and settings they were made"
+        return "it is unknown from which pictures, weights and settings they were made"
     if reason := difference(record.settings, made_with):
         return reason
     if record.picture is None or not record.picture.is_of(image, spec):
-        return "they were made of another picture of that name, or it has changed since"
+        return "they were made from another picture of that name, or it has changed since"
     return ""
 
 
 class FinishedCases:
-    """The tables of an output folder and what its cases were made with, while a run adds to them.
+    """The tables of an output folder, and the records of its cases' settings, while a run adds to them.
 
     Args:
-        folder: the output's; locked until `save`, if `made_with` is given.
+        folder: the output folder; locked until `save`, if `made_with` is given.
         spec: the data set.
-        formats: of masks.
-        made_with: the run's settings; None for files whose origin is nobody's business.
+        formats: formats of masks.
+        made_with: the run's settings; None to record no origin.
 
     Attributes:
         tables: by name; each case's entry is put into them before `add`, which moves it to the journal.
 
     Raises:
-        FolderInUseError: another process writes to the folder.
-        ValueError: a table in the folder is not this program's.
+        FolderInUseError: another process is writing to the folder.
+        ValueError: a table in the folder was not written by this program.
     """
 
     def __init__(
@@ -124,18 +124,18 @@ class FinishedCases:
         self.tables: dict[str, RunTable] = run_tables(folder, spec, formats, all_there=made_with is not None)
 
     def add(self, case_id: str, image: str, files: Sequence[Path]) -> None:
-        """Note that a case is finished, once its files are whole and its entries stand in the tables.
+        """Record that a case is finished, once its files are complete and its entries are in the tables.
 
-        Files and entries that an earlier run made of another picture, or with other settings, and this one did not, are removed.
+        Files and entries that only an earlier run, with another picture or other settings, made are removed.
 
         Raises:
-            OSError: it cannot be noted.
+            OSError: it cannot be recorded.
         """
         if self._journal is None or self.made_with is None:
             return
         try:
             picture: Fingerprint | None = Fingerprint.of(image, self.spec)
-        except OSError:  # gone or moved meanwhile: its mask is right, and if it comes back it is done again
+        except OSError:  # deleted or moved meanwhile: its mask is correct, and if it comes back it is done again
             picture = None
         names = [file.relative_to(self.folder).as_posix() for file in files]
         before = self._journal.get(case_id)
@@ -160,12 +160,12 @@ class FinishedCases:
                 table.entries.pop(case_id, None)
         for name in names:
             file = self.folder / name
-            if file.resolve().is_relative_to(self.folder.resolve()):  # whoever wrote the journal
+            if file.resolve().is_relative_to(self.folder.resolve()):  # even if somebody else wrote the journal
                 with suppress(OSError):
                     file.unlink()
 
     def update(self, case_id: str, change: Mapping[str, Any]) -> None:
-        """Replace a case's entries in the tables; the journal's come first, so that a kill in between is made good by the next run."""
+        """Replace a case's entries in the tables; the journal's first, so that the next run repairs a kill in between."""
         before = None if self._journal is None else self._journal.get(case_id)
         if before is None or self._journal is None:
             for name, entry in change.items():
@@ -181,7 +181,7 @@ class FinishedCases:
         return self.tables[name].entries.get(case_id, tables.get(name))
 
     def save(self) -> None:
-        """Write the tables, and let go of the folder."""
+        """Write the tables, and release the folder."""
         try:
             for case_id, record in self._journal.items() if self._journal is not None else ():
                 for name, entry in record.tables.items():
@@ -193,7 +193,7 @@ class FinishedCases:
             self.close()
 
     def close(self) -> None:
-        """Let go of the folder; the tables stay as they are."""
+        """Release the folder; the tables are not written."""
         if self._journal is not None:
             self._journal.close()
         if self._lock is not None:

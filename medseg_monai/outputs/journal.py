@@ -1,7 +1,7 @@
-"""What an output folder holds, case by case: of which picture, with which weights and settings, and its rows in the tables.
+"""The record of an output folder, case by case: the picture, the weights and settings, and the rows in the tables.
 
-A line is added when the files of a case are whole. A process may be killed at any moment: what has a line is finished, and its rows are
-not lost; what has none is done again. A million cases cost a line each, where rewriting a table for each would cost a million tables.
+A line is added when the files of a case are complete. A process may be killed at any moment: a case with a line is finished, and its rows
+are not lost; a case without one is done again. A million cases cost a line each; rewriting a table for each would cost a million tables.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ JOURNAL_FILE = "predictions.jsonl"
 LEARNT = ("review", "familiarity", "quality")
 """What `medseg review` has learnt of the weights."""
 SUPERSEDED = 1000
-"""So many lines that later ones replaced are kept before the file is written anew."""
+"""Number of outdated lines to keep before the file is rewritten."""
 
 _CASE = b'{"case": '
 _DECODER = json.JSONDecoder()
 
 Settings = Mapping[str, Any]
-"""All that decides a case's mask besides the picture, as JSON holds it."""
+"""Everything that affects a case's mask besides the picture, as values for JSON."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Which picture it was, whatever lies under its name now.
+    """The identity of a picture, whatever is under its name now.
 
     Args:
-        path: of the picture.
-        stamp: of its files' sizes, times and numbers: if none has changed, the contents need not be read.
-        sha256: of its files' contents.
+        path: path of the picture.
+        stamp: its files' sizes, times and inode numbers: if none has changed, the contents need not be read.
+        sha256: checksum of its files' contents.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Fingerprint:
 
     @classmethod
     def of(cls, image: str | Path, spec: DatasetSpec) -> Fingerprint:
-        """Of a picture or volume as it lies there now; OSError if it does not."""
+        """The identity of a picture or volume as it is now; OSError if it does not exist."""
         files = picture_files(image, spec)
         return cls(str(absolute_path(image)), _stamp(files), sha256_of(files))
 
@@ -76,7 +76,7 @@ class Fingerprint:
 
 
 def picture_files(image: str | Path, spec: DatasetSpec) -> list[Path]:
-    """The files whose contents decide what a network sees: of a DICOM folder all, of a slice in a stack its neighbours' too."""
+    """The files whose contents affect the network's input: all of a DICOM folder, and for a slice in a stack its neighbours' too."""
     path, _ = split_path(image)
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.is_file())
@@ -99,14 +99,14 @@ def made_with(
     network_options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Settings:
-    """The settings of a run, by which a later one tells whether a case would come out the same.
+    """The settings of a run, from which a later run can tell whether a case would give the same result.
 
     Args:
         trained: what the weights are for.
-        network: with its weights; of an ensemble all of them.
-        cleaning: thresholds and what is removed.
+        network: with its weights; for an ensemble those of all members.
+        cleaning: thresholds and cleaning.
         network_options: arguments of the network for inference.
-        settings: more that decides masks: engine, precision, test-time augmentation.
+        settings: other settings that affect masks: engine, precision, test-time augmentation.
     """
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
@@ -129,7 +129,7 @@ def made_with(
 
 
 def difference(before: Settings, now: Settings) -> str:
-    """What differs first, in words; "" if nothing does."""
+    """The first difference, in words; "" if there is none."""
     for key in dict.fromkeys([*now, *before]):
         if before.get(key) != now.get(key):
             shown = f" ({before.get(key)}, now {now.get(key)})" if key != "weights" else ""
@@ -142,9 +142,9 @@ class Record:
     """A finished case.
 
     Attributes:
-        settings: what it was made with.
-        picture: of which picture.
-        files: its own, as paths below the folder.
+        settings: settings that it was made with.
+        picture: picture that it was made from.
+        files: its files, as paths below the folder.
         tables: its entry in each of the run's tables, by the table's name.
     """
 
@@ -155,9 +155,9 @@ class Record:
 
 
 class Journal:
-    """The finished cases of an output folder, read, and added to by the one process that holds its lock.
+    """The finished cases of an output folder, extended only by the process that holds its lock.
 
-    In memory a case is its line, a few hundred bytes: there may be a million.
+    In memory a case is its line, a few hundred bytes, because there may be a million.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -185,7 +185,7 @@ class Journal:
                     continue  # truncated when the process was killed: the case is done again
 
     def get(self, case_id: str) -> Record | None:
-        """What is known of a case; None if nothing is, or its line was truncated."""
+        """The record of a case; None if there is none, or its line was truncated."""
         try:
             content = json.loads(self._cases[case_id])
             picture = Fingerprint(**content["picture"]) if content["picture"] else None
@@ -201,10 +201,10 @@ class Journal:
                 yield case_id, record
 
     def add(self, case_id: str, record: Record) -> None:
-        """Note that a case is finished.
+        """Record that a case is finished.
 
         Raises:
-            DiskFullError, OSError: the line cannot be written; nothing of it stays.
+            DiskFullError, OSError: the line cannot be written; no part of it stays.
         """
         with self._alone:
             text = self._text_of(case_id, record)
@@ -227,7 +227,7 @@ class Journal:
         end = stream.tell()
         try:
             written = stream.write(text) or 0
-            if written < len(text):  # the disk took a part
+            if written < len(text):  # only a part was written
                 written += stream.write(text[written:]) or 0
             if written < len(text):
                 raise OSError(28, "No space left on device")
@@ -238,7 +238,7 @@ class Journal:
             raise
 
     def _opened(self) -> FileIO:
-        """The file, to be added to; written anew first if most of its lines were replaced."""
+        """The file, opened for appending; rewritten first if most of its lines are outdated."""
         if self._lines > 2 * len(self._cases) + SUPERSEDED:
             kept = list(self.items())
             self._settings.clear()
@@ -246,12 +246,12 @@ class Journal:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         stream = self.file.open("ab", buffering=0)
         self._stream = stream
-        if stream.tell():  # whatever a killed process left of its last line ends here
+        if stream.tell():  # ends a partial last line of a killed process
             stream.write(b"\n")
         return stream
 
     def close(self) -> None:
-        """Until something is added again."""
+        """Close the file until something is added again."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -1,4 +1,4 @@
-"""How the files of a prediction are called, and in which formats masks are written: the rules of photographs and of volumes."""
+"""Names of the files of a prediction, and formats of masks: the rules for photographs and for volumes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from medseg_monai.program.messages import did_you_mean
 MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
 OUTER, INNER = "_outer", "_inner"
 SCAN_ENDINGS = {".nrrd": ".seg.nrrd", ".nhdr": ".seg.nrrd", ".mha": ".mha", ".mhd": ".mha"}
-"""What a label map is written as, by the scan's format; all others (NIfTI, DICOM) as .nii.gz. 3D Slicer knows segmentations by the
-ending ``.seg.nrrd``."""
+"""Suffix of a label map, by the scan's format; .nii.gz for all others (NIfTI, DICOM). 3D Slicer recognises segmentations by the
+suffix ``.seg.nrrd``."""
 
 
 class Written(NamedTuple):
-    """What was written of a case.
+    """The outputs of a case.
 
     Attributes:
-        files: its own.
-        entries: what goes into files for all cases, by table.
+        files: its own files.
+        entries: its entries in files for all cases, by table.
     """
 
     files: list[Path]
@@ -36,15 +36,15 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class FileRules:
-    """What the files of a kind of image are.
+    """The rules for the files of one kind of image.
 
     Attributes:
-        images: the kind, for people.
-        label_endings: format -> ending of label maps: one file, or one per overlapping class.
-        whole_endings: format -> ending of what holds all classes in one file.
+        images: name of the kind, for messages.
+        label_endings: format -> suffix of label maps: one file, or one per overlapping class.
+        whole_endings: format -> suffix of files with all classes.
         tables: formats that are one file for all cases.
         default: the formats if none is named; () for label maps in the image's own format.
-        map_ending: of maps: probabilities, uncertainty, explanations.
+        map_ending: suffix of maps: probabilities, uncertainty, explanations.
     """
 
     images: str
@@ -60,7 +60,7 @@ class FileRules:
         return (*self.label_endings, *self.whole_endings, *self.tables)
 
     def endings(self, formats: Sequence[str], image: str) -> list[str]:
-        """Of the label maps that the formats ask for; if that is none, and by default, the image's own."""
+        """Suffixes of the requested label maps; if there are none, and by default, the image's own."""
         named = [self.label_endings[name] for name in formats if name in self.label_endings]
         return named or ([] if self.default else [SCAN_ENDINGS.get(volume_suffix(image), ".nii.gz")])
 
@@ -101,7 +101,7 @@ def chosen_formats(formats: str | Sequence[str] | None, spec: DatasetSpec) -> tu
     rules = file_rules(spec)
     for name in wanted:
         if name not in rules.formats:
-            raise ValueError(f"no format {name!r} for masks of {rules.images}{did_you_mean(name, rules.formats)}")
+            raise ValueError(f"unknown format {name!r} for masks of {rules.images}{did_you_mean(name, rules.formats)}")
     return tuple(dict.fromkeys(wanted)) or rules.default
 
 
@@ -117,7 +117,7 @@ def output_files(
     margins: bool = False,
     formats: str | Sequence[str] | None = None,
 ) -> list[Path]:
-    """The files of a case's own that its prediction consists of.
+    """The files of a case's prediction, without the files for all cases.
 
     ``<id>_mask.png``, or ``<id>_mask_<class>.png`` for each of several overlapping classes; ``<id>_mask.geojson``;
     ``<id>_probability.png``, one per foreground class where there are several; ``<id>_uncertainty.png``; ``<id>_outer.png`` and
@@ -125,7 +125,7 @@ def output_files(
     of the `image`'s own format, and ``<id>_mask.dcm``.
 
     Raises:
-        ValueError: the id leads out of ``folder``, or a format is none.
+        ValueError: the id leads outside ``folder``, or a format is unknown.
     """
     stem = _stem(case_id, Path(folder))
     wanted, rules = chosen_formats(formats, spec), file_rules(spec)
@@ -138,10 +138,10 @@ def output_files(
 
 
 def possible_masks(case_id: str, spec: DatasetSpec, folder: str | Path) -> list[Path]:
-    """Every file that may hold a case's mask, whatever the formats: label maps first.
+    """Every file that may contain a case's mask, in any format: label maps first.
 
     Raises:
-        ValueError: the id leads out of ``folder``.
+        ValueError: the id leads outside ``folder``.
     """
     stem, rules = _stem(case_id, Path(folder)), file_rules(spec)
     label_maps = [file for ending in rules.label_endings.values() for file in mask_files(stem, spec, ending)]
@@ -151,7 +151,7 @@ def possible_masks(case_id: str, spec: DatasetSpec, folder: str | Path) -> list[
 def _stem(case_id: str, folder: Path) -> Path:
     stem = folder / case_id
     if not stem.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"case id {case_id!r} leads out of the output folder {folder}")
+        raise ValueError(f"case id {case_id!r} leads outside the output folder {folder}")
     return stem
 
 
@@ -171,12 +171,12 @@ def mask_files(stem: Path, spec: DatasetSpec, ending: str) -> list[Path]:
 
 
 def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:
-    """One map per foreground class; without the class in its name where there is only one."""
+    """One map per foreground class; without the class in its name if there is only one."""
     return _per_class(stem, PROBABILITY, file_rules(spec).map_ending, spec.classes if len(spec.classes) > 1 else ())
 
 
 def uncertainty_file(stem: Path, spec: DatasetSpec) -> Path:
-    """The map of how unsure the network is."""
+    """The map of uncertainty."""
     return named(stem, UNCERTAINTY, file_rules(spec).map_ending)
 
 
@@ -187,7 +187,7 @@ def margin_files(stem: Path, spec: DatasetSpec) -> list[Path]:
 
 
 def overlay_file(stem: Path) -> Path:
-    """The picture with outlines; of a volume of the axial slice with most of the mask."""
+    """The picture with outlines; for a volume the axial slice with most of the mask."""
     return named(stem, OVERLAY, ".jpg")
 
 

@@ -1,4 +1,4 @@
-"""What prediction writes for a photograph: masks in the formats asked for, and, if wanted, probabilities, uncertainty and an overlay."""
+"""The outputs for a photograph: masks in the requested formats and, if requested, probabilities, uncertainty and an overlay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PhotoWriter:
     """Writes the outputs of photographs, one case at a time.
 
     Args:
-        folder: where to; the files lie at the case's id.
+        folder: output folder; the files are named after the case's id.
         spec: the data set.
         formats: of masks, see `medseg_monai.outputs.naming.chosen_formats`.
         probabilities: also write ``<id>_probability….png``, 255 for 1.
@@ -67,12 +67,12 @@ class PhotoWriter:
         self.margins = margins
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
-        """Write one case's files. The masks come last: where they are, everything is.
+        """Write one case's files. The masks come last: if they exist, everything does.
 
         Args:
             case: ``id`` and ``image_meta_dict``.
             answer: ``pred``, uint8 (1, W, H) of class numbers or (classes, W, H), on the photograph's own grid, and ``probability``
-                (channels, W, H) and ``uncertainty_map`` (1, W, H) where those are wanted.
+                (channels, W, H) and ``uncertainty_map`` (1, W, H) if these are requested.
         """
         stem, image = self.folder / case["id"], image_of(case)
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
@@ -93,7 +93,7 @@ class PhotoWriter:
         return Written(files, self.entries(case["id"], mask, image))
 
     def _write_formats(self, case_id: str, mask: NDArray[np.uint8]) -> list[Path]:
-        """The mask in each of the formats that are a file of its own."""
+        """Write the mask in each of the formats with one file per case."""
         stem = self.folder / case_id
         files: list[Path] = []
         if "geojson" in self.formats:
@@ -103,7 +103,7 @@ class PhotoWriter:
         return files
 
     def entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> dict[str, Any]:
-        """The mask in the formats that are one file for all, by table."""
+        """The mask's entries for the formats with one file for all cases, by table."""
         entries: dict[str, Any] = {}
         if "rle" in self.formats:
             entries["rle"] = rle_rows(case_id, mask, self.spec)
@@ -112,7 +112,7 @@ class PhotoWriter:
         return entries
 
     def rewrite(self, case_id: str, mask: NDArray[np.uint8], image: str) -> None:
-        """Put a changed mask into the files and pictures that show the old one."""
+        """Replace the old mask in files and pictures by a changed one."""
         drawn = overlay_file(self.folder / case_id)
         if drawn.is_file():
             self._write_overlay(image, mask, drawn)

@@ -1,4 +1,4 @@
-"""Small pictures of predictions, for the page of a run: made as masks are written, and kept out of sight beside them."""
+"""Thumbnails of predictions for the page of a run: made as masks are written, and kept in a hidden folder beside them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from medseg_monai.images.photos import read_image
 from medseg_monai.images.volumes import read_image_volume, read_volume_header
 
 PICTURES_FOLDER = "pictures"
-LONGEST_SIDE = 560  # pixels: sharp on a screen with two pixels to one of the page
+LONGEST_SIDE = 560  # pixels: sharp on a screen with two pixels per page pixel
 QUALITY = 80
 
 
 def picture_file(folder: Path, case_id: str) -> Path:
-    """Where a case's picture lies in an output folder."""
+    """The file of a case's picture in an output folder."""
     return folder / HIDDEN_FOLDER / PICTURES_FOLDER / f"{case_id}.jpg"
 
 
 def write_picture(folder: Path, case_id: str, image: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Path:
-    """Draw the outlines of a photograph's mask, (1 or classes, W, H), on the photograph made small."""
+    """Draw the outlines of a photograph's mask, (1 or classes, W, H), on the reduced photograph."""
     picture = as_picture(read_image(image, 3))
     picture, masks = shrink(picture, as_masks(class_masks(mask, len(spec.classes)), picture), longest=LONGEST_SIDE)
     return _write(*enlarge(picture, masks, longest=LONGEST_SIDE), picture_file(folder, case_id))
@@ -41,10 +41,10 @@ def write_picture(folder: Path, case_id: str, image: str, mask: NDArray[np.uint8
 def write_volume_picture(
     folder: Path, case_id: str, meta: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec
 ) -> Path:
-    """Draw the axial slice of a volume that holds most of the mask, (1 or classes, I, J, K).
+    """Draw the axial slice of a volume with most of the mask, (1 or classes, I, J, K).
 
     Args:
-        folder, case_id: where to.
+        folder, case_id: output folder and case.
         meta: the loaded scan's ``image_meta_dict``.
         mask: on the scan's own grid.
         spec: the data set.

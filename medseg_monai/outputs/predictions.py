@@ -1,6 +1,6 @@
-"""What prediction writes: masks in the formats asked for, probabilities, uncertainty, overlays; each file whole or not at all.
+"""The outputs of a prediction: masks in the requested formats, probabilities, uncertainty, overlays; each file whole or not at all.
 
-Files are written by threads while the network works on the next images, and never more than a few cases behind it.
+Files are written by threads while the network works on the next images, never more than a few cases behind it.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ WRITERS = 2
 
 
 class WritePredictions:
-    """Ignite handler: write each case's outputs while the network goes on; tables at the end, also when the run breaks off.
+    """Ignite handler: write each case's outputs while the network goes on; tables at the end, even if the run is interrupted.
 
     Expects decollated output with ``pred``, the mask on the image's own grid; ``probability`` and ``uncertainty_map`` where those are
     wanted; ``uncertainty``, ``predicted_dice``, ``flagged`` and ``reason`` if they are known.
 
     Args:
-        folder: where to.
+        folder: output folder.
         spec: the data set.
         probabilities, overlays, uncertainty: write these too.
         formats: see `chosen_formats`.
@@ -53,13 +53,13 @@ class WritePredictions:
         pictures: also make a small picture of each case, for the page (`medseg_monai.outputs.pictures`).
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
 
-    A case that cannot be written (a name that is too long, a scan that a format cannot describe) is put aside like one that cannot be
-    read, if the evaluator's data are a `CaseStream`.
+    A case that cannot be written (a name that is too long, a scan that a format cannot describe) is recorded as failed, like an unreadable
+    one, if the evaluator's data are a `CaseStream`.
 
     Raises:
-        FolderInUseError: another process writes to the folder.
+        FolderInUseError: another process is writing to the folder.
         DiskFullError: from a later batch's call, or at the end; what was finished is kept.
-        OSError, ValueError: what writing a file raised, at the end, if no `CaseStream` takes note of it.
+        OSError, ValueError: raised by writing a file, at the end, if no `CaseStream` records it.
     """
 
     def __init__(
@@ -134,19 +134,19 @@ class WritePredictions:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._broken_off)
 
     def __call__(self, engine: Workflow) -> None:
-        """Have the outputs of the batch just done written; waits for the oldest where too many are unwritten."""
+        """Have the outputs of the finished batch written; waits for the oldest if too many are unwritten."""
         self._pool = self._pool or ThreadPoolExecutor(self._writers, thread_name_prefix="write-case")
         for case, answer in zip(engine.state.batch, engine.state.output, strict=True):
             if was_set_aside(answer):
                 continue
             while len(self._pending) >= 2 * self._writers:
                 self._settle()
-            if isinstance(self._error, DiskFullError):  # the next would meet the same
+            if isinstance(self._error, DiskFullError):  # the next case would fail too
                 raise self._error
             self._pending.append((case["id"], self._pool.submit(self.write, case, answer)))
 
     def _settle(self) -> None:
-        """Wait for the oldest case, and take note if it could not be written."""
+        """Wait for the oldest case, and record it as failed if it could not be written."""
         case_id, future = self._pending.popleft()
         error = future.exception()
         if error is None:
@@ -160,8 +160,8 @@ class WritePredictions:
         self.finish()
 
     def _broken_off(self, engine: Workflow, error: BaseException) -> None:
-        """Keep what was finished, then go on with the error."""
-        with suppress(OSError, ValueError):  # the first error is the one that says what happened
+        """Keep what was finished, then let the error continue."""
+        with suppress(OSError, ValueError):  # the first error is the one that explains what happened
             self.finish()
         if self._stream is not None:
             with suppress(OSError):
@@ -169,7 +169,7 @@ class WritePredictions:
         raise error
 
     def finish(self) -> None:
-        """Wait until everything is written, and write the tables; the first error that a writer met is raised after that."""
+        """Wait until everything is written, and write the tables; then raise the first error of a writer, if any."""
         while self._pending:
             self._settle()
         if self._pool is not None:
@@ -193,7 +193,7 @@ class WritePredictions:
                 self._writer.draw_small(case, mask)
             except (OSError, ValueError) as error:  # the masks are what counts: the page goes without
                 logger.debug("%s: no picture for the page: %s", case["id"], error)
-        # last: what cannot be written stands in no table
+        # last: a case that cannot be written is in no table
         for name, entry in written.entries.items():
             self.tables[name].entries[case["id"]] = entry
         number = answer.get("uncertainty")

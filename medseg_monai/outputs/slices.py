@@ -1,4 +1,4 @@
-"""What prediction writes for slices of a scan besides their masks: the whole scan as a volume, and the submission table."""
+"""Further outputs for slices of a scan besides their masks: the whole scan as a volume, and the submission table."""
 
 from __future__ import annotations
 
@@ -64,26 +64,26 @@ def write_stacks(
     The masks are read from the files that prediction wrote, now or in an earlier run; rows of slices that are not among the
     cases stay in ``submission.csv``. A slice without a mask, because it could not
     be read, is left out of the submission, empty in the volume, and named in the log. Cases that are not slices (by their
-    file's name) have no part in this. Without ``png`` among the `formats` nothing is written.
+    file's name) are not affected. Without ``png`` among the `formats` nothing is written.
 
     ``<scan>_mask_<class>.nii.gz`` holds one overlapping class each: every viewer shows those, whereas a 4D file counts as a film.
     Columns, rows and slices of a scan are the axes, 3 mm between slices; see `medseg_monai.images.slices.stack_affine`.
 
-    Classes that stand in one slice only are removed first, from the slices' own files and the tables too, where the cleaning's
-    ``drop_isolated`` says so: a slice that is written before its neighbour is known cannot tell.
+    Classes in isolated slices are removed first, also from the slices' own files and the tables, if the cleaning's
+    ``drop_isolated`` says so: this cannot be decided before the neighbours are known.
 
     Returns:
         The files written.
 
     Raises:
-        ValueError: a mask is damaged; two slices of a scan have one number.
+        ValueError: a mask is damaged, or two slices of a scan have the same number.
     """
     scans = _scans(cases, spec, Path(folder))
     if not scans:
         return []
     if "png" not in chosen_formats(formats, spec):
         logger.warning(
-            "no volumes and no %s: they are made from masks in the format png, which was not asked for", SUBMISSION_FILE
+            "no volumes and no %s: they are made from masks in the format png, which was not requested", SUBMISSION_FILE
         )
         return []
     files: list[Path] = []
@@ -111,7 +111,7 @@ def _rows_of_others(file: Path, here: set[str]) -> list[tuple[str, str, str]]:
     except FileNotFoundError:
         return []
     except ValueError as error:
-        logger.warning("%s; it is written anew", error)
+        logger.warning("%s; it is replaced", error)
         return []
     return [(slice_id, name, runs) for (slice_id, name), runs in earlier.items() if slice_id not in here]
 

@@ -34,8 +34,8 @@ def read_submission(file: Path) -> dict[tuple[str, str], str]:
     """{(slice id, class): run lengths} of such a table.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: its columns are others, or a slice has two rows for one class.
+        FileNotFoundError: the file does not exist.
+        ValueError: it has other columns, or a slice has two rows for one class.
     """
     rows: dict[tuple[str, str], str] = {}
     header, *table = csv_rows(file.read_text(encoding="utf-8-sig")) or [[]]

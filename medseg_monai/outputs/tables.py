@@ -1,4 +1,4 @@
-"""What a run of predictions keeps in one file for all cases: predictions.csv, run lengths, COCO JSON. Cases of earlier runs stay in it."""
+"""Files with all cases of a run: predictions.csv, run lengths, COCO JSON. They keep the cases of earlier runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunTable:
     """One file with an entry for each case.
 
     Args:
-        file: where it lies.
+        file: its path.
         read: the entries of an older file's text, by case.
         text: the file's text from its entries.
 
@@ -56,7 +56,7 @@ class RunTable:
                 ) from None
 
     def save(self) -> None:
-        """Write the file anew, whole."""
+        """Write the whole file."""
         if self.entries or self.file.is_file():
             write_whole(self.file, self.text(self.entries).encode())
 

@@ -1,4 +1,4 @@
-"""What prediction writes for a volume: the label map on the scan's own grid, its volumes in ml, and, if wanted, more."""
+"""The outputs for a volume: the label map on the scan's own grid, its volumes in ml and, if requested, more."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ class VolumeWriter:
         self.margins = margins
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
-        """Write one case's files. The masks come last: where they are, everything is.
+        """Write one case's files. The masks come last: if they exist, everything does.
 
         Args:
             case: ``id`` and ``image_meta_dict``.
             answer: ``pred``, uint8 (1, I, J, K) of class numbers or (classes, I, J, K), on the scan's own grid, and ``probability``
-                (channels, I, J, K) and ``uncertainty_map`` (1, I, J, K) where those are wanted.
+                (channels, I, J, K) and ``uncertainty_map`` (1, I, J, K) if these are requested.
         """
         meta = case["image_meta_dict"]
         geometry, image = volume_grid_of(meta, self.spec).geometry, str(meta["filename_or_obj"])
@@ -130,7 +130,7 @@ class VolumeWriter:
 
 
 def _write_shares(maps: Any, geometry: Geometry, image: str, files: Sequence[Path]) -> Sequence[Path]:
-    """The last of the maps (channels, I, J, K) of 0..1, a file each; of exclusive classes the first is the background's."""
+    """Write the last of the maps (channels, I, J, K) of 0..1, a file each; for exclusive classes the first is the background's."""
     like = nifti_on_grid(image, geometry)
     for plane, file in zip(maps[-len(files) :], files, strict=True):
         # one class at a time: floats of a whole CT are large
@@ -149,7 +149,7 @@ def organ_volumes(mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry
 
 
 def add_volumes(file: Path, case_id: str, rows: Sequence[tuple[str, float, int]]) -> None:
-    """Put a case's rows into the table, in the place of older ones of that case; the file is replaced whole."""
+    """Put a case's rows into the table, replacing its older ones; the file is replaced whole."""
     kept: list[Sequence[object]] = []
     if file.is_file():
         kept = [row for row in csv_rows(file.read_text(encoding="utf-8"))[1:] if row[0] != case_id]

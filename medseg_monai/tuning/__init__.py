@@ -1,1 +1,1 @@
-"""What validation cases decide after training: cleaning, and which cases a person should look at."""
+"""Settings learnt from validation cases after training: cleaning, and which cases a person should look at."""

@@ -1,4 +1,4 @@
-"""Probabilities and truths of many cases, kept small, and what a cleaning scores on them."""
+"""Probabilities and truths of many cases, kept small, and the score of a cleaning on them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from medseg_monai.transforms.cleaning import Cleaning, clean, clean_labels, drop
 TuningMetric = Literal["dice", "jaccard", "competition"]
 METRIC_NAMES: tuple[TuningMetric, ...] = get_args(TuningMetric)
 LEVELS = 200
-"""Steps that sigmoid probabilities are kept in: thresholds that are multiples of 0.005 lose nothing."""
+"""Number of steps for stored sigmoid probabilities: exact for thresholds that are multiples of 0.005."""
 
 Terms = NDArray[np.float64]
-"""What a score is made of, (classes, groups, 2, 2): for each of its two terms a sum and a count. See `score_of`."""
+"""The parts of a score, (classes, groups, 2, 2): a sum and a count for each of its two terms. See `score_of`."""
 
 
 class TuningCases:
@@ -39,7 +39,7 @@ class TuningCases:
 
     def __init__(self, spec: DatasetSpec, metric: TuningMetric) -> None:
         if metric not in METRIC_NAMES:
-            raise ValueError(f"metric: no {metric!r}{did_you_mean(metric, METRIC_NAMES)}")
+            raise ValueError(f"unknown metric {metric!r}{did_you_mean(metric, METRIC_NAMES)}")
         self.spec = spec
         self.metric = metric
         self._cases: list[_Case] = []
@@ -60,21 +60,21 @@ class TuningCases:
     def add(
         self, case_id: str, group: str, probabilities: NDArray[Any], truth: NDArray[Any], *, voxel_volume: float = 1.0
     ) -> None:
-        """Keep a case.
+        """Add a case.
 
         Args:
             case_id: the case's id.
-            group: what it must not be parted from: patient or lesion.
+            group: its patient or lesion, whose cases stay together.
             probabilities: (C, *spatial), the network's channels, on the image's own grid.
-            truth: the label there, (1 or classes, *spatial); its ignored pixels count for nothing.
+            truth: the label there, (1 or classes, *spatial); its ignored pixels do not count.
             voxel_volume: mm³ of a voxel, 1 for pictures.
 
         Raises:
-            ValueError: the metric is for slices and this is none.
+            ValueError: the metric is for slices and this case is not one.
         """
         if self.metric == "competition" and slice_of(case_id) is None:
             raise ValueError(
-                f"metric competition scores scans of slices, and case {case_id!r} is not a slice: use dice"
+                f"the metric competition scores scans of slices, but case {case_id!r} is not a slice: use dice"
             )
         if self.spec.task == "multiclass":
             values: NDArray[Any] = probabilities.astype(np.float16)
@@ -88,7 +88,7 @@ class TuningCases:
         )
 
     def measure(self, cleaning: Cleaning) -> Terms:
-        """What the cleaning scores, class by class and group by group."""
+        """The score of the cleaning, by class and group."""
         number = {group: index for index, group in enumerate(self.groups)}
         terms = np.zeros((len(self.spec.classes), len(number), 2, 2))
         for unit in self._units():
@@ -106,7 +106,7 @@ class TuningCases:
         return terms
 
     def small_sizes(self) -> list[float]:
-        """Of each class the size that 95 % of its true masks exceed, empty ones aside, in the unit of ``min_size``; 0 if all are."""
+        """For each class the size that 95 % of its non-empty true masks exceed, in the unit of ``min_size``; 0 if all are empty."""
         sizes = np.array(
             [case.truth().sum(axis=tuple(range(1, len(case.shape)))) * case.voxel_volume for case in self._cases]
         )
@@ -124,11 +124,11 @@ class TuningCases:
         task, count = self.spec.task, len(self.spec.classes)
         if self.spec.spatial_dims == 2:
             return class_masks(clean(values, cleaning, task), count)
-        labels = clean(values, Cleaning(cleaning.threshold), task)  # as `restore_mask` does, which has no room for more
+        labels = clean(values, Cleaning(cleaning.threshold), task)  # as in `restore_mask`, which has no memory for more
         return class_masks(clean_labels(labels, cleaning, task, classes=count, voxel_volume=case.voxel_volume), count)
 
     def _units(self) -> Iterator[_Case | list[_Case]]:
-        """What must be looked at together: a case, or the slices of a scan in their order."""
+        """Cases that must be scored together: a single case, or the slices of a scan in their order."""
         if not self.are_slices:
             yield from self._cases
             return
@@ -142,12 +142,12 @@ class TuningCases:
 def score_of(
     terms: Terms, metric: TuningMetric, groups: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 ) -> NDArray[np.float64]:
-    """The score that terms make, of each class: (..., classes) from (..., classes, groups, 2, 2).
+    """The score of each class from its terms: (..., classes) from (..., classes, groups, 2, 2).
 
     Args:
-        terms: as `TuningCases.measure` gives them.
-        metric: whose weights the two terms have.
-        groups: sums over the axis of groups some of them; None for all. A term without any case counts 1: nothing was there to miss.
+        terms: from `TuningCases.measure`.
+        metric: decides the weights of the two terms.
+        groups: which groups to sum over; None for all. A term without any case counts 1: there was nothing to miss.
     """
     sums = terms.sum(axis=-3) if groups is None else groups(terms)
     means = np.divide(sums[..., 0], sums[..., 1], out=np.ones(sums.shape[:-1]), where=sums[..., 1] > 0)
@@ -167,7 +167,7 @@ class _Case(NamedTuple):
     packed_ignored: tuple[bytes, str, tuple[int, ...]] | None
 
     def values(self) -> NDArray[Any]:
-        """What was kept of the probabilities."""
+        """The stored probabilities."""
         return _unpack(self.packed)
 
     def truth(self) -> Mask:
@@ -192,7 +192,7 @@ def _unpack(packed: tuple[bytes, str, tuple[int, ...]]) -> NDArray[Any]:
 def _named(case: _Case) -> tuple[str, int]:
     """Scan and number of a slice."""
     named = slice_of(case.id)
-    assert named is not None  # seen to by are_slices
+    assert named is not None  # ensured by are_slices
     return named
 
 
@@ -201,7 +201,7 @@ def _numbers(cases: Sequence[_Case]) -> list[int]:
 
 
 def _case_terms(pred: Mask, truth: Mask, metric: TuningMetric) -> NDArray[np.float64]:
-    """Of each class the sum over cases of Dice or Jaccard, and their number: (classes, 2)."""
+    """For each class the sum over cases of Dice or Jaccard, and their number: (classes, 2)."""
     axes = tuple(range(2, pred.ndim))
     overlap = np.count_nonzero(pred & truth, axis=axes)
     sizes = np.count_nonzero(pred, axis=axes) + np.count_nonzero(truth, axis=axes)
@@ -211,7 +211,7 @@ def _case_terms(pred: Mask, truth: Mask, metric: TuningMetric) -> NDArray[np.flo
 
 
 def _scan_terms(pred: Mask, truth: Mask, numbers: Sequence[int]) -> NDArray[np.float64]:
-    """Of each class Dice of slices and one minus the scan's distance, with what counts of them: (classes, 2, 2)."""
+    """For each class Dice of slices and one minus the scan's distance, each as sum and count: (classes, 2, 2)."""
     rows = score_scan(pred, truth, scan="", classes=[str(n) for n in range(pred.shape[1])], numbers=numbers)
     return np.array(
         [

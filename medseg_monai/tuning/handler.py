@@ -1,4 +1,4 @@
-"""Tune cleaning while the evaluator runs: probabilities are computed once, then searched, and the result goes beside the weights."""
+"""Tune cleaning while the evaluator runs: probabilities are computed once, then searched; the result is written beside the weights."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class TuneCleaning:
 
     Args:
         dataset: the cases, with ``label``.
-        weights: folder of ``model.pt`` and ``spec.json``, whose ``cleaning`` is replaced (removed where nothing is better than plain).
-        folder: where ``tuning.md`` and ``tuning.json`` go.
-        metric: what is to be raised, see `TuningCases`.
+        weights: folder of ``model.pt`` and ``spec.json``, whose ``cleaning`` is replaced (removed if nothing is better than plain).
+        folder: folder for ``tuning.md`` and ``tuning.json``.
+        metric: the score to improve, see `TuningCases`.
         on: which cases these are, for the report.
 
     Attributes:
-        tuning: what was found, once the evaluator has run.
+        tuning: the result, once the evaluator has run.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TuneCleaning:
 
     def _tune(self, engine: Workflow) -> None:
         if not len(self.cases):
-            raise ValueError("no case can be tuned on: the messages above say why")
+            raise ValueError("there is no usable case to tune on: see the messages above")
         logger.info("trying settings on %d cases …", len(self.cases))
         self.tuning = tune(self.cases)
         cleaning = None if self.tuning.cleaning == PLAIN else self.tuning.cleaning

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[Sequence[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
 MOST_TRAINING = 400
-"""So many training cases say what is usual; more of them change little and take long."""
+"""Number of training cases to learn what is usual from; more change little and take long."""
 
 
 MOST_FOR_TEMPERATURE = 100
@@ -48,11 +48,11 @@ MOST_FOR_TEMPERATURE = 100
 
 
 class Learnt(NamedTuple):
-    """What was learnt.
+    """The learnt rules.
 
     Attributes:
-        review: from when on an uncertainty is flagged.
-        familiarity: what is usual in pictures; None if that could not be learnt.
+        review: the threshold of uncertainty.
+        familiarity: what is usual in pictures; None if it could not be learnt.
         why_not: the reason for that, "" otherwise.
         quality: calibration, predicted Dice, promise and margins.
     """
@@ -98,8 +98,8 @@ def review_bundle(
     Args:
         bundle_root: the bundle's folder.
         dataset: with labelled cases.
-        weights: as `medseg_monai.bundle.paths.find_weights` takes them, by default those trained on this data set if there are any.
-        split: whose cases to learn from; never the test split, whose scores would then test nothing.
+        weights: as for `medseg_monai.bundle.paths.find_weights`, by default those trained on this data set if there are any.
+        split: the split to learn from; never the test split, whose scores would then be meaningless.
         failure_dice, catch: see `medseg_monai.tuning.review.choose_review`.
         risk, confidence: see `medseg_monai.quality.conformal.Promise`.
         cover, rate: see `medseg_monai.quality.conformal.Margins`.
@@ -108,10 +108,10 @@ def review_bundle(
         assignments, options: as `Predictor` takes them; predict with the same ones later.
 
     Raises:
-        ValueError: no cases, or the weights know other classes.
+        ValueError: there are no cases, or the weights know other classes.
     """
     if "weights" in (assignments or {}):
-        raise ValueError("name the weights with --weights: what is learnt is written beside them")
+        raise ValueError("name the weights with --weights: the thresholds are written beside them")
     file = weights_to_change(bundle_root, find_weights(bundle_root, weights, dataset=dataset.spec.name))
     predictor = partial(Predictor, bundle_root, weights=file, assignments=assignments)
     plain = predictor(**{**options, "calibration": "off"})
@@ -203,9 +203,9 @@ def _familiarity(
     share: float,
     progress: Progress | None,
 ) -> tuple[Familiarity | None, str]:
-    """What is usual, and why that is not known."""
+    """What is usual; or None, and the reason."""
     if not any(validation):
-        return None, "of volumes it is not learnt what is usual"
+        return None, "this is not learnt for volumes"
     cases = _evenly(sorted(training, key=lambda case: str(case["id"])), MOST_TRAINING)
     usual: list[Description] = []
     for case in progress(cases) if progress else cases:
@@ -220,7 +220,7 @@ def _familiarity(
 
 
 def _evenly(cases: Sequence[Mapping[str, Any]], most: int) -> Sequence[Mapping[str, Any]]:
-    """At most so many of them, evenly spaced."""
+    """At most this many of them, evenly spaced."""
     if len(cases) <= most:
         return cases
     return [cases[round(place)] for place in np.linspace(0, len(cases) - 1, most)]
@@ -232,7 +232,7 @@ def class_dices(prediction: Prediction, truth: Array, ignored: Array | None = No
     Args:
         prediction: of a case.
         truth: bool (classes, *S), in the mask's own axis order.
-        ignored: bool (1 or classes, *S), likewise: what counts for nothing.
+        ignored: bool (1 or classes, *S), likewise: pixels to ignore.
     """
     mask = prediction.mask if len(prediction.mask.shape) == truth.ndim else prediction.mask[None]
     found = class_masks(mask, len(truth))

@@ -1,7 +1,7 @@
-"""Which cases a person should look at: those of high uncertainty, from a threshold that validation tells.
+"""Which cases a person should look at: those of high uncertainty, above a threshold learnt on the validation split.
 
-A failure is a case below a Dice that the user names. The threshold is the highest at which the wanted share of validation's failures is
-flagged; what it costs, the share of all cases that is flagged, is stored beside it.
+A failure is a case below a Dice that the user chooses. The threshold is the highest one that flags the required share of the validation
+failures; its cost, the share of all cases that are flagged, is stored with it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from medseg_monai.program.messages import refuse_unknown_keys
 
 DIGITS = 4
-"""Decimals of an uncertainty that are written, and compared."""
+"""Decimals of an uncertainty that are written and compared."""
 
 
 @dataclass(frozen=True)
 class Review:
-    """The threshold, and what it did on validation.
+    """The threshold, and its result on the validation split.
 
     Args:
-        threshold: cases of this uncertainty or a higher one are flagged.
+        threshold: cases with at least this uncertainty are flagged.
         failure_dice: a case below this Dice is a failure.
         cases: validation cases.
         failures: failures among them.
@@ -30,7 +30,7 @@ class Review:
         caught: failures that it flags.
 
     Raises:
-        ValueError: values that cannot be.
+        ValueError: a value is invalid.
     """
 
     threshold: float
@@ -42,9 +42,9 @@ class Review:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.threshold) and 0 <= self.threshold <= 1):
-            raise ValueError(f"review: the threshold is an uncertainty from 0 to 1, not {self.threshold}")
+            raise ValueError(f"review: the threshold must be an uncertainty from 0 to 1, not {self.threshold}")
         if not (0 <= self.caught <= self.failures <= self.cases and self.caught <= self.flagged <= self.cases):
-            raise ValueError("review: the numbers of cases, failures, flagged and caught do not fit each other")
+            raise ValueError("review: the numbers of cases, failures, flagged and caught are inconsistent")
 
     def flags(self, uncertainty: float) -> bool:
         """Whether a person should look at a case of this uncertainty."""
@@ -59,10 +59,10 @@ class Review:
         """The inverse of `to_dict`.
 
         Raises:
-            ValueError: an unknown key, a missing one, or a wrong value.
+            ValueError: a key is unknown or missing, or a value is invalid.
         """
         if not isinstance(content, Mapping):
-            raise ValueError(f"review: a mapping is expected, got {content!r}")
+            raise ValueError(f"review: expected a mapping, got {content!r}")
         refuse_unknown_keys(content, [field.name for field in fields(cls)], "review")
         try:
             return cls(**content)
@@ -71,7 +71,7 @@ class Review:
 
     def __str__(self) -> str:
         return (
-            f"from uncertainty {self.threshold:.3f} on: {self.flagged} of {self.cases} validation cases flagged, among them "
+            f"from uncertainty {self.threshold:.3f}: {self.flagged} of {self.cases} validation cases flagged, including "
             f"{self.caught} of the {self.failures} below Dice {self.failure_dice:g}"
         )
 
@@ -81,30 +81,30 @@ def choose_review(
 ) -> Review:
     """The highest threshold at which at least `catch` of the failures are flagged.
 
-    Where validation has no failure, the highest uncertainty seen: flagged is then what is as uncertain as nothing that is known to
-    have gone well.
+    If no validation case failed, the threshold is the highest uncertainty seen: it flags cases at least as uncertain as the most
+    uncertain one that went well.
 
     Args:
-        uncertainties: of validation's cases.
-        dices: their Dice, of several classes the lowest.
-        failure_dice: below it a case is a failure.
+        uncertainties: of the validation cases.
+        dices: their Dice, the lowest of several classes.
+        failure_dice: a case below it is a failure.
         catch: share of the failures, above 0, at most 1.
 
     Raises:
-        ValueError: no cases, lists of different lengths, or a share out of range.
+        ValueError: there are no cases, the lists differ in length, or the share is out of range.
 
     >>> print(choose_review([0.1, 0.2, 0.3, 0.4], [0.9, 0.6, 0.9, 0.5], catch=0.5))
-    from uncertainty 0.400 on: 1 of 4 validation cases flagged, among them 1 of the 2 below Dice 0.7
+    from uncertainty 0.400: 1 of 4 validation cases flagged, including 1 of the 2 below Dice 0.7
     """
     if not uncertainties or len(uncertainties) != len(dices):
         raise ValueError(
-            f"review: {len(uncertainties)} uncertainties and {len(dices)} Dice came; one each per case is wanted"
+            f"review: got {len(uncertainties)} uncertainties and {len(dices)} Dice; expected one of each per case"
         )
     if not 0 < catch <= 1:
-        raise ValueError(f"review: catch is the share of failures to flag, above 0 and at most 1, not {catch}")
+        raise ValueError(f"review: catch must be a share of failures, above 0 and at most 1, not {catch}")
     failed = sorted((u for u, dice in zip(uncertainties, dices, strict=True) if dice < failure_dice), reverse=True)
     highest = failed[math.ceil(catch * len(failed)) - 1] if failed else max(uncertainties)
-    # rounded down: the case itself, which other neighbours in a batch may change in the last digits, stays flagged
+    # rounded down: the case stays flagged even if other cases in its batch change its last digits
     threshold = math.floor(highest * 10**DIGITS) / 10**DIGITS
     return Review(
         threshold=float(threshold),

@@ -1,8 +1,8 @@
-"""Choose thresholds and cleaning on validation cases, and keep only what helps on cases that it was not chosen on.
+"""Choose thresholds and cleaning on validation cases, and keep only settings that help on cases that they were not chosen on.
 
-The best of many settings on some cases is better there by luck alone. So every choice is tried out: the groups (patients, lesions) are
-halved at random many times, the setting is chosen on one half and its gain over the plain one is measured on the other. A class gets a
-setting only if nearly all of these held-out gains are above 0 and their mean is worth a setting; else it stays plain.
+The best of many settings looks better on the cases it was chosen on by luck alone. So every choice is validated: the groups (patients,
+lesions) are split in half at random many times, the setting is chosen on one half and its gain over the plain one is measured on the other.
+A class gets a setting only if nearly all of these held-out gains are above 0 and their mean is large enough; else it stays plain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from medseg_monai.tuning.cases import Terms, TuningCases, TuningMetric, score_of
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 19))
 SIZE_SHARES = (0.05, 0.1, 0.2, 0.5)
-"""Minimum sizes that are tried, as shares of the size that all but the smallest 5 % of the class's true masks exceed."""
+"""Minimum sizes to try, as shares of the size that all but the smallest 5 % of the class's true masks exceed."""
 HALVINGS = 100
 NEARLY_ALL = 0.95
 LEAST_GAIN = 0.001
@@ -29,16 +29,16 @@ LEAST_GROUPS = 8
 
 @dataclass(frozen=True)
 class Decision:
-    """What was found for one class in one step.
+    """The result for one class in one step.
 
     Attributes:
         class_name: the class.
         step: ``threshold``, ``components`` or ``neighbours``.
         best: the best setting on all cases, in words.
-        gain: what it gains there over the setting before the step; optimistic, it was chosen on these cases.
+        gain: its gain there over the setting before the step; optimistic, because it was chosen on these cases.
         held_out_gain: mean gain on halves of the groups that the choice was not made on.
         consistency: share of those halves with a gain.
-        kept: whether the class has it from now on.
+        kept: whether the class gets it.
     """
 
     class_name: str
@@ -52,7 +52,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What `tune` found.
+    """The result of `tune`.
 
     Attributes:
         cleaning: the setting to use; `PLAIN` if nothing was better.
@@ -78,20 +78,20 @@ class Tuning:
 
 
 def tune(cases: TuningCases, *, seed: int = 0) -> Tuning:
-    """The cleaning that scores best on the cases and holds on halves of them.
+    """The cleaning that scores best on the cases and is confirmed on halves of them.
 
-    Thresholds first, then components and holes, then, for slices, organs that stand in one slice only; each step with what the steps
-    before it decided.
+    Thresholds first, then components and holes, then, for slices, organs in isolated slices; each step builds on the decisions of
+    the previous ones.
 
     Args:
         cases: probabilities and truths.
-        seed: of the halvings.
+        seed: seed of the random halves.
 
     Raises:
         ValueError: no cases.
     """
     if not len(cases):
-        raise ValueError("no case to tune on")
+        raise ValueError("there is no case to tune on")
     classes = cases.spec.classes
     setting = _of_all_classes(PLAIN, cases)
     before = cases.measure(PLAIN)
@@ -111,7 +111,7 @@ def tune(cases: TuningCases, *, seed: int = 0) -> Tuning:
                 setting = _merged(setting, candidates[choice - 1], [number], classes)
     after = cases.measure(setting)
     scores = [score_of(terms, cases.metric) for terms in (before, after)]
-    if scores[1].mean() <= scores[0].mean():  # classes that exclude each other may gain one by one and lose together
+    if scores[1].mean() <= scores[0].mean():  # exclusive classes may each gain alone but lose together
         decisions = [replace(decision, kept=False) for decision in decisions]
     if not any(decision.kept for decision in decisions):
         setting, scores = PLAIN, [scores[0], scores[0]]
@@ -135,7 +135,7 @@ def tuning_markdown(tuning: Tuning, *, on: str) -> str:
     )
     lines += [
         "",
-        "Gains on the cases that settings were chosen on are too good by nature. On halves held out from the choice:",
+        "Gains on the cases that settings were chosen on are optimistic. On halves held out from the choice:",
         "",
     ]
     lines += markdown_table(
@@ -194,14 +194,14 @@ def _decide(
 
 
 def _held_out_gains(terms: Terms, metric: TuningMetric, seed: int) -> NDArray[np.float64]:
-    """Gain over the first setting on one half of the groups, of the setting that is best on the other half: each half of each halving."""
+    """Gain over the first setting on one half of the groups, for the setting that is best on the other half; for all halves."""
     groups = terms.shape[1]
     generator = np.random.default_rng(seed)
     chosen = np.stack([generator.permutation(groups) < groups // 2 for _ in range(HALVINGS)]).astype(float)
     halves = np.concatenate([chosen, 1 - chosen])
     scores = score_of(terms, metric, lambda values: np.einsum("hg,sgtv->shtv", halves, values))  # (settings, halves)
     best = scores.argmax(axis=0)
-    other = np.roll(np.arange(len(halves)), HALVINGS)  # of each half the other one
+    other = np.roll(np.arange(len(halves)), HALVINGS)  # the other half of each half
     return np.asarray(scores[best, other] - scores[0, other])
 
 
@@ -228,7 +228,7 @@ def _of_class(settings: Sequence[Cleaning], number: int, classes: Sequence[str])
 
 
 def _words(setting: Cleaning) -> str:
-    """A class's setting for people: ``threshold 0.4, min_size 25``."""
+    """A class's setting in words: ``threshold 0.4, min_size 25``."""
     shown = {
         "threshold": setting.threshold
         and setting.threshold[0] != SIGMOID_THRESHOLD

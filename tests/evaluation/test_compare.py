@@ -103,7 +103,7 @@ def test_equal_networks_do_not_differ(evaluate):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (rows([0.5]), "not of the same cases: 1 scores are in one alone, first: case 'c1', class 'lesion'"),
+        (rows([0.5]), "not of the same cases: 1 scores are in only one of them, first: case 'c1', class 'lesion'"),
         (rows([0.5, 0.5], classes=("hair",)), "not of the same cases: 4 scores"),
         (rows([0.5, 0.5], truth_pixels=49), "different true masks: 2 differ in size, first: case 'c0'"),
     ],
@@ -118,7 +118,7 @@ def test_bad_arguments_are_named(three, tmp_path):
         compare(three[:1])
     with pytest.raises(ValueError, match="two or more different"):
         compare([three[0], three[0]])
-    with pytest.raises(ValueError, match="metric is one of dice, .*, not 'iou'"):
+    with pytest.raises(ValueError, match="metric must be one of dice, .*, not 'iou'"):
         compare(three, metric="iou")
     with pytest.raises(FileNotFoundError, match="no finished evaluation"):
         compare([three[0], tmp_path])

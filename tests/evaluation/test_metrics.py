@@ -140,7 +140,7 @@ def test_class_masks_refuse(label, n_classes, message):
         (FULL[None].astype(float), FULL[None], None, TypeError, "'a': pred has dtype float64"),
         (FULL[None], np.ones((1, 6, 5), bool), None, ValueError, r"'a': pred has shape .* truth \(1, 6, 5\)"),
         (FULL, FULL, None, ValueError, r"\(1, W, H\)"),
-        (FULL[None], FULL[None], (1, 1, 1), ValueError, "spacing is 2 positive numbers"),
+        (FULL[None], FULL[None], (1, 1, 1), ValueError, "spacing must be 2 positive numbers"),
         (np.zeros((1, 0, 6), bool), np.zeros((1, 0, 6), bool), None, ValueError, r"not \(1, 0, 6\)"),
     ],
 )
@@ -180,7 +180,7 @@ def test_ignored_pixels_change_no_score(pred, truth, noise):
 
 def test_ignored_pixels_of_a_label_are_told_apart():
     label = np.array([[[0, 1, 2, 255]]], np.uint8)
-    with pytest.raises(ValueError, match="label values are 0 to 2, not 0 to 255"):
+    with pytest.raises(ValueError, match="label values must be 0 to 2, not 0 to 255"):
         class_masks(label, 2)
     clean, ignored = split_ignored(label)
     assert class_masks(clean, 2).astype(int).tolist() == [[[0, 1, 0, 0]], [[0, 0, 1, 0]]]

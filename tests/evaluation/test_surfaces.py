@@ -108,5 +108,5 @@ def test_empty_mask_is_an_error():
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (1, 0), (1, float("inf"))])
 def test_bad_spacing_is_named(spacing):
-    with pytest.raises(ValueError, match="spacing is 2 positive numbers"):
+    with pytest.raises(ValueError, match="spacing must be 2 positive numbers"):
         surface_distances(TRUTH, TRUTH, spacing)

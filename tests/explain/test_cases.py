@@ -160,7 +160,7 @@ def test_a_pixel_is_a_region(tmp_path):
     assert outside.rows[0].region_pixels == 1
     beyond = explainer(tmp_path / "out", tmp_path / "in", photo_spec(), region="pixel:8,47")
     beyond.run()
-    assert "does not lie in the image (60x40)" in beyond.dataset.failures[0].reason
+    assert "is not inside the image (60x40)" in beyond.dataset.failures[0].reason
     assert beyond.rows == []
 
 
@@ -191,9 +191,9 @@ def test_classes_by_name():
     spec = photo_spec(task="multiclass", classes=("a", "b"))
     assert channels_of(["b", "a"], spec) == {"b": 2, "a": 1}  # channel 0 is the background
     assert channels_of(["a"], photo_spec(task="multilabel", classes=("a", "b"))) == {"a": 0}
-    with pytest.raises(ValueError, match="'background': what is left over is not explained"):
+    with pytest.raises(ValueError, match="'background': the background cannot be explained"):
         channels_of(["background"], spec)
-    with pytest.raises(ValueError, match=r"no class 'spott' \(did you mean 'spot'\?\)"):
+    with pytest.raises(ValueError, match=r"unknown class 'spott' \(did you mean 'spot'\?\)"):
         channels_of(["spott"], photo_spec())
 
 
@@ -306,15 +306,15 @@ def test_truth_by_data_set_adds_a_column_and_is_a_region(
     with_truth, without = (pixels(tmp_path / name / f"{image.stem}_explain.png") for name in "ab")
     assert with_truth.shape[1] > without.shape[1]
     outcome = medseg(*explain, tmp_path / "c", "--region", "truth")
-    assert "not known: name it with --truth" in outcome.err
+    assert "unknown: name it with --truth" in outcome.err
 
 
 def test_mistakes_end_in_one_line(medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path) -> None:
     explain = ("explain", "unetpp", demo_data / "images", "-w", trained, "--out", tmp_path)
     for options, message in (
-        (("--class", "leson"), "no class 'leson' (did you mean 'lesion'?)"),
+        (("--class", "leson"), "unknown class 'leson' (did you mean 'lesion'?)"),
         (("--layer", "botleneck", "--region", "image"), "has no layer 'botleneck' (did you mean 'bottleneck'?)"),
-        (("--method", "gradcan"), "no method 'gradcan' (did you mean 'gradcam'?)"),
+        (("--method", "gradcan"), "unknown method 'gradcan' (did you mean 'gradcam'?)"),
         (("--region", "predictd"), "did you mean 'predicted'?"),
     ):
         outcome = medseg(*explain, *options)

@@ -244,7 +244,7 @@ def test_what_says_nothing_is_said():
     assert heat(dead.values) == (pytest.approx(torch.zeros(48, 32)), "constant map: no place counts more than another")
     tiny = Tiny()
     against = explain(tiny, -TINY_IMAGE.abs(), channel=1, region=WHOLE, layer="last_stage")
-    assert against.note == "nowhere positive: what layer last_stage holds speaks against the class"
+    assert against.note == "nowhere positive: the features of layer last_stage speak against the class"
     assert "not finite" in heat(torch.tensor([0.0, float("nan")]))[1]
 
 
@@ -258,7 +258,7 @@ def test_mistakes_are_named():
     network, x = build("unet"), picture()
     with pytest.raises(LayerError, match=r"UNet has no layer 'bottlenek' \(did you mean 'bottleneck'\?\)"):
         explain(network, x, channel=0, region=REGION, layer="bottlenek")
-    with pytest.raises(LayerError, match=r"'encoder' gives a list, not one feature map"):
+    with pytest.raises(LayerError, match=r"'encoder' outputs a list, not a single feature map"):
         explain(network, x, channel=0, region=REGION, layer="encoder")
     with pytest.raises(LayerError, match=r"'decoder' does not run"):
         explain(network, x, channel=0, region=REGION, layer="decoder")

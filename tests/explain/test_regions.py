@@ -32,7 +32,7 @@ def test_masks_are_taken_as_they_are():
     there[2:5, 6:8] = True
     assert mask("predicted", predicted=there) is there
     assert mask("truth", truth=there) is there
-    with pytest.raises(ValueError, match="not known: name it with --truth"):
+    with pytest.raises(ValueError, match="unknown: name it with --truth"):
         mask("truth")
 
 
@@ -55,13 +55,13 @@ def test_mask_files_and_folders_of_them(tmp_path):
     ("text", "message"),
     [
         ("predictd", r"did you mean 'predicted'\?"),
-        ("pixel:3", "2 whole numbers are wanted, as in pixel:0,0"),
+        ("pixel:3", "expected 2 whole numbers, as in pixel:0,0"),
         ("box:1,2,x,4", "4 whole numbers"),
         ("box:1,2,0,4", "at least one pixel wide"),
-        ("image:3", "no whole numbers are wanted, as in image"),
-        ("pixel:20,3", r"pixel 20,3 does not lie in the image \(20x12\)"),
-        ("box:15,3,6,2", "box 15,3,6,2 does not lie"),
-        ("pixel:-1,3", "does not lie"),
+        ("image:3", "expected no whole numbers, as in image"),
+        ("pixel:20,3", r"pixel 20,3 is not inside the image \(20x12\)"),
+        ("box:15,3,6,2", "box 15,3,6,2 is not inside"),
+        ("pixel:-1,3", "is not inside"),
     ],
 )
 def test_wrong_regions_are_named(text, message):
@@ -125,7 +125,7 @@ def test_truth_of_one_image_of_a_folder_and_of_a_data_set(tmp_path, demo_data):
         with_truth(cases, tmp_path / "a.png", SPEC)
     with pytest.raises(FileNotFoundError, match="no such file"):
         with_truth(cases, tmp_path / "none", SPEC)
-    with pytest.raises(ValueError, match="contains lesion, the weights know a"):
+    with pytest.raises(ValueError, match="has the classes lesion, but the weights know a"):
         with_truth(cases, demo_data, SPEC)
     known = DatasetSpec(name="x", task="binary", classes=("lesion",), channels=("grey",), size=(32, 32))
     images = sorted((demo_data / "images").iterdir())

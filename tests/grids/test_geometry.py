@@ -26,10 +26,10 @@ def test_dicom_counts_to_the_left_and_back() -> None:
 @pytest.mark.parametrize(
     ("affine", "message"),
     [
-        (np.diag([1, 0, 1, 1]), "sides 1, 0, 1 mm: none may be 0"),
+        (np.diag([1, 0, 1, 1]), "sides are 1, 0, 1 mm: none may be 0"),
         (np.diag([1, np.nan, 1, 1]), "4 x 4 matrix of finite numbers"),
         (np.eye(3), "4 x 4 matrix of finite numbers"),
-        ([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "do not stand at right angles .*sheared"),
+        ([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "are not perpendicular .*sheared"),
     ],
 )
 def test_a_grid_that_is_none_is_refused(affine: object, message: str) -> None:
@@ -57,7 +57,7 @@ def test_a_lean_that_rounding_may_give_is_taken() -> None:
     affine[0, 1] = 0.0009
     assert Geometry((1, 1, 1), affine).spacing_mm == pytest.approx((1, 1, 1))
     affine[0, 1] = 0.0011
-    with pytest.raises(ValueError, match="right angles"):
+    with pytest.raises(ValueError, match="not perpendicular"):
         Geometry((1, 1, 1), affine)
 
 

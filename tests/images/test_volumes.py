@@ -259,7 +259,7 @@ def test_voxels_that_are_no_numbers_are_counted(tmp_path: Path, value: float) ->
 def test_a_sheared_grid_is_named(tmp_path: Path) -> None:
     sheared = np.eye(4)
     sheared[1, 2] = 0.3
-    with pytest.raises(ValueError, match=r"x.nii: its axes do not stand at right angles \(two meet at 73.3 degrees\)"):
+    with pytest.raises(ValueError, match=r"x.nii: its axes are not perpendicular \(two meet at 73.3 degrees\)"):
         read_volume(save(tmp_path / "x.nii", ramp(), sheared))
 
 
@@ -267,7 +267,7 @@ def test_a_sheared_grid_is_named(tmp_path: Path) -> None:
     ("ending", "old", "new", "message"),
     [
         (".nrrd", b"(0,2,0)", b"(0,0,0)", "voxel sides of 1, 0, 3 mm"),
-        (".nrrd", b"(0,2,0)", b"(0,2,1)", "do not stand at right angles"),
+        (".nrrd", b"(0,2,0)", b"(0,2,1)", "are not perpendicular"),
         (".mha", b"ElementSpacing = 1 2 3", b"ElementSpacing = 1 0 3", "voxel sides of 1, 0, 3 mm"),
         (".mha", b"ElementSpacing = 1 2 3", b"ElementSpacing = 1 -2 3", "voxel sides of 1, -2, 3 mm"),
     ],

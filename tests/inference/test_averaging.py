@@ -138,7 +138,7 @@ def test_an_ensemble_runs_in_every_engine(engine: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": (16, 16)}, r"trained with size \(16, 16\), the first weights with \(8, 8\)"),
+        ({"size": (16, 16)}, r"trained with size \(16, 16\), but the first weights with \(8, 8\)"),
         ({"classes": ("mole",)}, r"trained with classes \('mole',\)"),
     ],
 )

@@ -28,7 +28,7 @@ def test_what_is_passed_over_is_named_in_one_line_with_its_number(
     line = record.getMessage()
     assert "\n" not in line
     assert "7 files" not in line
-    assert "6 files (2 .heic, 1 broken link, 1 .txt, 1 without an ending, 1 .hdr)" in line
+    assert "6 files (2 .heic, 1 broken link, 1 .txt, 1 without a suffix, 1 .hdr)" in line
     for name in ("b.HEIC", "c.heic", "clinic/scan", "clinic/x.hdr", "line break.txt", "broken.png"):
         assert name in line
 
@@ -36,7 +36,7 @@ def test_what_is_passed_over_is_named_in_one_line_with_its_number(
 def test_a_folder_without_images_names_what_is_there(tmp_path: Path) -> None:
     touch(tmp_path, "a.heic")
     with pytest.raises(
-        ValueError, match=r"no images in .*looked for \.bmp.*passed over in .*: 1 file \(1 \.heic\): a\.heic"
+        ValueError, match=r"no images in .*looked for \.bmp.*skipped in .*: 1 file \(1 \.heic\): a\.heic"
     ):
         find_cases(tmp_path)
     with pytest.raises(ValueError, match=r"no volumes in .*: 1 file \(1 \.heic\): a\.heic"):
@@ -74,7 +74,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, caplog: pytest.L
         find_cases(tmp_path)
     finally:
         (tmp_path / "secret").chmod(0o700)
-    assert "1 file (1 folder that may not be read): secret" in caplog.text
+    assert "1 file (1 folder without read permission): secret" in caplog.text
 
 
 def test_a_folder_that_cannot_be_listed_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,7 +385,7 @@ def test_a_page_is_made_of_up_to_200_images_unless_told_otherwise() -> None:
     few, many = [{"id": "a"}] * 200, [{"id": "a"}] * 201
     assert [wants_page("auto", few), wants_page("auto", many), wants_page(True, many)] == [True, False, True]
     assert not wants_page(False, few)
-    with pytest.raises(ValueError, match="report is true, false or auto, not 'yes'"):
+    with pytest.raises(ValueError, match="report must be true, false or auto, not 'yes'"):
         wants_page("yes", few)
 
 

@@ -60,7 +60,7 @@ def test_another_picture_of_the_same_name_is_done_again_and_said(
     predict([first], tmp_path / "out")
     assert predict([second], tmp_path / "out", level=0) == ["img"]
     assert "1 of the masks" in caplog.text
-    assert "made of another picture of that name" in caplog.text
+    assert "made from another picture of that name" in caplog.text
     assert counted(tmp_path / "out") == ["img,lesion,0,,,,,1"]
 
 
@@ -98,7 +98,7 @@ def test_masks_of_unknown_origin_are_done_again(tmp_path: Path, caplog: pytest.L
     case = picture(tmp_path / "a.png")
     WritePredictions(tmp_path / "out", spec=SPEC).write({"id": "a"}, {"pred": torch.ones(1, 5, 6, dtype=torch.uint8)})
     assert predict([case], tmp_path / "out") == ["a"]
-    assert "nothing says of which pictures" in caplog.text
+    assert "it is unknown from which pictures" in caplog.text
 
 
 def test_what_another_picture_left_is_removed_and_what_the_same_one_has_stays(tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def test_a_volumes_mask_has_the_format_of_its_scan(tmp_path: Path, image: str, e
 
 
 def test_a_format_for_the_other_kind_of_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="no format 'nifti' for masks of photographs"):
+    with pytest.raises(ValueError, match="unknown format 'nifti' for masks of photographs"):
         chosen_formats("nifti", PHOTOS)
-    with pytest.raises(ValueError, match="no format 'png' for masks of volumes"):
+    with pytest.raises(ValueError, match="unknown format 'png' for masks of volumes"):
         chosen_formats("png", VOLUMES)
 
 

@@ -44,7 +44,7 @@ def test_file_names(spec: DatasetSpec, options: dict[str, bool], names: list[str
 
 
 def test_an_id_may_not_leave_the_folder() -> None:
-    with pytest.raises(ValueError, match="leads out of the output folder"):
+    with pytest.raises(ValueError, match="leads outside the output folder"):
         output_files("../elsewhere", BINARY, "out")
 
 
@@ -124,9 +124,9 @@ def test_a_full_disk_leaves_no_half_mask(tmp_path: Path, monkeypatch: pytest.Mon
 def test_formats_are_checked_and_named(tmp_path: Path) -> None:
     names = [file.name for file in output_files("x", BINARY, tmp_path, formats="geojson", uncertainty=True)]
     assert names == ["x_mask.geojson", "x_uncertainty.png"]
-    with pytest.raises(ValueError, match="no format 'geojsn' for masks of photographs .did you mean 'geojson'"):
+    with pytest.raises(ValueError, match="unknown format 'geojsn' for masks of photographs .did you mean 'geojson'"):
         output_files("x", BINARY, tmp_path, formats=["geojsn"])
-    with pytest.raises(ValueError, match="no format 'nifti' for masks of photographs"):
+    with pytest.raises(ValueError, match="unknown format 'nifti' for masks of photographs"):
         WritePredictions(tmp_path, spec=BINARY, formats="nifti")
 
 

@@ -157,7 +157,7 @@ def test_a_case_is_unfinished_until_every_file_is_there(tmp_path: Path) -> None:
 
 
 def test_an_id_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="leads out of the output folder"):
+    with pytest.raises(ValueError, match="leads outside the output folder"):
         output_files("../x", ORGANS, tmp_path, image="x.nii.gz")
 
 

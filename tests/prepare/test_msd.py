@@ -195,5 +195,5 @@ def test_a_data_set_that_names_a_folder_is_refused(hippocampus: Path, tmp_path: 
     content = json.loads((tmp_path / "dataset.json").read_text())
     content["test"][0]["image"] = str(hippocampus)
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="1 cases name folders, a data set lists files: .*dcm2niix"):
+    with pytest.raises(ValueError, match="1 cases name folders, but a data set lists files: .*dcm2niix"):
         check_dataset(read_dataset(tmp_path))

@@ -50,7 +50,7 @@ def test_padded_content_is_centred(original, size, box):
 
 def test_volumes_are_not_photographs():
     volumes = DatasetSpec("d", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8))
-    with pytest.raises(ValueError, match="photographs have 2 axes, the spec of 'd' has 3"):
+    with pytest.raises(ValueError, match="photographs have 2 axes, but the spec of 'd' has 3"):
         PhotoGrid.of((8, 8), volumes)
 
 

@@ -110,7 +110,7 @@ def test_restoring_to_the_same_size_changes_nothing():
 
 
 def test_map_on_another_grid():
-    with pytest.raises(ValueError, match=r"shape \(1, 12, 16\) came; \(C, 16, 12\) is restored"):
+    with pytest.raises(ValueError, match=r"shape \(1, 12, 16\), expected \(C, 16, 12\)"):
         PhotoGrid.of((30, 30), spec()).restore(torch.zeros(1, 12, 16))
 
 

@@ -139,7 +139,7 @@ def test_half_precision_decides_alike() -> None:
 
 def test_a_map_of_another_grid_is_refused() -> None:
     native = geometry((0, 1, 2), (1, 1, 1), (6, 6, 6), (1, 1, 1))
-    with pytest.raises(ValueError, match=r"\(4, 5, 6, 6\) came; \(C, 6, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"\(4, 5, 6, 6\), expected \(C, 6, 6, 6\)"):
         restore_mask(torch.zeros(4, 5, 6, 6), VolumeGrid.whole(native), spec_of())
 
 

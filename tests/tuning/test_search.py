@@ -111,9 +111,9 @@ def test_an_organ_in_one_slice_is_dropped_where_that_helps():
 
 
 def test_wrong_calls_are_named():
-    with pytest.raises(ValueError, match="metric: no 'dise' .did you mean 'dice'"):
+    with pytest.raises(ValueError, match="unknown metric 'dise' .did you mean 'dice'"):
         TuningCases(ONE, "dise")
-    with pytest.raises(ValueError, match="no case to tune on"):
+    with pytest.raises(ValueError, match="there is no case to tune on"):
         tune(TuningCases(ONE, "dice"))
     with pytest.raises(ValueError, match="'1' is not a slice: use dice"):
         TuningCases(ONE, "competition").add("1", "1", np.zeros((1, 2, 2)), np.zeros((1, 2, 2)))
