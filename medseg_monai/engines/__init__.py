@@ -2,12 +2,12 @@
 
 ============= =================================================================================================================
 precision.py  float32, bfloat16 or float16, and the memory layout; training uses it too
-fusing.py     convolution and batch norm in one
+fusing.py     fusing convolution and batch norm
 convert.py    a network as TorchScript, torch.export, ONNX or OpenVINO
 streams.py    images side by side on a CPU's cores
-runners.py    a network made ready for one engine and precision: a function from images to logits
-agreement.py  whether two runs of a network say the same
-trial.py      which runners agree with plain float32, which is fastest here, and remembering it
+runners.py    a network prepared for one engine and precision: a function from images to logits
+agreement.py  whether two ways of running a network agree
+trial.py      which runners agree with plain float32 and which of them is fastest here, remembered
 inferer.py    what a config's ``inferer`` is: prepares the network it meets on the first images, then runs it
 ============= =================================================================================================================
 """

@@ -12,9 +12,9 @@ from medseg_monai.dataset.spec import Task
 from medseg_monai.transforms.decision import to_probabilities
 
 MIN_DICE = 0.999
-"""A way of computing agrees with plain float32 from this Dice of their masks on."""
+"""Smallest Dice of the masks at which a way of computing agrees with plain float32."""
 MAX_MEAN_DIFFERENCE = 0.01
-"""... and up to this mean difference of probabilities, which also judges images whose two masks are empty."""
+"""Largest mean difference of probabilities, which also judges images whose masks are both empty."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Agreement:
 
     @property
     def says_something(self) -> bool:
-        """Whether plain float32 found any foreground: two empty masks agree whatever was computed."""
+        """Whether plain float32 found any foreground: two empty masks always agree."""
         return any(self.expected)
 
     @property
@@ -96,7 +96,7 @@ def agreement(expected: Tensor, found: Tensor, *, task: Task, threshold: float =
     0.8
     """
     if expected.shape != found.shape:
-        raise ValueError(f"logits of shape {tuple(found.shape)} came, plain float32 gives {tuple(expected.shape)}")
+        raise ValueError(f"got logits of shape {tuple(found.shape)}, but plain float32 gives {tuple(expected.shape)}")
     ours, theirs = (to_probabilities(logits.detach().cpu(), task) for logits in (expected, found))
     masks = [_class_masks(probabilities, task, threshold).flatten(2) for probabilities in (ours, theirs)]
     difference = (ours - theirs).abs()

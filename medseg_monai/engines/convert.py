@@ -35,12 +35,12 @@ def convert(
     """Write `network` to `file` in the format `fmt`.
 
     Raises:
-        ValueError: no such format.
-        ImportError: the format needs a package that is not installed; names the extra.
-        RuntimeError: the converter cannot take this network.
+        ValueError: the format is unknown.
+        ImportError: the format needs a package that is not installed; the message names the extra.
+        RuntimeError: the converter cannot convert this network.
     """
     if fmt not in FORMATS:
-        raise ValueError(f"no format {fmt!r}{did_you_mean(fmt, FORMATS)}")
+        raise ValueError(f"unknown format {fmt!r}{did_you_mean(fmt, FORMATS)}")
     converters = {
         "torchscript": to_torchscript,
         "onnx": to_onnx,
@@ -74,8 +74,8 @@ def to_torch_export(
     with _ready(network):
         program = torch.export.export(network, (_example(spec),), dynamic_shapes=(sizes,))
     if hasattr(program, "_guards_code"):
-        # conditions on sizes that decide only how torch lays out memory (is a cropped map contiguous, may a product be folded):
-        # other sizes fail them and give the same answers, which `medseg export` checks
+        # conditions on sizes that affect only torch's memory layout (is a cropped map contiguous, may a product be folded):
+        # other sizes violate them and give the same answers, which `medseg export` checks
         program._guards_code = []
     torch.export.save(program, file, extra_files={f"{name}.json": text for name, text in (facts or {}).items()})
 
@@ -120,7 +120,7 @@ def axis_names(spec: DatasetSpec) -> tuple[str, ...]:
 
 
 def network_size(spec: DatasetSpec) -> tuple[int, ...]:
-    """The spatial size to try a network at: the spec's, or 64 voxels a side where volumes are only resampled."""
+    """The spatial size for trying a network: the spec's, or 64 voxels per side if volumes are only resampled."""
     return spec.size or (64,) * spec.spatial_dims
 
 
@@ -128,7 +128,7 @@ def needed(module: str, *, extra: str) -> Any:
     """The module, imported now.
 
     Raises:
-        ImportError: it is not installed; names the extra that brings it.
+        ImportError: it is not installed; the message names the extra.
     """
     try:
         return importlib.import_module(module)
@@ -143,9 +143,9 @@ def _example(spec: DatasetSpec) -> Tensor:
 
 @contextmanager
 def _ready(network: nn.Module) -> Iterator[None]:
-    """No gradients, eval mode, and none of the converters' talk about shapes that they may take for constants."""
+    """No gradients, eval mode, and without the converters' warnings about shapes that become constants."""
     if network.training:
-        raise ValueError("a network is exported in eval mode: call network.eval() first")
+        raise ValueError("a network must be exported in eval mode: call network.eval() first")
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""What ``inferer`` is in a bundle's inference and evaluation: the network it meets, run by the engine that was asked for."""
+"""The ``inferer`` of a bundle's inference and evaluation: runs the network by the requested engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAIN = "plain"
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept; ``MEDSEG_CACHE`` moves it. Without a home (in a container) it is among temporary files."""
+    """Folder for files that can be made again; ``MEDSEG_CACHE`` moves it. Without a home folder (in a container) a temporary one."""
     try:
         return Path(os.environ.get("MEDSEG_CACHE", "~/.cache/medseg_monai")).expanduser()
     except RuntimeError:
@@ -36,22 +36,22 @@ def cache_folder() -> Path:
 class EngineInferer(Inferer):
     """Run a network by an engine. The first images decide how: see `medseg_monai.engines.trial`.
 
-    A network is prepared once for each shape of image, and anew when its weights change. Until an image with foreground was met,
-    nothing can be compared: images are then run as plain float32, which is slower and right.
+    A network is prepared once for each shape of image, and again when its weights change. Until an image with foreground has been seen,
+    nothing can be compared: images are then run as plain float32, which is slower but correct.
 
     Args:
-        engine: ``torch``, ``onnx``, ``openvino``; ``auto`` for the fastest of those installed; ``plain`` for the network as it is.
-        precision: as `medseg_monai.engines.precision.precision_of`; ``auto`` falls back to float32 where lower precision changes masks.
+        engine: ``torch``, ``onnx``, ``openvino``; ``auto`` for the fastest one installed; ``plain`` for the unchanged network.
+        precision: as in `medseg_monai.engines.precision.precision_of`; ``auto`` falls back to float32 if lower precision changes masks.
         device: where the network runs.
         task: of the data set.
-        cache: folder where exports and decisions are kept; by default the package's own.
+        cache: folder for exports and decisions; by default the package's own.
 
     Attributes:
-        choice: what was chosen last, None before the first images.
-        preparation_seconds: what choosing and making ready took so far, all in all.
+        choice: the latest choice, None before the first images.
+        preparation_seconds: total time spent so far on choosing and preparing.
 
     Raises:
-        ValueError, ImportError: an engine or precision that is not known, not installed or not for this device.
+        ValueError, ImportError: an engine or precision is unknown, not installed or not for this device.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class EngineInferer(Inferer):
         return run(images)
 
     def _runner(self, network: nn.Module, images: Tensor) -> Runner:
-        """What runs images of this shape: made ready on the first."""
+        """The runner for images of this shape, prepared on the first."""
         ready = self._ready.setdefault(network, {})
         key = (tuple(images.shape[1:]), _state(network))
         if key not in ready:
@@ -111,5 +111,5 @@ class EngineInferer(Inferer):
 
 
 def _state(network: nn.Module) -> tuple[tuple[int, int], ...]:
-    """Changes whenever a weight is changed, replaced or moved."""
+    """A value that changes whenever a weight is changed, replaced or moved."""
     return tuple((tensor.data_ptr(), tensor._version) for tensor in (*network.parameters(), *network.buffers()))

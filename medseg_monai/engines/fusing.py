@@ -1,4 +1,4 @@
-"""Convolution and batch norm in one: in eval mode both are linear, so one convolution does the work of two layers."""
+"""Fusing convolution and batch norm: in eval mode both are linear, so one convolution does the work of both layers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # these alone: a subclass may do more than normalise
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # only these: a subclass may do more than normalise
 Note = Callable[[str, nn.Module, tuple[Tensor, ...], Tensor], None]
 
 
 def fused(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy of the network, in eval mode, whose batch norms are part of the convolutions before them.
 
-    Which norm follows which convolution is seen in one run on `example`, so that it does not matter how the network is written. A
-    layer that runs more than once is left alone. A convolution whose result is used twice would go wrong: compare the answers
-    (`medseg_monai.engines.agreement`) before they are used.
+    Which norm follows which convolution is observed in one run on `example`, so it does not matter how the network is written. A
+    layer that runs more than once is not changed. A convolution whose result is used twice would give wrong answers: compare them
+    (`medseg_monai.engines.agreement`) before use.
     """
     clone = copy.deepcopy(network).eval()
     for convolution_name, norm_name in _pairs(clone, example):
@@ -33,7 +33,7 @@ def fused(network: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
-    """Names of (convolution, batch norm) if the norm comes next and takes the convolution's output, each run once."""
+    """Names of (convolution, batch norm) pairs in which the norm directly follows and takes the convolution's output, each run once."""
     runs: dict[str, int] = {}
     pairs: list[tuple[str, str]] = []
     last: list[tuple[str, Tensor]] = []
@@ -51,7 +51,7 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
 
 @contextmanager
 def _watched(network: nn.Module, note: Note) -> Iterator[None]:
-    """Call `note` with name, module, inputs and result of each convolution, and of each batch norm with statistics of its own."""
+    """Call `note` with name, module, inputs and result of each convolution, and of each batch norm with its own statistics."""
 
     def hook(name: str) -> Callable[..., None]:
         return lambda module, given, result: note(name, module, given, result)

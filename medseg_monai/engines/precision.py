@@ -1,4 +1,4 @@
-"""In which precision and memory layout a network runs."""
+"""The precision and memory layout in which a network runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
         device: where the network runs.
 
     Raises:
-        ValueError: another name, or fp16 on a CPU.
+        ValueError: the name is unknown, or fp16 on a CPU.
     """
     kind = torch.device(device).type
     if name == "auto":
@@ -31,7 +31,7 @@ def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
         return torch.bfloat16 if kind == "cpu" and _cpu_has_bf16() else None
     dtypes = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
     if name not in dtypes:
-        raise ValueError(f"precision is auto, fp32, bf16 or fp16, not {name!r}")
+        raise ValueError(f"precision must be auto, fp32, bf16 or fp16, not {name!r}")
     if name == "fp16" and kind != "cuda":
         raise ValueError("precision fp16 needs a CUDA device: use bf16, fp32 or auto")
     return dtypes[name]
@@ -40,7 +40,7 @@ def precision_of(name: str, device: str | torch.device) -> torch.dtype | None:
 def _cpu_has_bf16() -> bool:
     """Whether torch multiplies bfloat16 natively on this x86 CPU (AVX-512 BF16 or AMX); emulation is slower than float32.
 
-    torch says so only in private functions, which a later version may drop: then float32 is used, which is slower but never wrong.
+    torch reports this only in private functions, which a later version may remove: then float32 is used, which is slower but never wrong.
     What the CPU can do may be switched off by ``ATEN_CPU_CAPABILITY`` and ``ONEDNN_MAX_CPU_ISA``.
     """
     most = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
@@ -50,7 +50,7 @@ def _cpu_has_bf16() -> bool:
     if torch.backends.cpu.get_cpu_capability() in (
         "DEFAULT",
         "AVX2",
-    ):  # torch was told to keep to these (ATEN_CPU_CAPABILITY)
+    ):  # torch was limited to these (ATEN_CPU_CAPABILITY)
         return False
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
@@ -84,7 +84,7 @@ class PrecisionInferer(Inferer):
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor | list[Tensor]] | nn.Module, *args: Any, **kwargs: Any
     ) -> Tensor | list[Tensor]:
-        """Logits of ``inputs``, (B, C, W, H); a list of such in training with several heads."""
+        """Logits of ``inputs``, (B, C, W, H); a list of these in training with several heads."""
         if inputs.ndim in (4, 5):
             layout = torch.channels_last if inputs.ndim == 4 else torch.channels_last_3d
             inputs = inputs.contiguous(memory_format=layout)

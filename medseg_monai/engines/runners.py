@@ -1,4 +1,4 @@
-"""A network made ready for one engine and precision: a function from images to logits, both float32 (B, C, *S)."""
+"""A network prepared for one engine and precision: a function from images to logits, both float32 (B, C, *S)."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from medseg_monai.files.writing import write_whole
 Runner = Callable[[Tensor], Tensor]
 
 ENGINES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
-"""Engine -> the package that it is."""
+"""Engine -> its package."""
 CPU_PIXELS = 256 * 256
-"""On a core so many float32 pixels go through the network at once, twice as many of bfloat16. Between what networks at full resolution
-are fastest with, whose maps then stay in the cache (a half), and those with a coarser first layer, whose weights cost more (twice)."""
+"""Number of float32 pixels per core and pass, twice as many for bfloat16. A compromise between networks at full resolution, which are
+fastest with half of it because their maps stay in the cache, and those with a coarser first layer, whose weights cost more (twice)."""
 
 
 def is_installed(engine: str) -> bool:
-    """Whether the engine's packages are here; other engines than torch read what is exported with the package onnx."""
+    """Whether the engine's packages are installed; engines other than torch read files exported with the package onnx."""
     needed = {ENGINES[engine]} if engine == "torch" else {ENGINES[engine], "onnx"}
     return all(importlib.util.find_spec(package) is not None for package in needed)
 
 
 def check_installed(engine: str) -> None:
-    """Refuse an engine that is not known or not installed.
+    """Refuse an engine that is unknown or not installed.
 
     Raises:
-        ValueError: no such engine.
-        ImportError: says what to install.
+        ValueError: the engine is unknown.
+        ImportError: it is not installed; the message says what to install.
     """
     if engine not in ENGINES:
-        raise ValueError(f"engine is auto, {', '.join(ENGINES)}, not {engine!r}")
+        raise ValueError(f"engine must be auto, {', '.join(ENGINES)}, not {engine!r}")
     if not is_installed(engine):
         raise ImportError(
             f"engine {engine} is not installed: pip install 'medseg-monai[{engine}]', or use engine torch"
@@ -59,7 +59,7 @@ def layout_of(images: Tensor) -> torch.memory_format:
 
 
 def plain_runner(network: nn.Module) -> Runner:
-    """The network as it is, in float32: what the others are held against."""
+    """The unchanged network in float32: the reference for the others."""
 
     @torch.no_grad()
     def run(images: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def torch_runner(network: nn.Module, dtype: torch.dtype | None) -> Runner:
 
 
 def with_weights_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy with the weights of convolutions and linear layers in `dtype`, which autocast else converts for every batch anew."""
+    """A copy with the weights of convolutions and linear layers in `dtype`, which autocast would otherwise convert for every batch."""
     clone = copy.deepcopy(network)
     for module in clone.modules():
         if isinstance(module, (_ConvNd, nn.Linear)):
@@ -105,9 +105,9 @@ def export_onnx(network: nn.Module, example: Tensor, file: Path) -> Path:
 
     By tracing, which takes a second where torch's newer exporter takes ten.
     """
-    content: Any = io.BytesIO()  # which torch takes, whatever its annotation says
+    content: Any = io.BytesIO()  # torch accepts it, whatever its annotation says
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant: here they are meant to
+        warnings.simplefilter("ignore")  # tracing warns of every size that becomes a constant, which is intended here
         torch.onnx.export(
             network,
             (example[:1].cpu().contiguous(),),
@@ -155,9 +155,9 @@ def openvino_runner(file: Path, dtype: torch.dtype | None, shape: tuple[int, ...
             compiled.create_infer_request() for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         ]
 
-    in_use = threading.Lock()  # a request holds one image at a time
+    in_use = threading.Lock()  # a request can process one image at a time
 
-    # no AsyncInferQueue: its end waits, with Python's lock in hand, for threads that need this lock to let go of their callbacks
+    # no AsyncInferQueue: its destructor holds Python's global lock while it waits for threads that need this lock to release callbacks
     def run(images: Tensor) -> Tensor:
         array = images.contiguous().numpy()
         answers: list[NDArray[np.float32]] = []

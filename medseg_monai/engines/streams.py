@@ -1,4 +1,4 @@
-"""Images side by side on a CPU's cores: an image on one core costs less than on two, which wait for each other after every layer."""
+"""Images side by side on a CPU's cores: an image costs less on one core than on two, which wait for each other after every layer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def side_by_side(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
-    """`function` of each part, in order, as many at once as there are cores for.
+    """`function` of each part, in order, as many at once as there are cores.
 
-    Parts that are left over, fewer than are run at once, are run one after another on all cores; so is a single one.
+    The remaining parts, if fewer than the cores, are run one after another on all cores; so is a single one.
 
     Args:
         function: computes with torch on the CPU; runs in several threads at once.
@@ -37,7 +37,7 @@ def _streams(count: int, threads: int) -> ThreadPoolExecutor:
     usual = torch.get_num_threads()
 
     def begin() -> None:
-        torch.get_num_threads()  # a thread takes the usual number at its first question: after that it keeps its own
+        torch.get_num_threads()  # a thread adopts the global number on its first call, and keeps its own afterwards
         torch.set_num_threads(threads)
 
     pool = ThreadPoolExecutor(count, "stream", initializer=begin)

@@ -1,6 +1,6 @@
-"""Which engine and precision to use: those that give the masks of plain float32, and of these the fastest, tried on real images.
+"""Which engine and precision to use: the fastest of those that give the masks of plain float32, tried on real images.
 
-What was found is remembered in the cache folder under the weights, the image size, the versions and the machine.
+The result is stored in the cache folder, by weights, image size, versions and machine.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from medseg_monai.files.writing import write_whole
 logger = logging.getLogger(__name__)
 
 SAMPLE_IMAGES = 8
-"""Agreement is measured on so many images; mirror images stand in for those that the first batch lacks."""
+"""Number of images to measure agreement on; mirrored images make up for those that the first batch lacks."""
 KEPT_EXPORTS = 8
-"""So many exported networks are kept in the cache folder."""
+"""Number of exported networks to keep in the cache folder."""
 FP32 = "fp32"
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: FP32}
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
@@ -58,7 +58,7 @@ class Choice:
     Attributes:
         engine: ``torch``, ``onnx`` or ``openvino``.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        why: how it agrees with plain float32, and what the others did; for people.
+        why: how it agrees with plain float32, and the results of the others; for people to read.
     """
 
     engine: str
@@ -73,7 +73,7 @@ class Trial:
         network: in eval mode, on its device.
         images: (B, C, *S), the first real images.
         task: of the data set.
-        cache: folder where exports and decisions are kept.
+        cache: folder for exports and decisions.
     """
 
     def __init__(self, network: nn.Module, images: Tensor, *, task: Task, cache: Path) -> None:
@@ -85,15 +85,15 @@ class Trial:
         self._fused: nn.Module | None = None
 
     def runner(self, choice: Choice) -> Runner:
-        """The network made ready."""
+        """The prepared network."""
         if choice.engine == "torch":
             return torch_runner(self._fuse(), _DTYPES[choice.precision])
         file = self.folder / f"{self.digest}.onnx"
         if file.is_file():
             try:
                 return self._exported_runner(file, choice)
-            except Exception as error:  # each runtime has errors of its own, ONNX Runtime's are not RuntimeErrors
-                logger.warning("%s cannot be used and is written anew (%s)", file, _line(error))
+            except Exception as error:  # each runtime has its own errors; ONNX Runtime's are not RuntimeErrors
+                logger.warning("%s cannot be used and is exported again (%s)", file, _line(error))
         try:
             export_onnx(self._fuse(), self.images, file)
             _keep_newest(self.folder, KEPT_EXPORTS)
@@ -111,10 +111,10 @@ class Trial:
         return openvino_runner(file, _DTYPES[choice.precision], tuple(self.images.shape[1:]))
 
     def choose(self, engine: str, precision: str) -> Choice | None:
-        """What to use, from memory or by trying; None where these images cannot tell, because no foreground is found on them.
+        """The choice, from the cache or by trying; None if these images cannot decide, because they have no foreground.
 
         Raises:
-            ValueError: the engine that was asked for does not give plain float32's masks.
+            ValueError: the requested engine does not give the masks of plain float32.
         """
         file = self._memory(engine, precision)
         try:
@@ -132,19 +132,19 @@ class Trial:
     def _try_all(self, engine: str, precision: str) -> Choice | None:
         plain = plain_runner(self.network)
         found = plain(self.images)
-        if not agreement(found, found, task=self.task).says_something:  # before mirror images are run for nothing
+        if not agreement(found, found, task=self.task).says_something:  # before mirrored images are run in vain
             return None
         sample = _sample(self.images)
         mirrored = sample[len(self.images) :]
         expected = torch.cat([found, plain(mirrored)]) if len(mirrored) else found
-        if not torch.isfinite(expected).all():  # no measure for others: what follows the network refuses such answers
+        if not torch.isfinite(expected).all():  # not usable as a reference: later steps refuse such answers
             return None
         refused: list[str] = []
         good: list[tuple[float, Choice]] = []
         for candidate in candidates(engine, precision, self.images.device):
             name = f"{candidate.engine} {candidate.precision}"
             if engine != "auto" and good:
-                break  # the first that agrees: candidates stand in the order of their speed
+                break  # the first that agrees: candidates are in order of speed
             try:
                 run = self.runner(candidate)
                 measured = agreement(expected, run(sample), task=self.task)
@@ -155,7 +155,7 @@ class Trial:
                 seconds = _seconds(run, self.images) if engine == "auto" else 0.0
                 good.append((seconds, Choice(candidate.engine, candidate.precision, str(measured))))
             else:
-                refused.append(f"{name} differs from plain float32 ({measured}; at least {MIN_DICE} is wanted)")
+                refused.append(f"{name} differs from plain float32 ({measured}; required is at least {MIN_DICE})")
         return _best(good, refused, engine, precision)
 
     def _fuse(self) -> nn.Module:
@@ -177,7 +177,7 @@ def candidates(engine: str, precision: str, device: torch.device) -> list[Choice
     """The ways to try, for each engine the faster precision first.
 
     Raises:
-        ValueError: an engine that this device does not have.
+        ValueError: the engine does not run on this device.
     """
     if engine not in ("auto", "torch") and device.type != "cpu":
         raise ValueError(f"engine {engine} runs on the CPU: use engine torch for {device.type}, or device cpu")
@@ -205,12 +205,12 @@ def _best(good: Sequence[tuple[float, Choice]], refused: Sequence[str], engine: 
 
 
 def _line(error: Exception) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _sample(images: Tensor) -> Tensor:
-    """At least `SAMPLE_IMAGES` images if the batch and its mirror images give that many."""
+    """At least `SAMPLE_IMAGES` images if the batch and its mirrored images are that many."""
     views = [images]
     for axes in ((-1,), (-2,), (-2, -1)):
         if sum(map(len, views)) < SAMPLE_IMAGES:
@@ -242,7 +242,7 @@ def _digest(network: nn.Module, shape: tuple[int, ...]) -> str:
 
 
 def _cpu() -> str:
-    """The processor, as far as the system tells."""
+    """The processor's name, if the system reports it."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -250,12 +250,12 @@ def _cpu() -> str:
 
 
 def _say_not_kept(error: OSError) -> None:
-    """The cache saves time and decides nothing: what it cannot keep is made again by the next run."""
-    logger.warning("the engine that was chosen is not remembered, the next run chooses again (%s)", _line(error))
+    """Report that a decision cannot be stored: the cache only saves time, so the next run chooses again."""
+    logger.warning("the chosen engine cannot be stored, so the next run will choose again (%s)", _line(error))
 
 
 def _keep_newest(folder: Path, count: int) -> None:
-    """Remove exports beyond the `count` last used."""
+    """Remove all but the `count` most recently used exports."""
     files = sorted(folder.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[count:]:
         file.unlink(missing_ok=True)

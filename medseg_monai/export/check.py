@@ -1,7 +1,7 @@
-"""`medseg check`: the rules by which MONAI's model zoo takes a bundle, each with what to do if it fails.
+"""`medseg check`: the rules by which MONAI's model zoo accepts a bundle, each with what to do if it fails.
 
-The rules are those of the zoo's own checks (Project-MONAI/model-zoo, ci/verify_bundle.py and CONTRIBUTING), done without network
-access. Two of them build the network that ``configs/inference.json`` describes: a config is code, so check what you trust.
+The rules are those of the zoo's own checks (Project-MONAI/model-zoo, ci/verify_bundle.py and CONTRIBUTING), done offline.
+Two of them build the network that ``configs/inference.json`` describes: a config is code, so check only bundles that you trust.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ WEIGHTS, SCRIPTED = Path("models") / WEIGHTS_FILE, Path("models/model.ts")
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule and how the bundle meets it.
+    """A rule and whether the bundle meets it.
 
     Attributes:
-        name: what is asked.
+        name: the requirement.
         problem: what is wrong and what to do; empty if the rule is met.
     """
 
@@ -67,7 +67,7 @@ def check_bundle(bundle: Path) -> list[Rule]:
         "inference config": _inference_config,
         "models/model.pt": _weights,
         "no file over 25 MB": _file_sizes,
-        "network takes and gives what metadata.json says": _network,
+        "network's input and output as in metadata.json": _network,
         "TorchScript": _torchscript,
     }
     return [Rule(name, _problem(rule, bundle)) for name, rule in rules.items()]
@@ -75,11 +75,11 @@ def check_bundle(bundle: Path) -> list[Rule]:
 
 @contextmanager
 def opened(bundle_or_zip: str | Path) -> Iterator[Path]:
-    """The bundle's folder: given by name or path, or unpacked from a zip for as long as it is used.
+    """The bundle's folder: given by name or path, or temporarily unpacked from a zip.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: a file that is not a zip, a zip that is refused (`medseg_monai.export.unpack`), or one without a bundle.
+        FileNotFoundError: it does not exist.
+        ValueError: the file is not a zip, is refused (`medseg_monai.export.unpack`), or contains no bundle.
     """
     path = Path(bundle_or_zip)
     if not path.is_file():
@@ -96,13 +96,13 @@ def opened(bundle_or_zip: str | Path) -> Iterator[Path]:
 
 
 def _problem(rule: Callable[[Path], str], bundle: Path) -> str:
-    """What the rule says; an error on the way is a problem too, in one line."""
+    """The rule's result; an error during the check is a problem too, in one line."""
     logging.disable(logging.INFO)  # MONAI lists every argument
     try:
         return rule(bundle)
-    except Exception as error:  # a foreign bundle's config can fail in any way
+    except Exception as error:  # somebody else's config can fail in any way
         while error.__cause__ is not None and isinstance(error, RuntimeError):
-            error = error.__cause__  # type: ignore[assignment]  # MONAI wraps what went wrong
+            error = error.__cause__  # type: ignore[assignment]  # MONAI wraps the original error
         text = str(error).strip() or type(error).__name__
         return text.splitlines()[-1]
     finally:
@@ -112,7 +112,7 @@ def _problem(rule: Callable[[Path], str], bundle: Path) -> str:
 def _text(root: Path, name: str, advice: str) -> str:
     path = root / name
     if not path.is_file():
-        return f"there is none: {advice}"
+        return f"it is missing: {advice}"
     return "" if path.read_text(encoding="utf-8", errors="replace").strip() else f"it is empty: {advice}"
 
 
@@ -127,7 +127,7 @@ def _metadata(root: Path) -> str:
 def _changelog(root: Path) -> str:
     content = read_metadata(root)
     version, changelog = content.get("version"), content.get("changelog", {})
-    return "" if version in changelog else f"version {version} has no entry: say in metadata.json what it brings"
+    return "" if version in changelog else f"version {version} has no entry: describe its changes in metadata.json"
 
 
 def _inference_config(root: Path) -> str:
@@ -153,12 +153,12 @@ def _file_sizes(root: Path) -> str:
     ]
     return (
         f"{', '.join(f'{path.relative_to(root)} ({path.stat().st_size / 2**20:.0f} MB)' for path in large)}: train a narrower "
-        f"network, or upload the file and name it with its url in {LARGE_FILES[0]}: {'; '.join(entries)}"
+        f"network, or upload the file and list it with its url in {LARGE_FILES[0]}: {'; '.join(entries)}"
     )
 
 
 def _shipped(root: Path) -> list[Path]:
-    """The bundle's files; not what trainings leave in models/<data set>/, which is not part of it."""
+    """The bundle's files, without the trainings in models/<data set>/, which are not part of it."""
     files = [path for path in root.rglob("*") if path.is_file()]
     return [
         path
@@ -168,7 +168,7 @@ def _shipped(root: Path) -> list[Path]:
 
 
 def _elsewhere(root: Path) -> list[str]:
-    """Paths of large files that are downloaded from where large_files.* says."""
+    """Paths of large files that are downloaded from the URLs in large_files.*."""
     for name in LARGE_FILES:
         if (root / name).is_file():
             content: Any = yaml.safe_load((root / name).read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def _sha256(path: Path) -> str:
 
 
 def _network(root: Path) -> str:
-    """MONAI's own check, on the smallest shapes that metadata.json allows and that leave the coarsest map two pixels."""
+    """MONAI's own check, on the smallest shapes that metadata.json allows and for which the coarsest map has two pixels."""
     from monai.bundle import verify_net_in_out
 
     config = _config(root)
@@ -199,7 +199,7 @@ def _network(root: Path) -> str:
 
 
 def _torchscript(root: Path) -> str:
-    """The network with its weights goes to TorchScript, and models/model.ts, if there, gives the same answers."""
+    """The network with its weights can be scripted, and models/model.ts, if it exists, gives the same answers."""
     if _config(root) is None or not (root / WEIGHTS).is_file():
         return "configs/inference.json or models/model.pt is missing"
     parser = ConfigParser()
@@ -208,7 +208,7 @@ def _torchscript(root: Path) -> str:
     network = load_weights(parser.get_parsed_content("network_def"), root / WEIGHTS).cpu().eval()
     image = _fake_image(root)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is on its way out of torch; the zoo still asks for it
+        warnings.simplefilter("ignore")  # TorchScript is deprecated in torch; the zoo still requires it
         expected = network(image)
         scripted = [torch.jit.script(network)]
         if (root / SCRIPTED).is_file():

@@ -1,4 +1,4 @@
-"""`medseg export`: trained weights as a file for another runtime, kept only if its answers are those of torch."""
+"""`medseg export`: trained weights as a file for another runtime, kept only if its answers equal torch's."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from medseg_monai.files.writing import write_whole
 from medseg_monai.grids.kinds import kind_of
 
 MAX_LOGIT_DIFFERENCE = 1e-3
-"""Of the largest logit: both sides compute in float32, so more than rounding is a wrong export."""
+"""Share of the largest logit: both sides compute in float32, so a larger difference is not rounding but a wrong export."""
 SAMPLES = 4
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported file's answers compare with torch's in float32. Written to ``<file>.parity.json``.
+    """The comparison of an exported file's answers with torch's in float32. Written to ``<file>.parity.json``.
 
     Attributes:
         file: name of the exported file.
         format: its format.
         network: name of the network.
         samples: what was compared: ``images`` given by the user, or ``generated``.
-        images: how many images.
+        images: number of images.
         max_abs_logit_difference: over all of them.
         max_abs_logit: the largest logit, the scale of the difference.
-        mask_dice: Dice of the masks of all images together, of the class with the lowest.
-        foreground: whether any mask held foreground; if not, only the logits say something.
-        dynamic_batch: another number of images at a time gave torch's answer too.
-        dynamic_size: another image size did.
-        versions: of what wrote and ran the file.
+        mask_dice: Dice of the masks of all images together, for the class with the lowest.
+        foreground: whether any mask had foreground; if not, only the logits are meaningful.
+        dynamic_batch: whether another batch size gave torch's answer too.
+        dynamic_size: whether another image size did.
+        versions: versions of the packages that wrote and ran the file.
     """
 
     file: str
@@ -62,7 +62,7 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Whether the file may stand for the network."""
+        """Whether the file may replace the network."""
         within = self.max_abs_logit_difference <= MAX_LOGIT_DIFFERENCE * max(1.0, self.max_abs_logit)
         return within and self.mask_dice >= MIN_DICE  # False for NaN too
 
@@ -87,30 +87,30 @@ def export(
     Args:
         trained: what the weights are for.
         network: with these weights.
-        file: where to; OpenVINO's weights go beside it, with the suffix ``.bin``.
+        file: the file to write; OpenVINO's weights go beside it, with the suffix ``.bin``.
         fmt: the format.
-        images: (C, *S) as the network takes them, all of one size, to compare answers on; by default generated ones.
+        images: (C, *S), the network's inputs, all of one size, to compare answers on; by default generated ones.
 
     Raises:
-        ValueError: the file does not end as its format's files do, or its answers are not torch's: then nothing is written.
+        ValueError: the file does not have its format's suffix, or its answers differ from torch's: then nothing is written.
     """
     if file.suffix != SUFFIXES[fmt]:
-        raise ValueError(f"{file}: a {fmt} file ends in {SUFFIXES[fmt]}")
+        raise ValueError(f"{file}: a {fmt} file must end in {SUFFIXES[fmt]}")
     network = network.cpu().float().eval()
     file.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, so that it gets there in one step
+    # on the same file system, so that it can be moved in one step
     with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
         part = Path(folder) / file.name
         convert(network, trained.dataset, part, fmt, facts=facts(trained))
         try:
             parity = compare(network, trained.dataset, part, fmt, images=images)
-        except (ImportError, ValueError):  # say themselves what to do
+        except (ImportError, ValueError):  # their messages already say what to do
             raise
-        except Exception as error:  # each runtime has errors of its own for a file or images that it does not take
+        except Exception as error:  # each runtime has its own errors for files or images that it cannot use
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ValueError(f"{file} was not written, it does not run: {reason}") from error
+            raise ValueError(f"{file} was not written, because it does not run: {reason}") from error
         if not parity.holds:
-            raise ValueError(f"{file} was not written, its answers are not torch's: {parity}")
+            raise ValueError(f"{file} was not written, because its answers differ from torch's: {parity}")
         for written in sorted(Path(folder).iterdir()):  # .bin before .xml, which needs it
             written.replace(file.with_name(written.name))
     write_whole(parity_file(file), (json.dumps(asdict(parity), indent=2) + "\n").encode())
@@ -122,10 +122,10 @@ def trained_network(weights: Path, options: Mapping[str, Any] | None = None) -> 
 
     Args:
         weights: ``model.pt`` with ``spec.json`` beside it.
-        options: arguments of the network for inference (``inference_depth``); what it was trained for then names them too.
+        options: arguments of the network for inference (``inference_depth``); they are added to the returned spec.
 
     Raises:
-        ValueError: the network has no such argument or cannot use its value.
+        ValueError: the network does not have the argument, or cannot use its value.
     """
     trained = Trained.read(weights.parent)
     trained = replace(trained, architecture={**trained.architecture, **(options or {})})
@@ -137,14 +137,14 @@ def trained_network(weights: Path, options: Mapping[str, Any] | None = None) -> 
 
 
 def parity_file(file: Path) -> Path:
-    """Where the report on `file` lies."""
+    """The file of the report on `file`."""
     return file.with_name(f"{file.name}.parity.json")
 
 
 def facts(trained: Trained) -> dict[str, str]:
-    """What an exported file carries, as JSON texts by name.
+    """The facts inside an exported file, as JSON texts by name.
 
-    ``spec``: spec.json, from which this package builds everything. ``metadata``: the same in words that need no package: class names,
+    ``spec``: spec.json, from which this package builds everything. ``metadata``: the same for use without this package: class names,
     the input's axes, channels, size and normalisation, and how logits become a mask.
     """
     spec = trained.dataset
@@ -178,7 +178,7 @@ def facts(trained: Trained) -> dict[str, str]:
 def compare(
     network: nn.Module, spec: DatasetSpec, file: Path, fmt: Format, *, images: Sequence[Tensor] | None = None
 ) -> Parity:
-    """Run the file and the network on the same images, one at a time, then in other numbers and at another size."""
+    """Run the file and the network on the same images, one at a time, then with another batch size and at another image size."""
     samples = list(images) if images else generated_images(spec, network_size(spec))
     run = open_exported(file, fmt)
     expected, found = _answers(network, samples), [run(image[None]) for image in samples]
@@ -187,8 +187,8 @@ def compare(
         one = agreement(ours, theirs, task=spec.task)
         agreed = one if agreed is None else agreed + one
     if agreed is None:
-        raise ValueError("no images to compare answers on")
-    # 5/8 and a few pixels more: no stride divides it
+        raise ValueError("there are no images to compare answers on")
+    # 5/8 plus a few pixels: not a multiple of any stride
     other = [side * 5 // 8 + 3 for side in network_size(spec)]
     return Parity(
         file=file.name,
@@ -218,19 +218,19 @@ def _answers(network: nn.Module, images: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _same(network: nn.Module, run: Callable[[Tensor], Tensor], images: Tensor) -> bool:
-    """Whether the file takes images of this shape and gives the network's answer."""
+    """Whether the file accepts images of this shape and gives the network's answer."""
     with torch.no_grad():
         expected = network(images)
     try:
         found = run(images)
-    except Exception:  # each runtime has errors of its own for a shape that it cannot take
+    except Exception:  # each runtime has its own errors for shapes that it cannot use
         return False
     tolerance = MAX_LOGIT_DIFFERENCE * max(1.0, float(expected.abs().max()))
     return found.shape == expected.shape and bool((found - expected).abs().max() <= tolerance)
 
 
 def sample_images(spec: DatasetSpec, sources: Sequence[str | Path]) -> list[Tensor]:
-    """The first images in files and folders, as the network sees them, to compare answers on.
+    """The first images in files and folders, as network inputs, to compare answers on.
 
     Raises:
         FileNotFoundError, ValueError: there are none, or one cannot be read.
@@ -243,9 +243,9 @@ def sample_images(spec: DatasetSpec, sources: Sequence[str | Path]) -> list[Tens
 
 
 def generated_images(spec: DatasetSpec, size: Sequence[int], *, n: int = SAMPLES) -> list[Tensor]:
-    """Smooth random spots on a smooth ground, about as bright and varied as normalised images: (C, *size) each.
+    """Smooth random spots on a smooth background, about as bright and varied as normalised images: (C, *size) each.
 
-    Noise would do for the logits, but networks find nothing in it, and two empty masks agree whatever was computed.
+    Noise would suffice for the logits, but networks find nothing in it, and two empty masks always agree.
     """
     generator = torch.Generator().manual_seed(0)
     mode = kind_of(spec).interpolation

@@ -1,4 +1,4 @@
-"""Exported files, opened again: what they compute, and the facts that they carry."""
+"""Reading exported files: running them, and the facts inside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from medseg_monai.engines.convert import INPUT, RT_INFO, SUFFIXES, Format, needed
 
 FACTS = ("spec", "metadata")
-"""Names of the texts that an exported file carries: spec.json, and how to use the file without this package."""
+"""Names of the texts in an exported file: spec.json, and how to use the file without this package."""
 
 
 def format_of(file: Path) -> Format:
@@ -26,11 +26,11 @@ def format_of(file: Path) -> Format:
     for fmt, suffix in SUFFIXES.items():
         if file.suffix == suffix:
             return fmt
-    raise ValueError(f"{file}: exported files end in {', '.join(SUFFIXES.values())}")
+    raise ValueError(f"{file}: the suffix of an exported file must be one of {', '.join(SUFFIXES.values())}")
 
 
 def open_exported(file: Path, fmt: Format | None = None) -> Callable[[Tensor], Tensor]:
-    """What the file computes: images (B, C, *S), float32 on the CPU, to logits.
+    """A function that runs the file: images (B, C, *S), float32 on the CPU, to logits.
 
     Raises:
         ImportError: its runtime is not installed.
@@ -40,7 +40,7 @@ def open_exported(file: Path, fmt: Format | None = None) -> Callable[[Tensor], T
 
 
 def read_facts(file: Path, fmt: Format | None = None) -> dict[str, Any]:
-    """The facts stored in the file, by name (`FACTS`); {} if it carries none."""
+    """The facts stored in the file, by name (`FACTS`); {} if there are none."""
     texts = _texts(file, fmt or format_of(file))
     return {name: json.loads(text) for name, text in texts.items() if text}
 
@@ -74,7 +74,7 @@ def _torchscript(file: Path) -> Callable[[Tensor], Tensor]:
 
 def _load_script(file: Path, extra: dict[str, Any]) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is on its way out of torch; MONAI and others still take it
+        warnings.simplefilter("ignore")  # TorchScript is deprecated in torch; MONAI and others still use it
         return torch.jit.load(str(file), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
 
 
@@ -97,6 +97,6 @@ def _onnx(file: Path) -> Callable[[Tensor], Tensor]:
 
 def _openvino(file: Path) -> Callable[[Tensor], Tensor]:
     openvino = needed("openvino", extra="openvino")
-    # float32: what is compared is the file, not a runtime's choice of precision
+    # float32: the file is compared, not a runtime's choice of precision
     model = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: torch.from_numpy(model(images.numpy())[0].copy())

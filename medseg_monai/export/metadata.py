@@ -1,4 +1,4 @@
-"""metadata.json of a bundle: made for a set of weights, and checked against MONAI's schema without fetching it."""
+"""metadata.json of a bundle: made for a set of weights, and checked against MONAI's schema without downloading it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medseg_monai.evaluation.tables import Evaluation
 from medseg_monai.grids.kinds import kind_of
 
 METADATA = Path("configs") / "metadata.json"
-# What https://…/meta_schema_20240725.json, which metadata.json names, asks of the keys it knows.
+# The requirements of https://…/meta_schema_20240725.json, which metadata.json names, for the keys that it knows.
 REQUIRED = (
     "schema",
     "version",
@@ -41,7 +41,7 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
     """The bundle's metadata.json.
 
     Raises:
-        FileNotFoundError, ValueError: it is missing, or no JSON object.
+        FileNotFoundError, ValueError: it is missing, or not a JSON object.
     """
     path = bundle / METADATA
     try:
@@ -49,15 +49,15 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} contains no JSON object")
+        raise ValueError(f"{path} is not a JSON object")
     return content
 
 
 def metadata_for(bundle: Path, trained: Trained, evaluation: Evaluation | None = None) -> dict[str, Any]:
-    """The bundle's metadata with what these weights are for: classes, channels, scores and the package they need.
+    """The bundle's metadata, adapted to these weights: classes, channels, scores and the package that they need.
 
     Args:
-        bundle: whose metadata.json says the rest.
+        bundle: the bundle, whose metadata.json gives the rest.
         trained: what the weights are for.
         evaluation: of these weights.
     """
@@ -95,7 +95,7 @@ def eval_metrics(evaluation: Evaluation) -> dict[str, float]:
 
 
 def network_data_format(known: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:
-    """What goes into and comes out of the network, with the spec's channels in the places of the bundle's own."""
+    """The network's input and output, with the spec's channels instead of the bundle's own."""
     (image_key, image), *_ = known["inputs"].items()
     (pred_key, pred), *_ = known["outputs"].items()
     side = image["spatial_shape"][0]
@@ -126,7 +126,7 @@ def _numbered(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def metadata_mistakes(content: Mapping[str, Any]) -> list[str]:
-    """What MONAI's schema of 2024-07-25 would refuse, in words; [] if nothing.
+    """What MONAI's schema of 2024-07-25 would refuse, in words; [] if it is valid.
 
     ``monai.bundle verify_metadata`` does the same with the schema file, which it downloads.
     """

@@ -1,4 +1,4 @@
-"""`medseg package`: a bundle with its weights as one zip that runs from any folder, and that MONAI's model zoo would take."""
+"""`medseg package`: a bundle with its weights as one zip that runs from any folder and that MONAI's model zoo would accept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from medseg_monai.files.writing import write_whole
 
 COPIED = ("configs", "docs", "LICENSE")
 WHEELS = "wheel"
-# the zoo's limit is advice here: the zip runs all the same
+# the zoo's limit is only advice here: the zip runs anyway
 ADVICE = ("no file over 25 MB",)
 
 
@@ -40,24 +40,24 @@ def package(
     options: Mapping[str, Any] | None = None,
     wheel: Path | None = None,
 ) -> list[Rule]:
-    """Write the zip and return the zoo's rules as the bundle in it meets them.
+    """Write the zip and return the results of the zoo's rules for its bundle.
 
-    The zip holds one folder, named as the bundle: configs, model card, licences, ``models/`` (weights, spec.json, TorchScript), the wheel
-    of this package and a requirements.txt that names exactly it.
+    The zip contains one folder, named like the bundle: configs, model card, licences, ``models/`` (weights, spec.json, TorchScript), the
+    wheel of this package and a requirements.txt that pins it.
 
     Args:
         bundle: the bundle's folder.
         weights: ``model.pt`` with ``spec.json`` beside it; the scores of the evaluations beside it go into the model card.
         out: the zip to write.
         options: arguments of the network for inference (``inference_depth``), to be built in.
-        wheel: of this package; by default it is made of the source or the installation that this runs from.
+        wheel: of this package; by default it is made from the source or the installation that is running.
 
     Raises:
-        ValueError: ``out`` does not end in .zip, or what was put together breaks a rule (other than by its size).
+        ValueError: ``out`` does not end in .zip, or the result breaks a rule (other than that on size).
         FileNotFoundError: there is neither a wheel nor a source to build it from.
     """
     if out.suffix != ".zip":
-        raise ValueError(f"{out}: a package is a .zip file")
+        raise ValueError(f"{out}: a package must be a .zip file")
     trained, network = trained_network(weights, options)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / bundle.resolve().name
@@ -87,7 +87,7 @@ def _copy_bundle(bundle: Path, root: Path) -> None:
 
 def _write_models(root: Path, trained: Trained, network: nn.Module) -> None:
     models = root / "models"
-    # saved anew: a checkpoint may hold more than this network needs
+    # saved again: a checkpoint may contain more than this network needs
     write_weights(models, network.state_dict(), trained)
     scripted = models / "model.ts"
     export(trained, network, scripted, "torchscript")
@@ -128,7 +128,7 @@ def _write_texts(root: Path, bundle: Path, trained: Trained, evaluations: Mappin
 
 
 def weights_card(trained: Trained, evaluations: Mapping[str, Evaluation], name: str) -> str:
-    """The model card's part on these weights: what they are for, how they were trained and measured, how to run them."""
+    """The model card's section on these weights: what they are for, how they were trained and measured, how to run them."""
     spec, training = trained.dataset, trained.training
     size = " x ".join(map(str, spec.size)) if spec.size else f"{spec.spacing_mm} mm voxels"
     licence = escaped(spec.licence or "not stated")
@@ -141,7 +141,7 @@ def weights_card(trained: Trained, evaluations: Mapping[str, Evaluation], name: 
         f"- Channels: {escaped(', '.join(spec.channels))}; the network saw {size}",
         f"- Made with medseg-monai {medseg_monai.__version__}; licence of the data: {licence} (data_license.txt)",
         "",
-        "From this folder, in an environment of its own:",
+        "From this folder, in a fresh environment:",
         "",
         "```sh",
         f"pip install {WHEELS}/*.whl",
@@ -151,7 +151,7 @@ def weights_card(trained: Trained, evaluations: Mapping[str, Evaluation], name: 
         "## Measured",
     ]
     if not evaluations:
-        lines.append("No evaluation of these weights is known.")
+        lines.append("These weights have not been evaluated.")
     for split, evaluation in evaluations.items():
         table = (evaluation.folder / TABLE_FILE).read_text(encoding="utf-8")
         lines += ["", f"### Split {split}", "", _scores_of(table)]
@@ -159,15 +159,15 @@ def weights_card(trained: Trained, evaluations: Mapping[str, Evaluation], name: 
 
 
 def _scores_of(table: str) -> str:
-    """An evaluation's summary.md without its title and without the cases and paths of whoever ran it."""
+    """An evaluation's summary.md without its title, and without the cases and paths of the person who ran it."""
     body = table.split("## Lowest Dice")[0]
     return "\n".join(line for line in body.splitlines() if not line.startswith("# ")).strip()
 
 
 def data_licence(spec: DatasetSpec) -> str:
-    """What data_license.txt says of the data that the weights were trained on."""
+    """The text of data_license.txt about the data that the weights were trained on."""
     lines = [
-        "These weights were trained on the data set below and stand under its terms. The package holds none of the data.",
+        "These weights were trained on the data set below and are subject to its terms. The package contains none of the data.",
         "",
         f"Data set: {spec.name}",
         f"Description: {spec.description or 'not stated'}",

@@ -1,4 +1,4 @@
-"""Unpack a zip that somebody else made: bounded in size, inside its folder, plain files only."""
+"""Unpacking somebody else's zip: limited in size, inside its folder, plain files only."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MOST_RATIO = 100
 RATIO_FROM = 2**20
 CHUNK = 2**20
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# RuntimeError: a password is wanted
+# RuntimeError: a password is required
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
 
 def unpack(file: Path, folder: Path) -> None:
     """Unpack a zip into a folder.
 
-    Sizes are counted while they are written, so that a false declaration changes nothing.
+    Sizes are counted during writing, so false declarations have no effect.
 
     Raises:
-        ValueError: it is not a zip, is damaged or encrypted, leads out of the folder, holds something other than files and folders, or
+        ValueError: it is not a zip, is damaged or encrypted, leads outside the folder, contains something other than files and folders, or
             unpacks to more than `MOST_BYTES`, `MOST_ENTRIES` or `MOST_RATIO` allow.
     """
     try:
@@ -40,23 +40,23 @@ def unpack(file: Path, folder: Path) -> None:
 
 
 def _check(file: Path, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse what the list of entries gives away, before anything is written."""
+    """Refuse faults that the list of entries shows, before anything is written."""
     if len(entries) > MOST_ENTRIES:
-        raise ValueError(f"{file} is refused: it holds {len(entries)} entries, more than {MOST_ENTRIES}")
+        raise ValueError(f"{file} is refused: it contains {len(entries)} entries, more than {MOST_ENTRIES}")
     names = set()
     for entry in entries:
         path = PurePosixPath(entry.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0]:
-            raise ValueError(f"{file} is refused: its entry {entry.filename!r} leads out of the folder")
+            raise ValueError(f"{file} is refused: its entry {entry.filename!r} leads outside the folder")
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise ValueError(f"{file} is refused: its entry {entry.filename!r} is neither a file nor a folder")
         if entry.compress_type not in METHODS:
             raise ValueError(
-                f"{file} is refused: its entry {entry.filename!r} is not packed by deflate, as zip files usually are"
+                f"{file} is refused: its entry {entry.filename!r} is not compressed by deflate, the usual method of zip files"
             )
         if str(path) in names:
-            raise ValueError(f"{file} is refused: it holds {entry.filename!r} twice")
+            raise ValueError(f"{file} is refused: it contains {entry.filename!r} twice")
         names.add(str(path))
     declared = sum(entry.file_size for entry in entries)
     if declared > MOST_BYTES:

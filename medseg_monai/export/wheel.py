@@ -1,4 +1,4 @@
-"""The wheel of this package, to lie beside a bundle's weights in a zip: of the source, or of the installation that this runs from."""
+"""The wheel of this package for a bundle's zip: from the source, or from the installation that is running."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MADE_BY_INSTALLING = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
 
 def wheel_of_this(folder: Path) -> Path:
-    """The wheel of what runs, written to `folder`, without the weights that bundles ship: they are many times its size.
+    """The wheel of the running package, written to `folder`, without the bundles' shipped weights, which are many times its size.
 
     Raises:
         FileNotFoundError: there is neither a source nor an installation to make it from.
-        OSError: pip could not build it; says what pip said last.
+        OSError: pip could not build it; the message quotes pip.
     """
     source = Path(medseg_monai.__file__).resolve().parent.parent
     if (source / "pyproject.toml").is_file():
@@ -59,7 +59,7 @@ def _installed(site: Path, folder: Path) -> tuple[Path, dict[str, bytes]]:
     files = [] if found is None else [file for file in found.files or () if _from_wheel(file)]
     if found is None or not any(file.as_posix() == "medseg_monai/__init__.py" for file in files):
         raise FileNotFoundError(
-            "neither the source of medseg-monai nor its installation by pip is here, so its wheel cannot be made: "
+            "neither the source of medseg-monai nor its installation by pip was found, so its wheel cannot be made: "
             "name one with --wheel"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,13 +68,13 @@ def _installed(site: Path, folder: Path) -> tuple[Path, dict[str, bytes]]:
 
 
 def _from_wheel(file: PurePosixPath) -> bool:
-    """Whether an installed file came out of the wheel: compiled files and commands were made when it was installed."""
+    """Whether an installed file came from the wheel: compiled files and commands were created by the installation."""
     made = file.parent.suffix == ".dist-info" and file.name in _MADE_BY_INSTALLING
     return not made and ".." not in file.parts and file.suffix != ".pyc"
 
 
 def _write(wheel: Path, content: Mapping[str, bytes]) -> None:
-    """Write a wheel, its RECORD made anew."""
+    """Write a wheel with a new RECORD."""
     kept = {name: data for name, data in content.items() if not PurePosixPath(name).match(BUNDLED_WEIGHTS)}
     info = next(PurePosixPath(name).parent for name in kept if PurePosixPath(name).name == "WHEEL")
     record = f"{info}/RECORD"
@@ -90,5 +90,5 @@ def _write(wheel: Path, content: Mapping[str, bytes]) -> None:
 
 
 def _digest(data: bytes) -> str:
-    """A checksum as RECORD holds it."""
+    """A checksum in the format of RECORD."""
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

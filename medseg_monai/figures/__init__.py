@@ -1,1 +1,1 @@
-"""Pictures and plots of masks and scores; those of explanations are in `medseg_monai.explain`."""
+"""Pictures and plots of masks and scores; those for explanations are in `medseg_monai.explain`."""

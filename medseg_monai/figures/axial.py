@@ -1,8 +1,8 @@
-"""Volumes the way a reader looks at them: axial slices, radiological, with square pixels.
+"""Volumes as radiologists view them: axial slices with square pixels.
 
-A volume's axes run as its file says; the affine tells where they lead. Here they are turned so that the first leads
+A volume's axes are those of its file; the affine gives their directions. Here they are reoriented so that the first points
 to the patient's left, the second to the back, the third to the head: a slice drawn with its first axis to the right
-and its second downwards then has the patient's right on the picture's left and the front on top.
+and its second downwards then has the patient's right on the picture's left and the front at the top.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SHOWN_AXES = ("L", "P", "S")
 
 
 def to_axial(volume: ArrayLike, affine: ArrayLike | None = None) -> tuple[NDArray[Any], tuple[float, float, float]]:
-    """A volume with its axes turned to left, back and head, and its voxel size along them.
+    """A volume with its axes reoriented to left, back and head, and its voxel size along them.
 
     Args:
         volume: (I, J, K), or (C, I, J, K) with channels or classes first.
-        affine: (4, 4), voxel index to RAS millimetres; None leaves the axes as they are and takes cubes for voxels.
+        affine: (4, 4), voxel index to RAS millimetres; None leaves the axes unchanged and assumes cubic voxels.
 
     Returns:
         An array of as many axes, and its voxel size in mm.
@@ -49,7 +49,7 @@ def to_axial(volume: ArrayLike, affine: ArrayLike | None = None) -> tuple[NDArra
 
 
 def fullest_slice(masks: Mask) -> int:
-    """The slice, along the last axis of (N, I, J, K), that holds most of the masks; the middle one if all are empty.
+    """The slice, along the last axis of (N, I, J, K), with most of the masks; the middle one if all are empty.
 
     >>> masks = np.zeros((1, 2, 2, 5), bool); masks[..., 3] = True
     >>> fullest_slice(masks), fullest_slice(masks & False)
@@ -60,7 +60,7 @@ def fullest_slice(masks: Mask) -> int:
 
 
 def spread_slices(masks: Mask, count: int) -> list[int]:
-    """Slices at even steps from the first to the last that holds anything of (N, I, J, K); of all slices where none does.
+    """Slices evenly spaced from the first to the last non-empty one of (N, I, J, K); of all slices if all are empty.
 
     >>> masks = np.zeros((1, 2, 2, 9), bool); masks[..., 2:7] = True
     >>> spread_slices(masks, 3), spread_slices(masks & False, 3), spread_slices(masks, 20)

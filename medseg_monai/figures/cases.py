@@ -1,4 +1,4 @@
-"""Figures of cases: the panel of one, the grid of several, the slices of a volume. Plots of numbers stand in plots.py.
+"""Figures of cases: the panel of one, the grid of several, the slices of a volume. Plots of numbers are in plots.py.
 
 Matplotlib is imported when a figure is made. Figures are objects of their own: nothing
 touches pyplot's global state, and no display is needed.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONGEST_SIDE = 800  # pixels of a picture inside a figure: more is not seen
+LONGEST_SIDE = 800  # pixels of a picture inside a figure: more would not be visible
 DOTS_PER_INCH = 150
 KEYS_IN_A_ROW = 7
 
@@ -35,11 +35,11 @@ class CaseView:
     """A case to draw.
 
     Attributes:
-        image: (C, W, H) or (W, H); of a volume (C, I, J, K).
-        pred: (W, H) or (K, W, H), 0 outside; the image's size. Of a volume (K, I, J, K).
+        image: (C, W, H) or (W, H); for a volume (C, I, J, K).
+        pred: (W, H) or (K, W, H), 0 outside; the image's size. For a volume (K, I, J, K).
         truth: likewise.
-        title: shown above it, ``Dice 0.93`` say.
-        affine: of a volume, (4, 4), voxel index to RAS millimetres; None leaves its axes as they are.
+        title: shown above it, for example ``Dice 0.93``.
+        affine: for a volume, (4, 4), voxel index to RAS millimetres; None leaves its axes unchanged.
         colour: whether 3 channels are red, green and blue.
     """
 
@@ -53,7 +53,7 @@ class CaseView:
     def picture_and_masks(self, *, longest: int = LONGEST_SIDE) -> tuple[Picture, Mask, Mask]:
         """The image, the prediction and the truth as (H, W, 3) and twice (K, H, W), no side longer than ``longest``.
 
-        Of a volume the axial slice that holds most of both masks.
+        For a volume the axial slice with most of both masks.
         """
         if np.ndim(self.image) == 4:
             volume = self.axial()
@@ -64,17 +64,17 @@ class CaseView:
         return small, masks[: len(pred)], masks[len(pred) :]
 
     def axial(self) -> AxialView:
-        """A volume's case with its axes turned as a radiologist looks at them.
+        """A volume's case with its axes in radiological orientation.
 
         Raises:
             ValueError: the image is not a volume, or its masks have another size.
         """
         shapes = [np.shape(values) for values in (self.image, self.pred, self.truth)]
         if any(len(shape) != 4 or shape[1:] != shapes[0][1:] for shape in shapes):
-            raise ValueError(f"image and masks of a volume have one shape (C, I, J, K), not {shapes}")
+            raise ValueError(f"image and masks of a volume must have the same shape (C, I, J, K), not {shapes}")
         image, spacing_mm = to_axial(self.image, self.affine)
         pred, truth = (to_axial(masks, self.affine)[0] > 0 for masks in (self.pred, self.truth))
-        low, high = np.percentile(image, (0.5, 99.5))  # of the whole volume: slices are then as bright as each other
+        low, high = np.percentile(image, (0.5, 99.5))  # of the whole volume, so that slices have the same brightness
         grey = np.clip((image - low) * (255 / max(high - low, 1e-12)), 0, 255).round().astype(np.uint8)
         return AxialView(grey, np.concatenate([pred, truth]), len(pred), spacing_mm, self.colour)
 
@@ -136,13 +136,13 @@ def gallery(cases: Sequence[CaseView], *, classes: Sequence[str] = ()) -> Figure
 
     Args:
         cases: at least one; columns are as wide as their images are, so that rows are equally high.
-        classes: names for the key to the colours; without them the key says "prediction".
+        classes: names for the legend; without them it says "prediction".
 
     Raises:
-        ValueError: no cases.
+        ValueError: there are no cases.
     """
     if not cases:
-        raise ValueError("a gallery takes at least one case")
+        raise ValueError("a gallery needs at least one case")
     views = [case.picture_and_masks() for case in cases]
     widths = [picture.shape[1] / picture.shape[0] for picture, _, _ in views]
     figure = new_figure(10.0, 3 * 9.6 / sum(widths) + 0.9)
@@ -158,13 +158,13 @@ def gallery(cases: Sequence[CaseView], *, classes: Sequence[str] = ()) -> Figure
 
 
 def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Sequence[str] = ()) -> Figure:
-    """Axial slices of a volume, at even steps through what prediction or truth hold, from foot to head.
+    """Axial slices of a volume, evenly spaced through prediction and truth, from foot to head.
 
     Args:
-        case: of a volume; classes tinted and outlined, the truth outlined in yellow.
-        count: of slices; fewer if the masks lie in fewer.
-        columns: slices in a row.
-        classes: names for the key to the colours; without them the key says "prediction".
+        case: of a volume; classes are tinted and outlined, the truth is outlined in yellow.
+        count: number of slices; fewer if the masks have fewer.
+        columns: number of slices in a row.
+        classes: names for the legend; without them it says "prediction".
 
     Raises:
         ValueError: the image is not a volume.
@@ -186,7 +186,7 @@ def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Seque
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, whole or not at all; the suffix (``.png``, ``.jpg``, ``.svg``, ``.pdf``) says as what."""
+    """Write a figure, whole or not at all; the suffix (``.png``, ``.jpg``, ``.svg``, ``.pdf``) decides the format."""
     target = Path(path)
     content = io.BytesIO()
     _show_texts_as_they_are(figure)
@@ -196,12 +196,12 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 
 
 def _show_texts_as_they_are(figure: Figure) -> None:
-    """Names of cases and classes are not formulas, which matplotlib sees between two dollar signs, and may hold what is not UTF-8."""
+    """Show names of cases and classes literally: matplotlib would parse text between dollar signs as a formula, and fail on non-UTF-8."""
     from matplotlib.text import Text
 
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         labels = [label.get_text() for label in axis.get_ticklabels()]
-        if any(readable(label) != label for label in labels):  # these are set anew at drawing
+        if any(readable(label) != label for label in labels):  # these are reset when drawing
             axis.set_ticklabels(list(map(readable, labels)))
     for text in figure.findobj(Text):
         text.set_parse_math(False)
@@ -241,14 +241,14 @@ def _with_truth(picture: Picture, masks: Mask) -> Picture:
 
 
 def _class_key(figure: Figure, classes: Sequence[str]) -> None:
-    """A key to the colours of the classes and of the truth."""
+    """A legend for the colours of the classes and of the truth."""
     names = list(classes) or ["prediction"]
     colours = drawing.class_colours(len(names))
     _colour_key(figure, {**dict(zip(names, colours, strict=True)), "truth": drawing.TRUTH_COLOUR})
 
 
 def _colour_key(figure: Figure, colours: Mapping[str, Colour]) -> None:
-    """A key to the colours below the figure."""
+    """A legend below the figure."""
     from matplotlib.patches import Patch
 
     patches = [Patch(facecolor=hexadecimal(colour), edgecolor="black", label=name) for name, colour in colours.items()]
@@ -256,5 +256,5 @@ def _colour_key(figure: Figure, colours: Mapping[str, Colour]) -> None:
 
 
 def hexadecimal(colour: Colour) -> str:
-    """A colour as matplotlib reads it."""
+    """A colour for matplotlib."""
     return "#{:02x}{:02x}{:02x}".format(*colour)

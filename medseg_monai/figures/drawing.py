@@ -1,7 +1,7 @@
 """Masks drawn into pictures, pixel by pixel: outlines, overlays, error maps. No plotting library.
 
-Images and masks come in MONAI's order, (C, W, H) and (K, W, H); pictures leave as (H, W, 3) uint8, the order of
-image files. Colours are those of Okabe and Ito (2008), told apart by colour-blind readers too.
+Images and masks are in MONAI's order, (C, W, H) and (K, W, H); pictures are (H, W, 3) uint8, the order of
+image files. Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish too.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ TRUTH_COLOUR: Colour = YELLOW
 RIGHT_COLOUR, MISSED_COLOUR, SPURIOUS_COLOUR = GREEN, BLUE, VERMILLION
 HALO_COLOUR: Colour = (0, 0, 0)
 
-# Share of the longer side: as wide in a thumbnail of a 24-megapixel photograph as in one of a small image.
+# Share of the longer side: equally wide in thumbnails of a 24-megapixel photograph and of a small image.
 LINE_SHARE = 0.007
 NARROWEST_LINE = 1.5
-HALO = 1.8  # width of the dark line beneath, which parts a colour from a background like it
+HALO = 1.8  # width of the dark line beneath, which separates a colour from a similar background
 
 
 def as_picture(image: ArrayLike, *, colour: bool = True) -> Picture:
     """An image as (H, W, 3) uint8.
 
     Args:
-        image: (C, W, H) or (W, H). uint8 is shown as it is; other types from their 0.5th to their 99.5th
+        image: (C, W, H) or (W, H). uint8 is shown unchanged; other types from their 0.5th to their 99.5th
             percentile. 3 channels are colours, 1 is grey; of 2 or more than 3 the middle one is shown, in grey.
-        colour: False where 3 channels are not colours either (neighbouring slices, say): the middle one is shown.
+        colour: False if 3 channels are not colours either (such as neighbouring slices): the middle one is shown.
 
     Raises:
-        ValueError: another number of axes, or no pixels.
+        ValueError: the number of axes is wrong, or there are no pixels.
     """
     values: NDArray[Any] = np.asarray(image)
     if values.ndim not in (2, 3) or not values.size:
-        raise ValueError(f"an image to draw has shape (C, W, H) or (W, H), not {values.shape}: take a slice")
+        raise ValueError(f"an image to draw must have the shape (C, W, H) or (W, H), not {values.shape}: take a slice")
     channels = values[None] if values.ndim == 2 else values
     if len(channels) != 3 or not colour:
         channels = np.repeat(channels[len(channels) // 2][None], 3, axis=0)
@@ -76,7 +76,7 @@ def overlay(image: ArrayLike, pred: ArrayLike, truth: ArrayLike | None = None, *
         image: as in :func:`as_picture`.
         pred: (W, H) or (K, W, H), 0 outside.
         truth: likewise, or None.
-        fill: opacity of the tint; 0 for outlines alone.
+        fill: opacity of the tint; 0 for outlines only.
 
     Returns:
         (H, W, 3) uint8, the image's own size.
@@ -102,7 +102,7 @@ def draw_masks(picture: Picture, masks: Mask, *, fill: float = 0.2) -> None:
 
 
 def error_map(picture: Picture, pred: Mask, truth: Mask) -> Picture:
-    """A pale grey copy of a picture with what was found (green), missed (blue) and spurious (vermillion).
+    """A pale grey copy of a picture with pixels that were found (green), missed (blue) and spurious (vermillion).
 
     A pixel of several classes shows an error if one of them is wrong there.
 
@@ -120,7 +120,7 @@ def error_map(picture: Picture, pred: Mask, truth: Mask) -> Picture:
 
 
 def class_colours(n_classes: int) -> list[Colour]:
-    """One colour per class: the six, then six lighter, then six darker ones; they begin again after eighteen."""
+    """One colour per class: the six, then six lighter, then six darker ones; repeated after eighteen."""
     return [_shade(CLASS_COLOURS[index % 6], index // 6 % 3) for index in range(n_classes)]
 
 
@@ -156,13 +156,13 @@ def draw_outline(picture: Picture, mask: Mask, colour: Colour, *, width: float |
 
 
 def line_width(picture: Picture) -> float:
-    """Width in pixels of a line that is as visible in a large picture shown small as in a small one."""
+    """Width in pixels of a line that is equally visible in a large picture shown small and in a small one."""
     longer_side: int = max(picture.shape[:2])
     return max(NARROWEST_LINE, LINE_SHARE * longer_side)
 
 
 def shrink(picture: Picture, masks: Mask, *, longest: int) -> tuple[Picture, Mask]:
-    """Picture and masks made smaller by a whole factor, so that no side is longer than ``longest`` pixels."""
+    """Picture and masks reduced by a whole factor, so that no side is longer than ``longest`` pixels."""
     factor = -(-max(picture.shape[:2]) // longest)
     if factor == 1:
         return picture, masks
@@ -182,7 +182,7 @@ def enlarge(picture: Picture, masks: Mask, *, longest: int) -> tuple[Picture, Ma
 
 
 def _line_opacity(mask: Mask, width: float) -> NDArray[np.float32]:
-    """0 to 1 by how far each pixel lies from the mask's outline: discs stamped on its surface pixels."""
+    """0 to 1 by the distance of each pixel from the mask's outline: discs stamped on its surface pixels."""
     radius = width / 2
     reach = int(np.ceil(radius))
     rows, columns = _thinned(*np.nonzero(surface(mask)), step=max(1, int(radius / 6)))

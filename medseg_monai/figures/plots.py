@@ -1,4 +1,4 @@
-"""Plots of numbers: training curves, scores per case, comparisons of networks, classes taken for one another.
+"""Plots of numbers: training curves, scores per case, comparisons of networks, confused classes.
 
 Drawn with matplotlib, which is imported when a figure is made.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from medseg_monai.quality.calibration import Reliability
 
 
-LINE_STYLES = ("-", "--", ":", "-.")  # told apart in black and white
+LINE_STYLES = ("-", "--", ":", "-.")  # distinguishable in black and white
 
 
 def training_curves(
@@ -68,7 +68,7 @@ def compare_scores(
     """Each network in a row: every case a dot, the mean a bar with its interval.
 
     Args:
-        names: of the networks, the first on top.
+        names: of the networks, the first at the top.
         values: per network, one value per case.
         intervals: per network, low and high of the mean.
         label: of the axis.
@@ -125,7 +125,7 @@ def score_distribution(
 
     Args:
         values: by class name, one score per case, 0 to 1.
-        label: of the axis, ``Dice`` say.
+        label: of the axis, for example ``Dice``.
         failed: by class name, which cases are missed or spurious structures.
     """
     figure = new_figure(8.0, 1.0 + 0.8 * max(len(values), 1))

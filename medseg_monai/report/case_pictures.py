@@ -1,4 +1,4 @@
-"""The cases of an evaluation that are worth a look, and their pictures: what was missed, the worst, the median, the best."""
+"""The most informative cases of an evaluation, and their pictures: missed structures, the worst, the median, the best."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from medseg_monai.files.writing import write_whole
 
 PICTURES_FOLDER, LIST_FILE = "pictures", "pictures.csv"
 FAILED, WORST, MEDIAN, BEST = "missed or spurious", "lowest Dice", "around the median", "highest Dice"
-LONGEST_SIDE = 380  # pixels: three fit beside each other in a page
+LONGEST_SIDE = 380  # pixels: three fit side by side on a page
 JPEG_QUALITY = 82
 
 
@@ -31,9 +31,9 @@ class CasePictures:
     Attributes:
         case: the case's id.
         group: why it was chosen: ``missed or spurious``, ``lowest Dice`` …
-        image: the file's name in the folder of pictures: the image alone.
-        outlines: prediction and truth upon it.
-        errors: where they differ.
+        image: name of the file in the folder of pictures: the image alone.
+        outlines: likewise, with prediction and truth.
+        errors: likewise, with their differences.
     """
 
     case: str
@@ -50,10 +50,10 @@ def choose_cases(
 
     Args:
         scores: one entry per case and class.
-        failed: at most so many with a missed or spurious class, those first that have most such pixels.
-        worst: so many of the lowest Dice, mean over classes, of those that remain.
-        median: so many nearest to the median of all.
-        best: so many of the highest.
+        failed: largest number with a missed or spurious class, those with most such pixels first.
+        worst: number with the lowest Dice, mean over classes, of the remaining ones.
+        median: number nearest to the median of all.
+        best: number with the highest Dice.
     """
     by_case: dict[str, list[CaseScores]] = defaultdict(list)
     for score in scores:
@@ -75,7 +75,7 @@ def choose_cases(
 
 
 def _pixels_failed(scores: Sequence[CaseScores]) -> int:
-    """Pixels of classes that were missed or made up."""
+    """Pixels of missed or spurious classes."""
     return sum(s.truth_pixels + s.predicted_pixels for s in scores if s.outcome in ("missed", "spurious"))
 
 
@@ -87,7 +87,7 @@ def write_case_pictures(
     Args:
         folder: the evaluation's.
         scores: one entry per case and class.
-        view: from a case's id to what is drawn; called for the chosen cases alone.
+        view: from a case's id to what is drawn; called only for the chosen cases.
     """
     remove_case_pictures(folder)
     place = Path(folder) / PICTURES_FOLDER
@@ -110,7 +110,7 @@ def remove_case_pictures(folder: str | Path) -> None:
 
 
 def read_case_pictures(folder: str | Path) -> list[CasePictures]:
-    """What :func:`write_case_pictures` listed; empty if it was not called.
+    """The list written by :func:`write_case_pictures`; empty if there is none.
 
     Raises:
         ValueError: the list is malformed, or names a file outside its folder.
@@ -130,7 +130,7 @@ def read_case_pictures(folder: str | Path) -> list[CasePictures]:
 
 
 def case_tiles(view: CaseView, *, longest: int = LONGEST_SIDE) -> tuple[Picture, Picture, Picture]:
-    """The image, the image with prediction and truth, and the map of differences; of a volume its fullest slice."""
+    """The image, the image with prediction and truth, and the map of differences; for a volume its fullest slice."""
     picture, pred, truth = view.picture_and_masks(longest=longest)
     picture, masks = drawing.enlarge(picture, np.concatenate([pred, truth]), longest=longest)
     pred, truth = masks[: len(pred)], masks[len(pred) :]

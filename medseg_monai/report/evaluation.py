@@ -27,7 +27,7 @@ CASE_METRICS = ("dice", "jaccard", "hd95", "mean_surface_distance", "sensitivity
 HEADLINE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
 MOST_CHARTS = 16
 HEAT_STEPS = (0.05, 0.15, 0.35, 0.6, 0.8)
-# facts of a run that have a place of their own on the page
+# facts of a run that have their own place on the page
 PLACED_FACTS = (
     *("bundle", "dataset", "split", "data", "versions", "architecture", "training", "model_card", "images"),
     *("parameters", "train_seconds"),
@@ -35,13 +35,13 @@ PLACED_FACTS = (
 
 
 def write_evaluation_report(folder: str | Path) -> Path:
-    """Write ``report.html`` beside what ``medseg evaluate`` wrote, from those files alone, and return its path.
+    """Write ``report.html`` beside the files of ``medseg evaluate``, from these alone, and return its path.
 
     Pictures of cases are shown if the evaluation kept them (``--report``).
 
     Raises:
         FileNotFoundError: the folder contains no finished evaluation.
-        ValueError: its files are not such files, or the page would exceed 20 MB.
+        ValueError: its files are invalid, or the page would exceed 20 MB.
     """
     evaluation = read_evaluation(folder)
     run, data = evaluation.run, dict(evaluation.run.get("data") or {})
@@ -117,7 +117,7 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
 
 
 def _overlap_content(folder: Path) -> dict[str, Any] | None:
-    """The table of classes taken for one another, with a step of colour per cell; None if there is only one class."""
+    """The table of confused classes, with a colour level per cell; None if there is only one class."""
     overlap = read_overlap(folder)
     if overlap is None:
         return None
@@ -165,7 +165,7 @@ def _calibration_content(folder: Path) -> dict[str, Any] | None:
 
 
 def _charts(evaluation: Evaluation) -> list[Histogram]:
-    """Dice and HD95 of each class; the distances of structures that are in both masks alone."""
+    """Dice and HD95 of each class; distances only of structures that are in both masks."""
     unit, charts = evaluation.summary.distance_unit, []
     for name in list(evaluation.summary.per_class)[: MOST_CHARTS // 2]:
         scores = [score for score in evaluation.scores if score.class_name == name]
@@ -176,7 +176,7 @@ def _charts(evaluation: Evaluation) -> list[Histogram]:
 
 
 def _picture_groups(evaluation: Evaluation) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The chosen cases with their pictures and scores, by group, in the order they were chosen in."""
+    """The chosen cases with their pictures and scores, by group, in the order of choice."""
     groups: dict[str, list[dict[str, Any]]] = {}
     place = evaluation.folder / PICTURES_FOLDER
     for number, entry in enumerate(read_case_pictures(evaluation.folder), start=1):
@@ -187,7 +187,7 @@ def _picture_groups(evaluation: Evaluation) -> list[tuple[str, list[dict[str, An
 
 
 def _scores_text(scores: Sequence[CaseScores]) -> str:
-    """``Dice 0.91``, or of several classes ``stomach 0.91, large bowel missed``."""
+    """``Dice 0.91``, or for several classes ``stomach 0.91, large bowel missed``."""
     words = [s.outcome if s.outcome in ("missed", "spurious") else f"{s.dice:.2f}" for s in scores]
     if len(scores) == 1:
         return words[0] if words[0].isalpha() else f"Dice {words[0]}"
@@ -196,7 +196,7 @@ def _scores_text(scores: Sequence[CaseScores]) -> str:
 
 
 def _colour_key(classes: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and colours of what the pictures show."""
+    """The legend of the pictures: names and colours."""
     predicted = [f"{name} (predicted)" for name in classes]
     colours = [*zip(predicted, drawing.class_colours(len(classes)), strict=True)]
     colours += [("truth", drawing.TRUTH_COLOUR), ("found", drawing.RIGHT_COLOUR)]
@@ -233,7 +233,7 @@ def left_out(folder: Path) -> list[tuple[str, str]]:
 
 
 def _model_facts(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What network it is and how it was trained."""
+    """The network and how it was trained."""
     architecture, training = _flat(run, "architecture"), _flat(run, "training")
     costs = {name: run.get(name) for name in ("parameters", "train_seconds")}
     facts = {

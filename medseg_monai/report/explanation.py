@@ -1,4 +1,4 @@
-"""One self-contained HTML file of what `medseg explain` wrote."""
+"""One self-contained HTML file of explanations by `medseg explain`."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def write_explanation_report(
     run: Facts | None = None,
     model_card: str | Path | None = None,
 ) -> Path:
-    """Write ``report.html`` beside what ``medseg explain`` wrote, from those files, and return its path.
+    """Write ``report.html`` beside the files of ``medseg explain``, from these, and return its path.
 
     Args:
         folder: with ``explanations.csv``, the panels, and ``checks.csv`` and ``checks.png`` if the maps were checked.
         trained: what the weights were trained for.
-        run: more facts to show: the weights' path, say.
+        run: further facts to show, such as the weights' path.
         model_card: a file to link to; skipped if it does not exist.
 
     Raises:
         FileNotFoundError: the folder contains no explanations.
-        ValueError: its files are not such files, or the page would exceed 20 MB.
+        ValueError: its files are invalid, or the page would exceed 20 MB.
     """
     place = Path(folder)
     rows = _read(place / TABLE_FILE)
@@ -84,7 +84,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 
 def _panels(place: Path, rows: Sequence[Mapping[str, str]]) -> tuple[list[dict[str, Any]], int]:
-    """The cases' panels as addresses, as many as fit into the page, and how many did not."""
+    """The cases' panels as data URLs, as many as fit into the page, and the number of the others."""
     shown: list[dict[str, Any]] = []
     found, spent = 0, 0
     for case in dict.fromkeys(row["case"] for row in rows):

@@ -1,4 +1,4 @@
-"""A histogram laid out for a page: where bars, ticks and the median stand, in the units of its SVG."""
+"""The layout of a histogram on a page: positions of bars, ticks and the median, in the units of its SVG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BARS = 20
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar, and what it says when pointed at."""
+    """A bar and its tooltip."""
 
     x: float
     y: float
@@ -51,7 +51,7 @@ class Histogram:
 
     @property
     def median_side(self) -> int:
-        """On which side of its line the median's text has room: 1 right, -1 left."""
+        """The side of its line where the median's text has room: 1 right, -1 left."""
         return 1 if self.median.at < (self.left + self.right) / 2 else -1
 
 
@@ -62,7 +62,7 @@ def histogram(values: Sequence[float], *, title: str, label: str, most: float | 
         values: none below 0.
         title: above it.
         label: of the axis, with the unit.
-        most: where the axis ends; None for a round number that holds all values.
+        most: end of the axis; None for a round number above all values.
     """
     numbers = np.asarray(values, dtype=np.float64)
     end = most if most is not None else round_up(float(numbers.max()))

@@ -1,7 +1,7 @@
 """HTML pages that are one file: style, script and pictures inside, nothing fetched, all text escaped.
 
-The page's own policy (Content-Security-Policy) allows no request at all and only the style and the script that this
-package wrote, by their hashes: were a text ever not escaped, it would still not run.
+The page's Content-Security-Policy allows no requests and only this package's own style and script, by their hashes:
+if a text were ever not escaped, it would still not run.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     page = readable(text).encode()
     if len(page) > MOST_BYTES:
         raise ValueError(
-            f"{path} would have {len(page) / 1e6:.1f} MB; {MOST_BYTES / 1e6:.0f} MB is the most a browser takes well"
+            f"{path} would have {len(page) / 1e6:.1f} MB, but browsers handle at most {MOST_BYTES / 1e6:.0f} MB well"
         )
     write_whole(path, page)
     return path
 
 
 def data_uri(path: Path, content: bytes | None = None) -> str:
-    """A picture's content (the file's, if none is given) as an address, so that the page needs no other file.
+    """A picture's content (the file's, if none is given) as a data URL, so that the page needs no other file.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
         ValueError: it is not a PNG or JPEG.
     """
     media_type = MEDIA_TYPES.get(path.suffix.lower())
     if media_type is None:
-        raise ValueError(f"{path}: a PNG or JPEG picture goes into a page")
+        raise ValueError(f"{path}: a picture for a page must be PNG or JPEG")
     return f"data:{media_type};base64,{base64.b64encode(path.read_bytes() if content is None else content).decode()}"
 
 
@@ -73,18 +73,18 @@ def link_to(path: object, folder: Path) -> str | None:
 
 
 def page_facts() -> dict[str, str]:
-    """What the foot of every page says."""
+    """The contents of every page's footer."""
     return {"version": medseg_monai.__version__, "written": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"}
 
 
 def software() -> dict[str, str]:
-    """Versions of what a result depends on."""
+    """Versions of the packages that a result depends on."""
     packages = {name: version(name) for name in ("monai", "torch", "numpy")}
     return {"medseg-monai": medseg_monai.__version__, **packages, "python": platform.python_version()}
 
 
 def facts_as_text(facts: Facts) -> list[tuple[str, str]]:
-    """Names for people and values as text; what is empty is left out.
+    """Readable names and values as text; empty values are left out.
 
     >>> facts_as_text({"train_seconds": 12.5, "licence": "", "cases": {"test": 1200}})
     [('train seconds', '12.5'), ('cases', 'test: 1,200')]
@@ -94,7 +94,7 @@ def facts_as_text(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    """A fact as one reads it."""
+    """A fact as readable text."""
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_text, value)) or "–"
     if isinstance(value, Mapping):
@@ -123,7 +123,7 @@ def _environment() -> Environment:
 
 
 def _fixed(value: float, digits: int = 3) -> str:
-    """A number with so many decimals.
+    """A number with a fixed number of decimals.
 
     >>> _fixed(0.5), _fixed(12.345, 1)
     ('0.500', '12.3')
@@ -132,12 +132,12 @@ def _fixed(value: float, digits: int = 3) -> str:
 
 
 def _packaged(name: str) -> Any:
-    """The text of a style or script of this package: the only text that is not escaped."""
+    """The text of one of this package's styles or scripts, the only text that is not escaped."""
     from markupsafe import Markup
 
     return Markup((files("medseg_monai.report") / "templates" / name).read_text(encoding="utf-8"))
 
 
 def _hash(text: str) -> str:
-    """What the policy calls a style or script by."""
+    """The hash of a style or script for the policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

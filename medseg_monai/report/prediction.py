@@ -1,4 +1,4 @@
-"""One self-contained HTML file of what `medseg predict` wrote: what was found, doubtful cases first, and what could not be done."""
+"""One self-contained HTML file of the predictions of `medseg predict`: masks, doubtful cases first, and failures."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def write_prediction_report(
     run: Facts | None = None,
     model_card: str | Path | None = None,
 ) -> Path:
-    """Write ``index.html`` beside the masks, of all that the folder's ``predictions.csv`` names, and return its path.
+    """Write ``index.html`` beside the masks, for all cases in the folder's ``predictions.csv``, and return its path.
 
-    Flagged cases stand first, then those in which nothing was found, then the others; of each the lowest predicted Dice
-    first. As many pictures are shown as keep the page below 20 MB.
+    Flagged cases come first, then those in which nothing was found, then the others, each by increasing predicted Dice.
+    As many pictures are shown as fit into 20 MB.
 
     Args:
-        folder: with ``predictions.csv``, masks, and the small pictures that were made as the masks were written.
+        folder: with ``predictions.csv``, masks, and the thumbnails that were made with the masks.
         trained: what the weights were trained for.
-        run: more facts to show: the weights' path, say.
+        run: further facts to show, such as the weights' path.
         model_card: a file to link to; skipped if it does not exist.
 
     Raises:
-        ValueError: the files are not such files.
+        ValueError: the files are invalid.
     """
     place, spec = Path(folder), trained.dataset
     found = sorted(read_predictions(place), key=lambda case: case.urgency)
@@ -116,18 +116,18 @@ def _tiles(found: list[PredictedCase], failures: int) -> list[dict[str, Any]]:
     return [
         {"name": "segmented", "number": f"{len(found):,}", "range": "", "bad": False},
         {
-            "name": "to be looked at",
+            "name": "to review",
             "number": f"{flagged:,}" if known else "–",
             "range": "" if known else "not known",
             "bad": flagged > 0,
         },
         {"name": "nothing found", "number": f"{empty:,}", "range": "", "bad": empty > 0},
-        {"name": "could not be done", "number": f"{failures:,}", "range": "", "bad": failures > 0},
+        {"name": "failed", "number": f"{failures:,}", "range": "", "bad": failures > 0},
     ]
 
 
 def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality: Quality) -> str:
-    """What the marks are worth."""
+    """How reliable the flags are."""
     sentences = []
     promise = quality.promise
     if promise is not None and promise.threshold is not None:
@@ -139,21 +139,21 @@ def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality
         sentences.append(f"There is {promise}.")
     if review is not None and (promise is None or promise.threshold is None):
         sentences.append(
-            f"Marked for a look from uncertainty {review.threshold:.3f} on. On validation that flagged {review.flagged} of {review.cases} "
-            f"cases, among them {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}."
+            f"Flagged from uncertainty {review.threshold:.3f}. On the validation split that flagged {review.flagged} of {review.cases} "
+            f"cases, including {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}."
         )
     if familiarity is not None:
         sentences.append(
-            f"Images unlike the {familiarity.training} of training that were looked at are marked too, whatever the uncertainty: "
+            f"Images unlike the {familiarity.training} examined training images are flagged too, whatever the uncertainty: "
             f"{familiarity.flagged} of {familiarity.cases} validation cases were."
         )
     elif review is not None:
-        sentences.append("It promises nothing for images of another kind.")
+        sentences.append("This promises nothing for images of another kind.")
     if sentences:
         return " ".join(sentences)
     return (
-        "From which uncertainty on a mask should be looked at is not known for these weights, so nothing is marked: "
-        "medseg review learns it from validation cases. The least certain stand first."
+        "The uncertainty above which a mask should be reviewed is not known for these weights, so nothing is flagged: "
+        "medseg review learns it from validation cases. The least certain cases come first."
     )
 
 
@@ -191,10 +191,10 @@ def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[d
 
 
 def _masks(place: Path, case: PredictedCase, spec: DatasetSpec) -> list[Path]:
-    """The mask files that are there, in whichever format."""
+    """The existing mask files, in whichever format."""
     try:
         return [file for file in possible_masks(case.case, spec, place) if file.is_file()]
-    except (OSError, ValueError):  # an id that leads out of the folder
+    except (OSError, ValueError):  # an id that leads outside the folder
         return []
 
 
@@ -208,7 +208,7 @@ def _area_columns(spec: DatasetSpec) -> list[str]:
 
 
 def _areas(place: Path, case: PredictedCase, spec: DatasetSpec) -> dict[str, tuple[str, str]]:
-    """By class, pixels and their share of the image, or voxels and millilitres; a dash if the second is unknown."""
+    """For each class pixels and their share of the image, or voxels and millilitres; a dash if the second is unknown."""
     if volumes := _millilitres(place).get(case.case):
         return {name: (f"{count}", volumes.get(name, "–")) for name, count in case.pixels.items()}
     files = _masks(place, case, spec)
@@ -227,7 +227,7 @@ def _in_words(area: tuple[str, str], spec: DatasetSpec) -> str:
 
 
 def _millilitres(place: Path) -> dict[str, dict[str, str]]:
-    """Case -> class -> ml as ``volumes.csv`` has them."""
+    """Case -> class -> ml, from ``volumes.csv``."""
     volumes: dict[str, dict[str, str]] = {}
     for row in read_records(place / VOLUMES_FILE) if (place / VOLUMES_FILE).is_file() else ():
         volumes.setdefault(row["case"], {})[row["class"]] = f"{float(row['ml']):.2f}"

@@ -78,5 +78,5 @@ def test_an_answer_that_is_no_number_never_holds(wrong: float) -> None:
 
 
 def test_other_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="logits of shape .1, 1, 1, 3. came, plain float32 gives .1, 1, 1, 2."):
+    with pytest.raises(ValueError, match="got logits of shape .1, 1, 1, 3., but plain float32 gives .1, 1, 1, 2."):
         agreement(logits(0, 0), logits(0, 0, 0), task="binary")

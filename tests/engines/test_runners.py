@@ -11,7 +11,7 @@ def inferer(engine: str, folder: Path, **options: str) -> EngineInferer:
 
 
 def test_unknown_engines_and_devices_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="engine is auto, torch, onnx, openvino, not 'tensorrt'"):
+    with pytest.raises(ValueError, match="engine must be auto, torch, onnx, openvino, not 'tensorrt'"):
         inferer("tensorrt", tmp_path)
     monkeypatch.setattr("medseg_monai.engines.runners.is_installed", lambda engine: engine != "openvino")
     with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[openvino\]'"):

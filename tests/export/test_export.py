@@ -69,7 +69,7 @@ def test_a_file_with_other_answers_is_refused_and_an_older_one_stays(tmp_path, m
         to_torchscript(altered, spec, file, facts=facts)
 
     monkeypatch.setattr("medseg_monai.export.export.convert", wrong)
-    with pytest.raises(ValueError, match="was not written, its answers are not torch's"):
+    with pytest.raises(ValueError, match="was not written, because its answers differ from torch's"):
         export(trained, network, file, "torchscript")
     assert [path.name for path in tmp_path.iterdir()] == ["model.ts"]
     assert file.read_text() == "older"
@@ -80,7 +80,7 @@ def test_a_file_that_its_runtime_does_not_take_is_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(
         "medseg_monai.export.export.convert", lambda network, spec, file, fmt, *, facts: file.write_bytes(b"no ONNX")
     )
-    with pytest.raises(ValueError, match="was not written, it does not run"):
+    with pytest.raises(ValueError, match="was not written, because it does not run"):
         export(*trained_unetpp(), tmp_path / "model.onnx", "onnx")
     assert not list(tmp_path.iterdir())
 
@@ -107,9 +107,9 @@ def test_training_mode_unknown_formats_and_suffixes_are_refused(tmp_path):
         to_onnx(network.train(), trained.dataset, tmp_path / "model.onnx")
     with pytest.raises(ValueError, match="did you mean 'onnx'"):
         convert(network, trained.dataset, tmp_path / "model.onnx", "onx")
-    with pytest.raises(ValueError, match="a onnx file ends in .onnx"):
+    with pytest.raises(ValueError, match="a onnx file must end in .onnx"):
         export(trained, network, tmp_path / "model.ts", "onnx")
-    with pytest.raises(ValueError, match="exported files end in"):
+    with pytest.raises(ValueError, match="the suffix of an exported file must be one of"):
         format_of(Path("model.pt"))
 
 

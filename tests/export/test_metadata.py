@@ -86,7 +86,7 @@ def test_of_volumes_with_exclusive_classes():
     assert network_data_format(before["network_data_format"], spec) == made["network_data_format"]
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("[]", "contains no JSON object")])
+@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("[]", "is not a JSON object")])
 def test_broken_metadata_is_named(tmp_path, text, message):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "metadata.json").write_text(text)

@@ -138,7 +138,7 @@ def test_other_channels_and_other_answers_are_seen(unpacked: Path):
     moved = {key: value + 1 for key, value in state.items()}
     write_weights(unpacked / "models", moved, Trained.read(unpacked / "models"))
     found = failed(unpacked)
-    assert "doesn't match" in found["network takes and gives what metadata.json says"]
+    assert "doesn't match" in found["network's input and output as in metadata.json"]
     assert "gives other answers" in found["TorchScript"]
 
 
@@ -175,7 +175,7 @@ def test_fast_mode_is_built_in(medseg, trained: Path, wheel: Path, tmp_path: Pat
 
 
 def test_another_suffix_and_a_broken_package_write_nothing(trained: Path, wheel: Path, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"a package is a .zip file"):
+    with pytest.raises(ValueError, match=r"a package must be a .zip file"):
         package(BUNDLE, trained / "model.pt", tmp_path / "bundle.tar", wheel=wheel)
     poor = tmp_path / "poor"
     shutil.copytree(BUNDLE, poor, ignore=shutil.ignore_patterns("models"))

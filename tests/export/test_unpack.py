@@ -39,7 +39,7 @@ def test_files_and_folders_come_out_as_they_were(tmp_path: Path) -> None:
 )
 def test_no_entry_leaves_the_folder(name: str, tmp_path: Path) -> None:
     file = zipped(tmp_path / "a.zip", [("good", b"1"), (name, b"2")])
-    with pytest.raises(ValueError, match="leads out of the folder"):
+    with pytest.raises(ValueError, match="leads outside the folder"):
         unpack(file, tmp_path / "in" / "out")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip"]
 
@@ -90,7 +90,7 @@ def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_unusual_packing_is_refused(method: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is not packed by deflate"):
+    with pytest.raises(ValueError, match="is not compressed by deflate"):
         unpack(zipped(tmp_path / "a.zip", [("x", b"1")], method=method), tmp_path / "out")
 
 

@@ -103,7 +103,7 @@ def test_headings_say_how_the_table_is_sorted(page):
 
 def test_one_class_has_no_table_of_overlaps_and_no_choice_of_class(tmp_path):
     page = Page(write_evaluation_report(write_made_up(tmp_path, cases=5, classes=("lesion",))))
-    assert "What was predicted where" not in page.text
+    assert "Predicted classes at the pixels" not in page.text
     assert [attributes.get("data-column") for attributes in page.all("select")] == ["2"]
     assert "all classes" not in page.text
 

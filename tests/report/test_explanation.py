@@ -48,7 +48,7 @@ def test_without_checks_and_facts(tmp_path):
     (tmp_path / FAILURES_FILE).write_text("path,reason\nx.jpg,cannot be read\n")
     page = Page(write_explanation_report(tmp_path))
     assert "What the network looks at" in page.text
-    assert "Are the maps worth anything?" not in page.text
+    assert "Can the maps be trusted?" not in page.text
     assert "x.jpg cannot be read" in page.text
 
 
@@ -68,7 +68,7 @@ def test_panels_beyond_the_limit_are_counted(tmp_path, monkeypatch):
     page = Page(write_explanation_report(write_made_up_explanations(tmp_path, [f"case{i}" for i in range(9)])))
     shown = len(page.all("img")) - 1
     assert 0 < shown < 9
-    assert f"{9 - shown} further panels lie in the folder" in page.text
+    assert f"{9 - shown} further panels are in the folder" in page.text
     assert (tmp_path / "report.html").stat().st_size < 400_000
 
 

@@ -33,7 +33,7 @@ def test_doubtful_cases_stand_first_then_empty_ones_then_the_least_certain(folde
         1,
     )
     assert "4 images, segmented by weights trained on" in page
-    assert "from uncertainty 0.400 on" in page
+    assert "from uncertainty 0.400." in page
 
 
 def test_the_page_says_what_kind_of_pictures_the_weights_are_for(folder: Path) -> None:
