@@ -18,10 +18,10 @@ help:
 	@echo "make test       install with the test tools, then lint, type-check and run the tests"
 	@echo "make test-slow  the tests that take longer (two-process training, every network end to end)"
 	@echo "make test-wheel  build the wheel, install it into a fresh environment and use it in an empty folder"
-	@echo "make label-env  an environment with MONAI Label in .venv-label (docs/monailabel.md)"
+	@echo "make label-env  create an environment with MONAI Label in .venv-label (docs/monailabel.md)"
 	@echo "make test-label start a MONAI Label server and drive it as clients do"
-	@echo "make test-browser  reports opened in Chromium (the machine's own, apt-get install chromium)"
-	@echo "make benchmark  the timings in docs/benchmarks.md"
+	@echo "make test-browser  open reports in Chromium (the one of the machine: apt-get install chromium)"
+	@echo "make benchmark  measure the timings in docs/benchmarks.md"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 10) else f"Python 3.10 or newer is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
@@ -33,7 +33,7 @@ $(VENV)/.torch: | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
-	@echo "Installing medseg-monai and what it needs into $(VENV) (the README says what is downloaded)"
+	@echo "Installing medseg-monai and its dependencies into $(VENV) (the README says what is downloaded)"
 	$(PIP) -e .
 	@touch $@
 

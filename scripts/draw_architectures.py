@@ -1,10 +1,10 @@
 """Draw every bundle's network and write its cost into its model card.
 
     python scripts/draw_architectures.py          draw bundles/*/docs/architecture.png, write the tables of the cards
-    python scripts/draw_architectures.py --check  say what no longer shows the network, exit 1 if anything does not
+    python scripts/draw_architectures.py --check  list files that no longer match the network, exit 1 if there are any
 
-The boxes of a figure are modules of the network, whose channels and sizes are noted while it runs. GMACs are billions of
-multiply-adds for one image of 3 x 256 x 256: half of what torch's FlopCounterMode counts.
+The boxes of a figure are modules of the network, whose channels and sizes are recorded while it runs. GMACs are billions of
+multiply-adds for one image of 3 x 256 x 256: half of torch's FlopCounterMode count.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def with_table(card: str, rows: str) -> str:
 
 
 def update(bundle: Path, *, check: bool) -> list[Path]:
-    """Write a bundle's figure and table, or with `check` only look at them; returns the files that did not show the network."""
+    """Write a bundle's figure and table, or with `check` only compare them; returns the files that did not match the network."""
     figure, card = bundle / "docs" / "architecture.png", bundle / "docs" / "README.md"
     stale = []
     diagram = figure_of(bundle)
@@ -60,7 +60,7 @@ def update(bundle: Path, *, check: bool) -> list[Path]:
     if updated != text:
         stale.append(card)
     if not check:
-        write_png(diagram, figure)  # always: where a box stands is not in the description
+        write_png(diagram, figure)  # always: the positions of boxes are not in the description
         write_whole(card, updated.encode())
     return stale
 

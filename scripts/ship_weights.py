@@ -1,4 +1,4 @@
-"""Put trained weights into the bundle that ships them, and what was measured into its metadata and model card.
+"""Put trained weights into the bundle that ships them, and their scores into its metadata and model card.
 
     medseg train unetpp -d data/isic2017 --overlay bundles/unetpp/configs/shipped.json --output-dir weights/unetpp
     medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --out weights/unetpp/evaluation_test
@@ -7,7 +7,7 @@
 
 `python scripts/ship_weights.py unetpp`, without a folder, writes what `medseg review` has learnt of the shipped weights into the card.
 
-The weights are kept in half precision, except vectors (biases, batch norm), which float32 costs nothing. `spec.json` goes along with
+The weights are stored in half precision, except vectors (biases, batch norm), for which float32 costs nothing. `spec.json` includes
 cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
 U-Net++ may be shipped in a fast mode (`--inference-depth`; evaluate it with `--set "network_options#inference_depth=4"`): all heads
 stay in the file.
@@ -37,7 +37,7 @@ from medseg_monai.export.metadata import metadata_for
 from medseg_monai.export.package import data_licence
 
 LARGEST = 12_000_000
-"""Bytes of a weights file: the repository keeps every version for ever."""
+"""Largest size of a weights file, in bytes: the repository keeps every version forever."""
 BEGIN, END = "<!-- written by scripts/ship_weights.py -->", "<!-- end of what is written -->"
 TRUST, END_TRUST = "<!-- learnt by medseg review -->", "<!-- end of what was learnt -->"
 VIEWS = {"evaluation_test": "one view", "evaluation_test_flips": "mean of mirrored views (`--tta flips`)"}
@@ -62,7 +62,7 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str, size: int) -> str:
-    """The model card's part on the weights that come along."""
+    """The model card's section on the shipped weights."""
     spec, training = trained.dataset, trained.training
     about = (spec.description, spec.licence, spec.citation)
     wide = " x ".join(map(str, spec.size or ()))
@@ -122,7 +122,7 @@ def refresh(bundle: Path) -> None:
 
 
 def with_section(card: str, text: str) -> str:
-    """The card with the part between the markers replaced.
+    """The card with the section between the markers replaced.
 
     Raises:
         ValueError: the markers are missing.

@@ -1,11 +1,11 @@
 """Write every bundle's complete configs from the template that bundles share and from the bundle's own keys.
 
-    python scripts/sync_bundles.py          write what differs
-    python scripts/sync_bundles.py --check  say what differs, exit 1 if anything does
+    python scripts/sync_bundles.py          write files that differ
+    python scripts/sync_bundles.py --check  list files that differ, exit 1 if there are any
 
-``scripts/template`` holds what all bundles share. ``bundles/<name>/own.json`` holds, by config, the keys that replace the template's: the
-architecture in any case, and whatever else this network wants (a loss, a learning rate, demo data of another kind). A bundle without a
-model card gets one to go on writing, and one without a data licence; what is there stays as it is.
+``scripts/template`` has what all bundles share. ``bundles/<name>/own.json`` has, by config, the keys that replace the template's: always
+the architecture, and whatever else this network needs (a loss, a learning rate, demo data of another kind). A bundle without a
+model card or a data licence gets a draft to complete; existing ones are not changed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PLACE = re.compile(r"\{(\w+)\}")
 ARXIV = re.compile(r"arXiv:([\w.]+\w)")
 WIDTH = 120
 INDENT = 4
-SMALL = 3  # entries of a dictionary that may stand on one line
+SMALL = 3  # largest number of entries of a dictionary on one line
 
 
 def expected_files(bundle: Path) -> dict[Path, str]:
-    """What the bundle's files should hold, by path.
+    """The contents that the bundle's files should have, by path.
 
     Raises:
         ValueError: own.json names a config or a key that the template does not have, or lacks one that each bundle must have.
@@ -51,7 +51,7 @@ def expected_files(bundle: Path) -> dict[Path, str]:
 
 
 def _first_texts(bundle: Path, about: Mapping[str, Any]) -> dict[Path, str]:
-    """The texts of ``docs`` that the bundle does not have yet, to go on writing: what is the same for all, and what metadata.json says."""
+    """Drafts of the texts of ``docs`` that the bundle does not have yet, from the template and metadata.json."""
     references = "\n".join(ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\1)", each) + "." for each in about["references"])
     said = {"name": about["name"], "description": about["description"], "references": references, "bundle": bundle.name}
     files = {}
@@ -68,7 +68,7 @@ def _refuse_unknown(own: Mapping[str, Any], known: Mapping[str, Any], bundle: Pa
 
 
 def dump(content: Mapping[str, Any]) -> str:
-    """JSON as the bundles are written: a key a line, but a list or a small dictionary on one line if it fits.
+    """JSON in the bundles' style: one key per line, but a list or a small dictionary on one line if it fits.
 
     >>> print(dump({"features": [32, 64], "network": {"depth": 2}, "wide": {"a": 1, "b": 2, "c": 3, "d": 4}}), end="")
     {

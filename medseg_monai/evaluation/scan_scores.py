@@ -1,16 +1,16 @@
 """Scores of whole scans whose cases are slices, and the score of the UW-Madison GI tract competition (Kaggle 2022).
 
 The competition's page gives this rule: mean Dice over images, and a 3D Hausdorff distance over volumes of slices with depth 1 whose
-pixel locations are divided by the image's size, weighted 0.4 and 0.6. The metric's code is not public. What the page leaves open is
-decided as in MLE-bench's grader of that competition (Chan et al. 2024, arXiv:2410.07095), the one executable form of it that is:
+pixel locations are divided by the image's size, weighted 0.4 and 0.6. The metric's code is not public. Where the page is silent, this
+module follows MLE-bench's grader of that competition (Chan et al. 2024, arXiv:2410.07095), the only public implementation that runs:
 
-- each axis is scaled to length 1, that of the slices too, and the distance divided by the unit cube's diagonal;
+- each axis, including that of the slices, is scaled to length 1, and the distance divided by the unit cube's diagonal;
 - an organ that only truth or only prediction has in a scan is at distance 1;
-- what both lack is left out, slices and scans alike. The page says that Dice is 0 there; the grader cites the hosts in the forum,
-  who say that such rows are skipped. `competition_score` takes 0 or 1 if one of them is wanted.
+- slices and scans in which both lack the organ are left out. The page says that Dice is 0 there; the grader cites the hosts in the
+  forum, who say that such rows are skipped. `competition_score` accepts 0 or 1 for the other readings.
 
-Two things differ. The grader joins the organs of a slice before it takes the distance: here every organ has its own, like the rows
-of a submission. And it calls a mask of more than ten times the truth's size distance 1, to save time: here all distances are exact.
+There are two differences. The grader joins the organs of a slice before it computes the distance; here every organ has its own, like the
+rows of a submission. And to save time it puts a mask of more than ten times the truth's size at distance 1; here all distances are exact.
 """
 
 from __future__ import annotations

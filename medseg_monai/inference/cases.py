@@ -1,4 +1,4 @@
-"""Cases to segment: found in files and folders, read ahead, broken ones put aside."""
+"""Cases to segment: found in files and folders, read ahead, with failures recorded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 FAILURES_FILE = "failures.csv"
-# What a broken or unusable scan raises while it is read; anything else is a defect of ours and is not hidden.
+# Errors raised by reading a broken or unusable scan; any other error is a bug and is not hidden.
 UNUSABLE = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 
 
@@ -47,18 +47,18 @@ def find_cases(
     """The scans named by files and folders (searched recursively), as cases.
 
     Args:
-        sources: files or folders. A named file is taken whatever its suffix; in a folder only image files are.
-        leave_out: a folder inside the sources not to look into, the output's.
-        spec: what the network was trained on: of 3D, volumes are looked for, else (or if None) pictures.
-        series: which series of a DICOM folder that holds several: ``one`` (none: such a folder is a failure that lists them),
+        sources: files or folders. A named file is used whatever its suffix; in a folder only image files are.
+        leave_out: a folder inside the sources that is not searched: the output folder.
+        spec: what the network was trained on: if 3D, volumes are searched, else (or if None) pictures.
+        series: which series of a DICOM folder with several: ``one`` (none: such a folder is a failure that lists them),
             ``all``, ``largest``, or a SeriesInstanceUID.
 
     Returns:
-        Cases with ``image`` (absolute path) and ``id`` (path below the source, without suffix; with it where two would be equal).
+        Cases with ``image`` (absolute path) and ``id`` (path below the source, without suffix unless two would be equal).
 
     Raises:
         FileNotFoundError: a source does not exist.
-        ValueError: nothing to do: a folder holds no image.
+        ValueError: there is nothing to do: a folder contains no image.
     """
     sources = [sources] if isinstance(sources, (str, Path)) else list(sources)
     if not any(map(str, sources)):
@@ -76,7 +76,7 @@ def find_cases(
 
 
 def _find_pictures(source: Path, skipped: Path | None) -> list[FoundImage]:
-    """A picture file, or those in a folder and its folders."""
+    """A picture file, or those in a folder and its subfolders."""
     if not source.exists():
         raise FileNotFoundError(f"no such file or folder: {source}")
     images = _images_below(source, skipped) if source.is_dir() else [source]
@@ -90,9 +90,9 @@ def _find_pictures(source: Path, skipped: Path | None) -> list[FoundImage]:
 def _case_ids(found: Sequence[FoundImage]) -> list[str]:
     """An id for each scan: the shortest form in which no two are equal.
 
-    ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` where ``a/b.png`` is there too; with the folder above where two sources hold the same name;
-    with a number if that is not enough, which the log says. Names that differ in case only, or in how an accent is stored (NFC,
-    NFD), count as equal: on some disks they are one file.
+    ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` if ``a/b.png`` exists too; with the parent folder if two sources have the same name;
+    with a number if that is not enough, which is logged. Names that differ only in case, or in how an accent is stored (NFC,
+    NFD), count as equal: on some disks they are the same file.
     """
     names = [scan.name for scan in found]
     if len({(_folded(scan.name.as_posix()), scan.ending.lower()) for scan in found}) < len(found):
@@ -109,7 +109,7 @@ def _case_ids(found: Sequence[FoundImage]) -> list[str]:
 
 
 def _numbered(ids: Sequence[str], found: Sequence[FoundImage]) -> list[str]:
-    """The ids, with a number at the end of each that another one has already."""
+    """The ids, with a number appended to duplicates."""
     counts = Counter(map(_folded, ids))
     taken = {name for name, count in counts.items() if count == 1}
     different = []
@@ -127,15 +127,15 @@ def _numbered(ids: Sequence[str], found: Sequence[FoundImage]) -> list[str]:
 
 
 def _folded(name: str) -> str:
-    """A name as disks compare it that tell neither case nor the two ways of storing an accent apart."""
+    """A name as compared by disks that ignore case and the difference between NFC and NFD."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
-    """Image files in a folder and its folders, sorted; the log names the others.
+    """Image files in a folder and its subfolders, sorted; the log names the others.
 
     Raises:
-        ValueError: there are none, or the folder is the one to be skipped.
+        ValueError: there are none, or the folder is the one to skip.
     """
     passed = PassedOver(folder)
     images = []
@@ -149,28 +149,28 @@ def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
     if not images:
         volumes = volumes_in(folder)
         other = f"; the {volumes} volumes there are for a 3D network" if volumes else ""
-        looked = f"looked for {', '.join(sorted(SUFFIXES))}, also in its folders"
+        looked = f"looked for {', '.join(sorted(SUFFIXES))}, also in subfolders"
         raise ValueError(f"no images in {folder} ({looked}){other}{f'; {passed}' if passed.names else ''}")
     passed.say()
     return sorted(images)
 
 
 def was_set_aside(answer: Mapping[str, Any]) -> bool:
-    """Whether what followed the network failed for a case, see `CaseStream.guarded`."""
+    """Whether a step after the network failed for a case, see `CaseStream.guarded`."""
     return answer.get("pred", ...) is None
 
 
 class CaseStream(IterableDataset[dict[str, Any]]):
-    """Cases read ahead by threads, in order; one that cannot be read is put aside and the rest go on.
+    """Cases read ahead by threads, in order; one that cannot be read is recorded as failed, and the rest go on.
 
     Args:
         data: cases.
-        transform: from a case to what the network takes.
-        workers: threads that decode while the network computes.
-        progress: wraps the iteration to show how far it is (``tqdm``), or None.
+        transform: from a case to the network's input.
+        workers: number of threads that decode while the network computes.
+        progress: wraps the iteration to show its progress (``tqdm``), or None.
 
     Attributes:
-        failures: the cases put aside so far.
+        failures: the failed cases so far.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         self._by_id: dict[str, Mapping[str, Any]] = {}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield transformed cases in the order of ``data``, holding at most ``2 * workers`` decoded ones."""
+        """Yield transformed cases in the order of ``data``, with at most ``2 * workers`` decoded ones in memory."""
         self.failures.clear()
         pending: deque[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = deque()
         cases = iter(self.data)
@@ -204,13 +204,13 @@ class CaseStream(IterableDataset[dict[str, Any]]):
                     yield future.result()
                 except UNUSABLE as error:
                     self.set_aside(case, error)
-                except RuntimeError as error:  # MONAI's Compose wraps what a transform raises
+                except RuntimeError as error:  # MONAI's Compose wraps the errors of transforms
                     if not isinstance(error.__cause__, UNUSABLE):
                         raise
                     self.set_aside(case, error.__cause__)
 
     def guarded(self, transform: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-        """The transform after the network, for the evaluator: if it fails, the case is put aside and ``pred`` becomes None."""
+        """The transform after the network, for the evaluator: if it fails, the case is recorded as failed and ``pred`` becomes None."""
 
         def run(case: Any) -> dict[str, Any]:
             try:
@@ -228,7 +228,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         self.set_aside(self._by_id[str(case_id)], error)
 
     def set_aside(self, case: Mapping[str, Any], error: BaseException) -> None:
-        """Note that ``case`` could not be used."""
+        """Record that ``case`` could not be used."""
         known = isinstance(error, UNUSABLE) and str(error).strip()
         reason = str(error).strip().splitlines()[0] if known else f"{type(error).__name__}: {error}".splitlines()[0]
         reason = reason.removeprefix(f"{case['image']}: ")
@@ -236,7 +236,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         logger.warning("left out: %s: %s", case["image"], reason)
 
     def finish(self, folder: str | Path) -> None:
-        """Write ``failures.csv`` (or remove an old one) and end the program with a message when there were failures.
+        """Write ``failures.csv`` (or remove an old one) and end the program with a message if there were failures.
 
         Raises:
             SystemExit: some scans could not be used; all others are done.

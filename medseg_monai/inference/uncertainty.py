@@ -1,4 +1,4 @@
-"""How sure a network is: the entropy of its probabilities, as a map and as one number for a case."""
+"""A network's uncertainty: the entropy of its probabilities, as a map and as one number per case."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from medseg_monai.grids import grid_of
 from medseg_monai.transforms.decision import check_finite, probabilities
 
 POSSIBLE = 0.05
-"""Pixels whose probability of any class is above this count for a case's number; the rest is background for certain."""
+"""Pixels with a higher probability of any class count for a case's number; the rest is clearly background."""
 SLAB_BYTES = 128 * 2**20
-"""What the probabilities of a slab may take."""
+"""Memory for the probabilities of a slab, in bytes."""
 
 
 def uncertainty(probabilities: Tensor, task: Task) -> tuple[Tensor, float]:
     """The map and the number for one case.
 
     Args:
-        probabilities: (C, *S) as the network's channels are: background first for multiclass.
-        task: of the data set.
+        probabilities: (C, *S), the network's channels: background first for multiclass.
+        task: the data set's.
 
     Returns:
-        The map: (*S) float32, entropy from 0 (certain) to 1 (a coin's throw, or all classes alike); of overlapping classes the most
-        uncertain one's. The number: its mean over the pixels that may be foreground (`POSSIBLE`), 0 where there are none: how
-        unsure the network is of what it found, whatever its size.
+        The map: (*S) float32, entropy from 0 (certain) to 1 (a coin toss, or all classes equally likely); for overlapping classes that of
+        the most uncertain one. The number: its mean over the pixels that may be foreground (`POSSIBLE`), 0 if there are none: the
+        network's uncertainty about what it found, whatever its size.
 
     >>> certain, doubtful = torch.tensor([[0.0, 1.0, 1.0]]), torch.tensor([[0.0, 1.0, 0.5]])
     >>> [uncertainty(case, "binary")[1] for case in (certain, doubtful)]
@@ -48,7 +48,7 @@ def uncertainty_of_logits(logits: Tensor, spec: DatasetSpec, *, slab_bytes: int 
     for slab in logits.split(thickness, dim=-1):  # type: ignore[no-untyped-call]
         entropy, considered = _entropy(probabilities(slab, spec), spec.task)
         maps.append(entropy)
-        found = torch.where(considered, entropy, 0)  # picking them out would take six times as long
+        found = torch.where(considered, entropy, 0)  # indexing would take six times as long
         total += float(found.sum(dtype=torch.float64))
         count += int(considered.sum())
     return torch.cat(maps, dim=-1), total / count if count else 0.0
@@ -67,15 +67,15 @@ def _entropy(probabilities: Tensor, task: Task) -> tuple[Tensor, Tensor]:
 
 
 class MeasureUncertaintyd(MapTransform):
-    """`uncertainty` of the logits under `key`, on the network's grid: stands before the logits become a mask.
+    """`uncertainty` of the logits under `key`, on the network's grid; to be placed before the logits become a mask.
 
-    Adds ``uncertainty``, the number, and on demand ``uncertainty_map``: (1, W, H) or (1, I, J, K) on the image's own grid.
+    Adds ``uncertainty``, the number, and if requested ``uncertainty_map``: (1, W, H) or (1, I, J, K) on the image's own grid.
 
     Args:
         key: the logits'.
         spec: the data set.
-        maps: whether the map is wanted.
-        image_key: the image whose grid is taken.
+        maps: whether to add the map.
+        image_key: the image whose grid is used.
     """
 
     def __init__(self, key: str = "pred", *, spec: DatasetSpec, maps: bool = False, image_key: str = "image") -> None:
@@ -85,7 +85,7 @@ class MeasureUncertaintyd(MapTransform):
         self.meta_key = f"{image_key}_meta_dict"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """The logits stay as they are."""
+        """Leave the logits unchanged."""
         case = dict(data)
         logits = torch.as_tensor(case[self.keys[0]]).as_subclass(Tensor)
         check_finite(logits)

@@ -16,9 +16,9 @@ class FoundImage(NamedTuple):
     """A scan among the sources.
 
     Args:
-        path: as `read_volume` takes it: a file, a DICOM folder, or ``FOLDER#SERIES_UID``.
-        name: the path below the source, without ending.
-        ending: of the file's name; "" for a folder.
+        path: for `read_volume`: a file, a DICOM folder, or ``FOLDER#SERIES_UID``.
+        name: the path below the source, without suffix.
+        ending: the file's suffix; "" for a folder.
     """
 
     path: str
@@ -27,16 +27,16 @@ class FoundImage(NamedTuple):
 
 
 def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "one") -> list[FoundImage]:
-    """The volumes that a file or folder names, sorted; folders are searched with all below them.
+    """The volumes in a file or folder, sorted; folders are searched recursively.
 
     Args:
-        source: a volume file, a DICOM folder, ``FOLDER#SERIES_UID``, or a folder of such.
-        skipped: a folder not to look into.
+        source: a volume file, a DICOM folder, ``FOLDER#SERIES_UID``, or a folder of these.
+        skipped: a folder that is not searched.
         series: which of several series in a DICOM folder, see `dicom.series_paths`.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        ValueError: the folder holds no volume, or is itself the one to skip.
+        FileNotFoundError: the file or folder does not exist.
+        ValueError: the folder contains no volume, or is itself the one to skip.
     """
     folder, uid = dicom_files.split_path(source)
     if not folder.exists():
@@ -70,12 +70,12 @@ def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "on
 
 
 def _may_be_slice(file: Path) -> bool:
-    """Whether a file in a DICOM folder is looked at when its series are read."""
+    """Whether a file in a DICOM folder is examined when its series are read."""
     return file.suffix.lower() not in dicom_files.OTHER_SUFFIXES and file.is_file()
 
 
 def _series(folder: Path, name: PurePath, rule: str) -> list[FoundImage]:
-    """A DICOM folder's series by the rule; the folder itself if the rule fails: reading it then says why."""
+    """A DICOM folder's series by the rule; the folder itself if the rule fails: reading it then reports why."""
     try:
         paths = dicom.series_paths(folder.absolute(), rule)
     except ValueError:
@@ -86,5 +86,5 @@ def _series(folder: Path, name: PurePath, rule: str) -> list[FoundImage]:
 
 
 def volumes_in(folder: Path) -> int:
-    """How many volume files lie in a folder and its folders, for a message."""
+    """Number of volume files in a folder and its subfolders, for a message."""
     return sum(1 for path in folder.rglob("*") if volume_suffix(path))

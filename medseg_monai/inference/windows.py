@@ -1,7 +1,7 @@
 """Whole volumes through a network that sees patches: windows side by side, blended with Gaussian weights.
 
-The windows stand on a regular grid, so the sum of their weights is a product of one row of numbers per axis. Each window is
-weighted by its share of that sum from the start: no second map counts the weights, and nothing is divided at the end.
+The windows are on a regular grid, so the sum of their weights is a product of one row of numbers per axis. Each window is
+weighted by its share of that sum from the start: no second map accumulates the weights, and nothing is divided at the end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 SIGMA = 1 / 8
 """Standard deviation of the Gaussian weights, as a share of the window (nnU-Net: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z)."""
 LEAST_WEIGHT = 1e-3
-"""The weight of a window's outermost voxels, at least: of the weight at its centre, per axis."""
+"""Smallest weight of a window's outermost voxels, relative to its centre, per axis."""
 HALF_ABOVE_BYTES = 2**30
 """A map of logits that would be larger than this in float32 is kept in float16."""
 
@@ -57,13 +57,13 @@ class SlidingWindow(Inferer):
 
     Args:
         run: runs the network on a few windows, (B, C, i, j, k).
-        size: of the windows, (i, j, k); a smaller volume is padded with its lowest value, as training patches are.
+        size: of the windows, (i, j, k); a smaller volume is padded with its lowest value, like training patches.
         overlap: of neighbouring windows, as a share of a window, 0 or more and below 1.
-        at_once: windows that go through the network together.
+        at_once: number of windows in a batch.
         half_above_bytes: a map of logits larger than this in float32 is kept in float16, whose steps are a thousandth of a logit.
 
     Raises:
-        ValueError: an overlap out of range.
+        ValueError: the overlap is out of range.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class SlidingWindow(Inferer):
         half_above_bytes: int = HALF_ABOVE_BYTES,
     ) -> None:
         if not 0 <= overlap < 1:
-            raise ValueError(f"overlap is {overlap}; it must be 0 or more and below 1")
+            raise ValueError(f"overlap is {overlap}; it must be in [0, 1)")
         self.run = run
         self.size = tuple(size)
         self.overlap = overlap
@@ -98,11 +98,11 @@ class SlidingWindow(Inferer):
             for (place, weights), part in zip(group, torch.chunk(logits, len(group)), strict=True):
                 blended[place] += (part * weights).to(blended.dtype)
         if blended is None:
-            raise ValueError("an empty volume came")
+            raise ValueError("got an empty volume")
         return blended[kept]
 
     def _windows(self, volume: Tensor) -> Iterator[Window]:
-        """Where each window lies, and its weights (i, j, k)."""
+        """The position of each window, and its weights (i, j, k)."""
         shape = volume.shape[2:]
         starts = [window_starts(n, w, self.overlap) for n, w in zip(shape, self.size, strict=True)]
         rows = [window_weights(*of).to(volume.device) for of in zip(shape, self.size, starts, strict=True)]
@@ -122,7 +122,7 @@ def _whole(i: slice, j: slice, k: slice) -> Place:
 
 
 def _padded(inputs: Tensor, size: Sequence[int]) -> tuple[Tensor, Place]:
-    """(B, C, i, j, k) of at least `size`, itself in the middle, and where it lies."""
+    """The volume padded to at least `size`, centred, and its position in the result."""
     shape = inputs.shape[2:]
     missing = [max(0, wanted - n) for wanted, n in zip(size, shape, strict=True)]
     kept = _whole(*(slice(m // 2, m // 2 + n) for m, n in zip(missing, shape, strict=True)))

@@ -105,7 +105,7 @@ def test_a_file_in_the_submissions_place_is_said_to_go(tmp_path, caplog):
     predict(cases, tmp_path / "out")
     (tmp_path / "out" / "submission.csv").write_text("id,other\n")
     write_stacks(cases, SPEC, tmp_path / "out")
-    assert "its first line is not id,class,predicted; it is written anew" in caplog.text
+    assert "its first line is not id,class,predicted; it is replaced" in caplog.text
 
 
 def test_missing_numbers_keep_their_place(tmp_path, caplog):
