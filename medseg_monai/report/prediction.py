@@ -132,7 +132,7 @@ def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality
     promise = quality.promise
     if promise is not None and promise.threshold is not None:
         sentences.append(
-            f"Marked for a look up to a predicted Dice of {promise.threshold:.2f}: {promise.words}, if these "
+            f"Flagged up to a predicted Dice of {promise.threshold:.2f}: {promise.words}, if these "
             "images are drawn like validation's."
         )
     elif promise is not None:

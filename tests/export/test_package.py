@@ -180,7 +180,7 @@ def test_another_suffix_and_a_broken_package_write_nothing(trained: Path, wheel:
     poor = tmp_path / "poor"
     shutil.copytree(BUNDLE, poor, ignore=shutil.ignore_patterns("models"))
     (poor / "LICENSE").unlink()
-    with pytest.raises(ValueError, match=r"was not written: LICENSE: there is none"):
+    with pytest.raises(ValueError, match=r"was not written: LICENSE: it is missing"):
         package(poor, trained / "model.pt", tmp_path / "poor.zip", wheel=wheel)
     assert not (tmp_path / "poor.zip").exists()
 

@@ -106,7 +106,7 @@ def test_montage_shows_the_slices_that_hold_something():
 
 
 def test_montage_of_a_picture_says_what_it_takes():
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         montage(case())
 
 

@@ -100,7 +100,7 @@ def test_other_weights_another_threshold_and_another_picture_are_done_again(
     with Image.open(out / "img_mask.png") as mask:
         assert mask.size == (60, 50)
     assert "another cleaning" in medseg("predict", "unetpp", tmp_path / "B", *options, "--threshold", 0.9).err
-    assert "finished before" in medseg("predict", "unetpp", tmp_path / "B", *options, "--threshold", 0.9).err
+    assert "already finished" in medseg("predict", "unetpp", tmp_path / "B", *options, "--threshold", 0.9).err
     described = Trained.read(trained)
     state = {name: value * 1.5 for name, value in torch.load(trained / "model.pt", weights_only=True).items()}
     write_weights(tmp_path / "weights", state, described)

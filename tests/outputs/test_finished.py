@@ -47,9 +47,9 @@ def test_the_same_run_again_does_nothing_and_says_so(tmp_path: Path, caplog: pyt
     caplog.set_level("INFO")
     cases = [picture(tmp_path / "in" / f"{name}.png") for name in "ab"]
     assert predict(cases, tmp_path / "out") == ["a", "b"]
-    assert "were finished before" not in caplog.text
+    assert "were already finished" not in caplog.text
     assert predict(cases, tmp_path / "out") == []
-    assert "2 of 2 cases were finished before" in caplog.text
+    assert "2 of 2 cases were already finished" in caplog.text
     assert counted(tmp_path / "out") == ["a,lesion,30,,,,,1", "b,lesion,30,,,,,2"]
 
 

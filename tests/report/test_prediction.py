@@ -122,4 +122,4 @@ def test_predicted_dice_reasons_and_the_promise_are_shown(folder: Path) -> None:
         "up to a predicted Dice of 0.80: at most 2.0% of the masks that are not flagged lie below Dice 0.7, on average"
         in page
     )
-    assert "from uncertainty 0.400 on" not in page, "the promise takes its place"
+    assert "from uncertainty 0.400" not in page, "the promise takes its place"
