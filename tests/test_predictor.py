@@ -124,7 +124,7 @@ def test_pictures_and_arrays_are_segmented_as_their_files(
     ],
 )
 def test_what_is_no_image_is_refused(predictor: Predictor, wrong: object, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"came|no such file"):
+    with pytest.raises(error, match=r"got |no such file"):
         predictor(wrong)
 
 

@@ -240,7 +240,7 @@ def test_weights_of_another_task_are_refused(medseg: Medseg, trained: Path, tmp_
     assert medseg("prepare", "demo", "--kind", "mr", "--n", 12, "--size", 48, "--out", tmp_path).code == 0
     outcome = medseg("evaluate", "unetpp", "-d", tmp_path, "-w", trained)
     assert outcome.code == 1
-    assert "the weights were trained for the task binary, data set demo-mr has multilabel" in outcome.err
+    assert "the weights were trained for the task binary, but data set demo-mr has multilabel" in outcome.err
 
 
 def test_an_output_that_cannot_be_written_is_named(

@@ -136,7 +136,7 @@ def test_answers_that_are_not_finite_are_failures(
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("size", [100_000, 100_000], "for one image of 100000 x 100000 at least 160 GB"),
+        ("size", [100_000, 100_000], "one image of 100000 x 100000 needs at least 160 GB"),
         ("classes", ["lesion", "other"], "classes: a binary data set has one class"),
     ],
 )

@@ -170,7 +170,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_best_weights(
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DiskFullError, match=r"spec.json could not be written.*Make room"):
+    with pytest.raises(DiskFullError, match=r"spec.json could not be written.*Free some space"):
         trainer.run()
     kept = load_weights(nn.Linear(1, 1, bias=False), tmp_path / "model.pt")
     assert torch.isfinite(kept.weight).all()
