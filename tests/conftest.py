@@ -1,6 +1,7 @@
 """What tests of several modules share: a small generated data set, and the command line called in this process."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 # the logger that TensorBoard and OpenVINO bring closes the stream it found first when a bundle's config sets logging anew, and that
 # would be pytest's own; the process's it leaves open
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+# a shell starts what runs in the background with SIGINT ignored: Ctrl-C is to mean the same there
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # a network of a few thousand weights at 64 pixels: what takes seconds, not what is accurate

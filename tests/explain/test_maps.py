@@ -23,7 +23,7 @@ REGION[8:30, 5:20] = 1
 
 
 def build(name: str, classes: int = 2) -> nn.Module:
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # with which no map of a ReLU is constant
     network_class, options, _ = NETWORKS[name]
     return network_class(3, classes, **options).eval()
 

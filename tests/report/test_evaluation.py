@@ -141,7 +141,8 @@ def test_evaluate_writes_a_report_of_real_scores(medseg, demo_data, trained, tmp
     assert f"look: {tmp_path / 'report.html'}" in ended.out.splitlines()[-1]
     page = Page(tmp_path / "report.html")
     evaluation = read_evaluation(tmp_path)
-    assert len(page.all("img")) == 3 * evaluation.summary.n_cases  # so few cases that each is shown
+    # so few cases that each is shown, and the calibration plot
+    assert len(page.all("img")) == 3 * evaluation.summary.n_cases + 1
     assert "licence Apache-2.0" in page.text
     (card,) = [link for link in page.links if link.endswith("README.md")]
     assert (tmp_path / card).read_text(encoding="utf-8").startswith("#")
