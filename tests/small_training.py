@@ -17,6 +17,7 @@ from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.training.recipe import HandlerChain, training_handlers
 from medseg_monai.training.sampling import SeededSampler, sample_seed
 from medseg_monai.training.schedules import one_cycle
+from medseg_monai.training.start import Start, first_network
 from medseg_monai.training.stops import leave_signals_to_trainer
 from medseg_monai.training.tensorboard import EventLog
 from medseg_monai.training.weight_average import weight_average
@@ -52,10 +53,12 @@ def small_training(
     val_interval: int = 1,
     cases: int = CASES,
     handlers: Mapping[str, Any] | None = None,
+    start: Start | None = None,
 ) -> SupervisedTrainer:
     """A trainer, ready to run."""
     set_determinism(0)
     network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.Dropout(0.3), nn.Conv2d(2, 1, 1))
+    first_network(lambda: network, start)
     average = weight_average(network, decay)
     shown = network if average is None else average
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
@@ -73,7 +76,7 @@ def small_training(
         lr_scheduler=one_cycle(optimizer, lr=0.05, total_steps=EPOCHS * len(loader), warmup=0.3),
         patience=patience, folder=folder, spec=demo_spec(), architecture=partial(BasicUNet, spatial_dims=2),
         bundle="unet", facts={}, log=EventLog(folder / "tensorboard"), rank=1, seed=0, resume=resume, stop_after=stop_after,
-        every_class=False,
+        every_class=False, start=start,
     )  # fmt: skip
     return SupervisedTrainer(
         "cpu", EPOCHS, loader, network, optimizer, nn.BCEWithLogitsLoss(), decollate=False,

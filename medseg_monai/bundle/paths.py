@@ -152,6 +152,26 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
     )
 
 
+def find_starting_weights(bundle_root: str | Path, weights: str | Path) -> Path:
+    """The weights file that a training starts from.
+
+    Args:
+        bundle_root: folder of the bundle to train.
+        weights: as `find_weights` takes them, or the name of a bundle: the weights that it ships, else those of its only training.
+
+    Raises:
+        FileNotFoundError: there are none, or the bundle has several.
+    """
+    try:
+        return find_weights(bundle_root, weights)
+    except FileNotFoundError as error:
+        try:
+            bundle = find_bundle(weights)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{error}, and no bundle has this name") from None
+        return find_weights(bundle)
+
+
 def trained_on(bundle_root: Path) -> list[str]:
     """Names of the data sets for which a bundle has weights; ``shipped weights`` first, if it came with some."""
     shipped = any((place / WEIGHTS_FILE).is_file() for place in _model_places(bundle_root))

@@ -240,6 +240,29 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         ValueError: the file is not a checkpoint, contains code or numbers that are not finite, is for another network (other classes,
             channels or widths), or is not the ``model.pt`` that the spec.json beside it was written for.
     """
+    state = _read_state(path)
+    _check_fit(network.state_dict(), state, path)
+    _check_content(state, path)  # last, since the messages of the other checks say more
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:  # a network may accept more tensors than it keeps, so it decides which are too many
+        unknown = sorted(state.keys() - network.state_dict().keys())
+        raise ValueError(f"{path} is for another network: it also contains {', '.join(unknown[:1])}") from error
+    return network
+
+
+def read_weights(path: str | Path) -> Mapping[str, torch.Tensor]:
+    """The tensors of a checkpoint, by name, on the CPU, for whatever network. Never unpickles code.
+
+    Raises:
+        ValueError: as `load_weights` says, except that any network's will do.
+    """
+    state = _read_state(path)
+    _check_content(state, path)
+    return state
+
+
+def _read_state(path: str | Path) -> Mapping[str, torch.Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch warns of old pickle formats, which are refused below
@@ -255,20 +278,18 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} does not contain the weights of a network")
-    _check_fit(network.state_dict(), state, path)
+    return state
+
+
+def _check_content(state: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Raise a ValueError if numbers are not finite, or the file is not the one that its spec.json was written for."""
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise ValueError(
                 f"{path} cannot be used: {name} contains numbers that are not finite (NaN or infinite); "
                 "use earlier weights, or train again with a lower lr"
             )
-    _check_checksum(Path(path))  # last, since the messages of the other checks say more
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:  # a network may accept more tensors than it keeps, so it decides which are too many
-        unknown = sorted(state.keys() - network.state_dict().keys())
-        raise ValueError(f"{path} is for another network: it also contains {', '.join(unknown[:1])}") from error
-    return network
+    _check_checksum(Path(path))
 
 
 def _check_checksum(file: Path) -> None:

@@ -80,6 +80,13 @@ def train(
             help="Continue the folder's training where it was stopped or killed, with its settings; by itself after --stop-after.",
         ),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option("--from", help="Weights to start from: a bundle's name, a folder or a file; what fits is kept."),
+    ] = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="With --from: leave the encoder as it is.")
+    ] = False,
     stop_after: Annotated[
         float | None, typer.Option(min=0, help="Minutes after which to stop; the same command then continues.")
     ] = None,
@@ -107,11 +114,14 @@ def train(
     Size, network, batch and epochs are planned for this machine and the time given, unless they are given too (`medseg plan` shows it).
     """
     from medseg_monai.bundle.assignments import parse_assignments
+    from medseg_monai.bundle.paths import find_starting_weights
 
     chosen, overrides = preset(quick, best), parse_assignments(assignments or [])
     limit = time_limit(minutes, hours)
     check_there(dataset_dir, plan, *(overlay or []))
-    folder, dataset_dir = bundle_and_data(bundle, dataset_dir, plan)
+    folder, dataset_dir = bundle_and_data(bundle or bundle_of_start(start_from), dataset_dir, plan)
+    if start_from is not None:
+        find_starting_weights(folder, start_from)
     from medseg_monai.bundle.workflow import run_bundle
 
     values = given(
@@ -136,6 +146,8 @@ def train(
         output_dir=text(output_dir),
         resume=resume,
         stop_after=stop_after,
+        start_from=start_from,
+        freeze_encoder=freeze_encoder or None,
     )
     if best and folds is None and dataset_dir is not None:
         folds = BEST_FOLDS
@@ -232,6 +244,26 @@ def bundle_and_data(bundle: str | None, dataset_dir: Path | None, plan: Path | N
     return folder, data
 
 
+def bundle_of_start(start: str | None) -> str | None:
+    """The bundle that weights to start from are of: the one named, or the one that spec.json names; None if nothing says."""
+    import json
+
+    from medseg_monai.bundle.paths import find_bundle
+    from medseg_monai.training.folder import SPEC_FILE
+
+    if start is None:
+        return None
+    folder = Path(start) if Path(start).is_dir() else Path(start).parent
+    try:
+        return str(json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["bundle"])
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # what is wrong with the file is said by who reads all of it
+    try:
+        return str(find_bundle(start))
+    except FileNotFoundError:
+        return None
+
+
 def _recorded_settings(
     bundle: Path, values: dict[str, Any], assignments: dict[str, Any], overlays: list[Path]
 ) -> dict[str, Any]:
@@ -266,6 +298,8 @@ def _say_end(weights: Path, bundle: Path) -> None:
     scores = ", ".join(f"{key} {value:.3f}" for key, value in dict(facts.get("validation", {})).items())
     best, last = facts.get("best_epoch"), facts.get("epochs")
     doubtful = ["the last epoch was the best: more epochs may improve the scores"] if best == last else []
+    if best == 0:
+        doubtful = ["no epoch was better than the weights that it started from, which it keeps"]
     say_end(
         f"{bundle.name} trained on {trained.dataset.name} -> {weights}/ (model.pt: epoch {best} of {last}, validation {scores})",
         look=weights / CURVES_FILE,

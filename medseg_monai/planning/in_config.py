@@ -24,6 +24,7 @@ from medseg_monai.bundle.config_keys import workflow_at_work
 from medseg_monai.planning.make import Network, Preset, Recipe, make_plan
 from medseg_monai.planning.plan import KNOBS, Plan, check_architecture, read_plan
 from medseg_monai.training.folder import PLAN_FILE, files_of
+from medseg_monai.training.start import Start
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ STEERED = (
 """What else runs a config (MONAI Label, federated learning, several processes) overrides one of these: it has plans of its own."""
 DECIDING = ("size", "max_epochs", "architecture")
 """With all of these given there is nothing to time."""
+AS_THE_START = "the network of the weights it starts from"
 PRESETS = ("quick", "default", "best")
 
 
@@ -56,6 +58,7 @@ def training_plan(
     device: str | torch.device = "cpu",
     precision: str = "auto",
     cache_dir: str | None = None,
+    start: Start | None = None,
 ) -> Plan:
     """The plan for the config that is being run; `published` if nothing is to be planned.
 
@@ -69,6 +72,7 @@ def training_plan(
         preset: ``quick``, ``default`` or ``best``.
         as_published: True for the bundle's own values, whatever they take.
         memory_gb, device, precision, cache_dir: as the config's keys.
+        start: weights that training starts from; the network is then built as theirs was, unless the user has set it.
 
     Raises:
         ValueError: the plan file, or a value, cannot be used.
@@ -77,20 +81,25 @@ def training_plan(
         raise ValueError(f"preset is quick, default or best, not {preset!r}")
     own = Plan(**published)
     run = _Run.at_work()
-    if run is None or run.is_steered:
+    if run is None:
         return own
+    theirs = None if start is None else run.arguments_of(start)
+    if run.is_steered:
+        return own if theirs is None else replace(own, architecture=theirs)
     file = file or run.plan_to_continue()
     if file:
         plan = read_plan(file)
         check_architecture(plan, run.recipe(published).network_class)
         logger.info("Following the plan %s%s", file, _kept(run.fixed()))
         said = {key: value for key, value in vars(plan).items() if value not in (None, {})}
+        said = {**({} if theirs is None else {"architecture": theirs}), **said}
         # its minutes may be another machine's
         return replace(Plan(**{**published, **said}), minutes=None)
     on_gpu = torch.device(device).type == "cuda" and minutes is None and preset == "default"
     if as_published or on_gpu or not run.undecided:
-        return replace(own, bundle=str(run.get("bundle")), reasons={"about": _why_published(as_published, on_gpu)})
-    recipe = run.recipe(published)
+        about = {"about": _why_published(as_published, on_gpu)}
+        return replace(own, bundle=str(run.get("bundle")), reasons=about, architecture=theirs or {})
+    recipe = run.recipe(published, theirs)
     plan = make_plan(
         run.get("source"),
         recipe,
@@ -103,7 +112,9 @@ def training_plan(
         cache_dir=cache_dir,
         progress=partial(tqdm, desc="reading", disable=None, leave=False),
     )
-    logger.info("%s%s", summary(plan), _kept(recipe.fixed))
+    if theirs is not None:
+        plan = replace(plan, architecture=theirs, reasons={**plan.reasons, "architecture": AS_THE_START})
+    logger.info("%s%s", summary(plan), _kept(run.fixed()))
     return plan
 
 
@@ -201,11 +212,18 @@ class _Run:
         by_itself = resume in ("none", "null") and timed and not recorded.get("finished")
         return str(folder / PLAN_FILE) if (resume == "true" or by_itself) and (folder / PLAN_FILE).is_file() else None
 
-    def recipe(self, published: Mapping[str, Any]) -> Recipe:
-        """The bundle's network and loss for the data set at hand."""
+    def arguments_of(self, start: Start) -> dict[str, Any] | None:
+        """Those of the network of the weights to start from; None if the user has set the network, or they are another class's."""
+        return None if self._is_set("architecture") else start.arguments_for(self.recipe({}).network)
+
+    def recipe(self, published: Mapping[str, Any], arguments: Mapping[str, Any] | None = None) -> Recipe:
+        """The bundle's network and loss for the data set at hand; with other arguments, if some are given, which are not to be changed."""
         parser = ConfigParser({**self.config, "spec": self.get("source").spec})
         network, loss = (parser.get_parsed_content(key) for key in ("architecture", "loss"))
-        return Recipe(str(self.get("bundle")), cast(Network, network), cast(nn.Module, loss), published, self.fixed())
+        fixed = self.fixed()
+        if arguments is not None:
+            network, fixed = partial(network, **arguments), {**fixed, "architecture": True}
+        return Recipe(str(self.get("bundle")), cast(Network, network), cast(nn.Module, loss), published, fixed)
 
 
 def _at(config: Any, key: str) -> Any:

@@ -175,11 +175,16 @@ class RecordEpochs:
     def _note(self, engine: Workflow) -> None:
         self._losses.append(_mean_loss(engine.state.output))
 
+    def record_start(self, engine: Workflow, seconds: float) -> None:
+        """Record the scores of the weights that training starts from as those of epoch 0, which has no loss."""
+        self._add(engine, {}, seconds)
+
     def _record(self, engine: Workflow) -> None:
-        epoch = {"loss": sum(self._losses) / len(self._losses)}
+        self._add(engine, {"loss": sum(self._losses) / len(self._losses)}, time.monotonic() - self._began)
+
+    def _add(self, engine: Workflow, epoch: dict[str, float], seconds: float) -> None:
         if self.evaluator.state.epoch == engine.state.epoch:
             epoch |= {name: float(value) for name, value in self.evaluator.state.metrics.items()}
-        seconds = time.monotonic() - self._began
         shown = ", ".join(f"{name} {value:.4f}" for name, value in epoch.items())
         logger.info("epoch %d/%d, %s (%.0f s)", engine.state.epoch, engine.state.max_epochs, shown, seconds)
         self.epochs.append({"epoch": engine.state.epoch, **epoch, "seconds": round(seconds, 1)})
@@ -189,7 +194,7 @@ class RecordEpochs:
             self._draw(engine)
 
     def _write(self) -> None:
-        columns = list(dict.fromkeys(key for epoch in self.epochs for key in epoch))
+        columns = list(dict.fromkeys(["epoch", "loss", *(key for epoch in self.epochs for key in epoch)]))
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, columns)
         writer.writeheader()
@@ -226,7 +231,7 @@ class StopEarly:
         """Register with the trainer, after the ``ValidationHandler``."""
         if self.patience > 0:
             self._stopping = EarlyStopping(self.patience, self._score, engine)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self._validated)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.compare)
 
     def state_dict(self) -> Mapping[str, Any]:
         """How many validations were not better than the best, and its score."""
@@ -240,6 +245,7 @@ class StopEarly:
     def _score(self, trainer: Workflow) -> float:
         return float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
 
-    def _validated(self, trainer: Workflow) -> None:
+    def compare(self, trainer: Workflow) -> None:
+        """Compare the score with the best, if there was a validation in this epoch; end training if it is time."""
         if self._stopping is not None and self.evaluator.state.epoch == trainer.state.epoch:
             self._stopping(trainer)

@@ -54,6 +54,8 @@ from medseg_monai.training.room import GuardMemory, RefuseFullDisk
 from medseg_monai.training.run_record import describe_run
 from medseg_monai.training.saving import SaveTrained
 from medseg_monai.training.selection import chosen_metric, other_metrics
+from medseg_monai.training.start import Start, find_start, first_network
+from medseg_monai.training.start_score import ScoreStart
 from medseg_monai.training.stops import leave_signals_to_trainer
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
 from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
@@ -72,6 +74,8 @@ __all__ = [
     "default_device",
     "default_root",
     "device_ids",
+    "find_start",
+    "first_network",
     "join_processes",
     "leave_signals_to_trainer",
     "leaves_a_rest",
@@ -141,6 +145,7 @@ def training_handlers(
     resume: bool | str | None = None,
     stop_after: float | None = None,
     every_class: bool = True,
+    start: Start | None = None,
 ) -> HandlerChain:
     """All handlers of the trainer, in the required order.
 
@@ -166,6 +171,7 @@ def training_handlers(
         resume: True to continue the training in the folder, False to start anew; None to continue only a run that had a time limit.
         stop_after: minutes after which training stops, to be continued later; None for no limit.
         every_class: refuse a class that occurs in no training mask.
+        start: the weights that training starts from, which are scored as epoch 0; None for random ones.
     """
     kept = bare(network) if average is None else average
     averaging = [] if average is None else [AverageWeights(network, average, decay)]
@@ -178,7 +184,8 @@ def training_handlers(
         "watch": watch,
         **({} if average is None else {"average": averaging[0]}),
     }
-    describe = partial(describe_run, config=config_at_work(), stop_after=stop_after)
+    begun = None if start is None else start.facts()
+    describe = partial(describe_run, config=config_at_work(), stop_after=stop_after, start=begun)
     saving = SaveTrained(
         kept,
         folder,
@@ -186,11 +193,14 @@ def training_handlers(
         architecture=architecture,
         bundle=bundle,
         evaluator=evaluator,
-        facts=facts,
+        facts=facts
+        if begun is None
+        else {**facts, "start": {key: value for key, value in begun.items() if key != "file"}},
         parts=parts,
         continuation=Continuation(Path(folder), wanted(resume), describe),
         minutes=stop_after,
     )
+    scoring = [] if start is None else [ScoreStart(evaluator, saving=saving, stopping=stopping, history=history)]
     return HandlerChain(
         [
             GuardMemory(spec, architecture, precision=precision),
@@ -217,6 +227,7 @@ def training_handlers(
             ),
             stopping,
             history,
+            *scoring,
             *_on_first(rank, _loss_curve(log)),
         ]
     )

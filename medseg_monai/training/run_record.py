@@ -25,7 +25,7 @@ from medseg_monai.dataset.cases import as_list
 from medseg_monai.files.writing import write_whole
 from medseg_monai.images.paired import all_files
 from medseg_monai.training.diskcache import FileHashes
-from medseg_monai.training.folder import RUN_FILE, files_of
+from medseg_monai.training.folder import RUN_FILE, WEIGHTS_FILE, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def describe_run(
     *,
     config: Mapping[str, Any] | None,
     stop_after: float | None,
+    start: Mapping[str, Any] | None = None,
 ) -> Content:
     """What decides the weights of a run.
 
@@ -53,6 +54,7 @@ def describe_run(
         trainer, evaluator: before the first step.
         config: as it is run, with its overrides; None if that is not known.
         stop_after: minutes after which it stops; None for never.
+        start: file and SHA-256 of the weights that it starts from; None for random ones.
     """
     config = {key: value for key, value in (config or {}).items() if not key.startswith("_")}
     return {
@@ -64,6 +66,7 @@ def describe_run(
         "data": _data(trainer, evaluator),
         "machine": _machine(trainer),
         "versions": versions(),
+        **({} if start is None else {"start": dict(start)}),
         "config": config,
     }
 
@@ -97,6 +100,7 @@ def refuse_other_run(folder: Path, recorded: Mapping[str, Any], run: Mapping[str
         raise ValueError(
             f"{folder} was begun by {recorded.get('processes')} processes, not {run.get('processes')}: give as many, {again}"
         )
+    _refuse_other_start(folder, recorded.get("start") or {}, run.get("start") or {}, again)
     if changed := differences(recorded.get("config") or {}, run.get("config") or {}):
         shown = "; ".join(f"{key} was {was}, and is {now}" for key, was, now in changed[:SHOWN])
         more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
@@ -105,6 +109,13 @@ def refuse_other_run(folder: Path, recorded: Mapping[str, Any], run: Mapping[str
         logger.warning(
             "%s: weights may differ in their last digits from those of an undisturbed run", "; ".join(changes)
         )
+
+
+def _refuse_other_start(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any], again: str) -> None:
+    """Refuse starting weights that have changed, unless the training itself replaced them: it then set them aside."""
+    own = (folder / WEIGHTS_FILE).resolve()
+    if then and now and then["sha256"] != now["sha256"] and Path(now["file"]).resolve() != own:
+        raise ValueError(f"{now['file']}, which {folder} started from, has changed: restore it, {again}")
 
 
 def settings_to_repeat(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Content, Content]:

@@ -120,7 +120,7 @@ class SaveTrained:
         if engine.state.rank == 0:
             self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._stop_in_validation, engine)
             # after the handlers of any other kind, so that what they record of an epoch is published with its weights
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.keep_epoch)
         engine.add_event_handler(Events.COMPLETED, self._completed)
 
     def _continue(self, engine: SupervisedTrainer, content: Mapping[str, Any]) -> None:
@@ -134,10 +134,11 @@ class SaveTrained:
             self._facts = {key: saved.training[key] for key in ("best_epoch", "validation") if key in saved.training}
         where = f"epoch {engine.state.epoch + 1} of {engine.state.max_epochs}"
         logger.info("%s goes on in %s", self.folder, where if content["closed"] else f"{where}, within it")
-        if not content["closed"] and engine.state.iteration % engine.state.epoch_length == 0:
+        if not content["closed"] and engine.state.iteration and engine.state.iteration % engine.state.epoch_length == 0:
             engine.fire_event(Events.EPOCH_COMPLETED)
 
-    def _epoch_completed(self, engine: SupervisedTrainer) -> None:
+    def keep_epoch(self, engine: SupervisedTrainer) -> None:
+        """Keep the state after an epoch, or after the start was scored (epoch 0), and the weights if they are the best so far."""
         best = self.evaluator.state.best_metric_epoch == engine.state.epoch
         with undisturbed():
             if best:

@@ -8,12 +8,14 @@ import torch
 from conftest import REPOSITORY
 from monai.bundle import ConfigWorkflow
 
+from medseg_monai.bundle.trained import Trained, write_weights
 from medseg_monai.bundle.workflow import bundle_workflow
 from medseg_monai.networks import UNet
 from medseg_monai.planning import in_config, make
 from medseg_monai.planning.in_config import bundle_plan, training_plan
 from medseg_monai.planning.make import default_minutes
 from medseg_monai.planning.plan import Plan
+from medseg_monai.prepare.demo import demo_spec
 
 UNET, UNETPP = (REPOSITORY / "bundles" / name for name in ("unet", "unetpp"))
 PUBLISHED = {"max_epochs": 40, "batch_size": 16, "lr": 0.002}
@@ -184,3 +186,14 @@ def test_the_default_time_grows_with_the_root_of_the_cases() -> None:
     assert [default_minutes(cases) for cases in (1, 100, 400, 1600, 10**6)] == [10, 10, 20, 40, 60]
     assert default_minutes(1600, "best") == 200
     assert default_minutes(1600, "quick") == default_minutes(10, demo=True) == 3
+
+
+def test_a_start_brings_its_network(demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]) -> None:
+    network = UNet(3, 1, features=[2, 4])
+    architecture = {"_target_": "medseg_monai.networks.UNet", "in_channels": 3, "out_channels": 1, "features": [2, 4]}
+    write_weights(tmp_path, network.state_dict(), Trained(demo_spec(), architecture, "unet"))
+    run = workflow(UNET, demo_data, tmp_path, start_from=str(tmp_path))
+    begun = run.trainer.network.state_dict()
+    assert begun.keys() == network.state_dict().keys()
+    assert all(torch.equal(begun[name], tensor) for name, tensor in network.state_dict().items())
+    assert asked[0]["recipe"].fixed == {"architecture": True}
