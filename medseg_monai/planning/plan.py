@@ -122,7 +122,7 @@ def read_plan(file: str | Path) -> Plan:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
-            raise ValueError("a mapping of keys is expected (write one with `medseg plan`)")
+            raise ValueError("expected a mapping of keys (write one with `medseg plan`)")
         refuse_unknown_keys({str(key): value for key, value in content.items()}, KEYS)
         return Plan(**content)
     except FileNotFoundError:
