@@ -152,11 +152,11 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
     )
 
 
-def find_starting_weights(bundle_root: str | Path, weights: str | Path) -> Path:
-    """The weights file that a training starts from.
+def find_named_weights(bundle_root: str | Path, weights: str | Path) -> Path:
+    """The weights file of a training or of another bundle.
 
     Args:
-        bundle_root: folder of the bundle to train.
+        bundle_root: folder of the bundle to which a data set's name refers.
         weights: as `find_weights` takes them, or the name of a bundle: the weights that it ships, else those of its only training.
 
     Raises:

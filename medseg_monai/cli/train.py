@@ -114,14 +114,14 @@ def train(
     Size, network, batch and epochs are planned for this machine and the time given, unless they are given too (`medseg plan` shows it).
     """
     from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_starting_weights
+    from medseg_monai.bundle.paths import find_named_weights
 
     chosen, overrides = preset(quick, best), parse_assignments(assignments or [])
     limit = time_limit(minutes, hours)
     check_there(dataset_dir, plan, *(overlay or []))
     folder, dataset_dir = bundle_and_data(bundle or bundle_of_start(start_from), dataset_dir, plan)
     if start_from is not None:
-        find_starting_weights(folder, start_from)
+        find_named_weights(folder, start_from)
     from medseg_monai.bundle.workflow import run_bundle
 
     values = given(

@@ -16,7 +16,7 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
-from medseg_monai.bundle.paths import find_bundle, find_weights
+from medseg_monai.bundle.paths import find_named_weights
 from medseg_monai.bundle.trained import ENSEMBLE, Trained, check_trusted, load_weights, network_of
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.engines.agreement import Agreement, agreement
@@ -237,7 +237,7 @@ def with_members(
     """
     members = [network]
     for other in [others] if isinstance(others, (str, Path)) else others:
-        file = _weights_file(other, bundle_root)
+        file = find_named_weights(bundle_root, other)
         theirs = Trained.read(file.parent)
         check_alike(trained.dataset, theirs.dataset, file)
         members.append(load_weights(theirs.build_network(), file))
@@ -257,15 +257,3 @@ def check_alike(first: DatasetSpec, other: DatasetSpec, name: object) -> None:
                 f"not an ensemble: {name} was trained with {key} {theirs}, but the first weights with {ours}; "
                 "all members must have the same input and the same classes"
             )
-
-
-def _weights_file(name: str | Path, bundle_root: str | Path) -> Path:
-    """The spec of weights, or of a bundle with only one training."""
-    try:
-        return find_weights(bundle_root, name)
-    except FileNotFoundError as no_weights:
-        try:
-            bundle = find_bundle(name)
-        except FileNotFoundError:
-            raise no_weights from None
-        return find_weights(bundle)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from medseg_monai.bundle.paths import find_starting_weights
+from medseg_monai.bundle.paths import find_named_weights
 from medseg_monai.bundle.trained import ENSEMBLE, SPEC_FILE, Trained, describe, read_weights
 from medseg_monai.files.writing import sha256_of
 
@@ -129,7 +129,7 @@ def find_start(weights: str | Path | None, bundle_root: str | Path, *, freeze_en
         if freeze_encoder:
             raise ValueError("freeze_encoder: nothing has trained the encoder; name weights with start_from (--from)")
         return None
-    return Start(find_starting_weights(bundle_root, weights), freeze_encoder=freeze_encoder)
+    return Start(find_named_weights(bundle_root, weights), freeze_encoder=freeze_encoder)
 
 
 def first_network(network: Callable[[], nn.Module], start: Start | None) -> nn.Module:
