@@ -104,7 +104,7 @@ def find_drift(
         ValueError: too few images, or nothing was learnt to compare them with.
     """
     if len(answers) < LEAST_IMAGES:
-        raise ValueError(f"{len(answers)} images say nothing of a batch: {LEAST_IMAGES} are needed")
+        raise ValueError(f"drift needs at least {LEAST_IMAGES} readable images, got {len(answers)}")
     known = familiarity if familiarity is not None and all(descriptions) else None
     if known is None and usual is None:
         raise ValueError("nothing was learnt that the images could be compared with: run medseg review first")

@@ -69,17 +69,17 @@ def compare_images(
     if trained.familiarity is None and usual is None:
         raise ValueError(f"{file.parent / 'spec.json'} says nothing of what is usual: run medseg review first")
     predict = Predictor(bundle_root, weights=file, assignments=assignments, **options)
-    scans = find_cases([Path(source) for source in sources], leave_out=folder, spec=predict.spec)
+    cases = find_cases([Path(source) for source in sources], leave_out=folder, spec=predict.spec)
     images, descriptions, answers = [], [], []
     left_out: dict[str, str] = {}
-    for scan in progress(scans) if progress else scans:
+    for case in progress(cases) if progress else cases:
         try:
-            found = predict(scan["image"])
+            found = predict(case["image"])
         except UNUSABLE as error:
-            left_out[scan["image"]] = str(error)
-            logger.warning("left out: %s: %s", scan["image"], error)
+            left_out[case["image"]] = str(error)
+            logger.warning("left out: %s", error)
             continue
-        images.append(scan["image"])
+        images.append(case["image"])
         descriptions.append(found.description)
         answers.append(answer_numbers(found.uncertainty, found.predicted_dice, found.sizes()))
     drift = find_drift(
