@@ -17,12 +17,10 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset.spec import Task
 from medseg_monai.engines.precision import precision_of
-from medseg_monai.engines.runners import Runner, check_installed, plain_runner
+from medseg_monai.engines.runners import PLAIN, Runner, check_installed, plain_runner
 from medseg_monai.engines.trial import Choice, Trial
 
 logger = logging.getLogger(__name__)
-
-PLAIN = "plain"
 
 
 def cache_folder() -> Path:

@@ -27,6 +27,8 @@ Runner = Callable[[Tensor], Tensor]
 
 ENGINES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 """Engine -> its package."""
+PLAIN = "plain"
+"""No engine: torch as it is, in float32, with which all others are compared."""
 CPU_PIXELS = 256 * 256
 """Number of float32 pixels per core and pass, twice as many for bfloat16. A compromise between networks at full resolution, which are
 fastest with half of it because their maps stay in the cache, and those with a coarser first layer, whose weights cost more (twice)."""

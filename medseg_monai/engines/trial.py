@@ -29,6 +29,7 @@ from medseg_monai.engines.fusing import fused
 from medseg_monai.engines.precision import precision_of
 from medseg_monai.engines.runners import (
     ENGINES,
+    PLAIN,
     Runner,
     export_onnx,
     is_installed,
@@ -56,7 +57,7 @@ class Choice:
     """An engine and precision, and why.
 
     Attributes:
-        engine: ``torch``, ``onnx`` or ``openvino``.
+        engine: ``torch``, ``onnx``, ``openvino``, or ``plain`` if the user left the choice free and no other agreed.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         why: how it agrees with plain float32, and the results of the others; for people to read.
     """
@@ -86,6 +87,8 @@ class Trial:
 
     def runner(self, choice: Choice) -> Runner:
         """The prepared network."""
+        if choice.engine == PLAIN:
+            return plain_runner(self.network)
         if choice.engine == "torch":
             return torch_runner(self._fuse(), _DTYPES[choice.precision])
         file = self.folder / f"{self.digest}.onnx"
@@ -122,7 +125,9 @@ class Trial:
         except (OSError, ValueError, TypeError):
             pass
         choice = self._try_all(engine, precision)
-        if choice is not None:
+        if (
+            choice is not None and choice.engine != PLAIN
+        ):  # other images may decide otherwise: a structure of two voxels proves little
             try:
                 write_whole(file, json.dumps(asdict(choice), indent=2), sync=False)
             except OSError as error:
@@ -156,6 +161,8 @@ class Trial:
                 good.append((seconds, Choice(candidate.engine, candidate.precision, str(measured))))
             else:
                 refused.append(f"{name} differs from plain float32 ({measured}; required is at least {MIN_DICE})")
+        if not good and precision == "auto" and engine in ("auto", "torch"):
+            return Choice(PLAIN, FP32, "; ".join(refused))
         return _best(good, refused, engine, precision)
 
     def _fuse(self) -> nn.Module:

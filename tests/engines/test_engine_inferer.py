@@ -90,6 +90,30 @@ def test_a_precision_that_was_asked_for_and_changes_masks_is_refused(tmp_path: P
         inferer("torch", tmp_path, precision="bf16")(blobs(), Cancelling())
 
 
+def test_without_a_choice_of_the_user_plain_float32_is_used_where_nothing_agrees(tmp_path: Path) -> None:
+    """A structure of one pixel, decided by the last digits of a float32, must not end a prediction; larger ones decide anew."""
+
+    class Touchy(nn.Module):
+        """One foreground pixel, which every other way of running it (replaced below) turns round."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits = -torch.ones_like(x[:, :1])
+            logits[..., 0, 0] = 1
+            return logits
+
+    images, network = blobs(), Touchy().eval()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medseg_monai.engines.trial.torch_runner", lambda *_: lambda batch: -network(batch))
+        infer = inferer("torch", tmp_path, precision="auto")
+        assert torch.equal(infer(images, network), network(images))
+        assert infer.choice is not None
+        assert infer.choice.engine == "plain"
+        assert "torch fp32 differs from plain float32" in infer.choice.why
+        assert list((tmp_path / "engines").glob("*.json")) == []
+        with pytest.raises(ValueError, match="is refused"):
+            inferer("torch", tmp_path, precision="fp32")(images, network)
+
+
 def test_an_engine_that_fails_is_refused(tmp_path: Path) -> None:
     class Odd(nn.Module):
         """Answers of a traced network would repeat the first one's random numbers."""

@@ -305,8 +305,8 @@ def test_ctrl_c_stops_training_cleanly_with_usable_weights(medseg: Medseg, demo_
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=60)[1]
     assert process.returncode in (130, -signal.SIGINT)  # a shell shows 130 for both
-    assert "Stopped by the user in epoch" in errors
-    assert "what was finished is kept" in errors
+    assert "Stopped by Ctrl-C in epoch" in errors
+    assert "--resume goes on from there" in errors
     assert "Traceback" not in errors
     for name in ("model.pt", "last.pt"):
         predict = ("predict", "unetpp", demo_data / "images", "-w", tmp_path / "w" / name, "--out", tmp_path / name)

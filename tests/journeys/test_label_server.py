@@ -308,7 +308,7 @@ def test_it_learns_from_saved_labels_and_keeps_what_it_knew(server: Server, phot
     weights, before = (models / "model.pt").read_bytes(), server.unsure("d")
     server.post("/train/unetpp", json={"max_epochs": 3, "run_id": "", "lr": 0.01, "device": "cpu"})
     state = server.finished("/train/")
-    assert state["status"] == "DONE", state["details"]
+    assert state["status"] == "DONE", "\n".join(state["details"])
     assert (models / "model.pt").read_bytes() != weights
     assert (models / "previous" / "1" / "model.pt").read_bytes() == weights
     assert (photo_weights / "model.pt").read_bytes() == weights, "the bundle's own weights stay as they were"
@@ -333,7 +333,7 @@ def test_it_learns_from_a_labelled_scan(server: Server, volume_weights: Path):
     weights = (server.models / "unet3d" / "models" / "model.pt").read_bytes()
     server.post("/train/unet3d", json={"max_epochs": 1, "run_id": "", "batch_size": 1})
     state = server.finished("/train/")
-    assert state["status"] == "DONE", state["details"]
+    assert state["status"] == "DONE", "\n".join(state["details"])
     assert (server.models / "unet3d" / "models" / "model.pt").read_bytes() != weights
     assert server.infer("unet3d", "scan1")
 

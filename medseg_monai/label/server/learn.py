@@ -35,7 +35,11 @@ CONFIGS = ("train#handlers",)
 """The config among the arguments that MONAI Label passes to a training: the bundle's own."""
 UNFETCHED = {"weights_file": None, "pretrained": False}
 """Arguments of networks that would download weights, which the trained ones would then replace."""
-IMPORTS = ("$from medseg_monai.bundle.trained import find_trained, load_weights",)
+# one name each: of several in a statement MONAI imports only the first
+IMPORTS = (
+    "$from medseg_monai.bundle.trained import find_trained",
+    "$from medseg_monai.bundle.trained import load_weights",
+)
 
 
 class Learn(BundleTrainTask):  # type: ignore[misc]  # MONAI Label has no types
