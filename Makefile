@@ -72,7 +72,7 @@ $(LABEL_VENV)/.installed: pyproject.toml constraints/monailabel.txt constraints/
 	$(if $(TORCH_INDEX),$(LABEL_PIP) --index-url $(TORCH_INDEX) torch torchvision)
 	$(LABEL_PIP) --requirement constraints/monailabel-requirements.txt
 	$(LABEL_PIP) --no-deps monailabel==0.8.5
-	$(LABEL_PIP) -e '.[encoders]' pytest hypothesis
+	$(LABEL_PIP) -e . pytest hypothesis
 	@touch $@
 
 test-label: $(LABEL_VENV)/.installed

@@ -170,7 +170,7 @@ def _feature_model(
     try:
         import timm
     except ImportError as error:
-        raise ImportError(f"encoder {name!r} needs timm: pip install 'medseg-monai[encoders]'") from error
+        raise ImportError(f"encoder {name!r} needs timm: pip install timm") from error
     if not timm.is_model(name.split(".")[0]):
         nearest = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise ValueError(

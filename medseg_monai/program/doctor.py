@@ -28,12 +28,12 @@ REQUIRED = (
     "SimpleITK",
     "pydicom",
     "matplotlib",
+    "timm",
     "tensorboard",
     "fire",
 )
 # package -> its purpose, and how to install it
 OPTIONAL = {
-    "timm": "ImageNet encoders: pip install 'medseg-monai[encoders]', or [imagenet] with weights",
     "onnxruntime": "engine onnx: pip install 'medseg-monai[onnx]'",
     "openvino": "engine openvino: pip install 'medseg-monai[openvino]'",
     "highdicom": "DICOM-SEG: pip install 'medseg-monai[dicomseg]'",

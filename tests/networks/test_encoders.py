@@ -91,7 +91,7 @@ def test_model_without_a_pyramid_is_refused():
 
 def test_missing_timm_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ImportError, match=r"pip install 'medseg-monai\[encoders\]'"):
+    with pytest.raises(ImportError, match=r"pip install timm"):
         TimmEncoder("resnet18", 3)
 
 
