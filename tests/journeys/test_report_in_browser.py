@@ -198,7 +198,9 @@ def test_filters_hide_rows_and_say_how_many(browser, report):
     assert set(opened.column(0)) == {HOSTILE[0]}
     assert said.text_content() == f"2 of {everything} rows"
     page.get_by_role("button", name="Show all").click()
-    page.locator(".filters output", has_text=f"{everything} of").wait_for()  # the page's policy lets no script be evaluated
+    page.locator(
+        ".filters output", has_text=f"{everything} of"
+    ).wait_for()  # the page's policy lets no script be evaluated
     page.get_by_label("Outcome").select_option("missed")
     assert set(opened.column(2)) == {"missed"}
     page.locator("select[data-column='1']").select_option("stomach")
