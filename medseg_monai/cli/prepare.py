@@ -36,26 +36,40 @@ PatternOption = Annotated[
     ),
 ]
 Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id,split that decides the splits.")]
+LeaveOut = Annotated[
+    Path | None,
+    typer.Option(help="CSV with the column image_id: images to leave out; all others stay in their splits."),
+]
 
 
 @prepare_app.command("isic2017")
 def prepare_isic2017(
-    raw: Path, out: Out = Path("data/isic2017"), splits: Splits = None, size: Size = None, seed: Seed = 0
+    raw: Path,
+    out: Out = Path("data/isic2017"),
+    splits: Splits = None,
+    leave_out: LeaveOut = None,
+    size: Size = None,
+    seed: Seed = 0,
 ) -> None:
     """ISIC 2017 Part 1, the official folders (ISIC-2017_Training_Data, …_Part1_GroundTruth …)."""
     from medseg_monai.prepare.isic import prepare_isic2017 as prepare
 
-    say_prepared(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
+    say_prepared(prepare(raw, out, splits=splits, leave_out=leave_out, seed=seed, **given(size=square(size))), out)
 
 
 @prepare_app.command("isic2018")
 def prepare_isic2018(
-    raw: Path, out: Out = Path("data/isic2018"), splits: Splits = None, size: Size = None, seed: Seed = 0
+    raw: Path,
+    out: Out = Path("data/isic2018"),
+    splits: Splits = None,
+    leave_out: LeaveOut = None,
+    size: Size = None,
+    seed: Seed = 0,
 ) -> None:
     """ISIC 2018 Task 1, the official folders (ISIC2018_Task1-2_Training_Input, …_GroundTruth …)."""
     from medseg_monai.prepare.isic import prepare_isic2018 as prepare
 
-    say_prepared(prepare(raw, out, splits=splits, seed=seed, **given(size=square(size))), out)
+    say_prepared(prepare(raw, out, splits=splits, leave_out=leave_out, seed=seed, **given(size=square(size))), out)
 
 
 @prepare_app.command("uwmadison")
@@ -67,6 +81,7 @@ def prepare_uwmadison(
     splits: Annotated[
         Path | None, typer.Option(help="CSV with the columns image_id,split; an id is a slice's, a scan's or a case's.")
     ] = None,
+    leave_out: LeaveOut = None,
     fold: Annotated[int, typer.Option(help="Which of five folds of cases is the validation split, 0 to 4.")] = 0,
     keep_bad_scans: Annotated[
         bool, typer.Option("--keep-bad-scans", help="Keep case7_day0 and case81_day30, known to have wrong masks.")
@@ -79,7 +94,16 @@ def prepare_uwmadison(
 
     options = given(size=square(size), bad_scans=() if keep_bad_scans else None)
     prepared = prepare(
-        raw, out, channels=channels, stride=stride, splits=splits, fold=fold, seed=seed, progress=reading(), **options
+        raw,
+        out,
+        channels=channels,
+        stride=stride,
+        splits=splits,
+        leave_out=leave_out,
+        fold=fold,
+        seed=seed,
+        progress=reading(),
+        **options,
     )
     say_prepared(prepared, out)
 
@@ -114,6 +138,7 @@ def prepare_folder(
         str | None, typer.Option(help="A regular expression with one pair of parentheses around the group in the path.")
     ] = None,
     splits: Splits = None,
+    leave_out: LeaveOut = None,
     size: Size = None,
     seed: Seed = 0,
 ) -> None:
@@ -138,6 +163,7 @@ def prepare_folder(
         layout=layout,
         pattern=pattern,
         splits=splits,
+        leave_out=leave_out,
         seed=seed,
         progress=reading(),
         **options,
@@ -164,6 +190,7 @@ def prepare_msd(
     raw: Annotated[Path, typer.Argument(help="A task's folder, with imagesTr and labelsTr.")],
     out: OutByName = None,
     splits: Splits = None,
+    leave_out: LeaveOut = None,
     groups: Groups = None,
     spacing: Spacing = None,
     size: Patch = None,
@@ -177,7 +204,17 @@ def prepare_msd(
     out = out or folder_by_name(raw)
     overrides = _overrides(spacing, size, modality, window)
     say_prepared(
-        prepare(raw, out, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=reading()), out
+        prepare(
+            raw,
+            out,
+            splits=splits,
+            groups=groups,
+            leave_out=leave_out,
+            seed=seed,
+            overrides=overrides,
+            progress=reading(),
+        ),
+        out,
     )
 
 
@@ -189,6 +226,7 @@ def prepare_amos(
         Literal["ct", "mr", "all"], typer.Option(help="Cases to use: numbers below 500 are CT, the others MR.")
     ] = "ct",
     splits: Splits = None,
+    leave_out: LeaveOut = None,
     groups: Groups = None,
     spacing: Spacing = None,
     size: Patch = None,
@@ -200,7 +238,15 @@ def prepare_amos(
 
     overrides = _overrides(spacing, size, None, window)
     prepared = prepare(
-        raw, out, modality=modality, splits=splits, groups=groups, seed=seed, overrides=overrides, progress=reading()
+        raw,
+        out,
+        modality=modality,
+        splits=splits,
+        groups=groups,
+        leave_out=leave_out,
+        seed=seed,
+        overrides=overrides,
+        progress=reading(),
     )
     say_prepared(prepared, out)
 
@@ -228,6 +274,7 @@ def prepare_nifti(
         str | None, typer.Option(help="A regular expression with one pair of parentheses around the group in the path.")
     ] = None,
     splits: Splits = None,
+    leave_out: LeaveOut = None,
     spacing: Spacing = None,
     size: Patch = None,
     modality: ModalityOption = None,
@@ -248,6 +295,7 @@ def prepare_nifti(
         layout=layout,
         pattern=pattern,
         splits=splits,
+        leave_out=leave_out,
         seed=seed,
         overrides=overrides,
         progress=reading(),

@@ -41,7 +41,7 @@ def csv_rows(text: str) -> list[list[str]]:
         ValueError: it is not CSV.
     """
     try:
-        return [[_read(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline="")) if row]
+        return [[unescaped(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline="")) if row]
     except csv.Error as error:
         raise ValueError(f"not a CSV table: {error}") from None
 
@@ -75,6 +75,7 @@ def _written(cell: object) -> object:
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
-def _read(cell: str) -> str:
+def unescaped(cell: str) -> str:
+    """The text that was written as a cell."""
     text = cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
     return ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)

@@ -65,6 +65,7 @@ def prepare_amos(
     modality: Literal["ct", "mr", "all"] = "ct",
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     seed: int = 0,
     overrides: VolumeOverrides | None = None,
     progress: Progress = iter,
@@ -80,6 +81,7 @@ def prepare_amos(
         modality: ``ct`` (a window of Hounsfield units), ``mr`` or ``all`` (each image's own percentiles, as no window fits MR).
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group.
+        leave_out: CSV with the column image_id: images to leave out.
         seed: for drawn splits.
         overrides: spacing, patch and window that override those derived from the data.
         progress: wraps the pass over all pairs.
@@ -120,6 +122,7 @@ def prepare_amos(
         left_out=gone + unlabelled(raw / "imagesTs"),
         splits=splits,
         groups=groups,
+        leave_out=leave_out,
         seed=seed,
         fractions=VOLUME_FRACTIONS,
     )

@@ -53,6 +53,7 @@ def prepare_folder(
     ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     group_pattern: str = "",
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
@@ -77,6 +78,7 @@ def prepare_folder(
         ignore: values of pixels to ignore.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
+        leave_out: CSV with the column image_id: images to leave out.
         group_pattern: a regular expression with one group in parentheses that matches patient or lesion in an image's path
             below `images`, e.g. ``^([^_]+)_``.
         seed, fractions: for a drawn split.
@@ -122,6 +124,7 @@ def prepare_folder(
         notes=contents.notes,
         splits=table,
         groups=groups,
+        leave_out=leave_out,
         seed=seed,
         fractions=fractions,
     )

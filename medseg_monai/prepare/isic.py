@@ -63,13 +63,22 @@ def prepare_isic2017(
     *,
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     seed: int = 0,
     size: tuple[int, int] = SIZE,
     progress: Progress = iter,
 ) -> Prepared:
     """Write `out`/dataset.json for the unpacked ISIC 2017 archives in `raw`; see `prepare_isic`."""
     return prepare_isic(
-        raw, out, layout=ISIC2017, splits=splits, groups=groups, seed=seed, size=size, progress=progress
+        raw,
+        out,
+        layout=ISIC2017,
+        splits=splits,
+        groups=groups,
+        leave_out=leave_out,
+        seed=seed,
+        size=size,
+        progress=progress,
     )
 
 
@@ -79,13 +88,22 @@ def prepare_isic2018(
     *,
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     seed: int = 0,
     size: tuple[int, int] = SIZE,
     progress: Progress = iter,
 ) -> Prepared:
     """Write `out`/dataset.json for the unpacked ISIC 2018 archives in `raw`; see `prepare_isic`."""
     return prepare_isic(
-        raw, out, layout=ISIC2018, splits=splits, groups=groups, seed=seed, size=size, progress=progress
+        raw,
+        out,
+        layout=ISIC2018,
+        splits=splits,
+        groups=groups,
+        leave_out=leave_out,
+        seed=seed,
+        size=size,
+        progress=progress,
     )
 
 
@@ -96,6 +114,7 @@ def prepare_isic(
     layout: Layout,
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     seed: int = 0,
     size: tuple[int, int] = SIZE,
     progress: Progress = iter,
@@ -111,6 +130,7 @@ def prepare_isic(
         layout: which challenge.
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group (patient or lesion), not to be divided between splits.
+        leave_out: CSV with the column image_id: images to leave out.
         seed: for a drawn split.
         size: (width, height) of the network's input.
         progress: wraps the pass over all pairs.
@@ -135,7 +155,15 @@ def prepare_isic(
     contents = look_into_masks(list(good), spec, progress=progress)
     gone += [*bad, *contents.left_out]
     return finish(
-        contents.pairs, spec, out, left_out=gone, notes=contents.notes, splits=table, groups=groups, seed=seed
+        contents.pairs,
+        spec,
+        out,
+        left_out=gone,
+        notes=contents.notes,
+        splits=table,
+        groups=groups,
+        leave_out=leave_out,
+        seed=seed,
     )
 
 

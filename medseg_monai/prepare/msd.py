@@ -76,6 +76,7 @@ def prepare_msd(
     *,
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     seed: int = 0,
     fractions: Sequence[float] = VOLUME_FRACTIONS,
     overrides: VolumeOverrides | None = None,
@@ -91,6 +92,7 @@ def prepare_msd(
         out: folder for dataset.json.
         splits: CSV with the columns image_id,split.
         groups: CSV with the columns image_id,group.
+        leave_out: CSV with the column image_id: images to leave out.
         seed, fractions: for a drawn split.
         overrides: spacing, patch, modality and window that override those derived from the data.
         progress: wraps the pass over all pairs.
@@ -132,6 +134,7 @@ def prepare_msd(
         left_out=gone + unlabelled(raw / "imagesTs"),
         splits=splits,
         groups=groups,
+        leave_out=leave_out,
         seed=seed,
         fractions=fractions,
     )

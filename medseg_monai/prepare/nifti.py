@@ -50,6 +50,7 @@ def prepare_nifti(
     ignore: Sequence[Value] = (),
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     group_pattern: str = "",
     seed: int = 0,
     fractions: Sequence[float] = VOLUME_FRACTIONS,
@@ -73,6 +74,7 @@ def prepare_nifti(
         ignore: values of voxels to ignore.
         splits: CSV with the columns image_id,split; default: ``splits.csv`` in `raw`, else drawn from `seed`.
         groups: CSV with the columns image_id,group.
+        leave_out: CSV with the column image_id: images to leave out.
         group_pattern: a regular expression with one group in parentheses that matches the patient in an image's path.
         seed, fractions: for a drawn split, 60 / 20 / 20 by default.
         overrides: spacing, patch, modality and window that override those derived from the data.
@@ -127,6 +129,7 @@ def prepare_nifti(
         left_out=gone,
         splits=splits or (own if own.is_file() else None),
         groups=groups,
+        leave_out=leave_out,
         seed=seed,
         fractions=fractions,
     )

@@ -14,7 +14,7 @@ from medseg_monai.dataset.leaks import same_content
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.pairs import LeftOut, Pair
-from medseg_monai.prepare.splits import FRACTIONS, draw_splits, fractions_for, read_splits, read_table
+from medseg_monai.prepare.splits import FRACTIONS, draw_splits, fractions_for, read_leave_out, read_splits, read_table
 from medseg_monai.program.messages import listed
 
 
@@ -42,6 +42,7 @@ def finish(
     notes: Sequence[str] = (),
     splits: Path | None = None,
     groups: Path | None = None,
+    leave_out: Path | None = None,
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
 ) -> Prepared:
@@ -49,7 +50,8 @@ def finish(
 
     A table of `splits` decides; else the pairs' own splits; else the seed draws them by group. If identical images are in
     two splits, test keeps its copy in preference to validation, and validation in preference to training. `spec` may be a
-    function that makes it from the training pairs, if it depends on them (a median spacing).
+    function that makes it from the training pairs, if it depends on them (a median spacing). What the table `leave_out` names is left
+    out once splits are known, so that all others stay in theirs.
 
     Raises:
         ValueError: nothing is left, all masks are empty, two images have the same id, a group is in two splits, or splits cannot be drawn.
@@ -72,6 +74,9 @@ def finish(
             )
         drawn = draw_splits(group_of, seed=seed, fractions=shares)
         names = {name: replace(pair, split=drawn[name]) for name, pair in names.items()}
+    if leave_out:
+        names, named = _without(names, leave_out)
+        gone += named
     names, copies = _without_copies(names)
     gone += copies
     if not names:
@@ -136,6 +141,21 @@ def _with_groups(names: Mapping[str, Pair], file: Path) -> tuple[dict[str, Pair]
     table = {name: group for _, name, group in read_table(file, "group")}
     known = {name: replace(pair, group=table[name]) for name, pair in names.items() if table.get(name)}
     return known, [(p.image, f"has no group in {file.name}") for n, p in names.items() if n not in known]
+
+
+def _without(names: Mapping[str, Pair], file: Path) -> tuple[dict[str, Pair], list[LeftOut]]:
+    """The images that a table does not name; those that it names, and its names without an image, are reported."""
+    table = read_leave_out(file)
+    if table and not table.keys() & names.keys():
+        raise ValueError(f"{file}: names none of the {len(names)} images (ids here: {listed(names)})")
+    gone = [
+        (pair.image, f"named in {file.name}" + (f": {table[name]}" if table[name] else ""))
+        for name, pair in names.items()
+        if name in table
+    ]
+    if absent := [name for name in table if name not in names]:
+        gone.append((file, f"{len(absent)} of its {len(table)} ids have no usable image here: {listed(absent)}"))
+    return {name: pair for name, pair in names.items() if name not in table}, gone
 
 
 def _without_copies(names: Mapping[str, Pair]) -> tuple[dict[str, Pair], list[LeftOut]]:

@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from medseg_monai.dataset import SPLITS
+from medseg_monai.files.csv_tables import unescaped
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import volume_suffix
 from medseg_monai.program.messages import did_you_mean, listed
@@ -68,6 +69,23 @@ def read_table(file: Path, column: str) -> list[tuple[int, str, str]]:
     if twice := [name for name, count in Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{file}: {len(twice)} ids are named more than once: {listed(twice)}")
     return rows
+
+
+def read_leave_out(file: Path) -> dict[str, str]:
+    """Which images to leave out, and why: {id: reason} of a CSV file with the column ``image_id`` and, if it has one, ``reason``.
+
+    An id may carry the file's suffix.
+
+    Raises:
+        FileNotFoundError, ValueError: the file does not exist, is not readable text, or lacks the column.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; expected a CSV with the column image_id")
+    fields, lines = read_rows(file)
+    if "image_id" not in fields:
+        raise ValueError(f"{file}: no column 'image_id'; its first line has: {', '.join(fields) or 'nothing'}")
+    named = {_id(unescaped(row["image_id"])): unescaped((row.get("reason") or "").strip()) for _, row in lines}
+    return {name: reason for name, reason in named.items() if name}
 
 
 def read_rows(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -51,6 +51,7 @@ def prepare_uwmadison(
     stride: int = 2,
     bad_scans: Sequence[str] = BAD_SCANS,
     splits: Path | None = None,
+    leave_out: Path | None = None,
     fold: int = 0,
     seed: int = 0,
     size: tuple[int, int] = SIZE,
@@ -69,6 +70,7 @@ def prepare_uwmadison(
         bad_scans: scans to leave out.
         splits: CSV with the columns image_id,split that decides the splits; an id is that of a slice, a scan (case1_day2) or a
             case (case1).
+        leave_out: CSV with the column image_id: slices to leave out.
         fold: which fold is the validation split, 0 to 4.
         seed: for drawn splits and folds.
         size: (width, height) of the network's input.
@@ -98,7 +100,7 @@ def prepare_uwmadison(
         gone += unnamed
     elif pairs:
         pairs = dealt_splits(pairs, CLASSES, fold=fold, seed=seed)
-    return finish(pairs, spec, out, left_out=gone)
+    return finish(pairs, spec, out, left_out=gone, leave_out=leave_out)
 
 
 def uwmadison_spec(*, channels: int = 3, stride: int = 2, size: tuple[int, int] = SIZE) -> DatasetSpec:

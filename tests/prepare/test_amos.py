@@ -44,3 +44,10 @@ def test_amos_names_without_a_number_are_refused(amos: Path, tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"extra.nii.gz: has no case number"):
         prepare_amos(amos, tmp_path / "out")
     assert len(ORGANS) == 15
+
+
+def test_volumes_to_leave_out(amos: Path, tmp_path: Path) -> None:
+    (tmp_path / "leave_out.csv").write_text("image_id\namos_0013\n")
+    prepared = prepare_amos(amos, tmp_path / "out", leave_out=tmp_path / "leave_out.csv")
+    assert by_split(prepared.dataset)["test"] == ["amos_0008"]
+    assert left_out(prepared)["amos_0013.nii.gz"] == "named in leave_out.csv"

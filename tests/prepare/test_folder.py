@@ -197,3 +197,45 @@ def test_missing_folders_name_those_that_are_there(tmp_path):
         prepare_folder(tmp_path, tmp_path / "out", images="pics")
     with pytest.raises(FileNotFoundError, match="labels: no such folder; name the one with the masks"):
         prepare_folder(tmp_path, tmp_path / "out", masks="labels")
+
+
+def leaving_out(tmp_path: Path, *rows: str) -> Path:
+    file = tmp_path / "leave_out.csv"
+    file.write_text("\n".join(["image_id,reason", *rows, ""]))
+    return file
+
+
+def test_images_to_leave_out_are_named_with_the_reason_and_the_others_keep_their_splits(tmp_path):
+    raw = pairs(tmp_path / "raw", "abcdefghij")
+    before = prepare_folder(raw, tmp_path / "a").dataset
+    prepared = prepare_folder(raw, tmp_path / "b", leave_out=leaving_out(tmp_path, "c,shifted", "f.png,", "z,"))
+    for split in SPLITS:
+        assert [case["id"] for case in prepared.dataset.cases(split)] == [
+            case["id"] for case in before.cases(split) if case["id"] not in "cf"
+        ]
+    assert {path.name: reason for path, reason in prepared.left_out} == {
+        "c.png": "named in leave_out.csv: shifted",
+        "f.png": "named in leave_out.csv",
+        "leave_out.csv": "1 of its 3 ids have no usable image here: z",
+    }
+
+
+def test_a_copy_stays_when_its_twin_of_another_split_is_left_out(tmp_path):
+    raw = pairs(tmp_path / "raw", "abcde")
+    (raw / "images/a.png").write_bytes((raw / "images/b.png").read_bytes())
+    (raw / "splits.csv").write_text("image_id,split\na,training\nb,test\nc,training\nd,validation\ne,training\n")
+    dataset = prepare_folder(raw, tmp_path / "out", leave_out=leaving_out(tmp_path, "b,")).dataset
+    assert [case["id"] for case in dataset.cases("training")] == ["a", "c", "e"]
+
+
+def test_a_table_to_leave_out_of_another_data_set_is_refused_and_an_empty_one_leaves_out_nothing(tmp_path):
+    raw = pairs(tmp_path / "raw", "abcde")
+    with pytest.raises(ValueError, match="names none of the 5 images .ids here: a, b, c, d, e"):
+        prepare_folder(raw, tmp_path / "out", leave_out=leaving_out(tmp_path, "x,"))
+    assert prepare_folder(raw, tmp_path / "out", leave_out=leaving_out(tmp_path)).left_out == ()
+
+
+def test_leaving_out_everything_is_refused(tmp_path):
+    raw = pairs(tmp_path / "raw", "abc")
+    with pytest.raises(ValueError, match="no image with a usable mask; left out: .*named in leave_out.csv"):
+        prepare_folder(raw, tmp_path / "out", leave_out=leaving_out(tmp_path, "a,", "b,", "c,"))

@@ -196,3 +196,15 @@ def test_real_download(tmp_path):
     assert prepared.left_out == ()
     assert sum(len(prepared.dataset.cases(split)) for split in FOLDERS_2017) == 34
     check_dataset(prepared.dataset)
+
+
+@pytest.mark.parametrize("prepare", [prepare_isic2017, prepare_isic2018])
+def test_images_to_leave_out(tmp_path, prepare):
+    folders = FOLDERS_2017 if prepare is prepare_isic2017 else ISIC2018.folders
+    official(tmp_path / "raw", folders["training"], range(9))
+    table = tmp_path / "leave_out.csv"
+    table.write_text("image_id\nISIC_0000004\n")
+    prepared = prepare(tmp_path / "raw", tmp_path / "out", leave_out=table)
+    left = sorted(name for split in FOLDERS_2017 for name in ids(prepared.dataset, split))
+    assert left == ["00", "01", "02", "03", "05", "06", "07", "08"]
+    assert ("ISIC_0000004.jpg", "named in leave_out.csv") in [(p.name, reason) for p, reason in prepared.left_out]

@@ -197,3 +197,13 @@ def test_a_data_set_that_names_a_folder_is_refused(hippocampus: Path, tmp_path: 
     (tmp_path / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="1 cases name folders, but a data set lists files: .*dcm2niix"):
         check_dataset(read_dataset(tmp_path))
+
+
+def test_volumes_to_leave_out(hippocampus: Path, tmp_path: Path) -> None:
+    before = by_split(prepare_msd(hippocampus, tmp_path / "a").dataset)
+    (tmp_path / "leave_out.csv").write_text("image_id,reason\nhippocampus_001.nii.gz,shifted\n")
+    prepared = prepare_msd(hippocampus, tmp_path / "b", leave_out=tmp_path / "leave_out.csv")
+    assert by_split(prepared.dataset) == {
+        split: [name for name in names if name != "hippocampus_001"] for split, names in before.items()
+    }
+    assert left_out(prepared) == {"hippocampus_001.nii.gz": "named in leave_out.csv: shifted"}

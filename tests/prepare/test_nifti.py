@@ -97,3 +97,11 @@ def test_values_of_several_classes_make_them_overlap(tmp_path: Path) -> None:
 def test_labels_that_are_all_ignored_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="all 5 masks are empty: none has a pixel of a that is not ignored"):
         prepare_nifti(gappy(tmp_path, 7), tmp_path / "out", classes=("a",), ignore=(7,))
+
+
+def test_volumes_to_leave_out(tmp_path: Path) -> None:
+    root = gappy(tmp_path / "raw", 1)
+    (tmp_path / "leave_out.csv").write_text("image_id\nb\n")
+    prepared = prepare_nifti(root, tmp_path / "out", leave_out=tmp_path / "leave_out.csv")
+    assert sorted(case["id"] for split in SPLITS for case in prepared.dataset.cases(split)) == ["a", "c", "d", "e"]
+    assert left_out(prepared) == {"b.nii.gz": "named in leave_out.csv"}

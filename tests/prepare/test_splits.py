@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.prepare.splits import draw_splits, fractions_for, read_splits, read_table, split_named
+from medseg_monai.files.csv_tables import csv_text
+from medseg_monai.prepare.splits import draw_splits, fractions_for, read_leave_out, read_splits, read_table, split_named
 
 
 def alone(n: int) -> dict[str, str]:
@@ -134,3 +135,20 @@ def test_latin_1_is_named_with_its_line(tmp_path):
 def test_few_groups_make_fewer_splits(groups, shares):
     assert fractions_for(groups, (0.6, 0.2, 0.2)) == pytest.approx(shares)
     assert fractions_for(2, (0.7, 0.3)) == (0.7, 0.3)  # wrong shares are named where splits are drawn
+
+
+def test_what_to_leave_out_needs_no_other_column_and_is_read_as_it_was_written(tmp_path):
+    file = tmp_path / "leave_out.csv"
+    file.write_text(csv_text([("image_id", "reason"), ("=a", "its mask, shifted"), ("b.png", "")]))
+    assert read_leave_out(file) == {"=a": "its mask, shifted", "b": ""}
+    file.write_text("image_id\nc\nc\n\n")
+    assert read_leave_out(file) == {"c": ""}
+
+
+def test_a_table_of_all_cases_is_not_taken_for_one_of_those_to_leave_out(tmp_path):
+    file = tmp_path / "audit.csv"
+    file.write_text("case,class,rank\na,lesion,1\n")
+    with pytest.raises(ValueError, match="audit.csv: no column 'image_id'; its first line has: case, class, rank"):
+        read_leave_out(file)
+    with pytest.raises(FileNotFoundError, match="expected a CSV with the column image_id"):
+        read_leave_out(tmp_path / "none.csv")

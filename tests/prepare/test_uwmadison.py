@@ -295,3 +295,13 @@ def test_real_slices(shared_data, tmp_path, caplog):
         label = read_mask(case["label"], prepared.dataset.spec, image=case["image"][1])
         assert label.sum(axis=(1, 2)).tolist() == [pixels[name, organ] for organ in CLASSES]
         assert case["present"] == [organ for organ in CLASSES if pixels[name, organ]]
+
+
+def test_slices_to_leave_out(raw, tmp_path):
+    (tmp_path / "leave_out.csv").write_text("image_id\ncase2_day0_slice_0001\n")
+    prepared = prepare_uwmadison(raw, tmp_path / "out", leave_out=tmp_path / "leave_out.csv")
+    cases = cases_of(prepared.dataset)
+    assert len(cases) == 15
+    assert "case2_day0_slice_0001" not in cases
+    neighbour = Path(cases["case2_day0_slice_0003"]["image"][0])
+    assert neighbour.name.startswith("slice_0001"), "it is still its neighbour's channel"
