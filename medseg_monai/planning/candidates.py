@@ -43,22 +43,19 @@ class Candidate:
     pretrained: bool = False
 
 
-def candidates(network: str, spec: DatasetSpec) -> list[Candidate]:
-    """The forms of a network for a data set, the cheapest first; only as it is if it is not one of ours.
+def photo_candidates(network: str, spec: DatasetSpec) -> list[Candidate]:
+    """The forms of a network for photographs, the cheapest first; only as it is if it is not one of ours.
 
     Args:
         network: the class's name, ``UNet``.
         spec: the data set.
     """
-    if spec.spatial_dims == 3:
-        return _volume_forms(network)
-    pretrained = _with_imagenet(network, spec)
-    return [*_photo_forms(network), *pretrained, _published(network)]
+    return [*_photo_forms(network), *_with_imagenet(network, spec), _published(network)]
 
 
 def missing_encoders(network: str, spec: DatasetSpec) -> bool:
     """Whether ImageNet weights would be tried if a package with them were installed."""
-    return _decoder(network) is not None and spec.spatial_dims == 2 and not _with_imagenet(network, spec)
+    return _decoder(network) is not None and not _with_imagenet(network, spec)
 
 
 def _photo_forms(network: str) -> list[Candidate]:
@@ -123,8 +120,8 @@ def _with_imagenet(network: str, spec: DatasetSpec) -> list[Candidate]:
     ]
 
 
-def _volume_forms(network: str) -> list[Candidate]:
-    """Narrower forms of the networks that work in three dimensions; batches of a few patches want instance norm."""
+def volume_candidates(network: str) -> list[Candidate]:
+    """Forms of the networks that work in three dimensions, as `photo_candidates`; batches of a few patches want instance norm."""
     norm = {"norm": "instance"}
     if network in ("UNet", "UNetPlusPlus", "ResUNetPlusPlus"):
         more = {"deep_supervision": False} if network == "UNetPlusPlus" else {}

@@ -14,18 +14,9 @@ from medseg_monai.dataset import DatasetSpec
 from medseg_monai.planning.candidates import Candidate
 from medseg_monai.planning.expectation import expected_score
 from medseg_monai.planning.fingerprint import Fingerprint
+from medseg_monai.planning.kinds import planner_of
 from medseg_monai.planning.timing import LoadTime, StepTime
 
-PHOTO_SIDES = (96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768)
-MULTIPLE = {2: 16, 3: 4}
-LARGEST_PATCH = 128**3
-SMALLEST_PATCH_SIDE = 32
-PATCH_SHARES = (1.0, 0.75, 0.6, 0.5, 0.4)
-LARGEST_GRID = 160**3
-"""Voxels of a median volume beyond which a coarser grid is considered."""
-COARSE = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
-LEAST_THICKNESS = 3.0
-"""Voxels that the smallest structures keep on a coarser grid."""
 MOST_EPOCHS = 400
 VALIDATION_SHARE = 0.15
 MOST_VALIDATIONS = 60
@@ -33,8 +24,6 @@ EPOCH_SECONDS = 0.3
 """Of every epoch, for its files and pictures."""
 MARGIN = 0.9
 """Share of the time that is planned: other programs run too, and the last validation is never skipped."""
-LEAST_SAMPLES = 60
-"""Patches of volumes in an epoch, at least."""
 
 Memory = Callable[[Candidate, Sequence[int], int], float]
 
@@ -189,36 +178,19 @@ def epoch_seconds(
     facts: Fingerprint, trial: Trial, candidate: Candidate, size: Sequence[int], *, samples: int, coarser: float = 1.0
 ) -> tuple[float, float]:
     """Seconds of an epoch's training, and of a validation."""
-    step = trial.steps[candidate.name]
+    step, planner = trial.steps[candidate.name], planner_of(facts)
     larger = math.prod(size) / math.prod(trial.size)
-    train = samples * (step.train * larger + trial.load.sample * _loading(facts, larger)) + EPOCH_SECONDS
-    case = step.forward * larger * windows(facts, size, coarser) + trial.load.sample * _loading(facts, larger)
+    load = trial.load.sample * planner.loading(larger)
+    train = samples * (step.train * larger + load) + EPOCH_SECONDS
+    case = step.forward * larger * planner.windows(facts, size, coarser) + load
     return train, facts.counts["validation"] * case
 
 
-def _loading(facts: Fingerprint, larger: float) -> float:
-    """A photograph is changed at the network's size, a patch is cut from a volume that is read whole."""
-    return larger if facts.spatial_dims == 2 else 1.0
-
-
-def windows(facts: Fingerprint, size: Sequence[int], coarser: float = 1.0) -> int:
-    """Windows of a whole scan, which overlap by half; one for a photograph."""
-    if facts.spatial_dims == 2:
-        return 1
-    counts = [
-        max(1, math.ceil((side / coarser - patch) / (patch / 2)) + 1)
-        for side, patch in zip(facts.median_size, size, strict=True)
-    ]
-    return math.prod(counts)
-
-
 def first_batch(facts: Fingerprint, wishes: Wishes) -> int:
-    """The batch before memory is looked at: few pictures want small batches, so that an epoch has steps enough."""
+    """The batch before memory is looked at: the user's, or by the number of cases."""
     if wishes.fixed.get("batch_size"):
         return int(wishes.fixed["batch_size"])
-    cases = facts.counts["training"]
-    many = 2 if facts.spatial_dims == 3 else 16 if cases >= 200 else 8 if cases >= 40 else 4
-    return min(wishes.batch_size, many) if facts.spatial_dims == 3 else many
+    return planner_of(facts).first_batch(facts.counts["training"], wishes.batch_size)
 
 
 def fitting_batch(
@@ -233,52 +205,15 @@ def fitting_batch(
 
 
 def patches_per_case(facts: Fingerprint, wishes: Wishes) -> int:
-    """Few volumes are cut into more patches, so that an epoch is worth its validation."""
+    """Samples of each case in an epoch: the user's, or by the number of cases."""
     if wishes.fixed.get("patches_per_case"):
         return int(wishes.fixed["patches_per_case"])
-    return max(1, math.ceil(LEAST_SAMPLES / facts.counts["training"])) if facts.spatial_dims == 3 else 1
+    return planner_of(facts).patches_per_case(facts.counts["training"])
 
 
 def sizes(facts: Fingerprint, spec: DatasetSpec, fixed: Mapping[str, Any]) -> Iterator[tuple[tuple[int, ...], float]]:
     """Sizes of the network's input that come into question, and how much coarser the grid of volumes is made."""
     if fixed.get("size"):
         yield tuple(fixed["size"]), 1.0
-    elif spec.spatial_dims == 2:
-        yield from ((size, 1.0) for size in photo_sizes(facts, spec))
     else:
-        grids = [1.0] if fixed.get("spacing_mm") or spec.spacing_mm is None else coarser_grids(facts)
-        for coarser in grids:
-            yield from ((size, coarser) for size in patch_sizes(facts, coarser))
-
-
-def photo_sizes(facts: Fingerprint, spec: DatasetSpec) -> list[tuple[int, ...]]:
-    """Sizes of the data set's shape, from small ones up to its own or, if the pictures are larger, to theirs."""
-    own = spec.size or facts.median_size
-    longest = max(own)
-    most = max(longest, min(max(facts.median_size), PHOTO_SIDES[-1]))
-    sides = [side for side in PHOTO_SIDES if side <= most and side != longest]
-    found = {tuple(max(32, round(side * length / longest / 16) * 16) for length in own) for side in sides}
-    return sorted({*found, own}, key=math.prod)
-
-
-def patch_sizes(facts: Fingerprint, coarser: float) -> list[tuple[int, ...]]:
-    """Patches of the volumes' shape: the whole median volume if it is small enough, and smaller ones."""
-    whole = [math.ceil(side / coarser / MULTIPLE[3]) * MULTIPLE[3] for side in facts.median_size]
-    fits = min(1.0, (LARGEST_PATCH / math.prod(whole)) ** (1 / 3))
-    found = set()
-    for share in PATCH_SHARES:
-        step = MULTIPLE[3] if fits == 1.0 else 16
-        patch = [round(side * fits * share / step) * step for side in whole]
-        found.add(tuple(min(side, max(SMALLEST_PATCH_SIDE, part)) for side, part in zip(whole, patch, strict=True)))
-    return sorted(found, key=math.prod)
-
-
-def coarser_grids(facts: Fingerprint) -> list[float]:
-    """Factors of the voxels' sides: 1, and for large volumes more, as long as the smallest structures keep a few voxels."""
-    thin = min((shown.smallest for shown in facts.classes.values() if shown.cases > 0), default=0.0)
-    found = [1.0]
-    for coarser in COARSE[1:]:
-        large = math.prod(facts.median_size) / found[-1] ** 3 > LARGEST_GRID
-        if large and thin / coarser >= LEAST_THICKNESS:
-            found.append(coarser)
-    return found
+        yield from planner_of(facts).sizes(facts, spec, coarsen=not fixed.get("spacing_mm"))

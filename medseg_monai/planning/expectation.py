@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 from medseg_monai.planning.candidates import Candidate
 from medseg_monai.planning.fingerprint import Fingerprint
+from medseg_monai.planning.kinds import planner_of
 
 BEST = 0.87
-SHORTAGE = {2: 7.75, 3: 1.2}
-"""What is missing after n pictures (or patches) is this over the root of n: 0.069 after 12,700, 0.034 after 51,000 (U-Net from nothing)."""
 IMAGENET = 6.0
 """A pretrained encoder learns as if from so many times as many pictures: 0.835 after 12,700."""
 OUTLINE = 0.35
@@ -41,11 +40,9 @@ def expected_score(
     if pictures <= 0:
         return 0.0
     seen = pictures * (IMAGENET if candidate.pretrained else 1.0)
-    shown = 1.0
-    if facts.spatial_dims == 3:
-        whole = math.prod(side / coarser for side in facts.median_size)
-        shown = min(1.0, math.prod(size) / whole)
-    shortage = SHORTAGE[facts.spatial_dims] / math.sqrt(seen * math.sqrt(shown))
+    planner = planner_of(facts)
+    shown = planner.share_seen(facts, size, coarser)
+    shortage = planner.shortage / math.sqrt(seen * math.sqrt(shown))
     context = CONTEXT * -math.log2(shown) / 3
     score = BEST - shortage - context - outline_loss(facts, candidate, size, coarser=coarser)
     return max(0.0, score + PER_DOUBLING * math.log2(candidate.width / 16))
@@ -53,7 +50,7 @@ def expected_score(
 
 def outline_loss(facts: Fingerprint, candidate: Candidate, size: Sequence[int], *, coarser: float = 1.0) -> float:
     """What is lost because the network's finest map has cells as large as they are."""
-    cells = max(size) if facts.spatial_dims == 2 else 1 / coarser
+    cells = planner_of(facts).cells(size, coarser)
     losses = []
     for shown in facts.classes.values():
         if shown.cases > 0:

@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from medseg_monai.dataset import Dataset, DatasetSpec
-from medseg_monai.planning.candidates import Candidate, candidates, missing_encoders
-from medseg_monai.planning.decide import Choice, Memory, Trial, Wishes, choose, first_batch, patch_sizes, photo_sizes
-from medseg_monai.planning.fingerprint import Fingerprint, Progress, fingerprint
+from medseg_monai.planning.candidates import Candidate
+from medseg_monai.planning.decide import Choice, Memory, Trial, Wishes, choose, first_batch
+from medseg_monai.planning.fingerprint import Fingerprint
+from medseg_monai.planning.kinds import planner_of
 from medseg_monai.planning.machine import Machine, this_machine
+from medseg_monai.planning.measure import Progress, fingerprint
 from medseg_monai.planning.plan import Plan, check_architecture
 from medseg_monai.planning.reasons import explain
 from medseg_monai.planning.timing import Clock, Loss, StepTime, time_loading, time_steps
@@ -37,7 +39,6 @@ LEAST_MINUTES, MOST_MINUTES = 10.0, 60.0
 BEST_TIMES = 5
 MEMORY_SHARE = 0.8
 """Of the free memory, for a step."""
-PROBE_SIDE, PROBE_VOXELS = 128, 32**3
 TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.06, 25.0
 
 
@@ -166,10 +167,10 @@ def _memory_limit(given: float | None, machine: Machine) -> float:
 
 
 def _forms(recipe: Recipe, spec: DatasetSpec) -> list[Candidate]:
-    if "architecture" in recipe.fixed:
+    ours = recipe.network_class.__module__.startswith("medseg_monai.networks.")
+    if "architecture" in recipe.fixed or not ours:
         return [Candidate("the network as given")]
-    known = recipe.network_class.__module__.startswith("medseg_monai.networks.")
-    return candidates(recipe.network_class.__name__, spec) if known else [Candidate("the network as given")]
+    return planner_of(spec).candidates(recipe.network_class.__name__, spec)
 
 
 def _memory(
@@ -207,7 +208,7 @@ class _Timed:
 
     def trial(self, forms: Sequence[Candidate], *, batch: int, limit: float) -> Trial:
         """Time the candidates in batches of so many, the cheapest first, for about `limit` seconds; the first in any case."""
-        size = self._probe_size()
+        size = planner_of(self.facts).probe_size(self.facts, self.spec)
         began, steps, last = self._clock(), dict[str, StepTime](), 0.0
         for form in forms:
             spent = self._clock() - began
@@ -234,15 +235,6 @@ class _Timed:
         }
         return replace(trial, steps=steps)
 
-    def _probe_size(self) -> tuple[int, ...]:
-        """A small size of those that come into question."""
-        if self.spec.spatial_dims == 2:
-            small = [size for size in photo_sizes(self.facts, self.spec) if max(size) <= PROBE_SIDE]
-            return small[-1] if small else tuple(self.spec.size or self.facts.median_size)
-        found = patch_sizes(self.facts, 1.0)
-        small = [size for size in found if math.prod(size) <= PROBE_VOXELS]
-        return small[-1] if small else found[0]
-
 
 def _as_plan(
     facts: Fingerprint,
@@ -255,7 +247,7 @@ def _as_plan(
     allowed: float,
     given: bool,
 ) -> Plan:
-    choice = ranked[0]
+    choice, planner = ranked[0], planner_of(facts)
     steps = choice.epochs * choice.patches_per_case * facts.counts["training"] / choice.batch_size
     coarse = None if choice.coarser == 1.0 or spec.spacing_mm is None else _coarser(spec.spacing_mm, choice.coarser)
     values: dict[str, Any] = {
@@ -266,8 +258,8 @@ def _as_plan(
         "max_epochs": choice.epochs,
         "lr": 0.001 if choice.candidate.pretrained else recipe.published.get("lr"),
         "weight_average": round(min(0.999, max(0.0, 1 - 10 / steps)), 4) if steps >= 50 else 0.0,
-        "augmentation": augmentation(facts, spec, choice.epochs * choice.patches_per_case),
-        "foreground": 0.8 if _tiny(facts) else recipe.published.get("foreground"),
+        "augmentation": planner.augmentation(spec, choice.epochs * choice.patches_per_case),
+        "foreground": planner.foreground(facts) or recipe.published.get("foreground"),
         "patches_per_case": choice.patches_per_case,
         "empty_fraction": 0.3 if facts.says_present and facts.empty > 0.4 else None,
         "val_interval": choice.val_interval,
@@ -281,7 +273,7 @@ def _as_plan(
         **{**values, **own},
     )
     check_architecture(plan, recipe.network_class)
-    gain = missing_encoders(recipe.network_class.__name__, spec) and "architecture" not in recipe.fixed
+    gain = planner.missing_encoders(recipe.network_class.__name__, spec) and "architecture" not in recipe.fixed
     return replace(
         plan,
         reasons=explain(plan, facts, machine, ranked, wishes, allowed=allowed, given=given, encoders_missing=gain),
@@ -290,16 +282,3 @@ def _as_plan(
 
 def _coarser(spacing_mm: Sequence[float], factor: float) -> tuple[float, ...]:
     return tuple(round(side * factor, 3) for side in spacing_mm)
-
-
-def _tiny(facts: Fingerprint) -> bool:
-    """Volumes whose rarest class covers less than a thousandth."""
-    shares = [shown.share for shown in facts.classes.values() if shown.cases > 0]
-    return facts.spatial_dims == 3 and bool(shares) and min(shares) < 0.001
-
-
-def augmentation(facts: Fingerprint, spec: DatasetSpec, passes: int) -> float | str:
-    """Strength of random changes: the more often a case is seen, the stronger; without mirroring where sides mean something."""
-    if facts.spatial_dims == 3 or ((spec.in_channels != 3 or spec.slice_stride) and len(spec.classes) > 1):
-        return "upright"
-    return 0.7 if passes < 20 else 1.0 if passes < 60 else 1.6

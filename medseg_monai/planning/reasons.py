@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from medseg_monai.planning.candidates import GAIN_OF_IMAGENET
 from medseg_monai.planning.decide import MOST_EPOCHS, Choice, Wishes
 from medseg_monai.planning.fingerprint import Fingerprint
+from medseg_monai.planning.kinds import planner_of
 from medseg_monai.planning.machine import Machine
 from medseg_monai.planning.plan import Plan
 
@@ -63,12 +64,11 @@ def _about(facts: Fingerprint, machine: Machine) -> str:
     """The data and the machine, a line each and one for each class."""
     counts = ", ".join(f"{count} {split}" for split, count in facts.counts.items())
     groups = f" of {facts.groups} groups" if facts.groups < facts.counts["training"] else ""
-    unit = "pixels" if facts.spatial_dims == 2 else "voxels on the network's grid, air cut off"
-    size = " x ".join(_range(sizes) for sizes in facts.sizes)
+    size = f"{' x '.join(_range(sizes) for sizes in facts.sizes)} {planner_of(facts).grid}"
     low, middle, high = facts.intensity
     lines = [
         f"Plan for {facts.name}: {counts} cases{groups}; {facts.sampled} training cases were read.",
-        f"{size} {unit}; values from {low:.2f} to {high:.2f}, median {middle:.2f}; {facts.empty:.0%} of the cases show no class.",
+        f"{size}; values from {low:.2f} to {high:.2f}, median {middle:.2f}; {facts.empty:.0%} of the cases show no class.",
         *(f"{name}: {_class(facts, name)}" for name in facts.classes),
         f"Machine: {machine}.",
         "Change what you like, then: medseg train --plan THIS_FILE",
@@ -85,12 +85,8 @@ def _class(facts: Fingerprint, name: str) -> str:
     shown = facts.classes[name]
     if shown.cases == 0:
         return "in none of the cases that were read"
-    thick = (
-        f"{shown.thickness:.1%} of the longer side thick, the smallest {shown.smallest:.1%}"
-        if facts.spatial_dims == 2
-        else f"{shown.thickness:.1f} voxels thick, the smallest {shown.smallest:.1f}"
-    )
-    return f"in {shown.cases:.0%} of the cases, {shown.share:.2%} of the picture, {thick}"
+    thickness = planner_of(facts).thickness(shown)
+    return f"in {shown.cases:.0%} of the cases, {shown.share:.2%} of the picture, {thickness}"
 
 
 def _smallest(facts: Fingerprint, choice: Choice) -> str:
@@ -99,10 +95,9 @@ def _smallest(facts: Fingerprint, choice: Choice) -> str:
     if not shown:
         return "no structure was seen"
     thin, name = min(shown)
-    pixels = thin * max(choice.size) if facts.spatial_dims == 2 else thin / choice.coarser
-    return (
-        f"the smallest structures ({name}) are {pixels:.1f} {'pixels' if facts.spatial_dims == 2 else 'voxels'} thick"
-    )
+    planner = planner_of(facts)
+    thickness = thin * planner.cells(choice.size, choice.coarser)
+    return f"the smallest structures ({name}) are {thickness:.1f} {planner.elements} thick"
 
 
 def _size(facts: Fingerprint, ranked: Sequence[Choice]) -> str:

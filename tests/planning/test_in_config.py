@@ -13,7 +13,6 @@ from medseg_monai.bundle.workflow import bundle_workflow
 from medseg_monai.networks import UNet
 from medseg_monai.planning import in_config, make
 from medseg_monai.planning.in_config import bundle_plan, training_plan
-from medseg_monai.planning.make import default_minutes
 from medseg_monai.planning.plan import Plan
 from medseg_monai.prepare.demo import demo_spec
 
@@ -180,12 +179,6 @@ def test_bad_presets_and_times_are_one_line(demo_data: Path, tmp_path: Path) -> 
     with pytest.raises(RuntimeError) as caught:
         bundle_plan(run)
     assert "minutes: a number above 0 is expected, got -1" in str(caught.value.__cause__)
-
-
-def test_the_default_time_grows_with_the_root_of_the_cases() -> None:
-    assert [default_minutes(cases) for cases in (1, 100, 400, 1600, 10**6)] == [10, 10, 20, 40, 60]
-    assert default_minutes(1600, "best") == 200
-    assert default_minutes(1600, "quick") == default_minutes(10, demo=True) == 3
 
 
 def test_a_start_brings_its_network(demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]) -> None:

@@ -1,0 +1,80 @@
+"""A plan from a data set, with a clock and a machine that are given: what is asked for is in it, and each value has its reason."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from medseg_monai.dataset import Dataset, read_dataset
+from medseg_monai.networks import UNet
+from medseg_monai.planning import make
+from medseg_monai.planning.machine import Machine
+from medseg_monai.planning.make import Recipe, default_minutes, make_plan
+from medseg_monai.planning.plan import Plan
+from medseg_monai.planning.timing import StepTime
+
+TINY = partial(UNet, in_channels=3, out_channels=1, features=[4, 8])
+
+
+@pytest.fixture
+def planned(demo_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+    """Plans for the demo, on a machine where a step takes as long as the network has weights, and nothing else takes time."""
+
+    def steps(network: torch.nn.Module, *, size: tuple[int, ...], **_: Any) -> StepTime:
+        seconds = sum(parameter.numel() for parameter in network.parameters()) * size[0] * size[1] / 1e13
+        return StepTime(3 * seconds, seconds)
+
+    monkeypatch.setattr(make, "time_steps", steps)
+    monkeypatch.setattr(make, "this_machine", lambda *_: Machine("cpu", "AVX2", 2, "float32", 10.0))
+    dataset: Dataset = read_dataset(demo_data)
+
+    def plan(fixed: dict[str, Any] | None = None, **options: Any) -> Plan:
+        network = TINY if "architecture" in (fixed or {}) else partial(UNet, in_channels=3, out_channels=1)
+        recipe = Recipe("unet", network, lambda *_: torch.zeros(()), {"lr": 0.002, "batch_size": 16}, fixed or {})
+        ticks = count()
+        return make_plan(dataset, recipe, clock=lambda: next(ticks) * 1e-3, **options)
+
+    return plan
+
+
+def test_the_default_time_grows_with_the_root_of_the_cases() -> None:
+    assert [default_minutes(cases) for cases in (1, 100, 400, 1600, 10**6)] == [10, 10, 20, 40, 60]
+    assert default_minutes(1600, "best") == 200
+    assert default_minutes(1600, "quick") == default_minutes(10, demo=True) == 3
+
+
+def test_more_time_means_a_training_that_takes_longer_and_still_ends(planned: Callable[..., Plan]) -> None:
+    short, long = planned(minutes=0.5), planned(minutes=30)
+    assert (short.minutes or 0) <= 0.5
+    assert (short.minutes or 0) < (long.minutes or 0) <= 30
+
+
+def test_what_is_given_is_in_the_plan_and_said_to_be_given(planned: Callable[..., Plan]) -> None:
+    plan = planned({"architecture": True, "size": [48, 32], "lr": 0.3}, minutes=1)
+    assert (plan.size, plan.lr, plan.architecture) == ((48, 32), 0.3, {})
+    assert {plan.reasons[key] for key in ("architecture", "size", "lr")} == {"as you said"}
+
+
+def test_every_value_has_its_reason(planned: Callable[..., Plan]) -> None:
+    plan = planned(minutes=1)
+    named = [
+        key for key, value in vars(plan).items() if value not in (None, "", {}) and key not in ("bundle", "reasons")
+    ]
+    assert set(named) <= set(plan.reasons)
+    assert "2 cores, AVX2" in plan.reasons["about"]
+
+
+def test_a_step_stays_within_the_memory_that_may_be_used(planned: Callable[..., Plan]) -> None:
+    assert (planned(minutes=600, memory_gb=1.3).memory_gb or 0) <= 1.3
+    with pytest.raises(ValueError, match="memory_gb is 0; a budget above 0"):
+        planned(memory_gb=0)
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_is_no_time_is_refused(minutes: float, planned: Callable[..., Plan]) -> None:
+    with pytest.raises(ValueError, match="minutes: a number above 0 is expected"):
+        planned(minutes=minutes)
