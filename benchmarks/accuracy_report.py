@@ -12,8 +12,9 @@ import torch
 from networks import cpu_name
 from numpy.typing import NDArray
 
+from medseg_monai.evaluation.intervals import mean_interval
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
-from medseg_monai.evaluation.summary import Estimate, bootstrap_interval
+from medseg_monai.evaluation.summary import Estimate
 from medseg_monai.evaluation.tables import read_evaluation
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.plots import compare_scores
@@ -101,7 +102,7 @@ def _pairs(rows: Sequence[Row]) -> list[str]:
 
 
 def _estimate(difference: NDArray[np.float64]) -> Estimate:
-    low, high = bootstrap_interval(difference, seed=0, n_bootstrap=RESAMPLES)
+    low, high = mean_interval(difference, seed=0, n_bootstrap=RESAMPLES)
     return Estimate(float(difference.mean()), float(low), float(high))
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.evaluation.intervals import mean_interval
 from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
-from medseg_monai.evaluation.summary import Estimate, bootstrap_interval, score_table
+from medseg_monai.evaluation.summary import Estimate, score_table
 from medseg_monai.evaluation.tables import Evaluation, metric_label, read_evaluation
 from medseg_monai.figures.cases import save_figure
 from medseg_monai.figures.plots import compare_scores
@@ -57,7 +58,7 @@ class PairedTest:
     Attributes:
         first: the name of the one with the better mean.
         second: the other's.
-        difference: mean of first minus second, with its 95 % bootstrap interval.
+        difference: mean of first minus second, with its 95 % interval.
         p: two-sided p value of the paired permutation test.
         p_holm: the same, corrected for the number of pairs.
     """
@@ -140,7 +141,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     ]
     lines = [f"# {len(rows)} networks on the same {first.n_cases} cases", ""]
     lines += markdown_table([*header, "parameters", "training", "inference per image"], rows)
-    lines += ["", "Mean over cases (95 % bootstrap interval). Compare times only if measured on the same machine.", ""]
+    lines += ["", "Mean over cases (95 % interval). Compare times only if measured on the same machine.", ""]
     lines += [f"## Pairs: difference in {label}", ""]
     pairs = [
         [test.first, test.second, f"{test.difference}", f"{test.p:.4f}", f"{test.p_holm:.4f}"]
@@ -189,7 +190,7 @@ def _test_pairs(entries: Sequence[Entry], seed: int) -> list[PairedTest]:
     p_values = [paired_permutation_p(difference, seed=seed) for difference in differences]
     tests = []
     for (first, second), difference, p, p_holm in zip(pairs, differences, p_values, holm(p_values), strict=True):
-        low, high = bootstrap_interval(difference, seed=seed, n_bootstrap=2000)
+        low, high = mean_interval(difference, seed=seed, n_bootstrap=2000)
         estimate = Estimate(float(difference.mean()), float(low), float(high))
         tests.append(PairedTest(first.name, second.name, estimate, p, p_holm))
     return tests

@@ -1,35 +1,36 @@
-"""From the scores of cases to means with bootstrap intervals and counts, per class and over all classes."""
+"""From the scores of cases to means with intervals and counts, per class and over all classes."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.intervals import mean_interval
+from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS, OUTCOMES, CaseScores
 
-CONFIDENCE = 0.95
 UNKNOWN = "–"  # shown for a metric that an evaluation did not measure
-_BLOCK = 1 << 22  # numbers that the bootstrap holds at a time: 32 MiB
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over cases with its 95 % bootstrap interval; NaN if it was not measured."""
+    """A mean over cases with its 95 % interval; NaN if it was not measured. Too few cases have a mean but no interval: its ends are NaN."""
 
     mean: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        """``0.812 (0.790 to 0.833)``, with fewer decimals for distances."""
+        """``0.812 (0.790 to 0.833)``, with fewer decimals for distances; ``0.812`` if there is no interval."""
         if math.isnan(self.mean):
             return UNKNOWN
+        if math.isnan(self.low):
+            return f"{self.mean:.{3 if self.mean <= 1 else 2}f}"
         digits = 3 if self.high <= 1 else 2
         return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
@@ -67,9 +68,16 @@ class Summary:
     n_bootstrap: int
     seed: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no NaN: what is not known is None."""
+        content = asdict(self)
+        for part in (content["overall"], *content["per_class"].values()):
+            part["scores"] = {name: _without_nan(numbers) for name, numbers in part["scores"].items()}
+        return content
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Summary:
-        """The inverse of ``dataclasses.asdict``, for content from this, an earlier or a later version."""
+        """The inverse of `to_dict`, for content from this, an earlier or a later version."""
         content = {field.name: content[field.name] for field in fields(cls)}
         per_class = {name: _class_from_dict(part) for name, part in content["per_class"].items()}
         return cls(**{**content, "overall": _class_from_dict(content["overall"]), "per_class": per_class})
@@ -78,9 +86,9 @@ class Summary:
 def summarise(
     scores: Sequence[CaseScores], *, seed: int = 0, n_bootstrap: int = 2000, distance_unit: str = "px"
 ) -> Summary:
-    """Means over cases with 95 % percentile bootstrap intervals, per class and over all classes.
+    """Means over cases with 95 % intervals, per class and over all classes.
 
-    Whole cases are resampled, so that classes of one case stay together (Efron and Tibshirani 1993, ch. 13).
+    Whole cases are resampled, so that classes of one case stay together: see `medseg_monai.evaluation.intervals`.
 
     Args:
         scores: one entry per case and class, in any order.
@@ -95,7 +103,8 @@ def summarise(
         raise ValueError(f"n_bootstrap must be at least 1, not {n_bootstrap}")
     values, _, classes = score_table(scores)
     columns = np.concatenate([values.mean(axis=1, keepdims=True), values], axis=1)
-    low, high = bootstrap_interval(columns, seed=seed, n_bootstrap=n_bootstrap)
+    least, most = _ranges()
+    low, high = mean_interval(columns, seed=seed, n_bootstrap=n_bootstrap, least=least, most=most)
     mean = columns.mean(axis=0)
     parts = [
         {name: Estimate(float(m), float(a), float(b)) for name, m, a, b in zip(METRICS, *rows, strict=True)}
@@ -134,20 +143,10 @@ def score_table(scores: Sequence[CaseScores]) -> tuple[NDArray[np.float64], list
     return np.array(values, dtype=np.float64), cases, classes
 
 
-def bootstrap_interval(
-    values: NDArray[np.float64], *, seed: int, n_bootstrap: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile interval of the mean over the first axis, for all columns from the same resamples."""
-    generator = np.random.default_rng(seed)
-    n_cases = len(values)
-    block = max(1, _BLOCK // values.size)
-    means = [
-        values[generator.integers(n_cases, size=(min(block, n_bootstrap - start), n_cases))].mean(axis=1)
-        for start in range(0, n_bootstrap, block)
-    ]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
-    return low, high
+def _ranges() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The smallest and largest possible value of each metric."""
+    lowest = np.zeros(len(METRICS))
+    return lowest, np.array([np.inf if name in DISTANCE_METRICS else 1.0 for name in METRICS])
 
 
 def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
@@ -157,7 +156,15 @@ def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
 
 
 def _class_from_dict(content: Mapping[str, Any]) -> ClassSummary:
-    """The inverse of ``asdict`` for one class; a metric newer than the evaluation is NaN."""
-    found = {name: Estimate(**estimate) for name, estimate in content["scores"].items()}
+    """One class from its part of `Summary.to_dict`; a metric newer than the evaluation is NaN."""
+    found = {name: Estimate(**_with_nan(estimate)) for name, estimate in content["scores"].items()}
     scores = {**{name: Estimate(math.nan, math.nan, math.nan) for name in METRICS}, **found}
     return ClassSummary(scores, content["outcomes"])
+
+
+def _without_nan(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(number) else number for name, number in numbers.items()}
+
+
+def _with_nan(numbers: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if number is None else number for name, number in numbers.items()}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from medseg_monai.evaluation.intervals import LEAST_CASES
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.scan_scores import ScanScores, summarise_scans
 from medseg_monai.evaluation.summary import Summary
@@ -75,7 +76,7 @@ def write_evaluation(
         write_whole(folder / SCANS_FILE, _table(ScanScores, scans).encode())
     text = summary_markdown(summary, scores, run=run, scans=by_scan.get("scans"))
     write_whole(folder / TABLE_FILE, text)
-    content = {**asdict(summary), **by_scan, "run": dict(run)}
+    content = {**summary.to_dict(), **by_scan, "run": dict(run)}
     write_whole(folder / SUMMARY_FILE, (json.dumps(content, indent=2, default=str) + "\n").encode())
     return folder
 
@@ -116,8 +117,9 @@ def summary_markdown(
     rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in METRICS]
     rows += [[outcome, *(c.outcomes[outcome] for c in columns)] for outcome in OUTCOMES]
     lines += markdown_table(["", *parts], rows)
-    resampling = f"{summary.n_bootstrap} resamples, seed {summary.seed}"
-    lines += ["", f"Mean (95 % bootstrap interval over cases, {resampling}).", "", "## Lowest Dice", ""]
+    resampling = f"studentised bootstrap, {summary.n_bootstrap} resamples, seed {summary.seed}"
+    few = f" Fewer than {LEAST_CASES} cases have no interval." if summary.n_cases < LEAST_CASES else ""
+    lines += ["", f"Mean (95 % interval over cases: {resampling}).{few}", "", "## Lowest Dice", ""]
     worst = sorted(scores, key=lambda score: (score.dice, score.case))[:WORST_CASES]
     rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]
     lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medseg_monai.evaluation.confusion import NOTHING, read_overlap
+from medseg_monai.evaluation.intervals import LEAST_CASES
 from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
 from medseg_monai.evaluation.reliability import CALIBRATION_PICTURE, read_calibration
 from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate
@@ -94,6 +95,7 @@ def _score_content(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "tiles": tiles,
         "n_bootstrap": summary.n_bootstrap,
+        "least_cases": LEAST_CASES,
         "metric_names": [metric_label(name, unit) for name in METRICS],
         "outcome_names": OUTCOMES,
         "class_rows": [_class_row(name, part) for name, part in {**several, **summary.per_class}.items()],

@@ -33,10 +33,10 @@ def evaluate(tmp_path):
 @pytest.fixture
 def three(evaluate):
     better = evaluate(
-        "unetpp", rows([0.9, 0.8, 0.7, 0.6]), parameters=9_160_000, train_seconds=90, inference_ms_per_image=12.5
+        "unetpp", rows([0.9, 0.8, 0.7, 0.6, 0.5]), parameters=9_160_000, train_seconds=90, inference_ms_per_image=12.5
     )
-    worse = evaluate("unet", rows([0.6, 0.5, 0.4, 0.3])[::-1], parameters=31_040_000)
-    between = evaluate("pspnet", rows([0.9, 0.8, 0.7, 0.5]))
+    worse = evaluate("unet", rows([0.6, 0.5, 0.4, 0.3, 0.2])[::-1], parameters=31_040_000)
+    between = evaluate("pspnet", rows([0.9, 0.8, 0.7, 0.5, 0.5]))
     return [worse, better, between]
 
 
@@ -48,9 +48,9 @@ def test_best_mean_comes_first_and_pairs_are_tested(three):
         ("unetpp", "unet"),
         ("pspnet", "unet"),
     ]
-    # Differences: 0, 0, 0, 0.1: every choice of signs is as extreme. 0.3 four times: 2 of 16. All positive: 2 of 16.
-    assert [test.p for test in comparison.tests] == [1.0, 2 / 16, 2 / 16]
-    assert [test.p_holm for test in comparison.tests] == [1.0, 6 / 16, 6 / 16]
+    # Differences: 0, 0, 0, 0.1, 0: every choice of signs is as extreme. 0.3 five times: 2 of 32. All positive: 2 of 32.
+    assert [test.p for test in comparison.tests] == [1.0, 2 / 32, 2 / 32]
+    assert [test.p_holm for test in comparison.tests] == [1.0, 6 / 32, 6 / 32]
 
 
 def test_cases_are_paired_by_id_not_by_row(three):
@@ -76,17 +76,17 @@ def test_files(three, tmp_path):
     names = ["comparison.csv", "comparison.md", "comparison.png", "comparison_pairs.csv"]
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in files) == names
     text = (out / "comparison.md").read_text()
-    assert "# 3 networks on the same 4 cases" in text
+    assert "# 3 networks on the same 5 cases" in text
     assert "| 9.16 M | 1.50 min | 12.50 ms |" in text
     assert "| 31.04 M | – | – |" in text
-    assert "| unetpp | unet | 0.300 (0.300 to 0.300) | 0.1250 | 0.3750 |" in text
+    assert "| unetpp | unet | 0.300 (0.300 to 0.300) | 0.0625 | 0.1875 |" in text
     with (out / "comparison.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["name"] for row in table] == ["unetpp", "pspnet", "unet"]
-    assert float(table[0]["dice"]) == pytest.approx(0.75)
+    assert float(table[0]["dice"]) == pytest.approx(0.7)
     assert (table[0]["parameters"], table[1]["parameters"]) == ("9160000.0", "")
     with (out / "comparison_pairs.csv").open(newline="") as file:
-        assert [float(row["p_holm"]) for row in csv.DictReader(file)] == [1.0, 0.375, 0.375]
+        assert [float(row["p_holm"]) for row in csv.DictReader(file)] == [1.0, 0.1875, 0.1875]
 
 
 def test_same_bundle_twice_is_told_apart_by_folder(evaluate):

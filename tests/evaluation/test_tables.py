@@ -27,7 +27,9 @@ def folder(tmp_path):
 def test_read_gives_back_what_was_written(folder):
     evaluation = read_evaluation(folder)
     assert list(evaluation.scores) == SCORES  # to the last digit
-    assert evaluation.summary == summarise(SCORES)
+    assert str(evaluation.summary) == str(
+        summarise(SCORES)
+    )  # so few cases have no intervals, and NaN is not equal to itself
     assert evaluation.run == RUN
 
 
@@ -62,7 +64,8 @@ def test_an_interrupted_rewrite_is_no_finished_evaluation(folder, monkeypatch):
 def test_markdown_shows_scores_counts_worst_cases_and_run():
     text = summary_markdown(summarise(SCORES), SCORES, run=RUN)
     assert "# Evaluation of 2 cases" in text
-    assert "| Dice | 0.150 (0.000 to 0.300) |" in text
+    assert "| Dice | 0.150 |" in text
+    assert "Fewer than 5 cases have no interval." in text
     assert "| missed | 1 |" in text
     assert text.index("| b, c | lesion | 0.000 | 11.3 | missed |") < text.index("| a/1 | lesion | 0.300 |")
     assert "| parameters | 9160000 |" in text
