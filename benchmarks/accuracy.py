@@ -11,12 +11,17 @@ random, and the steps. Imports and decoding are left out for all. The learning r
 in time. No epoch is chosen: the last weights count.
 
 All see pictures of the same size and are scored by the same code on the photographs' own grid. Each trains in the faster of float32 and
-bfloat16 autocast, measured before for a few seconds each. Finished trainings in FOLDER are kept: run it again to go on.
+bfloat16 autocast, measured before for a few seconds each. Finished trainings in FOLDER are kept: run it again to go on, or with another
+``--split`` to score the same weights on other cases.
+
+No package has a ResUNet++: its peer is the published network (ours, with a first convolution that does not halve the picture) in the
+same plain loops.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -39,6 +44,7 @@ from medseg_monai.dataset import read_dataset
 from medseg_monai.evaluation.metrics import CaseScores, score_case
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.tables import write_evaluation
+from medseg_monai.files.writing import write_whole
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STARTS = {"lite0": "the same encoder (lite0) with the same ImageNet weights", "scratch": "random weights"}
@@ -49,6 +55,7 @@ TITLES = {
     "deeplabv3plus": "DeepLabV3+",
     "resunetpp": "ResUNet++",
 }
+WITH_SOURCES_RECIPE = ("unet", "resunetpp")
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class Contender:
         if self.side == "ours":
             return TITLES[self.network]
         recipe = ", sources' recipe" if self.side == "sources" else ", fp32" if self.precision == "fp32" else ""
-        return f"smp {peers.NAMES[self.network]}{recipe}"
+        name = peers.NAMES[self.network]
+        return f"{'published ResUNet++' if name == peers.PUBLISHED else f'smp {name}'}{recipe}"
 
     @property
     def precisions(self) -> list[str]:
@@ -88,14 +96,9 @@ class Contender:
 
 def contenders(networks: Sequence[str], starts: Sequence[str], *, also_fp32: bool) -> list[Contender]:
     """All trainings, those that matter most first; each of ours beside its peer."""
-    pairs = [
-        Contender(side, network, start)
-        for network in networks
-        for start in starts
-        for side in ("ours", "smp")
-        if ((network, start) in ours.SETTINGS if side == "ours" else network in peers.NAMES)
-    ]
-    plain = [Contender("sources", "unet", start, "fp32") for start in starts if "unet" in networks]
+    known = [(network, start) for network in networks for start in starts if (network, start) in ours.SETTINGS]
+    pairs = [Contender(side, *one) for one in known for side in ("ours", "smp")]
+    plain = [Contender("sources", *one, "fp32") for one in known if one[0] in WITH_SOURCES_RECIPE]
     slower = [replace(one, precision="fp32") for one in pairs if one.side == "smp"] if also_fp32 else []
     return pairs + plain + slower
 
@@ -104,25 +107,32 @@ def contenders(networks: Sequence[str], starts: Sequence[str], *, also_fp32: boo
 
 
 def work(contender: Contender, options: argparse.Namespace) -> None:
-    """Train, score, write the evaluation's folder."""
+    """Train, unless that is done; score; write the evaluation's folder."""
     torch.set_num_threads(1)
     out = options.work / contender.key
     out.mkdir(parents=True, exist_ok=True)
-    used, seen, precision, network = _train(contender, options, out)
+    trained = out / "run.json"
+    if not trained.is_file():
+        write_whole(trained, json.dumps(_train(contender, options, out)).encode())
+    run = json.loads(trained.read_text())
     cases = read_dataset(options.dataset).cases(options.split)
-    scores = score(cases, _masks_of(contender, [str(case["image"]) for case in cases], options.size, out, precision))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    run = {"bundle": contender.key, "seconds": used, "seen": seen, "precision": precision, "parameters": parameters}
-    write_evaluation(out, scores, summarise(scores), run=run)
+    masks = _masks_of(contender, [str(case["image"]) for case in cases], options.size, out, run["precision"])
+    scores = score(cases, masks)
+    write_evaluation(out / options.split, scores, summarise(scores), run={"bundle": contender.key, **run})
 
 
-def _train(contender: Contender, options: argparse.Namespace, out: Path) -> tuple[float, int, str, torch.nn.Module]:
+def _train(contender: Contender, options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """The weights go to `out`; what it took."""
     common: dict[str, Any] = {"seconds": options.seconds, "precisions": contender.precisions, "out": out}
-    place = (contender.start, options.dataset, options.size)
+    place, start = (options.dataset, options.size), contender.start
     if contender.side == "ours":
-        return ours.train(contender.network, *place, **common)
-    recipe = peers.SOUND if contender.side == "smp" else peers.SOURCES
-    return peers.train(peers.NAMES[contender.network], *place, recipe=recipe, **common)
+        settings = ours.SETTINGS[contender.network, start]
+        used, seen, precision, network = ours.train(contender.network, settings, *place, **common)
+    else:
+        name, recipe = peers.NAMES[contender.network], peers.SOUND if contender.side == "smp" else peers.SOURCES
+        used, seen, precision, network = peers.train(name, start, *place, recipe=recipe, **common)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return {"seconds": used, "seen": seen, "precision": precision, "parameters": parameters}
 
 
 def _masks_of(
@@ -151,7 +161,7 @@ def run_all(wanted: Sequence[Contender], options: argparse.Namespace) -> None:
     """Each in a process of its own on one thread, unless it is finished."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     for contender in wanted:
-        folder, began = options.work / contender.key, time.monotonic()
+        folder, began = options.work / contender.key / options.split, time.monotonic()
         if (folder / "summary.json").is_file():
             continue
         command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:], "--worker", *contender.key.split("-")]
@@ -160,13 +170,13 @@ def run_all(wanted: Sequence[Contender], options: argparse.Namespace) -> None:
         print(f"{contender.key}: {line_of(folder)}, {time.monotonic() - began:.0f} s by the clock", flush=True)
 
 
-def rows_of(wanted: Sequence[Contender], folder: Path) -> dict[str, list[Row]]:
+def rows_of(wanted: Sequence[Contender], folder: Path, split: str) -> dict[str, list[Row]]:
     """What is finished, by start; each row says which of ours it is compared with."""
     found: dict[str, list[Row]] = {}
     for one in wanted:
-        if (folder / one.key / "summary.json").is_file():
-            rival = None if one.side == "ours" else Contender("ours", one.network, one.start).key
-            found.setdefault(STARTS[one.start], []).append(Row(one.title, folder / one.key, rival and folder / rival))
+        if (folder / one.key / split / "summary.json").is_file():
+            rival = None if one.side == "ours" else folder / Contender("ours", one.network, one.start).key / split
+            found.setdefault(STARTS[one.start], []).append(Row(one.title, folder / one.key / split, rival))
     return found
 
 
@@ -177,8 +187,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for what is trained, kept")
     parser.add_argument("--only", nargs="+", choices=list(TITLES), default=list(TITLES))
     parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS))
-    parser.add_argument("--seconds", type=float, default=75, help="processor time of a training")
-    parser.add_argument("--size", type=int, default=64, help="width and height that networks see, a multiple of 32")
+    parser.add_argument("--seconds", type=float, default=120, help="processor time of a training")
+    parser.add_argument("--size", type=int, default=96, help="width and height that networks see, a multiple of 32")
     parser.add_argument("--split", default="test", choices=("validation", "test"))
     parser.add_argument("--also-fp32", action="store_true", help="the peers in plain float32 too, where that is slower")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
@@ -199,7 +209,7 @@ def main() -> None:
     facts = (
         f"{options.size} x {options.size} pixels, {options.seconds:g} s of processor time each, split {options.split}"
     )
-    print(write_report(options.work, rows_of(wanted, options.work), facts=facts))
+    print(write_report(options.work, rows_of(wanted, options.work, options.split), facts=facts))
 
 
 if __name__ == "__main__":

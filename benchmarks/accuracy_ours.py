@@ -92,12 +92,20 @@ class ClockedCycle(RepeatedOneCycleLR):
 
 
 def train(
-    bundle: str, start: str, dataset: Path, size: int, *, seconds: float, precisions: Sequence[str], out: Path
+    bundle: str,
+    settings: Settings,
+    dataset: Path,
+    size: int,
+    *,
+    seconds: float,
+    precisions: Sequence[str],
+    out: Path,
 ) -> tuple[float, int, str, nn.Module]:
     """Train for so many seconds of processor time in the precision in which a short trial saw more pictures.
 
     Args:
-        bundle, start: a key of `SETTINGS`.
+        bundle: its name.
+        settings: over its train.json and `COMMON`, such as one of `SETTINGS`.
         dataset: its folder.
         size: width and height that the network sees.
         seconds: of this process's processor time, from the first step's data on.
@@ -109,26 +117,26 @@ def train(
     """
 
     def run(seconds: float, precision: str, folder: str) -> tuple[float, int, nn.Module]:
-        return _run(bundle, start, dataset, size, seconds=seconds, precision=precision, out=out / folder)
+        values = {"dataset_dir": str(dataset), "output_dir": str(out / folder), "size": [size, size]}
+        return _run(bundle, {**values, "precision": precision}, {**COMMON, **settings}, seconds)
 
     run(0.01, precisions[0], "trial")  # a process's first step imports for seconds; and pictures are decoded and kept
-    seen_in = {precision: run(min(TRIAL, seconds / 10), precision, "trial")[1] for precision in precisions}
-    precision = max(seen_in, key=lambda tried: seen_in[tried])
+    precision = precisions[0]
+    if len(precisions) > 1:
+        seen_in = {tried: run(min(TRIAL, seconds / 10), tried, "trial")[1] for tried in precisions}
+        precision = max(seen_in, key=lambda tried: seen_in[tried])
     used, seen, network = run(seconds, precision, "weights")
     return used, seen, precision, network
 
 
-def _run(
-    bundle: str, start: str, dataset: Path, size: int, *, seconds: float, precision: str, out: Path
-) -> tuple[float, int, nn.Module]:
+def _run(bundle: str, values: Settings, settings: Settings, seconds: float) -> tuple[float, int, nn.Module]:
     """One training: seconds used, pictures seen, the network."""
     from medseg_monai.bundle.workflow import bundle_workflow
 
     clock = Clock(seconds)
     cycle = {"_target_": f"{__name__}.ClockedCycle", "optimizer": "@optimizer", "lr": "@lr", "warmup": "@warmup"}
-    values = {"dataset_dir": str(dataset), "output_dir": str(out), "size": [size, size], "precision": precision}
-    settings = {**COMMON, **SETTINGS[bundle, start], "lr_scheduler": {**cycle, "clock": clock}}
-    workflow = bundle_workflow(BUNDLES / bundle, "train", values, assignments=settings)
+    assignments = {**settings, "lr_scheduler": {**cycle, "clock": clock}}
+    workflow = bundle_workflow(BUNDLES / bundle, "train", values, assignments=assignments)
     workflow.initialize()
     trainer = workflow.parser.get_parsed_content("train#trainer")
     trainer.add_event_handler(Events.STARTED, clock.start)
@@ -143,7 +151,8 @@ def _run(
     trainer.add_event_handler(Events.ITERATION_COMPLETED, stop_in_time)
     workflow.run()
     workflow.finalize()
-    return used[0], trainer.state.iteration * BATCH, workflow.parser.get_parsed_content("network")
+    seen = trainer.state.iteration * int(settings["batch_size"])
+    return used[0], seen, workflow.parser.get_parsed_content("network")
 
 
 def masks_of(bundle: str, files: Sequence[str], out: Path) -> Iterator[NDArray[np.bool_]]:

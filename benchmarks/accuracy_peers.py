@@ -22,11 +22,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from medseg_monai.dataset import read_dataset
+from medseg_monai.networks import ResUNetPlusPlus
 from medseg_monai.networks.imagenet import in_order_of, packaged_weights_file
 
 WARMUP = 0.05  # share of the time in which the rate rises
 LITE0 = "tf_efficientnet_lite0"
-NAMES = {"unet": "Unet", "unetpp": "UnetPlusPlus", "pspnet": "PSPNet", "deeplabv3plus": "DeepLabV3Plus"}
+PUBLISHED = "ResUNetPlusPlus"
+NAMES = {
+    "unet": "Unet",
+    "unetpp": "UnetPlusPlus",
+    "pspnet": "PSPNet",
+    "deeplabv3plus": "DeepLabV3Plus",
+    "resunetpp": PUBLISHED,
+}
 ENCODERS = {"scratch": "resnet18", "lite0": f"tu-{LITE0}"}
 TRIAL = 4.0  # seconds in each precision
 
@@ -101,10 +109,10 @@ def train(
 
 
 def build(name: str, start: str, *, load: bool = True) -> nn.Module:
-    """A network of segmentation_models.pytorch at its defaults.
+    """A network of segmentation_models.pytorch at its defaults, or the published ResUNet++, which it lacks.
 
     Args:
-        name: ``Unet``, ``UnetPlusPlus``, ``PSPNet``, ``DeepLabV3Plus``.
+        name: ``Unet``, ``UnetPlusPlus``, ``PSPNet``, ``DeepLabV3Plus``, ``ResUNetPlusPlus``.
         start: ``scratch``: the lightest of the usual ResNets, untrained; ``lite0``: the encoder and its ImageNet weights that our
             networks start from, out of the same package.
         load: False leaves out these weights: others will be loaded.
@@ -112,6 +120,8 @@ def build(name: str, start: str, *, load: bool = True) -> nn.Module:
     import segmentation_models_pytorch as smp
 
     torch.manual_seed(0)
+    if name == PUBLISHED:
+        return ResUNetPlusPlus(3, 1)
     network: nn.Module = getattr(smp, name)(ENCODERS[start], encoder_weights=None)
     if start == "lite0" and load:
         left_out = network.encoder.model.load_state_dict(imagenet_weights(), strict=False).missing_keys

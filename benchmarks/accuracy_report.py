@@ -55,13 +55,13 @@ def write_report(out: Path, tables: Mapping[str, Sequence[Row]], *, facts: str) 
         tables: rows by how their networks began.
         facts: what was equal for all.
     """
-    lines = [f"{facts}. {_machine()}.", ""]
+    lines = [f"{facts}. {machine()}.", ""]
     for number, (start, rows) in enumerate(tables.items(), 1):
         lines += [f"### From {start}", "", *_table(rows), ""]
         lines += [*pairs, ""] if (pairs := _pairs(rows)) else []
         figure = compare_scores(
             [row.title for row in rows],
-            [_jaccard(row.folder) for row in rows],
+            [jaccard_of(row.folder) for row in rows],
             intervals=[(mean.low, mean.high) for mean in (_mean(row.folder) for row in rows)],
             label="Jaccard",
         )
@@ -71,7 +71,7 @@ def write_report(out: Path, tables: Mapping[str, Sequence[Row]], *, facts: str) 
     return text
 
 
-def _machine() -> str:
+def machine() -> str:
     """The processor and the versions that decide a result."""
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, one thread; {versions}"
@@ -92,16 +92,16 @@ def _pairs(rows: Sequence[Row]) -> list[str]:
     pairs = [(row.rival, row.folder) for row in rows if row.rival in names]
     if not pairs:
         return []
-    differences = [_jaccard(first) - _jaccard(second) for first, second in pairs]
+    differences = [jaccard_of(first) - jaccard_of(second) for first, second in pairs]
     p_values = [paired_permutation_p(difference) for difference in differences]
     cells = [
-        [names[first], names[second], _estimate(difference), f"{p:.4f}", f"{corrected:.4f}"]
+        [names[first], names[second], estimate_of(difference), f"{p:.4f}", f"{corrected:.4f}"]
         for (first, second), difference, p, corrected in zip(pairs, differences, p_values, holm(p_values), strict=True)
     ]
     return markdown_table(["ours", "minus", "difference in Jaccard", "p", "p (Holm)"], cells)
 
 
-def _estimate(difference: NDArray[np.float64]) -> Estimate:
+def estimate_of(difference: NDArray[np.float64]) -> Estimate:
     low, high = mean_interval(difference, seed=0, n_bootstrap=RESAMPLES)
     return Estimate(float(difference.mean()), float(low), float(high))
 
@@ -110,7 +110,7 @@ def _mean(folder: Path) -> Estimate:
     return read_evaluation(folder).summary.overall.scores["jaccard"]
 
 
-def _jaccard(folder: Path) -> NDArray[np.float64]:
+def jaccard_of(folder: Path) -> NDArray[np.float64]:
     """One value per case, in the order of the cases' ids."""
     by_case = sorted((score.case, score.jaccard) for score in read_evaluation(folder).scores)
     return np.array([jaccard for _, jaccard in by_case])

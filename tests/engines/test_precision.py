@@ -35,3 +35,25 @@ def test_placed_takes_3d_networks() -> None:
     network = placed(nn.Conv3d(2, 3, 3), "cpu")
     assert network.weight.is_contiguous(memory_format=torch.channels_last_3d)
     assert PrecisionInferer("fp32", "cpu")(torch.zeros(1, 2, 8, 8, 8), network).shape == (1, 3, 6, 6, 6)
+
+
+@pytest.mark.parametrize("channels", [2, 8])
+def test_depthwise_convolutions_learn_in_float32_on_a_cpu(channels: int) -> None:
+    torch.manual_seed(0)
+    network, image = nn.Conv2d(channels, channels, 3, groups=channels), torch.randn(2, channels, 9, 7)
+    exact, mixed = (PrecisionInferer(name, "cpu")(image, network) for name in ("fp32", "bf16"))
+    assert isinstance(mixed, torch.Tensor)
+    assert torch.equal(mixed, exact)
+    assert mixed.requires_grad
+    with torch.no_grad():
+        rough = PrecisionInferer("bf16", "cpu")(image, network)
+    assert not torch.equal(rough, exact)
+
+
+@pytest.mark.parametrize("network", [nn.Conv2d(4, 8, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(1, 4, 3)])
+def test_other_convolutions_learn_in_lower_precision(network: nn.Conv2d) -> None:
+    torch.manual_seed(0)
+    image = torch.randn(1, network.in_channels, 9, 7)
+    exact, rough = (PrecisionInferer(name, "cpu")(image, network) for name in ("fp32", "bf16"))
+    assert isinstance(rough, torch.Tensor)
+    assert not torch.equal(rough, exact)
