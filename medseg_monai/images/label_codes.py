@@ -51,7 +51,7 @@ def labels_by_value(codes: Array, values: LabelValues, spec: DatasetSpec, file: 
 
 def _other_codes(codes: Array, known: Iterable[int]) -> list[int]:
     """The unknown codes, sorted. Slab by slab: a copy of a whole volume would not fit into memory."""
-    wanted = np.asarray(sorted(known), codes.dtype if codes.dtype.kind in "iu" else np.int64)
+    wanted = np.asarray(sorted(known), np.int64)  # a value of the table may exceed the type of the file
     found: set[int] = set()
     for slab in codes:
         strange = ~np.isin(slab, wanted)

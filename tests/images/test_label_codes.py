@@ -38,6 +38,16 @@ def test_numbers_beyond_the_table_are_named(dtype: Any) -> None:
         read(codes, "multiclass")
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16])
+def test_a_file_whose_type_is_too_small_for_some_values_is_read(dtype: Any) -> None:
+    """One 8-bit file among 16-bit ones: the classes whose numbers it cannot hold are not in it."""
+    np.testing.assert_array_equal(read(np.zeros((2, 3), dtype), "multiclass"), np.zeros((1, 2, 3)))
+    if dtype is not np.bool_:
+        np.testing.assert_array_equal(read(np.array([[0, 7]], dtype), "multiclass"), [[[0, 2]]])
+        with pytest.raises(ValueError, match="belong to no class: 9 "):
+            read(np.array([[9, 7]], dtype), "multiclass")
+
+
 @pytest.mark.parametrize(
     ("count", "text"), [(5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, 5"), (7, "0, 1, 2, 3, 4, 5 and 1 more")]
 )
