@@ -34,7 +34,13 @@ def test_all_signs_are_tried_if_there_are_no_more_than_draws():
     assert paired_permutation_p(differences, n_permutations=8) == 2 / 8
     drawn = paired_permutation_p(differences, n_permutations=7) * 8  # seven draws and the observed signs
     assert drawn == pytest.approx(round(drawn))
-    assert paired_permutation_p(np.arange(1.0, 20)) == paired_permutation_p(np.arange(1.0, 20), seed=0)
+
+
+def test_drawn_p_depends_on_the_seed_alone_which_is_0_unless_given():
+    differences = np.random.default_rng(4).normal(0.2, 1, 20)  # more choices of signs than draws
+    drawn = [paired_permutation_p(differences, seed=seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert paired_permutation_p(differences) == drawn[0]
 
 
 def test_drawn_p_is_near_the_exact_one():

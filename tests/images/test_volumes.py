@@ -14,6 +14,7 @@ import pytest
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.volumes import (
+    Volume,
     is_volume,
     read_geometry,
     read_image_volume,
@@ -324,6 +325,26 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
         read_volume(tmp_path / "x.txt")
 
 
+def test_a_path_without_a_volumes_suffix_is_named_for_what_it_is(tmp_path: Path) -> None:
+    def refused(name: str) -> str:
+        with pytest.raises((ValueError, FileNotFoundError)) as caught:
+            read_volume(tmp_path / name)
+        return str(caught.value)
+
+    assert refused("gone") == f"{tmp_path / 'gone'}: no such file or folder"
+    (tmp_path / "slice").write_bytes(bytes(128) + b"DICM" + bytes(20))
+    assert "slice: is a single DICOM file; name its folder" in refused("slice")
+    (tmp_path / "x.mhd").write_text("ElementDataFile = x.raw\n")
+    (tmp_path / "x.raw").write_bytes(bytes(60))
+    assert "x.raw: contains only the voxels of x.mhd; name that file instead" in refused("x.raw")
+    (tmp_path / "empty").mkdir()
+    assert "is not a volume" not in refused("empty")  # a folder could be a series
+
+
+def test_the_grid_of_a_volume_with_channels_is_its_last_three_axes() -> None:
+    assert Volume(ramp((2, 3, 4, 5)), OBLIQUE, Path("x"), "int16").geometry.shape == (3, 4, 5)
+
+
 def test_labels_are_class_numbers(tmp_path: Path) -> None:
     file = save(tmp_path / "x.nii.gz", (ramp() % 3).astype(np.float64))
     label = read_label_volume(file, ORGANS, Geometry((3, 4, 5), OBLIQUE))
@@ -421,6 +442,22 @@ def test_labels_with_gaps_by_their_values(tmp_path: Path) -> None:
         ValueError, match=r"x.nii.gz: contains values that belong to no class: 9 \(known: 0 background, 1 a"
     ):
         read_label_volume(file, replace(spec, ignore=()))
+
+
+def test_label_values_are_for_one_3d_file(tmp_path: Path) -> None:
+    spec = replace(ORGANS, label_values={"liver": 1, "spleen": 4})
+    message = (
+        r"label_values are for one 3D file with all classes, but this case has a part for each; remove label_values"
+    )
+    parts = save(tmp_path / "4d.nii.gz", ramp((3, 4, 5, 2)) % 2)
+    with pytest.raises(ValueError, match=rf"4d.nii.gz: {message}"):
+        read_label_volume(parts, spec)
+    files = [save(tmp_path / f"{n}.nii.gz", ramp() % 2) for n in (1, 2)]
+    with pytest.raises(ValueError, match=rf"1.nii.gz: {message}"):
+        read_label_volume(files, spec)
+    # several files of the only class are united, each by the table
+    united = read_label_volume(files, replace(LESION, label_values={"lesion": 1}))
+    assert np.array_equal(united[0], ramp() % 2)
 
 
 def test_regions_that_share_values(tmp_path: Path) -> None:

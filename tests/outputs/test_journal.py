@@ -1,3 +1,6 @@
+"""What the journal keeps of finished cases: settings, fingerprints, and no part of a line that the disk has no room for."""
+
+import errno
 from pathlib import Path
 
 import pytest
@@ -5,6 +8,7 @@ from torch import nn
 
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.writing import DiskFullError
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, difference, made_with
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.transforms.cleaning import Cleaning
@@ -74,3 +78,62 @@ def test_settings_tell_weights_cleaning_and_size_apart() -> None:
     )
     depth = made_with(trained, network, cleaning=Cleaning(), tta="none", network_options={"inference_depth": 1})
     assert "another network" in difference(first, depth)
+
+
+class Disk:
+    """A file opened for appending that takes so many bytes at each call of ``write``, then no more."""
+
+    def __init__(self, file: Path, takes: list[int]) -> None:
+        self.stream = file.open("ab", buffering=0)
+        self.takes = takes
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def write(self, data: bytes) -> int | None:
+        room = self.takes.pop(0) if self.takes else 0
+        return self.stream.write(data[:room]) if room else None
+
+    def truncate(self, size: int) -> int:
+        return self.stream.truncate(size)
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def record(number: int) -> Record:
+    return Record({"number": number}, None, ("a.png",), {"predictions": [["a", number]]})
+
+
+def test_the_rest_of_a_line_that_was_written_in_part_follows(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.add("a", record(1))
+    journal.close()
+    before = journal.file.stat().st_size
+    journal._stream = Disk(journal.file, [7, 10_000])  # type: ignore[assignment]
+    journal.add("b", record(2))
+    journal.close()
+    assert {case: found.tables["predictions"] for case, found in Journal(tmp_path).items()} == {
+        "a": [["a", 1]],
+        "b": [["a", 2]],
+    }
+    lines = journal.file.read_bytes()[before:]
+    assert lines.count(b"\n") == 2  # the settings and the case, each once
+
+
+@pytest.mark.parametrize("takes", [[7, 9], [7], []])
+def test_no_part_of_a_line_stays_that_the_disk_has_no_room_for(tmp_path: Path, takes: list[int]) -> None:
+    journal = Journal(tmp_path)
+    journal.add("a", record(1))
+    journal.close()
+    before = journal.file.read_bytes()
+    journal._stream = Disk(journal.file, takes)  # type: ignore[assignment]
+    with pytest.raises(DiskFullError, match="No space left on device") as raised:
+        journal.add("b", record(2))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(journal.file))
+    assert journal.file.read_bytes() == before
+    assert journal.get("b") is None
+    journal.close()
+    journal.add("b", record(2))  # there is room again: the settings are written again too
+    journal.close()
+    assert Journal(tmp_path).get("b") == record(2)

@@ -1,5 +1,7 @@
 """A look into every mask at `prepare`: each kind of the field is read right, or refused in one line."""
 
+import os
+import threading
 import time
 
 import numpy as np
@@ -183,6 +185,18 @@ def test_classes_that_overlap_are_present_each_by_itself(tmp_path):
     spec = DatasetSpec("d", "multilabel", classes=("a", "b", "c"), channels=("grey",), size=(8, 8))
     pair = Pair(tmp_path / "i.png", tuple(tmp_path / f"{name}.png" for name in "abc"))
     assert classes_in(pair, spec) == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("affinity", "count", "at_once"), [({2, 5, 7}, 64, 3), (None, 3, 3), (None, 1, 1), (None, None, 1)]
+)
+def test_as_many_at_once_as_the_process_has_cores(monkeypatch, affinity, count, at_once):
+    if affinity is None:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS and Windows
+    else:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: affinity if pid == 0 else set(), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert len(set(side_by_side(lambda _: (threading.get_ident(), time.sleep(0.01))[0], range(12)))) == at_once
 
 
 def test_results_keep_their_order_and_the_bar_sees_every_item():
