@@ -113,6 +113,13 @@ def test_evaluations_that_are_no_pairs_are_named(evaluate, other, message):
         compare([evaluate("a", rows([0.5, 0.5])), evaluate("b", other)])
 
 
+def test_intervals_depend_on_the_seed_alone_which_is_0_unless_given(evaluate):
+    rng = np.random.default_rng(0)
+    folders = [evaluate(name, rows(rng.random(15))) for name in "ab"]
+    found, *seeded = (compare(folders, **more).tests for more in ({}, {"seed": 0}, {"seed": 1}))
+    assert found == seeded[0] != seeded[1]
+
+
 def test_bad_arguments_are_named(three, tmp_path):
     with pytest.raises(ValueError, match="two or more different"):
         compare(three[:1])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from PIL import Image
 
 from medseg_monai.bundle.trained import Trained
@@ -72,6 +72,21 @@ def test_without_a_temperature_there_is_one_curve(tmp_path: Path) -> None:
     part = _calibration_content(tmp_path)
     assert part is not None
     assert "medseg review learns it" in part["text"]
+
+
+def test_no_file_is_written_if_no_case_could_be_measured(tmp_path: Path) -> None:
+    engine = Engine(lambda *_: [{"pred": None}])
+    engine.add_event_handler(
+        Events.ITERATION_STARTED, lambda engine: setattr(engine.state, "batch", [{"id": "broken"}])
+    )
+    MeasureCalibration(
+        CaseStream([], lambda one: dict(one)),
+        trained=Trained(SPEC, ARCHITECTURE, "unet"),
+        folder=tmp_path,
+        enabled=True,
+    ).attach(engine)
+    engine.run([0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_earlier_evaluations_files_do_not_stay(tmp_path: Path) -> None:

@@ -174,8 +174,22 @@ def test_both_are_kept_as_json_and_wrong_entries_are_refused() -> None:
     for change in ({"threshold": 2}, {"risk": 0}, {"confidence": 1}, {"passed": 61}, {"pased": 1}):
         with pytest.raises(ValueError, match="promise"):
             Promise.from_dict({**promise.to_dict(), **change})
-    for wrong in ({"outer": [2]}, {"outer": [0.1]}, {"cover": 0}, {"cases": -1}, {"rates": 1}):
+    for wrong in (
+        {"outer": [2, None]},
+        {"inner": [0.9, "x"]},
+        {"outer": [0.1]},
+        {"cover": 0},
+        {"cases": -1},
+        {"rates": 1},
+    ):
         with pytest.raises(ValueError, match=r"margins|promise"):
             Margins.from_dict({**margins.to_dict(), **wrong})
     with pytest.raises(ValueError, match="promise"):
         make_promise([], [])
+
+
+def test_every_case_may_fail_and_none_may_be_more_than_all() -> None:
+    all_fail = Promise(None, 0.7, 0.02, None, cases=3, failures=3, passed=3, failures_passed=3)
+    for change in ({"failures": 4}, {"passed": 4}, {"failures": 2}, {"passed": 2}, {"cases": 2}):
+        with pytest.raises(ValueError, match="do not fit each other"):
+            Promise.from_dict({**all_fail.to_dict(), **change})

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
-from medseg_monai.quality.descriptor import describe
+from medseg_monai.quality.descriptor import describe, number_names
 
 
 def picture(width: int, height: int) -> tuple[Tensor, Tensor]:
@@ -70,3 +70,39 @@ def test_the_layout_by_hand() -> None:
     layout = describe(image, torch.zeros(192, 192))["layout"].reshape(3, 3)
     assert np.allclose(layout[0], 0.6, atol=0.02)
     assert np.allclose(layout[1:], -0.3, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("channels", "opponents"),
+    [
+        (["grey"], []),
+        (["red", "green"], ["red against the mean"]),
+        (["red", "green", "blue"], ["red against the mean", "green against the mean"]),
+        (["a", "b", "c", "d"], ["difference of the channels"]),
+    ],
+)
+def test_every_number_has_a_name(channels: list[str], opponents: list[str]) -> None:
+    named, found = number_names(channels), describe(torch.rand(len(channels), 64, 64), torch.rand(64, 64))
+    assert {part: len(names) for part, names in named.items()} == {part: len(n) for part, n in found.items()}
+    assert named["texture"][:8:2] == [f"detail at {side} pixels a side" for side in (128, 64, 32, 16)]
+    assert named.get("colours", [])[: len(opponents)] == opponents
+
+
+def test_an_even_picture_by_hand() -> None:
+    """Red 0.6, green 0.4, blue 0.2 everywhere: the mean is 0.4, nothing varies, and 0.001 stands for 0 in logarithms."""
+    nothing = np.log(1e-3)
+    image = torch.tensor([0.6, 0.4, 0.2])[:, None, None].expand(3, 50, 40)
+    found = describe(image, torch.zeros(50, 40))
+    assert found["light"] == pytest.approx([0.4, nothing, *[0.4] * 5, 0, 0], abs=1e-3)
+    strength = np.log(0.2 + 1e-3)  # of red and green against the mean: 0.2 and 0
+    assert found["colours"] == pytest.approx([0.2, 0, nothing, nothing, 0.2, 0, 0.2, 0, strength, nothing], abs=1e-3)
+    assert found["texture"] == pytest.approx([nothing, 0] * 4 + [0, 1], abs=1e-3)
+    assert found["outline"][:2] == pytest.approx([np.log(1e-3 / (1 - 1e-3)), 0], abs=1e-3)
+
+
+def test_stripes_of_one_pixel_are_detail_of_the_finest_scale_alone() -> None:
+    """0.3 and 0.7 in turn along x, at the side that is measured: 0.2 off the mean of each two, everywhere."""
+    image = torch.tensor([0.3, 0.7]).repeat(64)[None, :, None].expand(1, 128, 128)
+    texture = describe(image, torch.zeros(128, 128))["texture"]
+    expected = [np.log(0.2 + 1e-3), np.log(2), *[np.log(1e-3), 0] * 3, np.log(0.4 + 1e-3) - np.log(1e-3), np.sqrt(0.5)]
+    assert texture == pytest.approx(expected, abs=1e-3)

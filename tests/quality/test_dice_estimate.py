@@ -1,10 +1,19 @@
 """The predicted Dice: what a ridge regression of scikit-learn finds, better than no regression, safe with few cases."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from medseg_monai.quality.dice_estimate import FARTHEST, PRIOR, PRIOR_OFFSET, DiceEstimate, learn_estimate
+from medseg_monai.quality.dice_estimate import (
+    FARTHEST,
+    PRIOR,
+    PRIOR_OFFSET,
+    ClassEstimate,
+    DiceEstimate,
+    learn_estimate,
+)
 from medseg_monai.quality.mask_numbers import VECTOR, MaskNumbers, logit_of_dice
 
 
@@ -103,3 +112,32 @@ def test_it_is_kept_as_json_and_wrong_entries_are_refused() -> None:
             DiceEstimate.from_dict({**content, **change})
     with pytest.raises(ValueError, match="at least one case"):
         learn_estimate(["lesion"], [], [], [])
+
+
+def test_a_prediction_by_hand() -> None:
+    """What is expected, the offset, and each weight times how many deviations its number lies from the mean, held within 4."""
+    numbers = MaskNumbers(2.0, 5.0, -1.0, 0, 0, 9.0, 0, 0, empty=False)
+    weights = [0.0] * len(VECTOR)
+    weights[0], weights[1], weights[5] = 0.1, -0.3, 0.2
+    one = ClassEstimate("a", 0.5, (1.0,) * len(VECTOR), (2.0,) * len(VECTOR), tuple(weights), empty=0.25)
+    places = numbers.vector()
+    assert (places[0], places[1], places[5]) == (2.0, 5.0, 9.0)
+    logit = 2.0 + 0.5 + 0.1 * 0.5 - 0.3 * 2.0 + 0.2 * 4.0
+    assert one.predict(numbers) == pytest.approx(1 / (1 + np.exp(-logit)))
+    far = replace(one, weights=(*[0.0] * 5, 0.2, *[0.0] * (len(VECTOR) - 6)), scale=(0.5,) * len(VECTOR))
+    assert far.predict(numbers) == pytest.approx(1 / (1 + np.exp(-(2.5 + 0.2 * 4))))  # not 16 deviations
+
+
+def test_an_offset_is_worth_five_cases_less_than_it_was_seen_in() -> None:
+    numbers = [[MaskNumbers(1.0, 0, 0, 0, 0, 0, 0, 0, empty=False)]] * 3
+    dices = [[1 / (1 + np.exp(-2.0))]] * 3  # one logit more than expected
+    estimate, _ = learn_estimate(["a"], numbers, dices, names(3))
+    assert estimate.classes[0].offset == pytest.approx(3 / (3 + 5), abs=1e-4)
+    assert estimate.classes[0].weights == (0.0,) * len(VECTOR)
+    assert estimate.classes[0].scale == (1.0,) * len(VECTOR)
+
+
+@pytest.mark.parametrize("error", [0, 1])
+def test_the_error_may_be_none_or_the_largest_that_there_is(error: int) -> None:
+    content = learn_estimate(["lesion"], *drawn(np.random.default_rng(0), 5), names(5))[0].to_dict()
+    assert DiceEstimate.from_dict({**content, "error": error}).error == error

@@ -1,6 +1,7 @@
 """Pictures of other kinds are flagged with a reason, those of training's kind are not; bars around a picture do not count."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
+from medseg_monai.quality.conformal import Promise
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
-from medseg_monai.quality.flagging import Flagd, describe_case, flag
+from medseg_monai.quality.flagging import Flagd, describe_case, flag, number_case
 from medseg_monai.tuning.review import Review
 
 SIZE = (96, 72)
@@ -113,3 +115,41 @@ def test_what_was_learnt_on_other_channels_is_refused(usual: Familiarity) -> Non
     grey = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(96, 96))
     with pytest.raises(ValueError, match="run medseg review again"):
         Flagd(spec=grey, familiarity=usual)
+
+
+PROMISE = Promise(0.6, 0.5, 0.25, None, cases=6, failures=1, passed=3, failures_passed=0)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "reason"),
+    [
+        ({"lesion": 0.61}, ""),
+        ({"lesion": 0.6}, "its mask may be poor: predicted Dice 0.60, flagged up to 0.60"),
+        ({"liver": 0.9, "tumour": 0.25}, "its mask may be poor: predicted Dice of tumour 0.25, flagged up to 0.60"),
+        ({"liver": 0.9, "tumour": 0.8}, ""),
+    ],
+)
+def test_a_promise_flags_by_the_worst_predicted_dice(predicted: dict[str, float], reason: str) -> None:
+    """Instead of the uncertainty, which would flag all of these."""
+    assert flag(0.9, {}, REVIEW, None, predicted=predicted, promise=PROMISE) == (bool(reason), reason)
+
+
+@pytest.mark.parametrize("promise", [None, replace(PROMISE, threshold=None, passed=0)])
+def test_without_a_promise_that_can_be_kept_the_uncertainty_decides(promise: Promise | None) -> None:
+    reason = "uncertain outline: uncertainty 0.90, flagged from 0.50"
+    for predicted in ({"lesion": 0.1}, {}, None):
+        assert flag(0.9, {}, REVIEW, None, predicted=predicted, promise=promise) == (True, reason)
+    assert flag(0.9, {}, None, None, predicted={"lesion": 0.1}, promise=promise) == (None, "")
+    assert flag(0.9, {}, REVIEW, None, predicted={}, promise=PROMISE) == (True, reason), "no Dice was predicted"
+
+
+def test_the_numbers_of_a_mask_leave_out_the_bars_of_a_photograph_and_nothing_of_a_volume() -> None:
+    logits, meta = torch.full((1, 96, 96), 9.0), {"spatial_shape": torch.tensor([200, 100])}
+    logits[:, 24:72, 24:72] = -9.0
+    (photo,) = number_case(logits, meta, SPEC)
+    assert photo.size == pytest.approx(0.0, abs=1e-6)  # half of the 96 x 48 pixels of the photograph
+    volume = DatasetSpec(
+        "d", "binary", classes=("a",), channels=("mr",), spatial_dims=3, size=(4, 4, 4), spacing_mm=(1, 1, 1)
+    )
+    (found,) = number_case(torch.tensor([9.0, -9.0, -9.0, -9.0])[:, None, None].expand(1, 4, 4, 4), {}, volume)
+    assert found.size == pytest.approx(np.log(1 / 3))

@@ -37,8 +37,8 @@ def test_what_is_for_volumes_is_refused() -> None:
 
 
 def test_values_outside_the_window_are_clipped() -> None:
-    image, window = torch.tensor([[[10, 20, 30, 40]]], dtype=torch.uint8), torch.tensor([[20.0, 40.0]])
-    assert unit_values(image, window).tolist() == [[[0, 0, 0.5, 1]]]
+    image, window = torch.tensor([[[10, 20, 30, 40, 50]]], dtype=torch.uint8), torch.tensor([[20.0, 40.0]])
+    assert unit_values(image, window).tolist() == [[[0, 0, 0.5, 1, 1]]]
 
 
 def test_mean_and_standard_deviation_come_after_the_window() -> None:

@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.transforms.augment_ranges import Augmentation
-from medseg_monai.transforms.photo_augment import AugmentPhotod, Drawn, draw
+from medseg_monai.transforms.photo_augment import AugmentPhotod, Drawn, _hue_turn, draw
 
 UNIT = Intensity("uint8", mean=(0,), std=(1,))
 WINDOW = torch.tensor([[0.0, 255.0]] * 3)
@@ -229,6 +230,14 @@ def test_quarter_turns_of_squares_only():
     still = Augmentation(**{**vars(Augmentation.of("off")), "quarter_turn": 1.0})
     turned = [draw(np.random.default_rng(0), still, size=size, channels=1).linear for size in ((8, 8), (8, 9))]
     np.testing.assert_array_equal(turned, [[[0, 1], [-1, 0]], [[1, 0], [0, 1]]])
+    assert draw(np.random.default_rng(0), still, size=(8, 8), channels=1).offset.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("degrees", [0, 30, -75, 120])
+def test_a_turn_of_hue_is_scipys_rotation_about_grey(degrees):
+    axis = np.ones(3) / np.sqrt(3)
+    expected = Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
+    np.testing.assert_allclose(_hue_turn(degrees), expected, atol=1e-12)
 
 
 @settings(max_examples=30, deadline=None)

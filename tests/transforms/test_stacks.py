@@ -95,7 +95,9 @@ def test_the_slices_own_file_finds_its_neighbours(scan, number):
 
 def test_five_channels_two_apart(scan):
     spec = replace(SPEC, channels=tuple("abcde"), slice_stride=2)
-    image = load(spec, keys=("image",))({"image": scan[1]["image"][1]})["image"]
+    case = load(spec, keys=("image",))({"image": scan[1]["image"][1]})
+    image = case["image"]
+    assert case["image_meta_dict"]["filename_or_obj"] == scan[1]["image"][1]
     files = [scan[number]["image"][1] for number in (0, 0, 1, 3, 4)]  # -3 and -1 are not there; nor is 6
     np.testing.assert_array_equal(image, [stored(file) for file in files])
 

@@ -248,3 +248,24 @@ def test_values_change_on_the_scale_of_0_to_1() -> None:
 def test_a_share_of_patches_is_at_most_1() -> None:
     with pytest.raises(ValueError, match="foreground is 2; it must be a share"):
         augment(spec_of(), foreground=2)
+
+
+def test_a_volume_of_one_slice_lies_where_it_says() -> None:
+    """Cut or warped by next to nothing: the slice is at the patch's middle, not a voxel beside it."""
+    volume = torch.full((1, 5, 5, 1), STEPS, dtype=torch.int32).to(torch.uint16)
+    for linear in (np.eye(3), np.eye(3) * (1 + 1e-6)):
+        drawn = DrawnVolume(linear=linear, centre=np.array([2.0, 2.0, 0.0]))
+        image, _ = drawn.patch(volume, None, torch.tensor([[0.0, STEPS]]), size=(5, 5, 3), intensity=RAW)
+        assert image[0, 2, 2].numpy() == pytest.approx([0, 1, 0], abs=1e-4)
+
+
+@pytest.mark.parametrize("centre", [-30.0, 0.0, 40.0])
+def test_a_patch_wholly_outside_is_air(centre: float) -> None:
+    """As far as a strong shift of a small volume reaches, on either side."""
+    volume = torch.full((1, 6, 6, 6), STEPS, dtype=torch.int32).to(torch.uint16)
+    drawn = DrawnVolume(linear=1.01 * np.eye(3), centre=np.array([centre, 3.0, 3.0]))
+    image, label = drawn.patch(
+        volume, torch.ones(1, 6, 6, 6, dtype=torch.uint8), torch.tensor([[0.0, STEPS]]), size=(4, 4, 4), intensity=RAW
+    )
+    assert label is not None
+    assert bool(image.any()) == bool(label.any()) == (centre == 0)
