@@ -29,7 +29,8 @@ from medseg_monai.cli.options import (
     time_limit,
 )
 
-PHOTOS_BUNDLE, VOLUMES_BUNDLE = "unet", "unet3d"
+WITHOUT_DATA = "unet"
+"""The bundle that trains on the demo if neither is named."""
 """What is trained if no bundle is named: the U-Net was the best of five networks in equal time (docs/results/isic2017.md)."""
 
 BEST_FOLDS = 5
@@ -229,6 +230,7 @@ def bundle_and_data(bundle: str | None, dataset_dir: Path | None, plan: Path | N
     """
     from medseg_monai.bundle.paths import find_bundle
     from medseg_monai.dataset import read_dataset
+    from medseg_monai.grids.kinds import kind_of
     from medseg_monai.planning.plan import Plan, read_plan
 
     planned = Plan() if plan is None else read_plan(plan)
@@ -236,8 +238,7 @@ def bundle_and_data(bundle: str | None, dataset_dir: Path | None, plan: Path | N
     check_there(data)
     name = bundle or planned.bundle
     if not name:
-        volumes = data is not None and read_dataset(data).spec.spatial_dims == 3
-        name = VOLUMES_BUNDLE if volumes else PHOTOS_BUNDLE
+        name = WITHOUT_DATA if data is None else kind_of(read_dataset(data).spec).default_bundle
     folder = find_bundle(name)
     if planned.bundle and find_bundle(planned.bundle) != folder:
         raise ValueError(f"{plan} is a plan for {planned.bundle}, not for {name}: leave the bundle out, or plan anew")

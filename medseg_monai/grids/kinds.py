@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from medseg_monai.dataset.spec import DatasetSpec
@@ -22,7 +23,9 @@ class ImageKind:
         suffixes: suffixes of files that are read, in lower case.
         description: of the files, for a model card.
         first_bundle: the bundle to begin with.
+        default_bundle: the bundle that is trained if none is named: the one that is planned soonest.
         least_side: smallest side of the network's input.
+        most_at_once: images in a batch, or read ahead, at most: volumes differ in shape and fill the memory.
     """
 
     noun: str
@@ -33,7 +36,9 @@ class ImageKind:
     suffixes: tuple[str, ...]
     description: str
     first_bundle: str
+    default_bundle: str
     least_side: int
+    most_at_once: int
 
 
 KINDS = {
@@ -46,7 +51,9 @@ KINDS = {
         suffixes=SUFFIXES,
         description="photograph (JPEG, PNG)",
         first_bundle="unetpp",
+        default_bundle="unet",
         least_side=8,
+        most_at_once=sys.maxsize,
     ),
     3: ImageKind(
         noun="volume",
@@ -57,7 +64,9 @@ KINDS = {
         suffixes=VOLUME_SUFFIXES,
         description="volume (NIfTI, DICOM, NRRD, MHA)",
         first_bundle="unet3d",
+        default_bundle="unet3d",
         least_side=4,
+        most_at_once=1,
     ),
 }
 """By number of spatial axes."""

@@ -82,14 +82,18 @@ class PhotoGrid:
         inner_height = min(full_height, max(1, round(height * scale)))
         return Box((full_width - inner_width) // 2, (full_height - inner_height) // 2, inner_width, inner_height)
 
+    @property
+    def content(self) -> tuple[slice, ...]:
+        """The photograph in what the network sees, (C, W, H): without the bars around it."""
+        box = self.box
+        return slice(None), slice(box.x, box.x + box.width), slice(box.y, box.y + box.height)
+
     def to_network(self, mask: NDArray[np.bool_]) -> Tensor:
         """The share of each pixel of the network's input that a mask (W, H) covers, float32 (w, h): even tiny masks do not vanish."""
-        box, values = self.box, torch.from_numpy(mask.astype(np.float32))
-        weights = torch.zeros(self.network_shape)
-        weights[box.x : box.x + box.width, box.y : box.y + box.height] = F.interpolate(
-            values[None, None], size=(box.width, box.height), mode="area"
-        )[0, 0]
-        return weights
+        values = torch.from_numpy(mask.astype(np.float32))
+        weights = torch.zeros(1, *self.network_shape)
+        weights[self.content] = F.interpolate(values[None, None], size=self.box[2:], mode="area")[0]
+        return weights[0]
 
     def restore(self, values: Tensor, *, outside: float | None = 0.0, dtype: torch.dtype | None = None) -> Tensor:
         """A map on the network's grid, mapped to the photograph's own: the inverse of `load`.
@@ -109,11 +113,10 @@ class PhotoGrid:
         >>> PhotoGrid((8, 4), size=(4, 4), aspect="pad").restore(torch.ones(1, 4, 4)).shape
         torch.Size([1, 8, 4])
         """
-        grid, box = self.network_shape, self.box
+        grid = self.network_shape
         if values.ndim != 3 or tuple(values.shape[1:]) != grid:
             raise ValueError(f"got a map of shape {tuple(values.shape)}, expected (C, {grid[0]}, {grid[1]})")
-        content = values[:, box.x : box.x + box.width, box.y : box.y + box.height]
-        return self._enlarged(content).to(dtype or values.dtype)
+        return self._enlarged(values[self.content]).to(dtype or values.dtype)
 
     def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
         """Maps (C, W, H) with the usual axis order of pictures, (C, H, W)."""

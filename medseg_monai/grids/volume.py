@@ -44,6 +44,8 @@ class VolumeGrid:
     network_spacing_mm: tuple[float, ...] | None = None
     unit: ClassVar[str] = "mm"
     """Of distances."""
+    content: ClassVar[tuple[slice, ...]] = (slice(None),)
+    """All that the network sees, (C, i, j, k), is part of the volume."""
     map_dtype: ClassVar[torch.dtype] = torch.float16
     """Type of maps of a whole image until they are written: half the memory, with steps of at most 0.0005."""
 

@@ -1,4 +1,4 @@
-"""Running a network on whole scans: engine, windows and mirrored views combined."""
+"""Running a network on whole cases: engine, windows and mirrored views combined."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from monai.inferers import Inferer
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.precision import PrecisionInferer
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.inference.averaging import AveragedViews
 from medseg_monai.inference.windows import SlidingWindow
 
 
 def cases_at_once(spec: DatasetSpec, wanted: int) -> int:
-    """Number of whole scans in a batch, or read ahead: one for volumes, which differ in shape and fill the memory."""
-    return 1 if spec.spatial_dims == 3 else wanted
+    """Number of whole cases in a batch, or read ahead: as wanted, but volumes one by one."""
+    return min(wanted, kind_of(spec).most_at_once)
 
 
 def check_memory(spec: DatasetSpec) -> None:
@@ -55,7 +56,7 @@ def case_inferer(
     overlap: float = 0.5,
     at_once: int = 1,
 ) -> Inferer:
-    """An inferer for whole scans: photographs at once, volumes in windows of ``spec.size``.
+    """An inferer for whole cases: photographs at once, volumes in windows of ``spec.size``.
 
     Args:
         spec: the data set.

@@ -186,7 +186,7 @@ def write_stacks(cases: Sequence[Mapping[str, Any]], writer: WritePredictions, c
         writer.spec,
         writer.folder,
         cleaning=cleaning,
-        formats=writer.formats,
+        formats=writer.wanted.formats,
         made_with=writer.finished.made_with,
     )
 

@@ -14,6 +14,7 @@ from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
 from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
 from medseg_monai.images.volumes import volume_suffix
 from medseg_monai.program.messages import did_you_mean
+from medseg_monai.quality.conformal import Margins
 
 MASK, PROBABILITY, OVERLAY, UNCERTAINTY = "_mask", "_probability", "_overlay", "_uncertainty"
 OUTER, INNER = "_outer", "_inner"
@@ -32,6 +33,25 @@ class Written(NamedTuple):
 
     files: list[Path]
     entries: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is written of each case.
+
+    Attributes:
+        formats: of masks, see `chosen_formats`; () for volumes in their own format.
+        probabilities: ``<id>_probability…``: 8-bit pictures, 255 for 1; of volumes 8 bits, scaled by the header to 0..1.
+        overlays: ``<id>_overlay.jpg``.
+        uncertainty: ``<id>_uncertainty…``, like the probabilities.
+        margins: the limits of the outer and the inner mask of each class, ``<id>_outer…`` and ``<id>_inner…``; None for no such masks.
+    """
+
+    formats: Sequence[str] = ()
+    probabilities: bool = False
+    overlays: bool = False
+    uncertainty: bool = False
+    margins: Margins | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from medseg_monai.images.masks import write_mask, write_png
 from medseg_monai.images.photos import read_image
 from medseg_monai.outputs.naming import (
     MASK,
+    Wanted,
     Written,
     image_of,
     margin_files,
@@ -31,7 +32,6 @@ from medseg_monai.outputs.naming import (
 )
 from medseg_monai.outputs.pictures import picture_file, write_picture
 from medseg_monai.outputs.tables import coco_of, rle_rows
-from medseg_monai.quality.conformal import Margins
 
 
 class PhotoWriter:
@@ -40,31 +40,13 @@ class PhotoWriter:
     Args:
         folder: output folder; the files are named after the case's id.
         spec: the data set.
-        formats: of masks, see `medseg_monai.outputs.naming.chosen_formats`.
-        probabilities: also write ``<id>_probability….png``, 255 for 1.
-        overlays: also draw ``<id>_overlay.jpg``.
-        uncertainty: also write ``<id>_uncertainty.png``, like the probabilities.
-        margins: also write the outer and the inner mask of each class, ``<id>_outer….png`` and ``<id>_inner….png``.
+        wanted: what is written beside the tables.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        spec: DatasetSpec,
-        formats: Sequence[str],
-        probabilities: bool = False,
-        overlays: bool = False,
-        uncertainty: bool = False,
-        margins: Margins | None = None,
-    ) -> None:
+    def __init__(self, folder: str | Path, spec: DatasetSpec, wanted: Wanted) -> None:
         self.folder = Path(folder)
         self.spec = spec
-        self.formats = formats
-        self.probabilities = probabilities
-        self.overlays = overlays
-        self.uncertainty = uncertainty
-        self.margins = margins
+        self.wanted = wanted
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
         """Write one case's files. The masks come last: if they exist, everything does.
@@ -77,17 +59,17 @@ class PhotoWriter:
         stem, image = self.folder / case["id"], image_of(case)
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
         files: list[Path] = []
-        if self.probabilities:
+        if self.wanted.probabilities:
             levels = _levels(answer["probability"])[-len(self.spec.classes) :]
             there = probability_files(stem, self.spec)
             files += [write_png(level, file) for level, file in zip(levels, there, strict=True)]
-        if self.uncertainty:
+        if self.wanted.uncertainty:
             files.append(write_png(_levels(answer["uncertainty_map"])[0], uncertainty_file(stem, self.spec)))
-        if self.margins is not None:
-            masks = self.margins.masks(answer["probability"].float().cpu().numpy())
+        if self.wanted.margins is not None:
+            masks = self.wanted.margins.masks(answer["probability"].float().cpu().numpy())
             there = margin_files(stem, self.spec)
             files += [write_png(np.uint8(255) * plane, file) for plane, file in zip(masks, there, strict=True)]
-        if self.overlays:
+        if self.wanted.overlays:
             files.append(self._write_overlay(image, mask, overlay_file(stem)))
         files += self._write_formats(case["id"], mask)
         return Written(files, self.entries(case["id"], mask, image))
@@ -96,18 +78,18 @@ class PhotoWriter:
         """Write the mask in each of the formats with one file per case."""
         stem = self.folder / case_id
         files: list[Path] = []
-        if "geojson" in self.formats:
+        if "geojson" in self.wanted.formats:
             files.append(write_geojson(mask, named(stem, MASK, GEOJSON_SUFFIX), self.spec))
-        if "png" in self.formats:
+        if "png" in self.wanted.formats:
             files += write_mask(mask, named(stem, MASK, ".png"), self.spec)
         return files
 
     def entries(self, case_id: str, mask: NDArray[np.uint8], image: str) -> dict[str, Any]:
         """The mask's entries for the formats with one file for all cases, by table."""
         entries: dict[str, Any] = {}
-        if "rle" in self.formats:
+        if "rle" in self.wanted.formats:
             entries["rle"] = rle_rows(case_id, mask, self.spec)
-        if "coco" in self.formats:
+        if "coco" in self.wanted.formats:
             entries["coco"] = coco_of(mask, self.spec, image)
         return entries
 

@@ -24,7 +24,7 @@ from medseg_monai.inference.cases import CaseStream, was_set_aside
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
-from medseg_monai.outputs.naming import chosen_formats, image_of, output_files
+from medseg_monai.outputs.naming import Wanted, chosen_formats, image_of, output_files
 from medseg_monai.outputs.photos import PhotoWriter
 from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, pixels, prediction_rows
 from medseg_monai.outputs.volumes import VolumeWriter
@@ -34,8 +34,10 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["WritePredictions", "made_with", "output_files", "unfinished"]
 
-WRITERS = 2
-"""Threads that write; of volumes one does, which share a table."""
+WRITERS: Mapping[int, type[PhotoWriter | VolumeWriter]] = {2: PhotoWriter, 3: VolumeWriter}
+"""By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
+THREADS = 2
+"""That write; of volumes one does, which share a table."""
 
 
 class WritePredictions:
@@ -77,34 +79,12 @@ class WritePredictions:
     ) -> None:
         self.folder = Path(folder)
         self.spec = spec
-        self.probabilities = probabilities
-        self.overlays = overlays
-        self.uncertainty = uncertainty
-        self.formats = chosen_formats(formats, spec)
-        self.margins = margins
+        self.wanted = Wanted(chosen_formats(formats, spec), probabilities, overlays, uncertainty, margins)
         self.pictures = pictures
-        self.finished = FinishedCases(self.folder, spec, self.formats, made_with=made_with)
+        self.finished = FinishedCases(self.folder, spec, self.wanted.formats, made_with=made_with)
         self.tables = self.finished.tables
-        self._photos = PhotoWriter(
-            self.folder,
-            spec=spec,
-            formats=self.formats,
-            probabilities=probabilities,
-            overlays=overlays,
-            uncertainty=uncertainty,
-            margins=margins,
-        )
-        volumes = VolumeWriter(
-            self.folder,
-            spec=spec,
-            formats=self.formats,
-            probabilities=probabilities,
-            overlays=overlays,
-            uncertainty=uncertainty,
-            margins=margins,
-        )
-        self._writer = volumes if spec.spatial_dims == 3 else self._photos
-        self._writers = cases_at_once(spec, WRITERS)
+        self._writer = WRITERS[spec.spatial_dims](self.folder, spec, self.wanted)
+        self._writers = cases_at_once(spec, THREADS)
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Any, Future[list[Path]]]] = deque()
         self._stream: CaseStream | None = None
@@ -118,11 +98,11 @@ class WritePredictions:
             self.folder,
             overwrite=overwrite,
             made_with=self.finished.made_with,
-            formats=self.formats,
-            probabilities=self.probabilities,
-            uncertainty=self.uncertainty,
-            margins=self.margins is not None,
-            overlays=self.overlays,
+            formats=self.wanted.formats,
+            probabilities=self.wanted.probabilities,
+            uncertainty=self.wanted.uncertainty,
+            margins=self.wanted.margins is not None,
+            overlays=self.wanted.overlays,
         )
 
     def attach(self, engine: Workflow) -> None:
@@ -220,10 +200,11 @@ class WritePredictions:
         place = PREDICTIONS_COLUMNS.index("pixels")
         rows = self.finished.entry(case_id, "predictions") or []
         counts = pixels(mask, self.spec)
-        changed: dict[str, Any] = self._photos.entries(case_id, mask, image)
+        photos = PhotoWriter(self.folder, self.spec, self.wanted)
+        changed: dict[str, Any] = photos.entries(case_id, mask, image)
         if rows:
             changed["predictions"] = [
                 [*row[:place], count, *row[place + 1 :]] for row, count in zip(rows, counts, strict=False)
             ]
         self.finished.update(case_id, changed)
-        self._photos.rewrite(case_id, mask, image)
+        photos.rewrite(case_id, mask, image)

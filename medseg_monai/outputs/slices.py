@@ -18,7 +18,7 @@ from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.slices import SliceFile, Stack, number_ranges, slice_file, stack_affine, stack_in, stack_of
 from medseg_monai.outputs.journal import Settings
-from medseg_monai.outputs.naming import chosen_formats, output_files
+from medseg_monai.outputs.naming import Wanted, chosen_formats, output_files
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.submission import read_submission, submission_rows, write_submission
 from medseg_monai.outputs.volumes import VolumeWriter
@@ -190,5 +190,5 @@ def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, fol
         "affine": stack_affine(slices[0].spacing_mm),
         "filename_or_obj": str(slices[0].path),
     }
-    writer = VolumeWriter(folder, spec=spec)
+    writer = VolumeWriter(folder, spec, Wanted())
     return writer.write({"id": predicted.id, "image_meta_dict": meta}, {"pred": torch.from_numpy(volume)}).files

@@ -26,6 +26,7 @@ from medseg_monai.images.volumes import (
 from medseg_monai.outputs.naming import (
     MASK,
     VOLUMES,
+    Wanted,
     Written,
     margin_files,
     mask_files,
@@ -49,31 +50,13 @@ class VolumeWriter:
     Args:
         folder: where to; the files lie at the case's id.
         spec: the data set.
-        probabilities: also write ``<id>_probability….nii.gz``, 8 bits, scaled by the header to 0..1.
-        overlays: also draw ``<id>_overlay.jpg``.
-        uncertainty: also write ``<id>_uncertainty.nii.gz``, like the probabilities.
-        formats: of masks, see `medseg_monai.outputs.naming.chosen_formats`; by default the scan's own.
-        margins: also write the outer and the inner mask of each class, ``<id>_outer….nii.gz`` and ``<id>_inner….nii.gz``.
+        wanted: what is written beside the tables.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        spec: DatasetSpec,
-        probabilities: bool = False,
-        overlays: bool = False,
-        uncertainty: bool = False,
-        formats: Sequence[str] = (),
-        margins: Margins | None = None,
-    ) -> None:
+    def __init__(self, folder: str | Path, spec: DatasetSpec, wanted: Wanted) -> None:
         self.folder = Path(folder)
         self.spec = spec
-        self.probabilities = probabilities
-        self.overlays = overlays
-        self.uncertainty = uncertainty
-        self.formats = formats
-        self.margins = margins
+        self.wanted = wanted
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> Written:
         """Write one case's files. The masks come last: if they exist, everything does.
@@ -88,20 +71,20 @@ class VolumeWriter:
         stem = self.folder / case["id"]
         mask: NDArray[np.uint8] = answer["pred"].cpu().numpy()
         files: list[Path] = []
-        if self.probabilities:
+        if self.wanted.probabilities:
             files += _write_shares(answer["probability"], geometry, image, probability_files(stem, self.spec))
-        if self.uncertainty:
+        if self.wanted.uncertainty:
             files += _write_shares(answer["uncertainty_map"], geometry, image, [uncertainty_file(stem, self.spec)])
-        if self.margins is not None:
-            files += self._write_margins(self.margins, answer["probability"].numpy(), geometry, image, stem)
-        if self.overlays:
+        if self.wanted.margins is not None:
+            files += self._write_margins(self.wanted.margins, answer["probability"].numpy(), geometry, image, stem)
+        if self.wanted.overlays:
             files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
-        if "dicomseg" in self.formats:
+        if "dicomseg" in self.wanted.formats:
             file = named(stem, MASK, DICOM_SEG_SUFFIX)
             predicted, reason = answer.get("predicted_dice"), answer.get("reason", "")
             files.append(write_dicom_seg(mask, image, file, self.spec, predicted_dice=predicted, reason=reason))
-        for ending in VOLUMES.endings(self.formats, image):
+        for ending in VOLUMES.endings(self.wanted.formats, image):
             files += self._write_label_maps(mask, geometry, image, mask_files(stem, self.spec, ending))
         return Written(files)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.grids.photo import PhotoGrid
+from medseg_monai.grids import grid_of
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Promise
 from medseg_monai.quality.descriptor import describe
@@ -96,7 +96,7 @@ def describe_case(
     """
     if spec.spatial_dims != 2:
         return {}
-    place = _content(meta, spec)
+    place = grid_of(meta, spec).content
     seen = torch.as_tensor(image).as_subclass(Tensor)[place].cpu()
     mean, std = (torch.from_numpy(values)[:, None, None] for values in mean_and_std(spec.intensity, len(seen)))
     probs = probabilities(torch.as_tensor(logits).as_subclass(Tensor)[place].cpu(), spec)
@@ -109,14 +109,7 @@ def number_case(
 ) -> list[MaskNumbers]:
     """`mask_numbers` of a network's answer, without the bars around a photograph; arguments as for `describe_case`."""
     answer = torch.as_tensor(logits).as_subclass(Tensor)
-    place = _content(meta, spec) if spec.spatial_dims == 2 else ()
-    return mask_numbers(answer[place], spec, calibration)
-
-
-def _content(meta: Mapping[str, Any], spec: DatasetSpec) -> tuple[slice, ...]:
-    """Where the photograph is in (C, W, H) that the network saw."""
-    box = PhotoGrid.of(meta["spatial_shape"], spec).box
-    return slice(None), slice(box.x, box.x + box.width), slice(box.y, box.y + box.height)
+    return mask_numbers(answer[grid_of(meta, spec).content], spec, calibration)
 
 
 class Flagd(MapTransform):

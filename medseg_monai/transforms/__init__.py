@@ -6,7 +6,10 @@ prediction see the same numbers. The way back (probabilities to a mask on the im
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from monai.transforms.transform import MapTransform
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms.augment_ranges import Augmentation, Strength
@@ -43,23 +46,48 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class Steps:
+    """The transforms of one kind of image; see `load`, `normalise` and `augment` for their arguments."""
+
+    load: Callable[[DatasetSpec, Sequence[str], LabelSize], MapTransform]
+    normalise: Callable[[DatasetSpec, str], MapTransform]
+    augment: Callable[[DatasetSpec, Sequence[str], Strength, float], MapTransform]
+
+
+def _load_photo(spec: DatasetSpec, keys: Sequence[str], label_size: LabelSize) -> MapTransform:
+    loads = LoadStackd if spec.slice_stride else LoadPhotod
+    return loads(keys, spec=spec, label_size=label_size)
+
+
+STEPS: Mapping[int, Steps] = {
+    2: Steps(
+        load=_load_photo,
+        normalise=lambda spec, key: NormalisePhotod((key,), spec=spec),
+        augment=lambda spec, keys, strength, _: AugmentPhotod(keys, spec=spec, strength=strength),
+    ),
+    3: Steps(
+        load=lambda spec, keys, label_size: LoadVolumed(keys, spec=spec, label_size=label_size),
+        normalise=lambda spec, key: NormaliseVolumed((key,), spec=spec),
+        augment=lambda spec, keys, strength, foreground: AugmentVolumed(
+            keys, spec=spec, strength=strength, foreground=foreground
+        ),
+    ),
+}
+"""By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
+
+
 def load(spec: DatasetSpec, *, keys: Sequence[str] = ("image", "label"), label_size: LabelSize = "network") -> Pipeline:
     """Decode and resize: the deterministic half, which can be cached.
 
     See `LoadPhotod`, for neighbouring slices (2.5D) `LoadStackd`, for 3D `LoadVolumed`.
     """
-    if spec.spatial_dims == 3:
-        return Pipeline([LoadVolumed(keys, spec=spec, label_size=label_size)])
-    if spec.slice_stride:
-        return Pipeline([LoadStackd(keys, spec=spec, label_size=label_size)])
-    return Pipeline([LoadPhotod(keys, spec=spec, label_size=label_size)])
+    return Pipeline([STEPS[spec.spatial_dims].load(spec, keys, label_size)])
 
 
 def normalise(spec: DatasetSpec, *, key: str = "image") -> Pipeline:
     """The deterministic steps after `load`, for validation, inference and explanation."""
-    if spec.spatial_dims == 3:
-        return Pipeline([NormaliseVolumed((key,), spec=spec)])
-    return Pipeline([NormalisePhotod((key,), spec=spec)])
+    return Pipeline([STEPS[spec.spatial_dims].normalise(spec, key)])
 
 
 def augment(
@@ -77,9 +105,7 @@ def augment(
         keys: keys of image and label; the label may be missing in a case.
         foreground: 3D only: share of the patches that are centred on a voxel of a class.
     """
-    if spec.spatial_dims == 3:
-        return Pipeline([AugmentVolumed(keys, spec=spec, strength=strength, foreground=foreground)])
-    return Pipeline([AugmentPhotod(keys, spec=spec, strength=strength)])
+    return Pipeline([STEPS[spec.spatial_dims].augment(spec, keys, strength, foreground)])
 
 
 def load_and_augment(
