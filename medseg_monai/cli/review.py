@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from medseg_monai.cli.endings import counted, say_end
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Weights, check_there
+from medseg_monai.cli.options import (
+    Assignments,
+    BundleName,
+    DatasetDir,
+    Device,
+    Verbose,
+    Weights,
+    check_there,
+    given,
+)
 
 
 def review(
@@ -42,25 +51,25 @@ def review(
         float,
         typer.Option(min=0, max=0.5, help="Share of the cases that may be flagged as unlike the training pictures."),
     ] = 0.01,
+    device: Device = None,
+    verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
     """Learn from validation how far masks can be trusted: calibration, predicted Dice, which to review; `medseg predict` then says it."""
     from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle, find_weights, weights_to_change
+    from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
     check_there(dataset_dir)
     if weights:
         find_weights(folder, weights)
-    from tqdm import tqdm
-
+    from medseg_monai.inference.recipe import progress
     from medseg_monai.training.dataset import open_dataset
     from medseg_monai.tuning.learning import review_bundle
 
-    dataset = open_dataset(dataset_dir)
     found = review_bundle(
         folder,
-        dataset,
+        open_dataset(dataset_dir),
         weights=weights,
         split=split,
         failure_dice=failure_dice,
@@ -70,8 +79,9 @@ def review(
         cover=cover,
         rate=rate,
         unfamiliar=unfamiliar,
-        progress=lambda cases: tqdm(cases, desc="predicting", unit="case", disable=None),
+        progress=progress("predicting"),
         assignments=overrides,
+        **given(device=device),
     )
     quality = found.quality
     for learnt in (quality.calibration, quality.dice, quality.promise, quality.margins):
@@ -81,10 +91,9 @@ def review(
     typer.echo(
         f"flagged {found.familiarity}" if found.familiarity else f"unfamiliar pictures are not flagged: {found.why_not}"
     )
-    file = weights_to_change(folder, find_weights(folder, weights, dataset=dataset.spec.name))
     nothing_failed = ["no case failed there: the threshold is the highest uncertainty seen"]
     say_end(
-        f"learnt from {counted(found.review.cases, f'{split} case')} -> {file.parent / 'spec.json'}, used from now on",
+        f"learnt from {counted(found.review.cases, f'{split} case')} -> {found.weights_file.parent / 'spec.json'}, used from now on",
         doubtful=[] if found.review.failures else nothing_failed,
         following=f"medseg predict {bundle} IMAGES, which now flags them",
     )

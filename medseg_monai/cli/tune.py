@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -17,7 +16,6 @@ from medseg_monai.cli.options import (
     Weights,
     check_there,
     given,
-    text,
 )
 
 
@@ -42,21 +40,23 @@ def tune(
     check_there(dataset_dir)
     if weights:
         find_weights(folder, weights)
-    from medseg_monai.bundle.workflow import run_bundle
-    from medseg_monai.tuning.handler import REPORT_FILE
+    from medseg_monai.inference.recipe import progress
+    from medseg_monai.training.dataset import open_dataset
+    from medseg_monai.tuning.choosing import tune_bundle
 
-    values = given(dataset_dir=text(dataset_dir), weights=weights, metric=metric, split=split, device=device)
-    workflow = run_bundle(
+    found = tune_bundle(
         folder,
-        "evaluate",
-        values,
+        open_dataset(dataset_dir),
+        weights=weights,
+        metric=metric,
+        split=split,
+        progress=progress("predicting"),
         assignments=overrides,
-        overlays=[folder / "configs" / "tune.json"],
+        **given(device=device),
     )
-    out = Path(workflow.parser.get_parsed_content("output_dir"))
-    typer.echo((out / REPORT_FILE).read_text(encoding="utf-8"))
+    typer.echo(found.report.read_text(encoding="utf-8"))
     say_end(
-        f"tuned on {split} -> {out.parent / 'spec.json'}, used from now on",
-        look=out / REPORT_FILE,
+        f"tuned on {split} -> {found.weights_file.parent / 'spec.json'}, used from now on",
+        look=found.report,
         following=f"medseg review {bundle}, to learn which masks a person should look at",
     )

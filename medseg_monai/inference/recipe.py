@@ -1,4 +1,4 @@
-"""The functions that ``inference.json``, ``evaluate.json``, ``tune.json`` and ``explain.json`` call: the only import of their expressions.
+"""The functions that ``inference.json``, ``evaluate.json`` and ``explain.json`` call: the only import of their expressions.
 
 A component that users look for or replace is in the JSON, by its ``_target_``. This module ties the components together:
 weights, cases and folders.
@@ -18,9 +18,7 @@ from tqdm import tqdm
 
 from medseg_monai.bundle.config_keys import check_keys
 from medseg_monai.bundle.paths import default_root, evaluation_folder, find_weights
-from medseg_monai.bundle.paths import weights_to_change as own_copy
 from medseg_monai.bundle.trained import Trained, find_trained, load_weights
-from medseg_monai.dataset import Dataset
 from medseg_monai.engines.precision import default_device, placed
 from medseg_monai.inference.averaging import with_members
 from medseg_monai.inference.cases import find_cases
@@ -48,17 +46,13 @@ __all__ = [
     "find_cases",
     "find_trained",
     "find_weights",
-    "folder_beside",
     "keeps_probabilities",
     "margins_of",
     "measures_reliability",
     "model_card",
     "progress",
-    "split_name",
     "trained_network",
     "wants_page",
-    "weights_folder",
-    "weights_to_change",
     "write_stacks",
 ]
 
@@ -189,38 +183,6 @@ def write_stacks(cases: Sequence[Mapping[str, Any]], writer: WritePredictions, c
         formats=writer.wanted.formats,
         made_with=writer.finished.made_with,
     )
-
-
-def weights_to_change(bundle_root: str | Path, weights: str | Path | None, *, dataset: str) -> Path:
-    """`find_weights`, of weights that came with the installed program a copy of the user's own: their spec.json will be changed."""
-    file = own_copy(bundle_root, find_weights(bundle_root, weights, dataset=dataset))
-    if folds := Trained.read(file.parent).training.get("folds"):
-        logger.warning(
-            "%s holds the networks of %s folds, which between them were trained on the training and validation cases: what is learnt from "
-            "these is too sure of itself. Learn it for the weights of one fold, or from cases of another data set",
-            file,
-            folds,
-        )
-    return file
-
-
-def weights_folder(weights_file: str | Path) -> str:
-    """The folder of a weights file, which holds its ``spec.json`` too."""
-    return str(Path(weights_file).parent)
-
-
-def folder_beside(weights_file: str | Path, name: str) -> str:
-    """A folder beside the weights.
-
-    >>> folder_beside("models/isic/model.pt", "tuning")
-    'models/isic/tuning'
-    """
-    return str(Path(weights_file).parent / name)
-
-
-def split_name(dataset: Dataset, split: str) -> str:
-    """A data set and its split in words, for a report."""
-    return f"{dataset.spec.name}, {split}"
 
 
 def model_card(bundle_root: str | Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.metrics import class_masks, split_ignored
+from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.evaluation.scan_scores import DICE_WEIGHT, HAUSDORFF_WEIGHT, score_scan, slice_of
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.program.messages import did_you_mean
@@ -58,7 +58,14 @@ class TuningCases:
         return bool(self._cases) and all(slice_of(case.id) for case in self._cases)
 
     def add(
-        self, case_id: str, group: str, probabilities: NDArray[Any], truth: NDArray[Any], *, voxel_volume: float = 1.0
+        self,
+        case_id: str,
+        group: str,
+        probabilities: NDArray[Any],
+        truth: Mask,
+        ignored: Mask | None = None,
+        *,
+        voxel_volume: float = 1.0,
     ) -> None:
         """Add a case.
 
@@ -66,7 +73,8 @@ class TuningCases:
             case_id: the case's id.
             group: its patient or lesion, whose cases stay together.
             probabilities: (C, *spatial), the network's channels, on the image's own grid.
-            truth: the label there, (1 or classes, *spatial); its ignored pixels do not count.
+            truth: bool (classes, *spatial), there.
+            ignored: bool (1 or classes, *spatial): pixels that do not count.
             voxel_volume: mm³ of a voxel, 1 for pictures.
 
         Raises:
@@ -80,11 +88,9 @@ class TuningCases:
             values: NDArray[Any] = probabilities.astype(np.float16)
         else:
             values = np.ceil(probabilities.astype(np.float64) * LEVELS).astype(np.uint8)
-        truth, ignored = split_ignored(truth)
-        masks = class_masks(truth, len(self.spec.classes))
-        lost = None if ignored is None else _pack(np.packbits(np.broadcast_to(ignored, masks.shape)))
+        lost = None if ignored is None else _pack(np.packbits(np.broadcast_to(ignored, truth.shape)))
         self._cases.append(
-            _Case(case_id, group, _pack(values), _pack(np.packbits(masks)), masks.shape, voxel_volume, lost)
+            _Case(case_id, group, _pack(values), _pack(np.packbits(truth)), truth.shape, voxel_volume, lost)
         )
 
     def measure(self, cleaning: Cleaning) -> Terms:
@@ -137,6 +143,14 @@ class TuningCases:
             scans.setdefault(_named(case)[0], []).append(case)
         for cases in scans.values():
             yield sorted(cases, key=lambda case: _named(case)[1])
+
+
+def network_channels(probabilities: NDArray[Any], spec: DatasetSpec) -> NDArray[Any]:
+    """The network's channels from those of the classes: of classes that exclude each other the background is what is left."""
+    if spec.task != "multiclass":
+        return probabilities
+    classes = probabilities.astype(np.float32)
+    return np.concatenate([(1 - classes.sum(axis=0, keepdims=True)).clip(0, 1), classes])
 
 
 def score_of(

@@ -7,24 +7,16 @@ promised (`medseg_monai.quality`) or merely chosen (`medseg_monai.tuning.review`
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from medseg_monai.bundle.paths import find_weights, weights_to_change
-from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import Dataset
-from medseg_monai.dataset.cases import main_file
-from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.metrics import class_masks, split_ignored
-from medseg_monai.grids.truth import read_truth
+from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.photos import Array
-from medseg_monai.inference.cases import UNUSABLE
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Calibration, CalibrationCases
 from medseg_monai.quality.conformal import MarginCases, make_promise, one_per_group
@@ -33,12 +25,10 @@ from medseg_monai.quality.familiarity import Description, Familiarity, learn_fam
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import UsualAnswers, answer_numbers
-from medseg_monai.training.dataset import split_cases
+from medseg_monai.tuning.cases import network_channels
+from medseg_monai.tuning.predicted import Cases, Learner, Progress
 from medseg_monai.tuning.review import Review, choose_review
 
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[Sequence[Mapping[str, Any]]], Iterable[Mapping[str, Any]]]
 MOST_TRAINING = 400
 """Number of training cases to learn what is usual from; more change little and take long."""
 
@@ -55,19 +45,20 @@ class Learnt(NamedTuple):
         familiarity: what is usual in pictures; None if it could not be learnt.
         why_not: the reason for that, "" otherwise.
         quality: calibration, predicted Dice, promise and margins.
+        weights_file: the weights whose spec.json says so now.
     """
 
     review: Review
     familiarity: Familiarity | None
     why_not: str
     quality: Quality
+    weights_file: Path
 
 
 @dataclass
 class _Seen:
     """What is kept of validation's cases, a list entry each."""
 
-    ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     uncertainties: list[float] = field(default_factory=list)
     numbers: list[Sequence[MaskNumbers]] = field(default_factory=list)
@@ -110,22 +101,15 @@ def review_bundle(
     Raises:
         ValueError: there are no cases, or the weights know other classes.
     """
-    if "weights" in (assignments or {}):
-        raise ValueError("name the weights with --weights: the thresholds are written beside them")
-    file = weights_to_change(bundle_root, find_weights(bundle_root, weights, dataset=dataset.spec.name))
-    predictor = partial(Predictor, bundle_root, weights=file, assignments=assignments)
-    plain = predictor(**{**options, "calibration": "off"})
-    if plain.spec.classes != dataset.spec.classes:
-        raise ValueError(
-            f"the weights know {plain.spec.classes}, data set {dataset.spec.name} has {dataset.spec.classes}"
-        )
-    cases = split_cases(dataset, split)
-    calibration = _calibration(plain, _evenly(cases, MOST_FOR_TEMPERATURE), progress)
+    learner = Learner.of(bundle_root, dataset, weights, assignments=assignments, options=options, progress=progress)
+    cases = learner.cases(dataset, split)
+    calibration = _calibration(learner, _evenly(cases, MOST_FOR_TEMPERATURE))
     # what follows is learnt of calibrated probabilities, as predictions will have them
-    replace(Trained.read(file.parent), quality=Quality(calibration)).write(file.parent)
-    predict = predictor(**{**options, "calibration": "probabilities"})
+    folder = learner.weights_file.parent
+    replace(learner.trained, quality=Quality(calibration)).write(folder)
+    network = learner.predictor(calibration="probabilities")
     margins = MarginCases(len(dataset.spec.classes), cover=cover)
-    seen = _look(predict, cases, margins, progress)
+    seen = _look(learner, network, cases, margins)
     review = choose_review(seen.uncertainties, [min(row) for row in seen.dices], failure_dice=failure_dice, catch=catch)
     estimate, held_out = learn_estimate(dataset.spec.classes, seen.numbers, seen.dices, seen.groups)
     chosen = one_per_group(seen.groups)
@@ -141,85 +125,49 @@ def review_bundle(
         for uncertainty, row, sizes in zip(seen.uncertainties, held_out.tolist(), seen.sizes, strict=True)
     ]
     quality = Quality(calibration, estimate, promise, margins.learn(chosen, rate=rate), UsualAnswers.of(answers))
-    familiarity, why_not = _familiarity(predict, dataset.cases("training"), seen.descriptions, unfamiliar, progress)
-    replace(Trained.read(file.parent), review=review, familiarity=familiarity, quality=quality).write(file.parent)
-    return Learnt(review, familiarity, why_not, quality)
+    training = dataset.cases("training")
+    familiarity, why_not = _familiarity(learner, network, training, seen.descriptions, share=unfamiliar)
+    replace(learner.trained, review=review, familiarity=familiarity, quality=quality).write(folder)
+    return Learnt(review, familiarity, why_not, quality, learner.weights_file)
 
 
-def _calibration(predict: Predictor, cases: Sequence[Mapping[str, Any]], progress: Progress | None) -> Calibration:
+def _calibration(learner: Learner, cases: Cases) -> Calibration:
     """The temperatures, from probabilities as the network gives them."""
-    found = CalibrationCases(predict.spec)
-    for _, prediction, truth, ignored in _predicted(predict, cases, progress):
-        found.add(_channels(prediction.probabilities, predict.spec), truth, ignored)
-    return found.learn()
+    network = learner.predictor(calibration="off")
+    kept = CalibrationCases(network.spec)
+    for _, prediction, truth, ignored in learner.predicted(network, cases):
+        kept.add(network_channels(prediction.probabilities, network.spec), truth, ignored)
+    return kept.learn()
 
 
-def _look(
-    predict: Predictor, cases: Sequence[Mapping[str, Any]], margins: MarginCases, progress: Progress | None
-) -> _Seen:
+def _look(learner: Learner, network: Predictor, cases: Cases, margins: MarginCases) -> _Seen:
     seen = _Seen()
-    for case, prediction, truth, ignored in _predicted(predict, cases, progress):
+    for case, prediction, truth, ignored in learner.predicted(network, cases):
         margins.add(prediction.probabilities, truth, ignored)
-        seen.ids.append(str(case["id"]))
         seen.groups.append(str(case["group"]))
         seen.uncertainties.append(prediction.uncertainty)
         seen.numbers.append(prediction.mask_numbers)
         seen.dices.append(class_dices(prediction, truth, ignored))
         seen.descriptions.append(prediction.description)
         seen.sizes.append(prediction.sizes())
-    if not seen.ids:
-        raise ValueError("no case could be used: the messages above say why")
     return seen
 
 
-def _predicted(
-    predict: Predictor, cases: Sequence[Mapping[str, Any]], progress: Progress | None
-) -> Iterator[tuple[Mapping[str, Any], Prediction, Array, Array | None]]:
-    """Each case with what was found in it, its truth and what of that is ignored; one that cannot be used is left out."""
-    for case in progress(cases) if progress else cases:
-        try:
-            prediction = predict(main_file(case["image"]))
-            assert prediction.grid is not None  # a Predictor's has one
-            truth, ignored = split_ignored(read_truth(case, prediction.grid, predict.spec))
-        except UNUSABLE as error:
-            logger.warning("left out: %s: %s", case["id"], error)
-            continue
-        planes = prediction.grid.as_shown(class_masks(truth, len(predict.spec.classes)))
-        yield case, prediction, planes, None if ignored is None else prediction.grid.as_shown(ignored)
-
-
-def _channels(probabilities: Array, spec: DatasetSpec) -> Array:
-    """The network's channels from those of the classes: of classes that exclude each other the background is what is left."""
-    if spec.task != "multiclass":
-        return probabilities
-    classes = probabilities.astype(np.float32)
-    return np.concatenate([(1 - classes.sum(axis=0, keepdims=True)).clip(0, 1), classes])
-
-
 def _familiarity(
-    predict: Predictor,
-    training: Sequence[Mapping[str, Any]],
-    validation: Sequence[Description],
-    share: float,
-    progress: Progress | None,
+    learner: Learner, network: Predictor, training: Cases, validation: Sequence[Description], *, share: float
 ) -> tuple[Familiarity | None, str]:
     """What is usual; or None, and the reason."""
     if not any(validation):
         return None, "this is not learnt for volumes"
     cases = _evenly(sorted(training, key=lambda case: str(case["id"])), MOST_TRAINING)
-    usual: list[Description] = []
-    for case in progress(cases) if progress else cases:
-        try:
-            usual.append(predict(main_file(case["image"])).description)
-        except UNUSABLE as error:
-            logger.warning("left out: %s: %s", case["id"], error)
+    usual = [prediction.description for _, prediction in learner.predictions(network, cases)]
     try:
         return learn_familiarity(usual, validation, share=share), ""
     except ValueError as error:
         return None, str(error)
 
 
-def _evenly(cases: Sequence[Mapping[str, Any]], most: int) -> Sequence[Mapping[str, Any]]:
+def _evenly(cases: Cases, most: int) -> Cases:
     """At most this many of them, evenly spaced."""
     if len(cases) <= most:
         return cases

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, run
 from medseg_monai.bundle.config_keys import refuse_unknown
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/configs/train.json"))
-RUNNABLE = [("train",), ("evaluate",), ("inference",), ("explain",), ("evaluate", "tune"), ("train", "evaluate")]
+RUNNABLE = [("train",), ("evaluate",), ("inference",), ("explain",), ("train", "evaluate")]
 
 
 def started(bundle: Path, names: tuple[str, ...], **overrides: Any) -> ConfigWorkflow:
@@ -40,7 +40,7 @@ def test_each_config_starts(bundle: Path, names: tuple[str, ...]) -> None:
         (("train",), {"validate#evaluater": 2}, "'evaluater' in 'validate'"),
         (("train",), {"weights": "isic2017"}, "'weights'"),
         (("evaluate",), {"splitt": "validation"}, "did you mean 'split'"),
-        (("evaluate", "tune"), {"metrc": "dice"}, "did you mean 'metric'"),
+        (("evaluate",), {"splt": "test"}, "did you mean 'split'"),
         (("inference",), {"split": "test"}, "unknown config key 'split'"),
         (("inference",), {"format": ["png"]}, "did you mean 'formats'"),
         (("explain",), {"method": "gradcam"}, "did you mean 'methods'"),

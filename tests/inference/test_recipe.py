@@ -39,10 +39,7 @@ def test_the_network_has_its_weights_and_those_of_its_companions(weights: Path) 
     assert len(several.members) == 2  # type: ignore[arg-type]
 
 
-def test_folders_and_names(weights: Path) -> None:
-    file = weights / "first" / "model.pt"
-    assert Path(recipe.folder_beside(file, "tuning")) == weights / "first" / "tuning"
-    assert Path(recipe.weights_folder(str(file))) == weights / "first"
+def test_the_model_card_is_in_the_bundle() -> None:
     assert Path(recipe.model_card("bundles/unet")) == Path("bundles/unet/docs/README.md")
 
 
@@ -59,14 +56,3 @@ def test_stacks_are_written_in_the_formats_of_the_writer(tmp_path: Path, caplog:
 def test_a_progress_bar_shows_nothing_outside_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(recipe.progress("segmenting")(np.arange(3))) == [0, 1, 2]
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("folds", [0, 5])
-def test_what_is_learnt_from_cases_that_folds_have_seen_is_doubtful(
-    weights: Path, caplog: pytest.LogCaptureFixture, folds: int
-) -> None:
-    trained = Trained(demo_spec(size=32), ARCHITECTURE, "unet", {"folds": folds} if folds else {})
-    trained.write(weights / "first")
-    file = recipe.weights_to_change("bundles/unet", weights / "first", dataset="demo")
-    assert file == weights / "first" / "model.pt"
-    assert ("holds the networks of 5 folds" in caplog.text) == bool(folds)

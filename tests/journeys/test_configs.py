@@ -168,7 +168,6 @@ def test_overrides_that_the_documents_name_exist(bundle: Path) -> None:
     }
     assert len(named) > 15
     configs = {path.stem: json.loads(path.read_text()) for path in (bundle / "configs").glob("*.json")}
-    configs["tune"] = {**configs["evaluate"], **configs["tune"]}
     known = {**TRACKING_KEYS}
     for key in sorted(named - known.keys()):
         assert any(knows(config, key) for config in configs.values()), key

@@ -5,7 +5,7 @@ from tuned_cases import EXCLUSIVE, ONE, TWO, stored
 from medseg_monai.evaluation.metrics import class_masks, score_case
 from medseg_monai.evaluation.scan_scores import competition_score, score_scan
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, clean
-from medseg_monai.tuning.cases import TuningCases, score_of
+from medseg_monai.tuning.cases import network_channels, score_of
 
 
 @pytest.mark.parametrize("metric", ["dice", "jaccard"])
@@ -54,8 +54,12 @@ def test_ignored_pixels_tune_nothing(spec):
     sure[:1] = 1 if spec.task != "multiclass" else 0
     scores = []
     for value in (0, 255):
-        cases = TuningCases(spec, "dice")
         truth[:, 2:] = value
-        cases.add("a", "a", sure, truth)
-        scores.append(score_of(cases.measure(PLAIN), "dice")[0])
+        scores.append(score_of(stored([sure], [truth], spec).measure(PLAIN), "dice")[0])
     assert scores == [pytest.approx(2 / 3), 1]
+
+
+def test_the_background_is_what_exclusive_classes_leave():
+    classes = np.array([[[0.25]], [[0.5]]], np.float32)
+    assert network_channels(classes, EXCLUSIVE)[:, 0, 0].tolist() == [0.25, 0.25, 0.5]
+    assert network_channels(classes, TWO) is classes
