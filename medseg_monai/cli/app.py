@@ -25,6 +25,7 @@ from medseg_monai.cli.package import check, package
 from medseg_monai.cli.plan import plan
 from medseg_monai.cli.predict import predict
 from medseg_monai.cli.prepare import prepare_app
+from medseg_monai.cli.rerun import rerun
 from medseg_monai.cli.review import review
 from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
@@ -64,6 +65,7 @@ def _options(
 app.add_typer(prepare_app, name="prepare")
 app.command()(plan)
 app.command()(train)
+app.command()(rerun)
 app.command()(tune)
 app.command()(evaluate)
 app.command()(compare)

@@ -271,7 +271,7 @@ def _recorded_settings(
     """Settings of the training to continue that the user did not give again; expressions must be given again, they are code."""
     from medseg_monai.bundle.workflow import bundle_workflow
     from medseg_monai.training.folder import files_of
-    from medseg_monai.training.run_record import read_record, settings_to_repeat
+    from medseg_monai.training.recorded import read_record, settings_to_repeat
 
     parser = bundle_workflow(bundle, "train", values, assignments=assignments, overlays=overlays).parser
     folder = Path(parser.get_parsed_content("output_dir"))
@@ -285,7 +285,7 @@ def _say_end(weights: Path, bundle: Path) -> None:
     from medseg_monai.bundle.paths import list_bundles
     from medseg_monai.bundle.trained import Trained
     from medseg_monai.training.folder import CURVES_FILE, files_of
-    from medseg_monai.training.run_record import read_record
+    from medseg_monai.training.recorded import read_record
 
     record = read_record(files_of(weights)) or {}
     if not record.get("finished", True):

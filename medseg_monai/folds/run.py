@@ -19,7 +19,7 @@ from medseg_monai.folds.combine import combine
 from medseg_monai.folds.split import draw_folds, fold_datasets, members_of
 from medseg_monai.planning.in_config import bundle_plan
 from medseg_monai.training.folder import PLAN_FILE
-from medseg_monai.training.run_record import read_record
+from medseg_monai.training.recorded import read_record
 
 logger = logging.getLogger(__name__)
 

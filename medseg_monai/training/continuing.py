@@ -23,7 +23,8 @@ from medseg_monai.training.folder import (
     publish,
     remove_leftovers,
 )
-from medseg_monai.training.run_record import read_record, refuse_other_run, write_record
+from medseg_monai.training.recorded import changes_of_machine, read_record, write_record
+from medseg_monai.training.run_record import refuse_other_run
 from medseg_monai.training.sampling import SeededSampler
 from medseg_monai.training.stops import between_several
 from medseg_monai.training.weight_average import bare
@@ -81,7 +82,14 @@ class Continuation:
             logger.info("%s holds no checkpoint to continue from: the training begins", self.folder)
         elif recorded is not None and not recorded.get("finished"):
             refuse_other_run(self.folder, recorded, run)
+            self._note_changes(recorded, run)
         return found
+
+    def _note_changes(self, recorded: Content, run: Content) -> None:
+        """Keep what of the machine has changed since the training began, for whoever repeats it."""
+        noted = recorded.get("continued_with") or []
+        if new := [change for change in changes_of_machine(recorded, run) if change not in noted]:
+            write_record(self.folder, {**recorded, "continued_with": [*noted, *new]})
 
 
 def _take_up(folder: Path) -> Content | None:

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 WEIGHTS_FILE, SPEC_FILE, LAST_FILE = "model.pt", "spec.json", "last.pt"
 HISTORY_FILE, CURVES_FILE, PLAN_FILE, RUN_FILE = "history.csv", "training.png", "plan.yaml", "run.json"
+RERUN_FILE = "rerun.json"
 TRAINING_FILES = (
     WEIGHTS_FILE,
     SPEC_FILE,
@@ -26,6 +27,7 @@ TRAINING_FILES = (
     CURVES_FILE,
     PLAN_FILE,
     RUN_FILE,
+    RERUN_FILE,
     "tensorboard",
     "tuning",
     "evaluation_*",

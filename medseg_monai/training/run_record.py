@@ -1,8 +1,7 @@
-"""``run.json`` beside the weights: what made them, so that the run can be continued and repeated, and a difference is noticed."""
+"""What ``run.json`` beside the weights says: what made them, so that the run can be continued and repeated, and a difference is noticed."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import logging
@@ -10,7 +9,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,23 +20,16 @@ import torch.distributed as dist
 from monai.engines.workflow import Workflow
 
 import medseg_monai
+from medseg_monai.bundle.config_keys import TRACKING
 from medseg_monai.dataset.cases import as_list
-from medseg_monai.files.writing import write_whole
 from medseg_monai.images.paired import all_files
 from medseg_monai.training.diskcache import FileHashes
-from medseg_monai.training.folder import RUN_FILE, WEIGHTS_FILE, files_of
+from medseg_monai.training.folder import WEIGHTS_FILE
+from medseg_monai.training.recorded import Content, changes_of_machine, differences
 
 logger = logging.getLogger(__name__)
 
-Content = dict[str, Any]
-
-FREE = {
-    "as_published", "minutes", "plan_file", "preset",  # what came of them is kept as plan.yaml
-    "bundle_root", "cache_dir", "dataset_dir", "device", "num_workers", "output_dir", "panel_interval", "resume", "stop_after",
-}  # fmt: skip
-"""Keys of a config that change no weights, or whose effect is recorded otherwise (data, machine)."""
 SHOWN = 3
-_MISSING = "nothing"
 
 
 def describe_run(
@@ -56,9 +48,9 @@ def describe_run(
         stop_after: minutes after which it stops; None for never.
         start: file and SHA-256 of the weights that it starts from; None for random ones.
     """
-    config = {key: value for key, value in (config or {}).items() if not key.startswith("_")}
     return {
         "command": shlex.join(sys.argv),
+        "directory": str(Path.cwd()),
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "finished": False,
         "stop_after": stop_after,
@@ -67,22 +59,23 @@ def describe_run(
         "machine": _machine(trainer),
         "versions": versions(),
         **({} if start is None else {"start": dict(start)}),
-        "config": config,
+        "config": own_settings(config or {}),
     }
 
 
-def write_record(folder: Path, run: Mapping[str, Any]) -> None:
-    """Write ``run.json`` of the training that runs in `folder`."""
-    write_whole(files_of(folder) / RUN_FILE, json.dumps(run, indent=2, default=str) + "\n")
+def own_settings(config: Mapping[str, Any]) -> Content:
+    """A config without notes, and without what MONAI's experiment tracking adds: it changes no weights, and names the time of the run."""
+    own = {
+        key: value for key, value in config.items() if not key.startswith("_") and key not in TRACKING - {"output_dir"}
+    }
+    for section in ("train", "validate"):
+        if isinstance(part := own.get(section), Mapping) and isinstance(handlers := part.get("handlers"), list):
+            own[section] = {**part, "handlers": [each for each in handlers if not _is_tracking(each)]}
+    return own
 
 
-def read_record(folder: Path) -> Content | None:
-    """The content of ``run.json`` in `folder`; None if there is none that can be read."""
-    try:
-        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+def _is_tracking(handler: object) -> bool:
+    return isinstance(handler, Mapping) and handler.get("_target_") == "MLFlowHandler"
 
 
 def refuse_other_run(folder: Path, recorded: Mapping[str, Any], run: Mapping[str, Any]) -> None:
@@ -116,70 +109,6 @@ def _refuse_other_start(folder: Path, then: Mapping[str, Any], now: Mapping[str,
     own = (folder / WEIGHTS_FILE).resolve()
     if then and now and then["sha256"] != now["sha256"] and Path(now["file"]).resolve() != own:
         raise ValueError(f"{now['file']}, which {folder} started from, has changed: restore it, {again}")
-
-
-def settings_to_repeat(recorded: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Content, Content]:
-    """What a recorded run set otherwise than a config does, by key.
-
-    Returns:
-        The values, which are data, and the expressions: whoever runs those runs code out of ``run.json``.
-    """
-    values: Content = {}
-    expressions: Content = {}
-    for key, was, _ in differences(recorded.get("config") or {}, config):
-        if was != _MISSING:
-            is_code = isinstance(was, str) and was.startswith(("$", "@", "%"))
-            says_what_runs = any(part.startswith("_") for part in key.split("#"))
-            (expressions if is_code or says_what_runs else values)[key] = was
-    return values, expressions
-
-
-def changes_of_machine(recorded: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
-    """What differs between two runs' machines and versions and can change the last digits of their weights."""
-    return [
-        f"{name} {was}, now {now}"
-        for part in ("machine", "versions")
-        for name, was, now in _unlike(recorded.get(part) or {}, run.get(part) or {})
-        if name not in ("cpu", "memory_gb", "cores")
-    ]
-
-
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that differ between two configs and decide weights: (key ``a#b``, then, now)."""
-    return list(_unlike(_leaves(then), _leaves(now)))
-
-
-def _unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for key in dict.fromkeys([*then, *now]):
-        was, is_now = then.get(key, _MISSING), now.get(key, _MISSING)
-        if was != is_now:
-            yield key, was, is_now
-
-
-def _leaves(config: object, prefix: str = "") -> Content:
-    """All single settings of a config by their keys, as values where they are such."""
-    if isinstance(config, Mapping):
-        entries: Iterable[tuple[object, object]] = config.items()
-    elif isinstance(config, list | tuple) and any(isinstance(value, Mapping | list | tuple) for value in config):
-        entries = enumerate(config)
-    else:
-        return {prefix.removesuffix("#"): _plain(config)}
-    return {
-        name: leaf
-        for key, value in entries
-        if prefix or str(key) not in FREE
-        for name, leaf in _leaves(value, f"{prefix}{key}#").items()
-    }
-
-
-def _plain(value: Any) -> Any:
-    """The value of a setting: what `medseg_monai.bundle.literals.literal` wrote as it was, as JSON would hold it."""
-    if isinstance(value, str) and value.startswith("$"):
-        try:
-            value = ast.literal_eval(value[1:].strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return value
-    return json.loads(json.dumps(value, default=str))
 
 
 _SPLITS = ("training", "validation")

@@ -37,7 +37,7 @@ from medseg_monai.cli import main as medseg
 from medseg_monai.files.writing import HIDDEN_FOLDER, LOCK_FILE
 from medseg_monai.prepare.demo import prepare_demo
 from medseg_monai.training.checkpoint import find_checkpoint
-from medseg_monai.training.run_record import read_record
+from medseg_monai.training.recorded import read_record
 
 SMALL = (
     "--size",

@@ -1,19 +1,12 @@
-"""What run.json says, which settings count as other ones, and which of them are code."""
+"""What run.json says of a run, and what of it must not change when the run is continued."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medseg_monai.bundle.literals import literal
-from medseg_monai.training.run_record import (
-    changes_of_machine,
-    differences,
-    read_record,
-    refuse_other_run,
-    settings_to_repeat,
-    write_record,
-)
+from medseg_monai.training.recorded import changes_of_machine
+from medseg_monai.training.run_record import own_settings, refuse_other_run
 
 CONFIG: dict[str, Any] = {
     "lr": 0.002,
@@ -30,26 +23,6 @@ RUN: dict[str, Any] = {
     "versions": {"torch": "2.8"},
     "config": CONFIG,
 }
-
-
-def test_what_changes_no_weights_may_differ() -> None:
-    assert differences(CONFIG, {**CONFIG, "num_workers": 8, "output_dir": "b", "resume": True}) == []
-
-
-def test_a_value_is_the_same_however_it_was_given() -> None:
-    assert differences(CONFIG, {**CONFIG, "size": literal((64, 64))}) == []
-    assert differences({"name": literal("$x")}, {"name": "$x"}) == []  # told apart by no weights
-
-
-def test_settings_are_found_at_any_depth() -> None:
-    changed = {
-        **CONFIG,
-        "train": {"handlers": [{"_target_": "x", "patience": 5}], "optimizer": {"lr": "@lr", "eps": 1}},
-    }
-    assert differences(CONFIG, changed) == [
-        ("train#handlers#0#patience", 3, 5),
-        ("train#optimizer#eps", "nothing", 1),
-    ]
 
 
 def test_other_settings_are_refused_in_one_line() -> None:
@@ -74,17 +47,13 @@ def test_another_machine_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert "last digits" in caplog.text
 
 
-def test_expressions_are_told_apart_from_data() -> None:
-    recorded = {"config": {**CONFIG, "lr": "$__import__('os').getpid()", "size": literal([32, 32]), "seed": 3}}
-    assert settings_to_repeat(recorded, CONFIG) == (
-        {"size": [32, 32], "seed": 3},
-        {"lr": "$__import__('os').getpid()"},
-    )
-
-
-def test_it_is_read_back_and_what_is_torn_is_none(tmp_path: Path) -> None:
-    assert read_record(tmp_path) is None
-    write_record(tmp_path, RUN)
-    assert read_record(tmp_path) == RUN
-    (tmp_path / "run.json").write_text('{"fin')
-    assert read_record(tmp_path) is None
+def test_experiment_tracking_is_no_setting() -> None:
+    """What MONAI adds for MLflow names a file by the time of the run, and changes no weights."""
+    handlers = [{"_target_": "x", "patience": 3}]
+    tracked = {
+        **CONFIG,
+        "tracking_uri": "here",
+        "save_execute_config": "@output_dir + '/config_20240501_224500.json'",
+        "train": {**CONFIG["train"], "handlers": [*handlers, {"_target_": "MLFlowHandler", "tag_name": "train_loss"}]},
+    }
+    assert own_settings({**tracked, "_note": "mine"}) == CONFIG

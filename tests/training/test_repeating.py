@@ -1,0 +1,99 @@
+"""`medseg rerun`: a recorded training, repeated and compared; what is gone or has changed is said in one line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Outcome
+
+from medseg_monai.training.recorded import read_record
+
+Medseg = Callable[..., Outcome]
+
+
+@pytest.fixture
+def recorded(trained: Path, tmp_path: Path) -> Path:
+    """A copy of a finished training's folder, which a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "first"))
+
+
+def _change(folder: Path, **changes: Any) -> None:
+    content = read_record(folder)
+    assert content is not None
+    parts = {key: {**content[key], **value} if isinstance(value, dict) else value for key, value in changes.items()}
+    (folder / "run.json").write_text(json.dumps({**content, **parts}))
+
+
+def test_it_ends_with_the_same_weights(medseg: Medseg, recorded: Path) -> None:
+    """With the threads of the first one, although this process has another number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        outcome = medseg("rerun", recorded, "--workers", "0")
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+    assert outcome.code == 0, outcome.err
+    assert "tensors are equal to the bit" in outcome.out
+    assert "changed: nothing" in outcome.out
+    compared = json.loads((recorded.with_name("first_rerun") / "rerun.json").read_text())
+    assert (compared["equal"], compared["promised"], compared["epochs"]) == (True, True, 2)
+    again = medseg("rerun", recorded, "--resume")  # it has ended: only compared
+    assert (again.code, "nothing to continue" in again.err) == (0, True)
+
+
+def test_other_settings_are_said_and_only_trained_if_wanted(medseg: Medseg, recorded: Path) -> None:
+    _change(recorded, data={"sha256": "0" * 64, "training": 99}, versions={"torch": "1.0"})
+    refused = medseg("rerun", recorded)
+    assert refused.code == 1
+    assert refused.err.splitlines()[-1].startswith(
+        f"medseg: error: {recorded} cannot be repeated: the data have changed (99 training"
+    )
+    _change(recorded, config={"seed": 5})
+    outcome = medseg("rerun", recorded, "--anyway", "--set", "max_epochs=1")
+    assert outcome.code == 1, outcome.err
+    assert "tensors differ" in outcome.out
+    assert "max_epochs was 2, is 1" in outcome.out
+    assert "torch 1.0, now" in outcome.out
+    assert "promised: nothing to the bit" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        (
+            {"config": {"dataset_dir": "nowhere"}},
+            (),
+            "the data set nowhere is not there: say where it is now with --dataset-dir",
+        ),
+        ({"finished": False}, (), "has not ended: finish it with `medseg train --resume` first"),
+        ({"config": {"bundle_root": "/gone", "bundle": "gone"}}, (), "no bundle 'gone'"),
+        (
+            {"config": {"loss": {"_target_": "os.system"}}},
+            (),
+            "settings that are expressions or that this version does not have: loss#_target_",
+        ),
+        ({"config": {"lr": "$1/500", "knob": 3}}, (), "does not have: lr, knob. Restore them"),
+        ({"processes": 2}, (), "2 processes trained together, now 1"),
+        ({"config": {"start_from": "/gone/model.pt"}}, (), "no weights '/gone/model.pt'"),
+        ({}, ("--out", "FOLDER"), "is the training to repeat: name another folder with --out"),
+    ],
+)
+def test_what_is_gone_or_other_is_one_line(
+    changes: dict[str, Any], arguments: tuple[str, ...], message: str, medseg: Medseg, recorded: Path
+) -> None:
+    _change(recorded, **changes)
+    outcome = medseg("rerun", recorded, *[recorded if each == "FOLDER" else each for each in arguments])
+    assert outcome.code == 1
+    assert message in outcome.err.splitlines()[-1]
+    assert not recorded.with_name("first_rerun").exists()
+
+
+def test_a_folder_without_a_record_is_one_line(medseg: Medseg, tmp_path: Path) -> None:
+    outcome = medseg("rerun", tmp_path)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "nothing says how it was trained" in outcome.err
