@@ -90,7 +90,7 @@ class Repetition:
         """The training, as it was recorded, of the bundle as it is now."""
         bundle = recorded_bundle(recorded)
         plain = bundle_workflow(bundle, "train", assignments=self.assignments, overlays=self.overlays)
-        plain.parser.resolve_macro_and_relative_ids()  # recorded is what has been parsed
+        plain.parser.resolve_macro_and_relative_ids()  # type: ignore[no-untyped-call]  # recorded is what has been parsed
         config = cast(Mapping[str, Any], plain.parser.config)
         values, expressions = settings_to_repeat(recorded, config)
         lost = [key for key in values if not _has_place(config, key)]
