@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import Grid, grid_of
@@ -23,12 +24,14 @@ class Answered(NamedTuple):
         grid: its own and the network's.
         answer: the evaluator's output, on the image's own grid.
         truth: the label there, `IGNORED` where nothing counts.
+        image: the network's input.
     """
 
     case: Mapping[str, Any]
     grid: Grid
     answer: Mapping[str, Any]
     truth: NDArray[np.uint8]
+    image: Tensor
 
 
 def answered_cases(
@@ -51,4 +54,4 @@ def answered_cases(
         except UNUSABLE as error:
             dataset.set_aside(case, error)
             continue
-        yield Answered(case, grid, answer, truth)
+        yield Answered(case, grid, answer, truth, item["image"])

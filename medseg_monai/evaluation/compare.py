@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.evaluation.intervals import mean_interval
-from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS
+from medseg_monai.evaluation.metrics import LOWER_IS_BETTER, METRICS, SIGNED_METRICS
 from medseg_monai.evaluation.significance import holm, paired_permutation_p
 from medseg_monai.evaluation.summary import Estimate, score_table
 from medseg_monai.evaluation.tables import Evaluation, metric_label, read_evaluation
@@ -24,6 +24,7 @@ from medseg_monai.files.markdown import markdown_table
 from medseg_monai.files.writing import write_whole
 
 TABLE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
+COMPARED = tuple(metric for metric in METRICS if metric not in SIGNED_METRICS)  # of a signed one none is best
 COSTS = ("parameters", "train_seconds", "inference_ms_per_image")
 
 
@@ -84,29 +85,30 @@ def compare(folders: Sequence[str | Path], *, metric: str = "dice", seed: int = 
 
     Args:
         folders: folders of the evaluations, two or more.
-        metric: the metric to sort by and to test; one of METRICS.
+        metric: the metric to sort by and to test; one of COMPARED.
         seed: seed of the resampling.
 
     Raises:
         FileNotFoundError: a folder contains no finished evaluation.
         ValueError: fewer than two folders, an unknown metric, or evaluations of different cases, classes or truth.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
+    if metric not in COMPARED:
+        raise ValueError(f"metric must be one of {', '.join(COMPARED)}, not {metric!r}")
     if len({Path(folder).resolve() for folder in folders}) < max(2, len(folders)):
         raise ValueError("a comparison needs two or more different evaluation folders")
     evaluations = [read_evaluation(folder) for folder in folders]
     for evaluation in evaluations:
         if math.isnan(evaluation.summary.overall.scores[metric].mean):
             raise ValueError(
-                f"{evaluation.folder} is from a version that did not measure {metric}: evaluate again, or compare another metric"
+                f"{evaluation.folder} did not measure {metric}, or is from a version that did not: evaluate again, "
+                "or compare another metric"
             )
     for evaluation in evaluations[1:]:
         _check_same_cases(evaluations[0], evaluation)
     names = _names(evaluations)
     values = [_case_values(evaluation, metric) for evaluation in evaluations]
     entries = [Entry(*parts) for parts in zip(names, evaluations, values, strict=True)]
-    entries.sort(key=lambda entry: entry.score(metric).mean, reverse=metric not in DISTANCE_METRICS)
+    entries.sort(key=lambda entry: entry.score(metric).mean, reverse=metric not in LOWER_IS_BETTER)
     return Comparison(metric, tuple(entries), tuple(_test_pairs(entries, seed)))
 
 

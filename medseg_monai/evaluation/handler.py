@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
 from medseg_monai.evaluation.answers import answered_cases
 from medseg_monai.evaluation.confusion import OVERLAP_FILE, Overlap, count_label_overlap, write_overlap
-from medseg_monai.evaluation.labels import Label, PackedLabel, case_view, score_labels
-from medseg_monai.evaluation.metrics import CaseScores, class_masks, split_ignored
+from medseg_monai.evaluation.labels import Label, PackedLabel, case_view, label_contrasts, score_labels
+from medseg_monai.evaluation.metrics import DEFAULTS, CaseScores, class_masks, split_ignored
+from medseg_monai.evaluation.options import MeasureOptions
+from medseg_monai.evaluation.reliability import MeasureCalibration
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.surfaces import Mask
@@ -56,6 +60,9 @@ class ScoreCases:
         pictures: number of cases in ``cases.jpg``, from the lowest to the highest Dice; 0 for no picture.
         report: also draw the cases that a report shows, into ``pictures/``.
         cleaning: its ``drop_isolated`` is applied here if cases are slices of scans, because it needs whole scans.
+        options: tolerances, and when lesions match.
+        calibration: the handler that measures calibration; its numbers by case go into ``cases.csv``.
+        contrast: whether to measure how much each structure stands out: ``auto`` for photographs, for whose small masks it takes no time.
 
     Attributes:
         scores: one entry per case and class, so far; slices come at the end, with their scans.
@@ -72,7 +79,12 @@ class ScoreCases:
         pictures: int = 6,
         report: bool = False,
         cleaning: Cleaning = PLAIN,
+        options: MeasureOptions = DEFAULTS,
+        calibration: MeasureCalibration | None = None,
+        contrast: bool | str = "auto",
     ) -> None:
+        if contrast not in (True, False, "auto"):
+            raise ValueError(f"contrast is true, false or auto, not {contrast!r}")
         self.dataset = dataset
         self.spec = spec
         self.folder = Path(folder)
@@ -85,6 +97,10 @@ class ScoreCases:
         self.cleaning = cleaning
         self.scan_scores: list[ScanScores] = []
         self._slices = ScanMasks() if spec.spatial_dims == 2 and are_slices(self._cases) else None
+        self.options = options
+        self.calibration = calibration
+        self.contrast = spec.spatial_dims == 2 if contrast == "auto" else bool(contrast)
+        self._contrasts: dict[str, list[float]] = {}
         self._labels: dict[str, PackedLabel] = {}
         self._grids: dict[str, Grid] = {}
         self._network_seconds = 0.0
@@ -103,6 +119,7 @@ class ScoreCases:
         self.scores.clear()
         self.scan_scores.clear()
         self._labels.clear()
+        self._contrasts.clear()
         self._grids.clear()
         self._overlap = None
         if self._slices is not None:
@@ -121,9 +138,11 @@ class ScoreCases:
 
     def _score(self, engine: Workflow) -> None:
         self._images += len(engine.state.batch)
-        for case, grid, answer, label in answered_cases(engine, self.dataset, self._cases, self.spec):
+        for case, grid, answer, label, image in answered_cases(engine, self.dataset, self._cases, self.spec):
             truth, ignored = split_ignored(label)
             self._grids[case["id"]] = grid
+            if self.contrast:
+                self._contrasts[case["id"]] = label_contrasts(image, truth, grid, self.spec)
             pred = answer["pred"].cpu().numpy()
             if self._slices is None:
                 self._score_case(case["id"], pred, truth, ignored)
@@ -134,7 +153,11 @@ class ScoreCases:
 
     def _score_case(self, case_id: str, pred: Label, truth: Label, ignored: Mask | None = None) -> None:
         classes, spacing = self.spec.classes, self._grids[case_id].spacing
-        self.scores += score_labels(pred, truth, case=case_id, classes=classes, spacing=spacing, ignored=ignored)
+        found = score_labels(
+            pred, truth, case=case_id, classes=classes, spacing=spacing, ignored=ignored, options=self.options
+        )
+        contrasts = self._contrasts.get(case_id, [math.nan] * len(classes))
+        self.scores += [replace(score, contrast=one) for score, one in zip(found, contrasts, strict=True)]
         if len(classes) > 1:
             counted = pred if ignored is None else np.where(ignored, np.uint8(0), pred)
             self._add_overlap(count_label_overlap(counted, truth, classes))
@@ -165,11 +188,21 @@ class ScoreCases:
                 f"the true masks of all {cases} cases are empty, so there is nothing to score against: "
                 "check the masks, and their values if they are class numbers"
             )
+        self._add_calibration()
         lock = lock_folder(self.folder)
         try:
             self._write_tables()
         finally:
             lock.release()
+
+    def _add_calibration(self) -> None:
+        """Complete the scores by calibration, which was measured beside them."""
+        by_case = self.calibration.by_case if self.calibration else {}
+        place = {name: number for number, name in enumerate(self.spec.classes)}
+        for number, score in enumerate(self.scores):
+            if score.case in by_case:
+                ece, brier = by_case[score.case][:, place[score.class_name]].tolist()
+                self.scores[number] = replace(score, ece=ece, brier=brier)
 
     def _write_tables(self) -> None:
         """Write everything into the folder, which no other process writes to meanwhile."""
@@ -179,6 +212,7 @@ class ScoreCases:
         remove_case_pictures(self.folder)
         per_image = 1000 * self._network_seconds / self._images
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
+        run["measures"] = self.options.to_dict()
         unit = next(iter(self._grids.values())).unit
         summary = summarise(self.scores, distance_unit=unit)
         write_evaluation(self.folder, self.scores, summary, run=run, scans=self.scan_scores)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
-from medseg_monai.evaluation.surfaces import DENSE_SURFACE, Mask, bounding_box, check_spacing, surface
+from medseg_monai.evaluation.surfaces import DENSE_SURFACE, Mask, box_of_both, check_spacing, surface
 
 BLOCKS = (16, 4, 1)  # sides, in pixels, of blocks that are ruled out together, each a multiple of the next
 
@@ -32,8 +32,7 @@ def hausdorff_distance(pred: Mask, truth: Mask, spacing: Sequence[float] | None 
     3.0
     """
     steps = np.array(check_spacing(spacing, pred.ndim))
-    boxes = zip(bounding_box(pred), bounding_box(truth), strict=True)
-    union = tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in boxes)
+    union = box_of_both(pred, truth)
     near, far = pred[union], truth[union]
     return max(_directed(near, far, steps), _directed(far, near, steps))
 

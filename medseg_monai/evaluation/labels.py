@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.evaluation.metrics import CaseScores, class_masks, score_case, split_ignored
+from medseg_monai.evaluation.contrast import contrast
+from medseg_monai.evaluation.metrics import DEFAULTS, CaseScores, class_masks, score_case, split_ignored
+from medseg_monai.evaluation.options import MeasureOptions
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.grids import Grid
@@ -28,6 +32,7 @@ def score_labels(
     classes: Sequence[str],
     spacing: Sequence[float],
     ignored: Mask | None = None,
+    options: MeasureOptions = DEFAULTS,
 ) -> list[CaseScores]:
     """Score every class of a case.
 
@@ -38,6 +43,7 @@ def score_labels(
         classes: their names.
         spacing: between pixels along each axis; distances are in its unit.
         ignored: pixels to ignore, (1 or classes, *S).
+        options: tolerances, and when lesions match.
     """
     count = len(classes)
     lost = [None] * count if ignored is None else [ignored[n % len(ignored)][None] for n in range(count)]
@@ -45,8 +51,33 @@ def score_labels(
     return [
         score
         for p, t, out, name in masks
-        for score in score_case(p, t, case=case, classes=[name], spacing=spacing, ignored=out)
+        for score in score_case(p, t, case=case, classes=[name], spacing=spacing, ignored=out, options=options)
     ]
+
+
+def label_contrasts(image: Tensor, truth: Label, grid: Grid, spec: DatasetSpec) -> list[float]:
+    """How much each class stands out from its surroundings in the network's input, see `medseg_monai.evaluation.contrast`.
+
+    Args:
+        image: (C, *N), on the network's grid.
+        truth: the label on the image's own grid, (1, *S) of class numbers or (classes, *S) of {0, 1}.
+        grid: between the two.
+        spec: of a stack of slices only the slice itself counts.
+    """
+    if not truth.any():
+        return [math.nan] * len(spec.classes)
+    channels = image.cpu().numpy()
+    if spec.slice_stride:
+        middle = len(channels) // 2
+        channels = channels[middle : middle + 1]
+    there = truth.any(axis=0)
+    others, seen = (grid.to_network(mask).numpy() > 0.5 for mask in (there, np.ones_like(there)))
+    one_class = len(spec.classes) == 1
+    masks = (
+        (others if one_class else grid.to_network(mask[0]).numpy() > 0.5)
+        for mask in _one_by_one(truth, len(spec.classes))
+    )
+    return [contrast(channels, mask, others=others, seen=seen) for mask in masks]
 
 
 def case_view(case: Mapping[str, Any], pred: Label, grid: Grid, spec: DatasetSpec, title: str) -> CaseView:

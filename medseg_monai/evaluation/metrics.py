@@ -1,31 +1,47 @@
-"""Scores of one case: overlap and surface distances per class, on the image's own grid.
+"""Scores of one case: overlap, outlines, lesions and size per class, on the image's own grid.
 
 The rule for empty masks is defined only here. A structure that truth and prediction both lack is
 correct (outcome ``absent``): Dice = Jaccard = 1, distances 0. One that only the prediction lacks (``missed``)
 or only the truth lacks (``spurious``) is completely wrong: Dice = Jaccard = 0, distances = the image's
-diagonal. No score is NaN and none is left out, so missing more never looks better.
+diagonal. No score is NaN and none is left out, so missing more never looks better. (A score is NaN only if it was not
+measured at all, for any case: calibration without probabilities, whatever is younger than the evaluation.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.evaluation.boundary import boundary_iou
+from medseg_monai.evaluation.lesions import count_lesions
+from medseg_monai.evaluation.options import MeasureOptions, diagonal
 from medseg_monai.evaluation.surfaces import Mask, check_spacing, surface_distances
 
 Outcome = Literal["ok", "missed", "spurious", "absent"]
+Border = Literal["touches", "inside"]
 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "missed", "spurious", "absent")
 OVERLAP_METRICS = ("dice", "jaccard", "thresholded_jaccard", "sensitivity", "specificity")
+OUTLINE_METRICS = ("boundary_iou", "surface_dice")
 DISTANCE_METRICS = ("hd95", "mean_surface_distance")
-METRICS = OVERLAP_METRICS + DISTANCE_METRICS
+LESION_METRICS = ("lesion_precision", "lesion_recall", "lesion_f1")
+SIZE_METRICS = ("size_difference", "relative_size_difference", "relative_size_error")
+CALIBRATION_METRICS = ("ece", "brier")
+METRICS = OVERLAP_METRICS + OUTLINE_METRICS + DISTANCE_METRICS + LESION_METRICS + SIZE_METRICS + CALIBRATION_METRICS
+LOWER_IS_BETTER = (*DISTANCE_METRICS, "relative_size_error", *CALIBRATION_METRICS)
+SIGNED_METRICS = ("size_difference", "relative_size_difference")
+"""Best at 0; a mean says whether masks are too small or too large, not how far off they are."""
+MAY_BE_UNMEASURED = CALIBRATION_METRICS
+"""They need probabilities, which not every evaluation keeps."""
 # ISIC 2018 task 1: a mask below it counts as a failure (Codella et al. 2019, arXiv:1902.03368).
 JACCARD_THRESHOLD = 0.65
+DEFAULTS = MeasureOptions()
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,21 @@ class CaseScores:
         truth_pixels: |T|, pixels or voxels.
         predicted_pixels: |P|, pixels or voxels.
         outcome: ``ok`` (both have the class), ``missed``, ``spurious`` or ``absent`` (neither has it).
+        boundary_iou: IoU of the two inner bands along the outlines.
+        surface_dice: share of both outlines that is near the other, within the tolerance (normalised surface distance).
+        lesion_precision: share of the predicted connected parts that match a true one.
+        lesion_recall: share of the true connected parts that were found.
+        lesion_f1: harmonic mean of both.
+        true_lesions: connected parts of the truth.
+        predicted_lesions: connected parts of the prediction.
+        matched_lesions: pairs of them.
+        size_difference: |P| - |T| in pixels, for volumes in ml.
+        relative_size_difference: (|P| - |T|) / |T|; 1 for a spurious structure, -1 for a missed one, 0 if both lack it.
+        truth_size: of the truth in % of the image, for volumes in ml.
+        border: whether the truth ``touches`` the image's border or is ``inside``; empty without truth.
+        contrast: of the true region to its surroundings, in standard deviations; NaN without truth, or if it was not measured.
+        ece: expected calibration error of the case's probabilities, as users get them.
+        brier: their mean squared error.
     """
 
     case: str
@@ -57,6 +88,26 @@ class CaseScores:
     truth_pixels: int
     predicted_pixels: int
     outcome: Outcome
+    boundary_iou: float = math.nan
+    surface_dice: float = math.nan
+    lesion_precision: float = math.nan
+    lesion_recall: float = math.nan
+    lesion_f1: float = math.nan
+    true_lesions: int = 0
+    predicted_lesions: int = 0
+    matched_lesions: int = 0
+    size_difference: float = math.nan
+    relative_size_difference: float = math.nan
+    truth_size: float = math.nan
+    border: str = ""
+    contrast: float = math.nan
+    ece: float = math.nan
+    brier: float = math.nan
+
+    @property
+    def relative_size_error(self) -> float:
+        """The relative size difference without its sign."""
+        return abs(self.relative_size_difference)
 
     @property
     def thresholded_jaccard(self) -> float:
@@ -72,6 +123,7 @@ def score_case(
     classes: Sequence[str],
     spacing: Sequence[float] | None = None,
     ignored: Mask | None = None,
+    options: MeasureOptions = DEFAULTS,
 ) -> list[CaseScores]:
     """Score every class of a case.
 
@@ -83,6 +135,7 @@ def score_case(
         spacing: distance between pixel centres along each spatial axis; None for 1: distances in pixels.
         ignored: pixels to ignore, bool (1 or K, ...): they are removed from both masks and from the background.
             Distances are measured between the remaining outlines.
+        options: tolerances, and when lesions match.
 
     Returns:
         One entry per class, in the order of ``classes``.
@@ -104,7 +157,7 @@ def score_case(
         pred_masks, true_masks = pred_masks & ~ignored, true_masks & ~ignored
         left_out = [int(np.count_nonzero(plane)) for plane in np.broadcast_to(ignored, true_masks.shape)]
     return [
-        _score_class(pred_mask, true_mask, case=case, class_name=name, spacing=steps, ignored=count)
+        _score_class(pred_mask, true_mask, case=case, class_name=name, spacing=steps, ignored=count, options=options)
         for pred_mask, true_mask, name, count in zip(pred_masks, true_masks, classes, left_out, strict=True)
     ]
 
@@ -149,27 +202,54 @@ def class_masks(label: ArrayLike, n_classes: int) -> Mask:
 
 
 def _score_class(
-    pred: Mask, truth: Mask, *, case: str, class_name: str, spacing: tuple[float, ...], ignored: int = 0
+    pred: Mask,
+    truth: Mask,
+    *,
+    case: str,
+    class_name: str,
+    spacing: tuple[float, ...],
+    ignored: int,
+    options: MeasureOptions,
 ) -> CaseScores:
     """Every overlap score from three counts, every distance from one pair of surfaces."""
     overlap = int(np.count_nonzero(pred & truth))
     predicted, true = int(np.count_nonzero(pred)), int(np.count_nonzero(truth))
     union, background = predicted + true - overlap, truth.size - true - ignored
     outcome = outcome_of(predicted, true)
-    hd95, mean_distance = _distances(pred, truth, outcome, spacing)
+    outlines = _outlines(pred, truth, outcome, spacing, options)
+    lesions = count_lesions(pred, truth, iou=options.lesion_iou)
+    pixel = math.prod(spacing) / (1000 if truth.ndim == 3 else 1)  # mm³ to ml
     return CaseScores(
         case=case,
         class_name=class_name,
         dice=2 * overlap / (predicted + true) if union else 1.0,
         jaccard=overlap / union if union else 1.0,
-        hd95=hd95,
-        mean_surface_distance=mean_distance,
+        hd95=outlines.hd95,
+        mean_surface_distance=outlines.mean_distance,
         sensitivity=overlap / true if true else 1.0,
         specificity=(background - (predicted - overlap)) / background if background else 1.0,
         truth_pixels=true,
         predicted_pixels=predicted,
         outcome=outcome,
+        boundary_iou=outlines.boundary_iou,
+        surface_dice=outlines.surface_dice,
+        lesion_precision=lesions.precision,
+        lesion_recall=lesions.recall,
+        lesion_f1=lesions.f1,
+        true_lesions=lesions.true,
+        predicted_lesions=lesions.predicted,
+        matched_lesions=lesions.matched,
+        size_difference=(predicted - true) * pixel,
+        relative_size_difference=(predicted - true) / true if true else float(predicted > 0),
+        truth_size=true * pixel if truth.ndim == 3 else 100 * true / truth.size,
+        border=border_of(truth) if true else "",
     )
+
+
+def border_of(mask: Mask) -> Border:
+    """Whether a mask touches the border of its image."""
+    ends = (mask.take(end, axis=axis) for axis in range(mask.ndim) for end in (0, -1))
+    return "touches" if any(end.any() for end in ends) else "inside"
 
 
 def outcome_of(predicted: int, true: int) -> Outcome:
@@ -179,15 +259,28 @@ def outcome_of(predicted: int, true: int) -> Outcome:
     return "spurious" if predicted else "missed" if true else "absent"
 
 
-def _distances(pred: Mask, truth: Mask, outcome: Outcome, spacing: tuple[float, ...]) -> tuple[float, float]:
-    """HD95 and mean surface distance, by the rule for empty masks."""
+class _Outlines(NamedTuple):
+    """Scores of two outlines."""
+
+    hd95: float
+    mean_distance: float
+    boundary_iou: float
+    surface_dice: float
+
+
+def _outlines(
+    pred: Mask, truth: Mask, outcome: Outcome, spacing: tuple[float, ...], options: MeasureOptions
+) -> _Outlines:
+    """Distances and what follows from them, by the rule for empty masks."""
     if outcome == "absent":
-        return 0.0, 0.0
-    if outcome == "ok":
-        distances = surface_distances(pred, truth, spacing)
-        return distances.hd95, distances.mean
-    diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing)))
-    return diagonal, diagonal
+        return _Outlines(0.0, 0.0, 1.0, 1.0)
+    if outcome != "ok":
+        far = diagonal(truth.shape, spacing)
+        return _Outlines(far, far, 0.0, 0.0)
+    distances = surface_distances(pred, truth, spacing)
+    width = options.boundary_width_of(truth.shape, spacing)
+    near = distances.within(options.tolerance_of(truth.shape, spacing))
+    return _Outlines(distances.hd95, distances.mean, boundary_iou(pred, truth, width=width, spacing=spacing), near)
 
 
 def _check_masks(pred: NDArray[Any], truth: NDArray[Any], case: str, classes: Sequence[str]) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines.workflow import Workflow
+from numpy.typing import NDArray
 
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
@@ -35,6 +37,10 @@ class MeasureCalibration:
         trained: what is known of the weights.
         folder: where the files go.
         enabled: False for doing nothing.
+
+    Attributes:
+        by_case: by the cases' ids, calibration error and Brier score of each class, (2, classes): of the calibrated probabilities if a
+            temperature is known, for these are what users get.
     """
 
     def __init__(self, scans: CaseStream, *, trained: Trained, folder: str | Path, enabled: bool = True) -> None:
@@ -43,6 +49,7 @@ class MeasureCalibration:
         self.folder = Path(folder)
         self.enabled = enabled
         self.before, self.after = Reliability(self.spec.classes), Reliability(self.spec.classes)
+        self.by_case: dict[str, NDArray[np.float64]] = {}
         self._cases = {case["id"]: case for case in scans.data}
 
     def attach(self, engine: Workflow) -> None:
@@ -54,6 +61,7 @@ class MeasureCalibration:
 
     def _begin(self, engine: Workflow) -> None:
         self.before, self.after = Reliability(self.spec.classes), Reliability(self.spec.classes)
+        self.by_case.clear()
         for name in (CALIBRATION_FILE, CALIBRATION_PICTURE):  # an earlier evaluation's
             (self.folder / name).unlink(missing_ok=True)
 
@@ -70,10 +78,11 @@ class MeasureCalibration:
             return
         count, quality = len(self.spec.classes), self.trained.quality
         planes = class_masks(truth, count)
-        self.before.add(probability[-count:].float().cpu().numpy(), planes, ignored)
+        found = self.before.add(probability[-count:].float().cpu().numpy(), planes, ignored)
         if quality is not None and quality.calibration is not None:
             calibrated = quality.calibration.apply(probability.cpu(), self.spec.task)
-            self.after.add(calibrated[-count:].numpy(), planes, ignored)
+            found = self.after.add(calibrated[-count:].numpy(), planes, ignored)
+        self.by_case[item["id"]] = found
 
     def _write(self, engine: Workflow) -> None:
         if not self.before.cases:

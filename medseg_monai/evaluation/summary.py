@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.evaluation.intervals import mean_interval
-from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS, OUTCOMES, SIZE_METRICS, CaseScores
 
 UNKNOWN = "–"  # shown for a metric that an evaluation did not measure
 
@@ -30,8 +30,8 @@ class Estimate:
         if math.isnan(self.mean):
             return UNKNOWN
         if math.isnan(self.low):
-            return f"{self.mean:.{3 if self.mean <= 1 else 2}f}"
-        digits = 3 if self.high <= 1 else 2
+            return f"{self.mean:.{3 if abs(self.mean) <= 1 else 2}f}"
+        digits = 3 if max(-self.low, self.high) <= 1 else 2
         return f"{self.mean:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
@@ -42,10 +42,12 @@ class ClassSummary:
     Attributes:
         scores: by metric.
         outcomes: number of rows of ``cases.csv`` by outcome: ok, missed, spurious, absent.
+        lesions: their sums over cases: ``true``, ``predicted`` and ``matched``; empty if they were not counted.
     """
 
     scores: Mapping[str, Estimate]
     outcomes: Mapping[str, int]
+    lesions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Summary:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Summary:
         """The inverse of `to_dict`, for content from this, an earlier or a later version."""
-        content = {field.name: content[field.name] for field in fields(cls)}
+        content = {column.name: content[column.name] for column in fields(cls)}
         per_class = {name: _class_from_dict(part) for name, part in content["per_class"].items()}
         return cls(**{**content, "overall": _class_from_dict(content["overall"]), "per_class": per_class})
 
@@ -111,10 +113,11 @@ def summarise(
         for rows in zip(mean, low, high, strict=True)
     ]
     outcomes = {name: _count_outcomes(s for s in scores if s.class_name == name) for name in classes}
+    lesions = {name: _sum_lesions([s for s in scores if s.class_name == name]) for name in classes}
     return Summary(
         n_cases=len(values),
-        overall=ClassSummary(parts[0], _count_outcomes(scores)),
-        per_class={n: ClassSummary(part, outcomes[n]) for n, part in zip(classes, parts[1:], strict=True)},
+        overall=ClassSummary(parts[0], _count_outcomes(scores), _sum_lesions(scores)),
+        per_class={n: ClassSummary(part, outcomes[n], lesions[n]) for n, part in zip(classes, parts[1:], strict=True)},
         distance_unit=distance_unit,
         n_bootstrap=n_bootstrap,
         seed=seed,
@@ -145,8 +148,12 @@ def score_table(scores: Sequence[CaseScores]) -> tuple[NDArray[np.float64], list
 
 def _ranges() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The smallest and largest possible value of each metric."""
-    lowest = np.zeros(len(METRICS))
-    return lowest, np.array([np.inf if name in DISTANCE_METRICS else 1.0 for name in METRICS])
+    unbounded = (*DISTANCE_METRICS, *SIZE_METRICS)
+    lowest = {"size_difference": -np.inf, "relative_size_difference": -1.0}
+    return (
+        np.array([lowest.get(name, 0.0) for name in METRICS]),
+        np.array([np.inf if name in unbounded else 1.0 for name in METRICS]),
+    )
 
 
 def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
@@ -155,11 +162,20 @@ def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
     return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
+def _sum_lesions(scores: Sequence[CaseScores]) -> dict[str, int]:
+    """Lesions of all cases together; empty if one of the evaluations did not count them."""
+    if any(math.isnan(score.lesion_f1) for score in scores):
+        return {}
+    return {
+        kind: sum(getattr(score, f"{kind}_lesions") for score in scores) for kind in ("true", "predicted", "matched")
+    }
+
+
 def _class_from_dict(content: Mapping[str, Any]) -> ClassSummary:
     """One class from its part of `Summary.to_dict`; a metric newer than the evaluation is NaN."""
     found = {name: Estimate(**_with_nan(estimate)) for name, estimate in content["scores"].items()}
     scores = {**{name: Estimate(math.nan, math.nan, math.nan) for name in METRICS}, **found}
-    return ClassSummary(scores, content["outcomes"])
+    return ClassSummary(scores, content["outcomes"], content.get("lesions", {}))
 
 
 def _without_nan(numbers: Mapping[str, float]) -> dict[str, float | None]:

@@ -7,13 +7,15 @@ facts of the run, ``summary.md`` the same for people to read.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from medseg_monai.evaluation.intervals import LEAST_CASES
-from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.metrics import MAY_BE_UNMEASURED, METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.options import BOUNDARY_SHARE, IMAGE_TOLERANCE, VOLUME_TOLERANCE_MM
 from medseg_monai.evaluation.scan_scores import ScanScores, summarise_scans
 from medseg_monai.evaluation.summary import Summary
 from medseg_monai.files.csv_tables import csv_text, read_records
@@ -83,7 +85,8 @@ def write_evaluation(
 
 def _table(kind: type[CaseScores] | type[ScanScores], rows: Iterable[CaseScores | ScanScores]) -> str:
     """Rows as CSV."""
-    return csv_text([[column.name for column in fields(kind)], *(astuple(row) for row in rows)])
+    cells = ([None if value != value else value for value in astuple(row)] for row in rows)  # NaN was not measured
+    return csv_text([[column.name for column in fields(kind)], *cells])
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:
@@ -114,12 +117,15 @@ def summary_markdown(
     parts = {**overall, **summary.per_class}
     lines = [f"# Evaluation of {summary.n_cases} cases", ""]
     unit, columns = summary.distance_unit, parts.values()
-    rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in METRICS]
+    rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in measured(summary)]
+    rows += [[f"{kind} lesions", *(c.lesions[kind] for c in columns)] for kind in summary.overall.lesions]
     rows += [[outcome, *(c.outcomes[outcome] for c in columns)] for outcome in OUTCOMES]
     lines += markdown_table(["", *parts], rows)
     resampling = f"studentised bootstrap, {summary.n_bootstrap} resamples, seed {summary.seed}"
     few = f" Fewer than {LEAST_CASES} cases have no interval." if summary.n_cases < LEAST_CASES else ""
-    lines += ["", f"Mean (95 % interval over cases: {resampling}).{few}", "", "## Lowest Dice", ""]
+    note = measures_note(run)
+    lines += ["", f"Mean (95 % interval over cases: {resampling}).{few}{f' {note}' if note else ''}"]
+    lines += ["", "## Lowest Dice", ""]
     worst = sorted(scores, key=lambda score: (score.dice, score.case))[:WORST_CASES]
     rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]
     lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
@@ -139,11 +145,37 @@ def _scan_lines(scans: Mapping[str, Any]) -> list[str]:
     return ["", f"## {scans['n_scans']} scans", "", *markdown_table(["", *parts], rows)]
 
 
+def measures_note(run: Mapping[str, Any]) -> str:
+    """What the measures' options were, in a sentence; empty for an evaluation that is older than they."""
+    options = run.get("measures")
+    if not isinstance(options, Mapping):
+        return ""
+    tolerance, width = options.get("tolerance"), options.get("boundary_width")
+    unit = "mm" if dict(run.get("data") or {}).get("spatial_dims") == 3 else "px"
+    default = f"{VOLUME_TOLERANCE_MM:g} mm" if unit == "mm" else f"{IMAGE_TOLERANCE:.0%} of the image's diagonal"
+    near = default if tolerance is None else f"{tolerance:g} {unit}"
+    band = f"{BOUNDARY_SHARE:.0%} of the diagonal" if width is None else f"{width:g} {unit}"
+    least = options.get("lesion_iou", 0.5)
+    found = f"with an IoU above {least:g}" if least else "that overlap"
+    return (
+        f"Surface Dice: the share of both outlines within {near} of the other. Boundary IoU: of bands {band} wide. "
+        f"Lesions are connected parts; pairs {found} match, one to one."
+    )
+
+
+def measured(summary: Summary) -> list[str]:
+    """The metrics to show: those that may be left out only if they were measured."""
+    scores = summary.overall.scores
+    return [name for name in METRICS if name not in MAY_BE_UNMEASURED or not math.isnan(scores[name].mean)]
+
+
 def _score_from_row(row: Mapping[str, str]) -> CaseScores:
-    """One row of ``cases.csv``; a metric that is younger than the file is NaN."""
-    convert = {"float": float, "int": int}
-    row = {**{name: "nan" for name in METRICS if name != "dice"}, **row}
-    return CaseScores(**{c.name: convert.get(str(c.type), str)(row[c.name]) for c in fields(CaseScores)})
+    """One row of ``cases.csv``; a metric that is younger than the file, or whose cell is empty, is NaN."""
+    convert = {"float": lambda text: float(text or "nan"), "int": int}
+    row = {**{name: "" for name in METRICS if name != "dice"}, **row}
+    return CaseScores(
+        **{c.name: convert.get(str(c.type), str)(row[c.name]) for c in fields(CaseScores) if c.name in row}
+    )
 
 
 def metric_label(metric: str, unit: str) -> str:
@@ -158,5 +190,11 @@ def metric_label(metric: str, unit: str) -> str:
         "thresholded_jaccard": "Jaccard, 0 below 0.65",
         "hd95": f"HD95 ({unit})",
         "mean_surface_distance": f"mean surface distance ({unit})",
+        "boundary_iou": "Boundary IoU",
+        "surface_dice": "surface Dice",
+        "lesion_f1": "lesion F1",
+        "size_difference": f"size difference ({'ml' if unit == 'mm' else unit})",
+        "ece": "calibration error",
+        "brier": "Brier score",
     }
     return labels.get(metric, metric.replace("_", " "))

@@ -135,8 +135,8 @@ class Reliability:
 
     def add(
         self, probabilities: NDArray[Any], truth: NDArray[np.bool_], ignored: NDArray[np.bool_] | None = None
-    ) -> None:
-        """Add a case.
+    ) -> Array:
+        """Add a case, and return its own calibration error and Brier score, (2, classes): 0 for a class all of whose pixels are ignored.
 
         Args:
             probabilities: (classes, *S), without the background.
@@ -144,16 +144,20 @@ class Reliability:
             ignored: (1 or classes, *S): pixels that count for nothing.
         """
         counted = np.broadcast_to(True if ignored is None else ~ignored, truth.shape)
-        if not counted.any(axis=tuple(range(1, truth.ndim))).all():
-            return
-        self.cases += 1
-        for number in range(len(self.classes)):
+        there = counted.any(axis=tuple(range(1, truth.ndim)))
+        sums, squares = np.zeros_like(self.sums), np.zeros_like(self.squares)
+        for number in np.flatnonzero(there):
             probs = probabilities[number][counted[number]].astype(np.float64)
             true = truth[number][counted[number]].astype(np.float64)
             place = np.minimum((probs * BINS).astype(np.intp), BINS - 1)
             for column, weights in enumerate((np.ones_like(probs), probs, true)):
-                self.sums[number, :, column] += np.bincount(place, weights, BINS) / len(probs)
-            self.squares[number] += float(np.mean((probs - true) ** 2))
+                sums[number, :, column] = np.bincount(place, weights, BINS) / len(probs)
+            squares[number] = float(np.mean((probs - true) ** 2))
+        if there.all():
+            self.cases += 1
+            self.sums += sums
+            self.squares += squares
+        return np.stack([_errors(sums), squares])
 
     def ece(self) -> Array:
         """Expected calibration error of each class: the mean distance between probability and frequency, bin by bin.
@@ -162,7 +166,7 @@ class Reliability:
             ValueError: no case was added.
         """
         self._check()
-        return np.asarray(np.abs(self.sums[..., 1] - self.sums[..., 2]).sum(axis=1) / self.cases)
+        return _errors(self.sums) / self.cases
 
     def brier(self) -> Array:
         """Mean squared error of the probabilities of each class."""
@@ -178,6 +182,11 @@ class Reliability:
     def _check(self) -> None:
         if not self.cases:
             raise ValueError("calibration: no case to measure it on")
+
+
+def _errors(sums: Array) -> Array:
+    """From (classes, bins, [share, probability, frequency]) to the distance between probability and frequency, summed over bins."""
+    return np.asarray(np.abs(sums[..., 1] - sums[..., 2]).sum(axis=1))
 
 
 class CalibrationCases:

@@ -11,10 +11,26 @@ import numpy as np
 
 from medseg_monai.evaluation.confusion import NOTHING, read_overlap
 from medseg_monai.evaluation.intervals import LEAST_CASES
-from medseg_monai.evaluation.metrics import METRICS, OUTCOMES, CaseScores
+from medseg_monai.evaluation.metrics import (
+    CALIBRATION_METRICS,
+    DISTANCE_METRICS,
+    LESION_METRICS,
+    OUTCOMES,
+    OUTLINE_METRICS,
+    OVERLAP_METRICS,
+    SIZE_METRICS,
+    CaseScores,
+)
 from medseg_monai.evaluation.reliability import CALIBRATION_PICTURE, read_calibration
-from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate
-from medseg_monai.evaluation.tables import SCAN_LABELS, Evaluation, metric_label, read_evaluation
+from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate, Summary
+from medseg_monai.evaluation.tables import (
+    SCAN_LABELS,
+    Evaluation,
+    measured,
+    measures_note,
+    metric_label,
+    read_evaluation,
+)
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.files.csv_tables import read_records
@@ -24,8 +40,18 @@ from medseg_monai.report.histogram import Histogram, histogram
 from medseg_monai.report.page import data_uri, facts_as_text, link_to, page_facts, write_page
 
 REPORT_FILE = "report.html"
-CASE_METRICS = ("dice", "jaccard", "hd95", "mean_surface_distance", "sensitivity")
-HEADLINE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
+CASE_METRICS = (
+    *("dice", "jaccard", "hd95", "mean_surface_distance", "sensitivity", "boundary_iou", "surface_dice", "lesion_f1"),
+    *("relative_size_difference", "ece"),
+)
+HEADLINE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95", "surface_dice")
+METRIC_GROUPS = {
+    "Overlap": OVERLAP_METRICS,
+    "Outline": OUTLINE_METRICS + DISTANCE_METRICS,
+    "Lesions (connected parts)": LESION_METRICS,
+    "Size": SIZE_METRICS,
+    "Calibration": CALIBRATION_METRICS,
+}
 MOST_CHARTS = 16
 HEAT_STEPS = (0.05, 0.15, 0.35, 0.6, 0.8)
 # facts of a run that have their own place on the page
@@ -91,14 +117,14 @@ def _score_content(evaluation: Evaluation) -> dict[str, Any]:
         count = overall.outcomes[outcome]
         of = f"of {len(evaluation.scores)} structures"
         tiles.append({"name": outcome, "number": str(count), "range": of, "bad": count > 0})
-    several = {"all classes": overall} if len(summary.per_class) > 1 else {}
+    columns = {**({"all classes": overall} if len(summary.per_class) > 1 else {}), **summary.per_class}
     return {
         "tiles": tiles,
         "n_bootstrap": summary.n_bootstrap,
         "least_cases": LEAST_CASES,
-        "metric_names": [metric_label(name, unit) for name in METRICS],
-        "outcome_names": OUTCOMES,
-        "class_rows": [_class_row(name, part) for name, part in {**several, **summary.per_class}.items()],
+        "class_names": list(columns),
+        "score_groups": _score_groups(summary, list(columns.values())),
+        "measures_note": measures_note(evaluation.run),
     }
 
 
@@ -107,9 +133,27 @@ def _tile(name: str, estimate: Estimate) -> dict[str, Any]:
     return {"name": name, "number": mean, "range": interval, "bad": False}
 
 
-def _class_row(name: str, part: ClassSummary) -> dict[str, Any]:
-    scores = [dict(zip(("mean", "range"), _estimate(part.scores[metric]), strict=True)) for metric in METRICS]
-    return {"name": name, "scores": scores, "outcomes": [part.outcomes[outcome] for outcome in OUTCOMES]}
+def _score_groups(summary: Summary, columns: Sequence[ClassSummary]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Rows of the table of scores by group: a metric's name, and its mean and interval in each column; counts have no interval."""
+    shown = set(measured(summary))
+    groups: list[tuple[str, list[dict[str, Any]]]] = []
+    for title, metrics in METRIC_GROUPS.items():
+        rows = [
+            {
+                "name": metric_label(metric, summary.distance_unit),
+                "cells": [_estimate(c.scores[metric]) for c in columns],
+            }
+            for metric in metrics
+            if metric in shown
+        ]
+        if metrics is LESION_METRICS and summary.overall.lesions:
+            rows += [
+                {"name": kind, "cells": [(str(c.lesions[kind]), "") for c in columns]}
+                for kind in summary.overall.lesions
+            ]
+        groups += [(title, rows)] if rows else []
+    counts = [{"name": outcome, "cells": [(str(c.outcomes[outcome]), "") for c in columns]} for outcome in OUTCOMES]
+    return [*groups, ("Structures", counts)]
 
 
 def _estimate(estimate: Estimate) -> tuple[str, str]:
@@ -214,7 +258,7 @@ def _case_columns(unit: str) -> list[str]:
 
 
 def _case_row(score: CaseScores, anchors: Mapping[str, int]) -> dict[str, Any]:
-    digits = {"hd95": 1, "mean_surface_distance": 2}
+    digits = {"hd95": 1, "mean_surface_distance": 2, "ece": 4}
     values = [(name, float(getattr(score, name))) for name in CASE_METRICS]
     numbers = [UNKNOWN if math.isnan(value) else f"{value:.{digits.get(name, 3)}f}" for name, value in values]
     return {

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from monai.metrics import DiceMetric, MeanIoU
 
-from medseg_monai.evaluation.metrics import METRICS, class_masks, score_case, split_ignored
+from medseg_monai.evaluation.metrics import (
+    CALIBRATION_METRICS,
+    LESION_METRICS,
+    METRICS,
+    OUTLINE_METRICS,
+    OVERLAP_METRICS,
+    class_masks,
+    score_case,
+    split_ignored,
+)
+from medseg_monai.evaluation.options import MeasureOptions
 
 masks_6x6 = arrays(np.bool_, (6, 6))
 
@@ -37,6 +47,36 @@ def test_scores_by_hand():
     assert (scores.sensitivity, scores.specificity) == (3 / 6, 27 / 30)
     assert (scores.hd95, scores.mean_surface_distance) == (2, 1)
     assert (scores.truth_pixels, scores.predicted_pixels, scores.outcome) == (6, 6, "ok")
+    # bands of at least 1 pixel are the masks here: 3 of 9 pixels are shared, as by the masks themselves
+    assert scores.boundary_iou == 3 / 9
+    assert (scores.lesion_precision, scores.lesion_recall, scores.lesion_f1) == (0, 0, 0)  # IoU 1/3
+    assert (scores.true_lesions, scores.predicted_lesions, scores.matched_lesions) == (1, 1, 0)
+    assert (scores.size_difference, scores.relative_size_difference, scores.border) == (0, 0, "inside")
+    assert scores.truth_size == pytest.approx(100 / 6)
+
+
+def test_options_decide_what_is_near_and_what_is_found():
+    near = MeasureOptions(tolerance=1, lesion_iou=0.3)
+    far = MeasureOptions(tolerance=2)
+    (scores,) = score_case(SHIFTED[None], TRUTH[None], case="a", classes=["x"], spacing=(1, 2), options=near)
+    assert (scores.surface_dice, scores.lesion_f1) == (
+        0.5,
+        1,
+    )  # half of each outline lies in the other, the rest 2 away
+    (scores,) = score_case(SHIFTED[None], TRUTH[None], case="a", classes=["x"], spacing=(1, 2), options=far)
+    assert scores.surface_dice == 1
+
+
+def test_sizes_by_hand():
+    scores = score(FULL, TRUTH)
+    assert (scores.size_difference, scores.relative_size_difference, scores.relative_size_error) == (30, 5, 5)
+    scores = score(grid(".#.... .##... ...... ......"), grid("#..... .##... .##... .#...."))
+    assert (scores.relative_size_difference, scores.relative_size_error, scores.border) == (-0.5, 0.5, "touches")
+    volume = np.ones((4, 5, 6), bool)
+    half = volume.copy()
+    half[2:] = False
+    scores = score(half, volume, spacing=(1, 2, 5))  # 60 voxels of 10 mm³
+    assert (scores.size_difference, scores.truth_size) == (pytest.approx(-0.6), pytest.approx(1.2))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +97,10 @@ def test_rule_for_empty_masks(pred, truth, outcome, overlap, distance, sensitivi
     assert scores.dice == scores.jaccard == overlap
     assert scores.hd95 == scores.mean_surface_distance == pytest.approx(distance)
     assert (scores.sensitivity, scores.specificity) == (sensitivity, pytest.approx(specificity))
+    assert scores.boundary_iou == scores.surface_dice == scores.lesion_f1 == scores.lesion_precision == overlap
+    assert scores.lesion_recall == sensitivity
+    assert scores.relative_size_difference == {"missed": -1, "spurious": 1}.get(outcome, 0)
+    assert scores.border == {"absent": "", "spurious": ""}.get(outcome, "touches" if truth is FULL else "inside")
 
 
 def test_truth_without_background_has_a_specificity():
@@ -80,8 +124,12 @@ def test_thresholded_jaccard(jaccard, expected):
 @given(pred=masks_6x6, truth=masks_6x6)
 def test_scores_are_finite_symmetric_and_agree_with_each_other(pred, truth):
     there, back = score(pred, truth, (2, 1)), score(truth, pred, (2, 1))
-    assert all(np.isfinite(getattr(there, name)) for name in METRICS)
-    for name in ("dice", "jaccard", "hd95"):
+    assert all(np.isfinite(getattr(there, name)) for name in METRICS if name not in CALIBRATION_METRICS)
+    for name in (*OVERLAP_METRICS, *OUTLINE_METRICS, *LESION_METRICS):
+        assert 0 <= getattr(there, name) <= 1
+    assert there.lesion_precision == back.lesion_recall or not (pred.any() and truth.any())
+    assert there.size_difference == -back.size_difference
+    for name in ("dice", "jaccard", "hd95", "boundary_iou", "surface_dice", "lesion_f1"):
         assert getattr(there, name) == getattr(back, name)
     assert there.mean_surface_distance == pytest.approx(back.mean_surface_distance)
     assert there.dice == pytest.approx(2 * there.jaccard / (1 + there.jaccard))

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from monai.metrics import HausdorffDistanceMetric, SurfaceDistanceMetric
+from monai.metrics import HausdorffDistanceMetric, SurfaceDiceMetric, SurfaceDistanceMetric
 
 from medseg_monai.evaluation import surfaces
 from medseg_monai.evaluation.surfaces import surface, surface_distances
@@ -121,3 +121,29 @@ def test_empty_mask_is_an_error():
 def test_bad_spacing_is_named(spacing):
     with pytest.raises(ValueError, match="spacing must be 2 positive numbers"):
         surface_distances(TRUTH, TRUTH, spacing)
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize(("shape", "spacing"), [((20, 17), (1.0, 2.5)), ((9, 8, 7), (2.0, 1.0, 3.0))], ids=["2D", "3D"])
+def test_share_within_a_tolerance_equals_monais_surface_dice(shape, spacing, tolerance):
+    pred, truth = np.random.default_rng(1).random((2, *shape)) < 0.3
+    tensors = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (pred, truth)]
+    theirs = SurfaceDiceMetric([tolerance], include_background=True)(*tensors, spacing=list(spacing))
+    assert surface_distances(pred, truth, spacing).within(tolerance) == pytest.approx(theirs.item())
+
+
+@given(arrays(np.bool_, (2, 6, 6)), st.floats(0.3, 5))
+def test_share_within_grows_with_the_tolerance_and_scales_with_the_spacing(pair, tolerance):
+    pair[:, 3, 3] = True
+    distances = surface_distances(*pair, (1, 2))
+    assert distances.within(tolerance) <= distances.within(tolerance + 1) <= 1
+    assert distances.within(distances.hd95 + 100) == 1
+    assert surface_distances(*pair, (3, 6)).within(3 * tolerance) == distances.within(tolerance)
+    assert surface_distances(*pair[::-1], (1, 2)).within(tolerance) == distances.within(tolerance)
+
+
+def test_a_distance_equal_to_the_tolerance_is_within():
+    left, right = np.zeros((2, 1, 9), bool)
+    left[0, 1], right[0, 4] = True, True
+    assert surface_distances(left, right, (1, 0.1)).within(0.3) == 1  # 0.30000000000000004 apart
+    assert surface_distances(left, right, (1, 0.1)).within(0.29) == 0

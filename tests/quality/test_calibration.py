@@ -109,6 +109,19 @@ def test_error_by_hand() -> None:
     assert found.brier()[0] == pytest.approx(((3 * 0.01 + 0.81 + 0.01) / 5 + 0.25) / 2)
 
 
+def test_each_case_has_its_own_errors_and_a_class_without_pixels_has_none() -> None:
+    found = Reliability(("a", "b"))
+    probs = np.array([[[0.9, 0.9, 0.9, 0.1]], [[0.5, 0.5, 0.5, 0.5]]])
+    truth = np.array([[[1, 1, 0, 0]], [[1, 1, 0, 0]]], bool)
+    ece, brier = found.add(probs, truth)
+    assert ece == pytest.approx([0.75 * (0.9 - 2 / 3) + 0.25 * 0.1, 0])
+    assert brier == pytest.approx([(0.01 + 0.01 + 0.81 + 0.01) / 4, 0.25])
+    assert (found.ece(), found.brier()) == (pytest.approx(ece), pytest.approx(brier))
+    lost = np.stack([np.zeros((1, 4), bool), np.ones((1, 4), bool)])
+    ece, brier = found.add(probs, truth, lost)
+    assert (ece[1], brier[1], found.cases) == (0, 0, 1)
+
+
 def test_nothing_cannot_be_measured_or_learnt_from() -> None:
     with pytest.raises(ValueError, match="no case"):
         Reliability(("lesion",)).ece()

@@ -98,7 +98,7 @@ def test_failures_come_first_and_pictures_have_words(page):
 
 def test_headings_say_how_the_table_is_sorted(page):
     sorting = [attributes["aria-sort"] for attributes in page.all("th") if "aria-sort" in attributes]
-    assert sorting == ["none"] * 3 + ["ascending"] + ["none"] * 6
+    assert sorting == ["none"] * 3 + ["ascending"] + ["none"] * 11
 
 
 def test_one_class_has_no_table_of_overlaps_and_no_choice_of_class(tmp_path):
@@ -146,6 +146,8 @@ def test_evaluate_writes_a_report_of_real_scores(medseg, demo_data, trained, tmp
     assert "licence Apache-2.0" in page.text
     (card,) = [link for link in page.links if link.endswith("README.md")]
     assert (tmp_path / card).read_text(encoding="utf-8").startswith("#")
+    assert all(np.isfinite([s.ece, s.brier, s.contrast, s.lesion_f1]).all() for s in evaluation.scores)
+    assert "Lesions are connected parts; pairs with an IoU above 0.5 match, one to one." in page.text
     dice = float(np.mean([score.dice for score in evaluation.scores]))
     assert f"Dice {dice:.3f}" in page.text
 
