@@ -50,7 +50,8 @@ def contrast(image: NDArray[Any], mask: Mask, *, others: Mask, seen: Mask) -> fl
     around = far & ~near & ~others[box] & seen[box]
     if not around.any():
         return math.nan
-    channels = np.asarray(image[(slice(None), *box)], dtype=np.float64)
+    index = (slice(None), *box)
+    channels = np.asarray(image[index], dtype=np.float64)
     return max(_separation(channel[inside], channel[around]) for channel in channels)
 
 

@@ -70,7 +70,7 @@ def label_contrasts(image: Tensor, truth: Label, grid: Grid, spec: DatasetSpec) 
     if spec.slice_stride:
         middle = len(channels) // 2
         channels = channels[middle : middle + 1]
-    there = truth.any(axis=0)
+    there: Mask = np.asarray(truth.any(axis=0))
     others, seen = (grid.to_network(mask).numpy() > 0.5 for mask in (there, np.ones_like(there)))
     one_class = len(spec.classes) == 1
     masks = (

@@ -68,8 +68,8 @@ def count_lesions(pred: Mask, truth: Mask, *, iou: float = 0.5) -> LesionCounts:
     (LesionCounts(true=2, predicted=2, matched=1), 1.0)
     """
     if not pred.any() or not truth.any():
-        alone = [_parts(mask[bounding_box(mask)])[1] if mask.any() else 0 for mask in (truth, pred)]
-        return LesionCounts(*alone, matched=0)
+        n_true, n_predicted = (_parts(mask[bounding_box(mask)])[1] if mask.any() else 0 for mask in (truth, pred))
+        return LesionCounts(n_true, n_predicted, 0)
     box = box_of_both(pred, truth)
     (true_parts, n_true), (predicted_parts, n_predicted) = _parts(truth[box]), _parts(pred[box])
     pairs = _pairs(true_parts, predicted_parts, n_true, n_predicted, iou)

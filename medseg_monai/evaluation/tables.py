@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ def measured(summary: Summary) -> list[str]:
 
 def _score_from_row(row: Mapping[str, str]) -> CaseScores:
     """One row of ``cases.csv``; a metric that is younger than the file, or whose cell is empty, is NaN."""
-    convert = {"float": lambda text: float(text or "nan"), "int": int}
+    convert: dict[str, Callable[[str], Any]] = {"float": lambda text: float(text or "nan"), "int": int}
     row = {**{name: "" for name in METRICS if name != "dice"}, **row}
     return CaseScores(
         **{c.name: convert.get(str(c.type), str)(row[c.name]) for c in fields(CaseScores) if c.name in row}
