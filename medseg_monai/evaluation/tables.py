@@ -152,9 +152,9 @@ def measures_note(run: Mapping[str, Any]) -> str:
         return ""
     tolerance, width = options.get("tolerance"), options.get("boundary_width")
     unit = "mm" if dict(run.get("data") or {}).get("spatial_dims") == 3 else "px"
-    default = f"{VOLUME_TOLERANCE_MM:g} mm" if unit == "mm" else f"{IMAGE_TOLERANCE:.0%} of the image's diagonal"
+    default = f"{VOLUME_TOLERANCE_MM:g} mm" if unit == "mm" else f"{100 * IMAGE_TOLERANCE:g} % of the image's diagonal"
     near = default if tolerance is None else f"{tolerance:g} {unit}"
-    band = f"{BOUNDARY_SHARE:.0%} of the diagonal" if width is None else f"{width:g} {unit}"
+    band = f"{100 * BOUNDARY_SHARE:g} % of the diagonal" if width is None else f"{width:g} {unit}"
     least = options.get("lesion_iou", 0.5)
     found = f"with an IoU above {least:g}" if least else "that overlap"
     return (
