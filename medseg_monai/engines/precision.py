@@ -72,27 +72,39 @@ def placed(network: nn.Module, device: str | torch.device) -> nn.Module:
     return network.to(device).to(memory_format=layout)
 
 
-class DepthwiseInFloat32(TorchFunctionMode):
-    """Within it, 2D convolutions of one channel each are computed in float32, also under autocast.
+class SomeInFloat32(TorchFunctionMode):
+    """Within it, two kinds of convolutions are computed in float32, also under autocast, for training on a CPU:
 
-    torch's backward pass of these is slow on CPUs in bfloat16, so that a whole training step of an EfficientNet takes up to 1.7 times
-    as long as in float32, and with this 0.85 times (docs/results/accuracy.md).
+    - those of one channel each, in 2D: torch's backward pass of these is slow on CPUs in bfloat16, so that a whole training step of an
+      EfficientNet takes up to 1.7 times as long as in float32, and with this 0.85 times (docs/results/accuracy.md);
+    - those whose kernel is longer than the image, as at the lowest level of a network on small patches: in bfloat16 their weights'
+      gradients are computed with memory that nobody has written, now and then NaN (torch 2.13, AMD EPYC with AVX-512 and bfloat16).
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """`func` itself, in float32 if it is such a convolution."""
-        if func is F.conv2d and args[1].shape[0] > 1 and args[1].shape[1] == 1 < args[0].shape[1]:
+        if func in (F.conv2d, F.conv3d) and (_is_depthwise(*args[:2]) or _is_longer(*args[:2])):
             with torch.autocast("cpu", enabled=False):
                 return func(args[0].float(), *args[1:], **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
+def _is_depthwise(images: Tensor, weight: Tensor) -> bool:
+    return images.ndim == 4 and weight.shape[0] > 1 and weight.shape[1] == 1 < images.shape[1]
+
+
+def _is_longer(images: Tensor, weight: Tensor) -> bool:
+    """Whether a kernel (out, in, *K) is longer than the image along an axis."""
+    sides = images.shape[-(weight.ndim - 2) :]
+    return any(kernel > side for kernel, side in zip(weight.shape[2:], sides, strict=True))
+
+
 class PrecisionInferer(Inferer):
     """Run the network on the whole image in a lower precision; the answer comes back as float32.
 
-    In training on a CPU the convolutions of one channel each stay in float32.
+    In training on a CPU some convolutions stay in float32 (`SomeInFloat32`).
 
     Args:
         precision: as in :func:`precision_of`.
@@ -111,7 +123,7 @@ class PrecisionInferer(Inferer):
             layout = torch.channels_last if inputs.ndim == 4 else torch.channels_last_3d
             inputs = inputs.contiguous(memory_format=layout)
         learns_on_cpu = self.device_type == "cpu" and self.dtype is not None and torch.is_grad_enabled()
-        depthwise = DepthwiseInFloat32() if learns_on_cpu else nullcontext()
-        with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None), depthwise:
+        exceptions = SomeInFloat32() if learns_on_cpu else nullcontext()
+        with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None), exceptions:
             logits = network(inputs, *args, **kwargs)
         return [head.float() for head in logits] if isinstance(logits, (list, tuple)) else logits.float()

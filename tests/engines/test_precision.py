@@ -57,3 +57,29 @@ def test_other_convolutions_learn_in_lower_precision(network: nn.Conv2d) -> None
     exact, rough = (PrecisionInferer(name, "cpu")(image, network) for name in ("fp32", "bf16"))
     assert isinstance(rough, torch.Tensor)
     assert not torch.equal(rough, exact)
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        (nn.Conv3d(4, 4, 3, padding=1), (2, 2, 2)),
+        (nn.Conv3d(4, 4, 3, padding=1), (8, 2, 8)),
+        (nn.Conv3d(4, 4, 3, stride=2, padding=1), (1, 1, 1)),
+        (nn.Conv2d(4, 4, 3, stride=2, padding=1), (1, 1)),
+    ],
+)
+def test_convolutions_longer_than_the_image_learn_in_float32(network: nn.Module, size: tuple[int, ...]) -> None:
+    """In bfloat16 their weights' gradients were now and then NaN: computed with memory that nobody has written."""
+    torch.manual_seed(0)
+    image, gradients = torch.randn(2, 4, *size), []
+    for precision in ("fp32", *["bf16"] * 10):
+        inferer, placed_network = PrecisionInferer(precision, "cpu"), placed(network, "cpu")
+        placed_network.zero_grad()
+        answer = inferer(image, placed_network)
+        assert isinstance(answer, torch.Tensor)
+        answer.square().mean().backward()
+        gradients.append([parameter.grad.clone() for parameter in placed_network.parameters()])  # type: ignore[union-attr]
+        del answer
+        dirt = [torch.full((number,), torch.nan) for number in range(100, 5000, 100)]  # what freed memory may hold
+        del dirt
+    assert all(torch.equal(*pair) for later in gradients[1:] for pair in zip(gradients[0], later, strict=True))
