@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medseg_monai.dataset import Dataset
 from medseg_monai.dataset.cases import CASE_KEYS, Case, as_list
-from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.leaks import same_content
-from medseg_monai.training.cache import CachedDataset
-from medseg_monai.transforms import load
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.evaluation.metrics import class_masks, split_ignored
+from medseg_monai.grids.truth import read_truth
 
 POOL = ("training", "validation")
 """The splits whose cases folds are made of; the test split stays as it is."""
@@ -121,7 +124,7 @@ def members_of(dataset: Dataset) -> list[Member]:
     """
     cases = [case for split in POOL for case in dataset.cases(split)]
     same = _joined(cases)
-    shown = _said(cases) or _read(dataset, cases)
+    shown = _said(cases) or [_shares(read_truth(case, None, dataset.spec), dataset.spec) for case in cases]
     return [Member(case["id"], same[str(case["group"])], classes) for case, classes in zip(cases, shown, strict=True)]
 
 
@@ -149,21 +152,14 @@ def _said(cases: Sequence[Case]) -> list[dict[str, float]]:
     return [dict.fromkeys(case["present"], 0.0) for case in cases]
 
 
-def _read(dataset: Dataset, cases: Sequence[Case]) -> list[dict[str, float]]:
-    spec = dataset.spec
-    read = CachedDataset(
-        [cast(Mapping[Hashable, Any], case) for case in cases], load(spec, keys=["label"], label_size="native")
-    )
-    shown = []
-    for index in range(len(cases)):
-        label = read.loaded(index)["label"].numpy()
-        masks = (
-            ((label[number] != 0) & (label[number] != IGNORED)) if spec.task == "multilabel" else label[0] == number + 1
-            for number in range(len(spec.classes))
-        )
-        shares = {name: float(mask.mean()) for name, mask in zip(spec.classes, masks, strict=True)}
-        shown.append({name: share for name, share in shares.items() if share > 0})
-    return shown
+def _shares(label: NDArray[np.uint8], spec: DatasetSpec) -> dict[str, float]:
+    """The share of a label, as `read_truth` reads it, that each class covers; those that are not shown are not there."""
+    masks, _ = split_ignored(label)
+    shares = {
+        name: float(plane.mean())
+        for name, plane in zip(spec.classes, class_masks(masks, len(spec.classes)), strict=True)
+    }
+    return {name: share for name, share in shares.items() if share > 0}
 
 
 def fold_datasets(dataset: Dataset, fold_of: Mapping[str, int], count: int) -> list[Dataset]:

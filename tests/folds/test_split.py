@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,7 +115,7 @@ def test_where_cases_say_what_they_show_no_label_is_read(tmp_path: Path) -> None
         (tmp_path / f"{number}.png").write_bytes(bytes([number]))
     cases = tuple({"image": f"{n}.png", "label": "no.png", "present": ["b"] * (n % 2)} for n in range(3))
     found = members_of(Dataset(spec, tmp_path, training=cases))
-    assert [list(member.classes) for member in found] == [[], ["b"], []]
+    assert [dict(member.classes) for member in found] == [{}, {"b": 0.0}, {}]
 
 
 def test_each_case_is_once_in_validation_and_the_test_split_stays(demo_data: Path) -> None:
@@ -128,3 +129,56 @@ def test_each_case_is_once_in_validation_and_the_test_split_stays(demo_data: Pat
         check_dataset(part)
         assert {case["id"] for case in part.cases("training")} == pool - set(held_out)
         assert part.cases("test") == dataset.cases("test")
+
+
+def ones(*shown: str) -> list[list[dict[str, float]]]:
+    """Groups of one case each, with the classes that its letters name."""
+    return [[dict.fromkeys(letters, 0.01 if letters == "bc" else 0.2)] for letters in shown]
+
+
+def test_the_rarer_class_decides_which_fold_a_group_comes_to() -> None:
+    """After ab in fold 0 and ac in fold 1, bc goes where c is, for b (in 3 cases) is rarer than c (in 4)."""
+    fold_of = draw_folds(members(ones("bc", "ab", "ac", "b", "c", "c")), 2)
+    assert (fold_of["1_0"], fold_of["2_0"], fold_of["0_0"]) == (0, 1, 1)
+
+
+def test_each_case_of_a_group_counts() -> None:
+    """One case of b against a fold's one (5 in all) is less than two of c against a fold's one (7 in all)."""
+    groups = [[{"a": 0.2, "b": 0.2}, {}], [{"a": 0.2, "c": 0.2}, {}], [{"b": 0.2, "c": 0.2}, {"c": 0.2}]]
+    fold_of = draw_folds(members([*groups, *ones(*"bbbcccc")]), 2)
+    assert [fold_of[f"{group}_0"] for group in range(3)] == [0, 1, 0]
+
+
+QUARTER = np.zeros((20, 40), np.uint8)
+QUARTER[:10, :20] = 1
+
+
+def shown(tmp_path: Path, task: str, *masks: np.ndarray, classes: str = "ab", **more: object) -> dict[str, float]:
+    """What a case's label files say of themselves, of a picture of 40 x 20 for a network of 32 x 32."""
+    spec = DatasetSpec("made", task, classes=tuple(classes), channels=("grey",), size=(32, 32), **more)  # type: ignore[arg-type]
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40), np.uint8)).save(tmp_path / "0.png")
+    for number, mask in enumerate(masks):
+        Image.fromarray(mask).save(tmp_path / f"{number}_mask.png")
+    label = [f"{number}_mask.png" for number in range(len(masks))]
+    case = {"image": "0.png", "label": label if len(label) > 1 else label[0]}
+    [found] = members_of(Dataset(spec, tmp_path, training=(case,)))
+    return dict(found.classes)
+
+
+def test_a_label_is_read_as_a_label_and_not_as_a_picture(tmp_path: Path) -> None:
+    assert shown(tmp_path, "binary", QUARTER * 255, classes="a") == {"a": 0.25}
+    assert shown(tmp_path, "binary", QUARTER * 255 + 3 * (1 - QUARTER), classes="a", ignore=3) == {"a": 0.25}
+    assert shown(tmp_path, "multiclass", QUARTER * 9, label_values={"a": 5, "b": 9}) == {"b": 0.25}
+    assert shown(tmp_path, "multilabel", QUARTER * 7, QUARTER, ignore=7) == {"b": 0.25}
+
+
+def test_volumes_say_what_they_show_too(tmp_path: Path) -> None:
+    spec = DatasetSpec(
+        "made", "multiclass", classes=("a", "b"), channels=("ct",), spatial_dims=3, size=(8, 8, 8), spacing_mm=(2, 2, 2)
+    )
+    label = np.zeros((6, 5, 4), np.uint8)
+    label[:3, :, 0] = 2
+    for name, voxels in (("x", label.astype(np.int16) * 100), ("y", label)):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    dataset = Dataset(spec, tmp_path, training=({"image": "x.nii.gz", "label": "y.nii.gz"},))
+    assert [dict(member.classes) for member in members_of(dataset)] == [{"b": 0.125}]
