@@ -32,18 +32,13 @@ TESTED_ELSEWHERE = {
     "export/wheel.py": "journeys/test_installed.py",
     "figures/drift.py": "quality/test_drift.py",
     "images/dicom_stack.py": "images/test_dicom.py",
-    "images/itk_files.py": "images/test_volumes.py",
     "inference/inferer.py": "inference/test_windows.py",
     "label/serve.py": "label/test_labels.py",
-    "outputs/order.py": "report/test_prediction.py",
     "outputs/photos.py": "outputs/test_predictions.py",
     "prepare/layouts/drawn.py": "prepare/layouts/test_coco.py",
     "prepare/prepared.py": "prepare/test_folder.py",
     "prepare/torso.py": "prepare/test_demo.py",
     "program/doctor.py": "journeys/test_cli.py",
-    "quality/drift_run.py": "quality/test_drift.py",
-    "quality/stored.py": "quality/test_calibration.py",
-    "quality/usual.py": "quality/test_learnt.py",
     "report/page.py": "report/test_evaluation.py",
 }
 """Modules that the tests of another one go through, and where: this list gets shorter, never longer."""

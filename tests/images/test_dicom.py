@@ -242,3 +242,40 @@ def test_a_missing_package_is_named_with_the_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(ImportError, match=r"pip install (pydicom|SimpleITK)"):
         read_volume(tmp_path)
+
+
+def test_one_slice_with_a_thickness_is_a_volume(tmp_path: Path) -> None:
+    values = write_series(tmp_path, 1)
+    volume = read_volume(tmp_path)
+    assert np.array_equal(volume.array, values.transpose(1, 0, 2) - 1024)
+    assert volume.geometry.spacing_mm == pytest.approx((0.75, 0.5, 2.0))
+
+
+def test_slices_too_close_are_uneven_but_none_is_missing(tmp_path: Path) -> None:
+    for number, height in enumerate([0, 2, 4, 5, 7, 9]):
+        write_slice(tmp_path / f"{number}.dcm", np.zeros((4, 6)), (0, 0, height))
+    expected = "0 slices seem to be missing: 2 mm apart, except between 4 and 5 mm (1 mm)"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        read_volume(tmp_path)
+
+
+def test_a_series_without_copies_is_read_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_series(tmp_path)
+    read_volume(tmp_path)
+    assert caplog.records == []
+
+
+def test_rules_for_series_refuse_several_patients_and_folders_that_are_not_there(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    write_series(tmp_path, 3, prefix="t", SeriesInstanceUID="1.2.3.5", PatientID="p2")
+    for rule in ("all", "largest"):
+        with pytest.raises(ValueError, match=r"contains images of 2 patients \(p1, p2\)"):
+            dicom.series_paths(tmp_path, rule)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        dicom.find_series(tmp_path / "nowhere")
+
+
+def test_series_are_listed_by_number(tmp_path: Path) -> None:
+    for number in (10, 9, 101):
+        write_series(tmp_path, 2, prefix=f"s{number}_", SeriesInstanceUID=f"1.{number}", SeriesNumber=number)
+    assert [one.number for one in dicom.find_series(tmp_path)] == ["9", "10", "101"]

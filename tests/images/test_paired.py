@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medseg_monai.dataset.leaks import same_content
-from medseg_monai.images.paired import all_files, header_of
+from medseg_monai.images.paired import all_files, header_of, missing_voxels
 from medseg_monai.images.volumes import read_geometry, read_volume, write_label_volume
 from medseg_monai.inference.volumes import find_volumes
 
@@ -115,3 +115,29 @@ def test_a_label_of_a_pair_lies_where_the_scan_does(tmp_path: Path) -> None:
     ours, theirs = nibabel.load(label).header, nibabel.load(scan).header
     for field in ("sform_code", "qform_code", "srow_x", "qoffset_x"):
         assert np.array_equal(ours[field], theirs[field])
+
+
+def test_one_file_of_voxels_is_taken_whether_its_suffix_is_small_or_large(tmp_path: Path) -> None:
+    for name in ("x.hdr", "x.IMG", "x.img"):
+        (tmp_path / name).write_bytes(b"1")
+    assert len(all_files(tmp_path / "x.hdr")) == 2
+    (tmp_path / "x.img").unlink(missing_ok=True)
+    if (tmp_path / "x.IMG").exists():  # where capitals make another name
+        assert all_files(tmp_path / "x.hdr") == [tmp_path / "x.hdr", tmp_path / "x.IMG"]
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("ElementDataFile = LOCAL", ""),
+        ("ElementDataFile = local", ""),
+        ("ElementDataFile = a.raw", ""),
+        ("ElementDataFile = b.raw", "b.raw"),
+        ("ElementDataFile = LIST\na.raw\nc.raw", "c.raw"),
+        ("NDims = 3", ""),
+    ],
+)
+def test_the_first_file_that_is_named_and_not_there(tmp_path: Path, line: str, missing: str) -> None:
+    (tmp_path / "a.raw").write_bytes(b"1")
+    (tmp_path / "x.mhd").write_text(f"{line}\n")
+    assert missing_voxels(tmp_path / "x.mhd") == missing

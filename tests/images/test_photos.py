@@ -131,7 +131,7 @@ def test_channels_that_files_cannot_make(tmp_path, files, channels, colours):
         read_image([path] * files, channels)
 
 
-@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("orientation", [1, 5, 6])
 def test_resizing_has_no_shift(tmp_path, orientation):
     """Halving a ramp gives the mean of each pair of columns: a half-pixel error would be off by the ramp's step."""
     ramp = np.repeat(np.arange(0, 240, 10, dtype=np.uint8)[None], 8, axis=0)  # 24 x 8
@@ -150,6 +150,18 @@ def test_reduced_decoding_changes_little(tmp_path):
     fast, whole = (read_image(p, 3, size=(100, 80)).astype(int) for p in (jpeg, png))
     assert np.abs(fast - whole).max() <= 3
     assert abs((fast - whole).mean()) < 0.1
+
+
+@pytest.mark.parametrize(("side", "scale"), [(100, 2), (101, 1), (50, 4)])
+def test_a_jpeg_is_decoded_at_the_scale_that_leaves_twice_the_size(tmp_path, side, scale):
+    """Of noise every scale gives other pixels: those of Pillow's own decoder at that scale are expected."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    jpeg = save(tmp_path / "a.jpg", noise, quality=95)
+    with Image.open(jpeg) as image:
+        image.draft(None, (400 // scale, 400 // scale))
+        assert image.size == (400 // scale, 400 // scale)
+        expected = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    np.testing.assert_array_equal(read_image(jpeg, 3, size=(side, side)), np.asarray(expected).transpose(2, 1, 0))
 
 
 def test_fifty_megapixels(tmp_path):
@@ -238,3 +250,13 @@ def test_a_camera_s_preview_is_no_second_photograph(tmp_path, colours):
     photo, preview = Image.fromarray(colours), Image.fromarray(colours[::2, ::2].copy())
     photo.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[preview])
     assert read_image(tmp_path / "a.jpg", 3).shape == (3, colours.shape[1], colours.shape[0])
+
+
+def test_a_smaller_copy_in_a_tiff_is_no_second_picture(tmp_path, colours):
+    """As whole-slide scanners and some cameras write it: bit 1 of the tag NewSubfileType marks a reduced copy."""
+    photo, small = Image.fromarray(colours), Image.fromarray(colours[::2, ::2].copy())
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    photo.save(tmp_path / "a.tif", save_all=True, append_images=[small])
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.n_frames == 2
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 3), colours.transpose(2, 1, 0))

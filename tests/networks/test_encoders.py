@@ -17,6 +17,8 @@ def sizes(encoder, height, width):
 def test_plain_encoder_rounds_sizes_up():
     assert sizes(PlainEncoder(3, (4, 5, 6)), 33, 64) == [(4, 33, 64), (5, 17, 32), (6, 9, 16)]
     assert sizes(PlainEncoder(3, (4, 5), stem_stride=2), 33, 64) == [(4, 17, 32), (5, 9, 16)]
+    assert PlainEncoder(3, (4, 5, 6)).strides == (1, 2, 4)
+    assert PlainEncoder(3, (4, 5, 6), stem_stride=2).strides == (2, 4, 8)
 
 
 def test_strided_encoder_halves_at_each_level():

@@ -125,3 +125,9 @@ def test_least_arguments_are_taken():
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         PSPNet(3, 1, **arguments)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_an_encoder_of_timm_has_either_output_stride(output_stride):
+    network = PSPNet(3, 1, encoder="resnet10t", output_stride=output_stride, width=8)
+    assert network.stride == output_stride

@@ -55,6 +55,15 @@ def test_attention_weighs_the_coarse_map_alone():
     assert weights.std() > 0
 
 
+def test_every_encoder_unit_but_the_last_ends_in_squeeze_and_excitation():
+    """Jha et al., Fig. 1: the bridge follows the last unit at once; the stem keeps the image's size."""
+    network = ResUNetPlusPlus(3, 1, features=(4, 5, 6, 7)).eval()
+    ends = [isinstance(list(unit.children())[-1], SqueezeExcite) for unit in network.encoder]
+    assert ends == [True, True, False]
+    assert sum(isinstance(part, SqueezeExcite) for part in network.modules()) == 2
+    assert network.encoder[0](torch.zeros(1, 3, 9, 12)).shape == (1, 4, 9, 12)
+
+
 def test_published_size():
     # the authors' Keras model counts 4.06 M with biases before its norms and gates in its decoder, which this one has not
     parameters = sum(p.numel() for p in ResUNetPlusPlus(3, 1).parameters())

@@ -1,9 +1,16 @@
+"""Thumbnails of predictions: sizes, tints, and which slice of a volume, by hand."""
+
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
-from medseg_monai.outputs.pictures import LONGEST_SIDE, write_picture
+from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.grids.geometry import Geometry
+from medseg_monai.outputs.pictures import LONGEST_SIDE, drawn_slice, picture_file, write_picture, write_volume_picture
 from medseg_monai.prepare.demo import demo_spec
 
 
@@ -19,3 +26,67 @@ def test_small_pictures_are_enlarged_and_large_ones_made_small(tmp_path: Path) -
         assert LONGEST_SIDE / 2 < height <= LONGEST_SIDE
         assert abs(right - 200).max() < 8
         assert (left - right)[0] < -10  # tinted: less red
+
+
+def test_a_photograph_shows_through_its_tint(tmp_path: Path) -> None:
+    """An eighth of the first class's colour, sky blue (86, 180, 233), over grey 200."""
+    Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(tmp_path / "image.png")
+    mask = np.zeros((1, 300, 300), np.uint8)
+    mask[:, 50:250, 50:250] = 1
+    with Image.open(write_picture(tmp_path, "a", str(tmp_path / "image.png"), mask, demo_spec())) as picture:
+        middle = np.asarray(picture)[picture.height // 2, picture.width // 2].astype(int)
+    assert middle == pytest.approx([200 * 0.88 + 0.12 * colour for colour in (86, 180, 233)], abs=3)
+
+
+def spec_of(intensity: Intensity) -> DatasetSpec:
+    return DatasetSpec(
+        "v", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), spacing_mm=(1, 1, 1),
+        intensity=intensity,
+    )  # fmt: skip
+
+
+def write_scan(folder: Path) -> tuple[Path, np.ndarray, Geometry]:
+    """12 x 8 x 5 voxels of 1 x 2 x 3 mm, lighter from the right to the left of the patient, with metal; most of the mask in slice 3."""
+    affine = np.diag(
+        [-1.0, -2.0, 3.0, 1.0]
+    )  # the first axis grows to the left, the second to the back, the third to the head
+    voxels = np.broadcast_to(np.linspace(0, 110, 12)[:, None, None], (12, 8, 5)).astype(np.float32).copy()
+    voxels[0, 0] = 3000.0
+    mask = np.zeros((1, 12, 8, 5), np.uint8)
+    mask[0, 6:11, 2:6, 3] = mask[0, 7, 3, 1] = 1
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), folder / "x.nii.gz")
+    return folder / "x.nii.gz", mask, Geometry((12, 8, 5), affine)
+
+
+def test_a_volume_is_drawn_as_its_fullest_axial_slice_with_square_pixels(tmp_path: Path) -> None:
+    scan, mask, geometry = write_scan(tmp_path)
+    windowed = spec_of(Intensity("window", lower=0, upper=110))
+    drawn = drawn_slice(str(scan), mask, windowed, geometry, longest=16)
+    assert drawn.shape == (16, 12, 3)  # 8 rows of 2 mm become 16 of 1 mm
+    row = drawn[1, 2:, 0].astype(int)  # away from the mask and the metal
+    assert (np.diff(row) > 10).all(), "the patient's right is on the left; metal does not darken the rest"
+    assert row[-1] > 240
+    assert drawn_slice(str(scan), mask, windowed, geometry, longest=64).shape == (64, 48, 3)
+    plain = drawn_slice(str(scan), mask, spec_of(Intensity("zscore")), geometry, longest=16)
+    assert plain[1, 2:, 0].max() < row[-1], "by the slice's own values the metal is the lightest"
+    empty = drawn_slice(str(scan), mask * 0, windowed, geometry, longest=16)
+    changed = (np.abs(drawn.astype(int) - empty).max(axis=2) > 8).nonzero()
+    assert 2 * 2 - 3 <= changed[0].min() <= changed[0].max() <= 2 * 6 + 2
+    assert 6 - 3 <= changed[1].min() <= changed[1].max() <= 11 + 2
+
+
+def test_a_volumes_picture_is_kept_beside_the_masks(tmp_path: Path) -> None:
+    scan, mask, geometry = write_scan(tmp_path)
+    spec = spec_of(Intensity("window", lower=0, upper=110))
+    meta = {
+        "filename_or_obj": str(scan),
+        "spatial_shape": torch.tensor([12, 8, 5]),
+        "affine": torch.from_numpy(geometry.affine),
+    }
+    file = write_volume_picture(tmp_path / "out", "b", meta, mask, spec)
+    assert file == picture_file(tmp_path / "out", "b")
+    with Image.open(file) as picture:
+        assert picture.size == (420, 560)  # 12 x 16 enlarged 35 times, up to the longest side that pages show
+        shown = np.asarray(picture).astype(int)
+    drawn = drawn_slice(str(scan), mask, spec, geometry, longest=560)
+    assert np.abs(shown - drawn).mean() < 4, "drawn once: JPEG's loss alone"

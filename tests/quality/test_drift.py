@@ -14,7 +14,7 @@ from medseg_monai.prepare.dermoscopy import draw_dermoscopy
 from medseg_monai.quality.descriptor import describe, number_names
 from medseg_monai.quality.drift import Drift, find_drift
 from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
-from medseg_monai.quality.usual import UsualAnswers, answer_numbers, found_sizes
+from medseg_monai.quality.usual import UsualAnswers, answer_numbers
 
 RGB = ("red", "green", "blue")
 NO_PICTURE: dict[str, np.ndarray] = {}
@@ -139,32 +139,29 @@ def test_it_is_written_as_json_and_drawn(tmp_path: Path, known: Familiarity) -> 
     assert Drift(10, None, (), 0.01).alarm is False
 
 
-def test_usual_answers_by_hand_and_as_json() -> None:
-    usual = UsualAnswers.of([{"a": 1.0, "b": 2.0}, {"a": 3.0}])
-    assert usual is not None
-    assert usual.numbers == {"a": (2.0, pytest.approx(2**0.5, rel=1e-4))}
-    assert UsualAnswers.from_dict(json.loads(json.dumps(usual.to_dict()))) == usual
-    assert UsualAnswers.of([{"a": 1.0}]) is None
-    for change in (
-        {"numbers": {"a": [1.0, 0.0]}},
-        {"numbers": {"a": [1.0]}},
-        {"case": 1},
-        {"cases": 0},
-        {"numbers": 3},
-    ):
-        with pytest.raises(ValueError, match=r"usual|unpack"):
-            UsualAnswers.from_dict({**usual.to_dict(), **change})
-
-
-def test_sizes_of_channels_numbers_and_volumes() -> None:
-    numbers = np.array([[1, 2], [2, 2]], np.uint8)
-    assert found_sizes(numbers, ("a", "b")) == {"size of a": 0.5, "size of b": 0.75**0.5}
-    channels = np.array([[[1, 1]], [[0, 0]]], np.uint8)
-    assert found_sizes(channels, ("a", "b")) == {"size of a": 1.0, "size of b": 0.0}
-    volume = np.ones((2, 2, 2), np.uint8)
-    assert found_sizes(volume, ("a",), (3.0, 0.5, 1.0)) == {
-        "size of a": 1.0,
-        "finest side of a voxel": 0.5,
-        "middle side of a voxel": 1.0,
-        "coarsest side of a voxel": 3.0,
+def test_p_values_are_corrected_by_holm() -> None:
+    """Of two numbers the less likely one counts twice, the other at least as much; none exceeds 1."""
+    usual = UsualAnswers({"a": (0.3, 0.1), "b": (0.3, 0.1), "c": (0.3, 0.1)}, cases=50)
+    here = [
+        {"a": a, "b": b, "c": 0.3} for a, b in zip(np.linspace(0.3, 0.4, 20), np.linspace(0.3, 0.34, 20), strict=True)
+    ]
+    alone = {
+        name: find_drift([NO_PICTURE] * 20, here, None, UsualAnswers({name: usual.numbers[name]}, 50), channels=())
+        .changes[0]
+        .p
+        for name in "abc"
     }
+    assert alone["a"] < alone["b"] < alone["c"] == pytest.approx(1.0)
+    together = {
+        change.name: change.p for change in find_drift([NO_PICTURE] * 20, here, None, usual, channels=()).changes
+    }
+    assert together == pytest.approx({"a": 3 * alone["a"], "b": min(1.0, 2 * alone["b"]), "c": 1.0})
+
+
+def test_unusualness_moves_by_validations_own_standard_deviation(known: Familiarity) -> None:
+    """Twelve times one picture: the batch has no spread, and validation's is 1 by definition."""
+    one = described(4000, gain=0.7)
+    found = find_drift([one] * 12, [answer_numbers(0.3, {}, {})] * 12, known, None, channels=RGB)
+    shifts = {change.name: change.shift for change in found.changes}
+    for part in known.parts:
+        assert shifts[f"unusualness of the {part.name}"] == pytest.approx(part.unusualness(np.asarray(one[part.name])))
