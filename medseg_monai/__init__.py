@@ -9,6 +9,7 @@ networks/                      one file per architecture
 training/                      caching and sampling of cases, losses, schedules, handlers
 inference/, engines/           from images to answers; the engines: torch, ONNX Runtime, OpenVINO
 predictor.py                   a bundle as a function of images
+clicks/                        a mask corrected by clicks and boxes
 outputs/, formats/             the files of a prediction: masks, volumes, tables; polygons, COCO, DICOM-SEG
 evaluation/                    scores of a case, means with intervals, comparisons
 tuning/                        settings chosen on validation cases: cleaning of masks, and which a person should look at

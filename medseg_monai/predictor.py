@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,10 +15,12 @@ from monai.bundle import ConfigParser
 from monai.data.utils import decollate_batch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.workflow import overridden
-from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.clicks import Box, Click, correct
+from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.grids import Grid, grid_of
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.inference.inferer import cases_at_once
@@ -44,6 +47,11 @@ class Prediction:
         reason: why, in words; "" if it is not flagged.
         predicted_dice: class -> the Dice that its mask is likely to have; empty if that was not learnt (`medseg review`).
         mask_numbers: of each class, see `medseg_monai.quality.mask_numbers.MaskNumbers`.
+        task: how classes relate, as in dataset.json.
+        network_image: (C, *s) as the network saw it, on its own grid; None if it is not known.
+        clicks: by which it was corrected, all of them.
+        box: likewise.
+        original: what the network found, before any correction; None if this is it.
         description: what the picture and the outline look like, see `medseg_monai.quality.descriptor.describe`; empty for volumes.
     """
 
@@ -57,6 +65,11 @@ class Prediction:
     predicted_dice: Mapping[str, float] = field(default_factory=dict)
     mask_numbers: Sequence[MaskNumbers] = field(default=(), compare=False, repr=False)
     description: Description = field(default_factory=dict, compare=False, repr=False)
+    task: Task = "binary"
+    network_image: Tensor | None = field(default=None, compare=False, repr=False)
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+    original: Prediction | None = field(default=None, compare=False, repr=False)
 
     @property
     def geometry(self) -> Geometry | None:
@@ -67,6 +80,59 @@ class Prediction:
         """`medseg_monai.quality.usual.found_sizes` of the mask."""
         voxel_mm = () if self.geometry is None else self.geometry.spacing_mm
         return found_sizes(self.mask, self.classes, voxel_mm)
+
+    @cached_property
+    def image(self) -> NDArray[np.float32] | None:
+        """(C, *S) on the image's own grid, of the network's brightness and sharpness; None if it is not known."""
+        if self.network_image is None or self.grid is None:
+            return None
+        return self.grid.as_shown(self.grid.restore(self.network_image).numpy())
+
+    def correct(self, clicks: Sequence[Click] = (), *, box: Box | None = None) -> Prediction:
+        """What is found after a person has judged some pixels: `medseg_monai.clicks.correct`.
+
+        Clicks accumulate: ``found.correct([a]).correct([b])`` is ``found.correct([a, b])``. To undo, correct `original` by fewer.
+
+        Args:
+            clicks: further pixels or voxels that are right or wrong.
+            box: what a class just fits into; it replaces an earlier one.
+
+        Returns:
+            A new prediction. What `medseg review` says of the network's mask (`flagged`, `reason`, `predicted_dice` …) is not true of one
+            that a person has changed, and is left out.
+
+        Raises:
+            ValueError: a click or the box is outside the image, of an unknown class, or contradicts another.
+
+        Example::
+
+            found = Predictor("unetpp")("photograph.jpg")
+            better = found.correct([Click(120, 340, inside=True), Click(20, 30, inside=False)])
+        """
+        original, every, last_box = self.original or self, (*self.clicks, *clicks), box or self.box
+        corrected = correct(
+            original.mask,
+            original.probabilities,
+            every,
+            classes=self.classes,
+            task=self.task,
+            image=original.image,
+            spacing=None if self.geometry is None else self.geometry.spacing_mm,
+            box=last_box,
+        )
+        return replace(
+            original,
+            mask=corrected.mask,
+            probabilities=corrected.probabilities,
+            clicks=every,
+            box=last_box,
+            original=original,
+            flagged=None,
+            reason="",
+            predicted_dice={},
+            mask_numbers=(),
+            description={},
+        )
 
 
 class Predictor:
@@ -178,6 +244,8 @@ class Predictor:
             predicted_dice=answer.get("predicted_dice", {}),
             mask_numbers=answer.get("mask_numbers", ()),
             description=answer.get("description", {}),
+            task=self.spec.task,
+            network_image=torch.as_tensor(case["image"]).as_subclass(Tensor).cpu(),
         )
 
 

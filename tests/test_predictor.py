@@ -18,6 +18,7 @@ from PIL import Image, ImageEnhance
 from scipy.stats import spearmanr
 
 from medseg_monai.bundle.trained import Trained
+from medseg_monai.clicks import Box, Click
 from medseg_monai.dataset import read_dataset
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.evaluation.metrics import split_ignored
@@ -95,6 +96,44 @@ def test_a_prediction_holds_mask_probabilities_and_how_sure_it_is(predictor: Pre
     assert np.array_equal(prediction.probabilities[0] > 0.5, prediction.mask == 1)
     assert 0 < prediction.uncertainty < 1
     assert (prediction.geometry, prediction.flagged) == (None, None)
+
+
+def test_a_prediction_is_corrected_by_clicks_that_add_up_and_can_be_undone(
+    predictor: Predictor, images: list[Path]
+) -> None:
+    found = predictor(images[0])
+    row, column = (int(at) for at in np.argwhere(found.mask == 0)[0])
+    clicks = [Click(row, column), Click(*(int(at) for at in np.argwhere(found.mask == 1)[0]), inside=False)]
+    step_by_step = found.correct(clicks[:1]).correct(clicks[1:])
+    at_once = found.correct(clicks)
+    assert [at_once.mask[click.row, click.column] for click in clicks] == [1, 0]
+    assert np.array_equal(step_by_step.mask, at_once.mask)
+    assert np.array_equal(step_by_step.probabilities, at_once.probabilities)
+    assert step_by_step.clicks == tuple(clicks)
+    assert step_by_step.original is found
+    assert found.mask[row, column] == 0  # it is unchanged
+    assert np.array_equal(found.correct(clicks[:1]).mask, step_by_step.original.correct(clicks[:1]).mask)
+    box = Box((row, column), (79, 95))
+    assert not found.correct(box=box).correct().mask[:row].any()
+
+
+def test_a_correction_sees_the_image_where_it_lies(predictor: Predictor, images: list[Path]) -> None:
+    """Upright, (channels, height, width), as bright as the network saw it: brightness rises with the file's, pixel by pixel."""
+    found = predictor(images[0])
+    assert found.image is not None
+    assert found.image.shape == (3, 80, 96)
+    with Image.open(images[0]) as picture:
+        own = np.asarray(picture.convert("RGB"), np.float64).transpose(2, 0, 1)
+    assert np.corrcoef(own.ravel(), found.image.ravel())[0, 1] > 0.95
+
+
+def test_what_was_said_of_the_networks_mask_is_not_said_of_a_corrected_one(
+    predictor: Predictor, images: list[Path]
+) -> None:
+    flagged = replace(predictor(images[0]), flagged=True, reason="a reason", predicted_dice={"lesion": 0.4})
+    corrected = flagged.correct([Click(0, 0, inside=False)])
+    assert (corrected.flagged, corrected.reason, corrected.predicted_dice) == (None, "", {})
+    assert corrected.grid is flagged.grid
 
 
 def test_pictures_and_arrays_are_segmented_as_their_files(
