@@ -177,6 +177,17 @@ def test_every_flipped_bit_of_the_weights_is_noticed(trained: Trained, tmp_path:
     load_weights(trained.build_network(), tmp_path / "model.pt")
 
 
+def test_the_checksum_is_that_of_model_pt_alone(trained: Trained, tmp_path: Path) -> None:
+    """Other weights beside it are not what spec.json was written for, and a model.pt without a spec.json has no checksum."""
+    saved(trained, tmp_path / "a")
+    other = trained.build_network()
+    torch.save(other.state_dict(), tmp_path / "a" / "last.pt")
+    load_weights(trained.build_network(), tmp_path / "a" / "last.pt")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "last.pt").rename(tmp_path / "b" / "model.pt")
+    load_weights(trained.build_network(), tmp_path / "b" / "model.pt")
+
+
 def test_weights_of_earlier_versions_have_no_checksum_and_load(trained: Trained, tmp_path: Path) -> None:
     network = trained.build_network()
     torch.save(network.state_dict(), tmp_path / "model.pt")

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from medseg_monai.dataset import check_dataset
-from medseg_monai.prepare.folder import prepare_folder
+from medseg_monai.prepare.folder import Source, pairs_of, prepare_folder, read_source
+from medseg_monai.prepare.layouts import Drawing
+from medseg_monai.prepare.pairs import PICTURES
 
 SPLITS = ("training", "validation", "test")
 
@@ -239,3 +241,29 @@ def test_leaving_out_everything_is_refused(tmp_path):
     raw = pairs(tmp_path / "raw", "abc")
     with pytest.raises(ValueError, match="no image with a usable mask; left out: .*named in leave_out.csv"):
         prepare_folder(raw, tmp_path / "out", leave_out=leaving_out(tmp_path, "a,", "b,", "c,"))
+
+
+def test_folders_a_layout_and_a_pattern_exclude_each_other(tmp_path):
+    def source(*, named: bool) -> Source:
+        return Source(tmp_path, PICTURES, "images", "masks", named)
+
+    for named, layout, pattern in (
+        (True, "voc", ""),
+        (True, "auto", "{case}.png -> {case}_m.png"),
+        (False, "voc", "x"),
+    ):
+        with pytest.raises(ValueError, match="exclude each other; give one of them"):
+            read_source(source(named=named), (), Drawing(tmp_path / "out"), layout=layout, pattern=pattern)
+
+
+def test_several_masks_of_one_class_are_named(tmp_path):
+    for name in ("images/x.png", "m/a/x_mask.png", "m/a/x_mask_1.png", "m/b/x_mask.png", "images/y.png", "m/a/y.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((6, 8), np.uint8)).save(tmp_path / name)
+    images = [tmp_path / "images" / name for name in ("x.png", "y.png")]
+    pairs, gone = pairs_of(images, tmp_path / "images", {"a": tmp_path / "m" / "a", "b": tmp_path / "m" / "b"})
+    assert pairs == []
+    assert {path.name: reason for path, reason in gone} == {
+        "x.png": "several masks of one class: x_mask.png, x_mask_1.png; merge them",
+        "y.png": f"no mask in {tmp_path / 'm' / 'b'}; an empty mask says that a class is absent",
+    }

@@ -121,3 +121,10 @@ def test_a_table_may_name_slices_scans_and_patients(tmp_path):
         ValueError, match=r"names none of the slices, scans or cases here \(cases: case1, case2, case3\)"
     ):
         splits_by_table(pairs, table)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_one_group_alone_shows_goes_to_the_largest_part(seed):
+    """A class that a single slice shows: its squared distance from the shares is least in the part of 70 %."""
+    counts = {f"p{number}": [1, int(number == 0)] for number in range(12)}
+    assert deal(counts, [0.15, 0.7, 0.15], seed=seed)["p0"] == 1

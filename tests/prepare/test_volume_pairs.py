@@ -6,12 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from raw_volumes import gappy
+from raw_volumes import gappy, save
 
-from medseg_monai.dataset import read_dataset
+from medseg_monai.dataset import DatasetSpec, read_dataset
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.prepare.msd import prepare_msd
-from medseg_monai.prepare.volume_pairs import VolumeFacts, VolumeOverrides, guessed_modality, median_spacing, patch_size
+from medseg_monai.prepare.pairs import Pair
+from medseg_monai.prepare.volume_pairs import (
+    VolumeFacts,
+    VolumeOverrides,
+    guessed_modality,
+    look_at_volume,
+    median_spacing,
+    patch_size,
+    spec_of,
+)
 
 
 def test_wishes_come_before_the_rules(hippocampus: Path, tmp_path: Path) -> None:
@@ -88,3 +97,36 @@ def test_every_command_of_volumes_runs(amos: Path, tmp_path: Path, medseg: Calla
     assert medseg("prepare", "nifti", amos, "--out", tmp_path / "n", *arguments).code == 0
     assert read_dataset(tmp_path / "n").spec.intensity.bounds == (-100, 200)
     assert medseg("prepare", "msd", amos, "--out", tmp_path / "m").err.startswith("medseg: error: ")
+
+
+def pair_of(folder: Path, *masks: np.ndarray) -> Pair:
+    save(folder / "x.nii.gz", np.arange(-5, 55, dtype=np.int16).reshape(3, 4, 5), (1, 2, 3))
+    files = tuple(save(folder / f"{number}.nii.gz", mask, (1, 2, 3)) for number, mask in enumerate(masks))
+    return Pair(folder / "x.nii.gz", files)
+
+
+def test_facts_of_a_pair_by_hand(tmp_path: Path) -> None:
+    left, right = np.zeros((2, 3, 4, 5), np.uint8)
+    left[0], right[1:] = 1, 255
+    alone = look_at_volume(pair_of(tmp_path, np.where(right > 0, 3, left).astype(np.uint8)))
+    assert (alone.levels, alone.overlap, alone.filled) == ((1, 3), False, (True,))
+    assert (alone.channels, alone.lowest, alone.geometry.spacing_mm) == (1, -5, (1, 2, 3))
+    two = look_at_volume(pair_of(tmp_path, left, right))
+    assert (two.levels, two.overlap, two.filled) == ((0, 1), False, (True, True))  # 255 is 1 if files are classes
+    right[0, 0, 0] = 1
+    assert look_at_volume(pair_of(tmp_path, left, right)).overlap
+    empty = look_at_volume(pair_of(tmp_path, left * 0, left * 0))
+    assert (empty.levels, empty.overlap, empty.filled) == ((0,), False, (False, False))
+    full = look_at_volume(pair_of(tmp_path, np.ones_like(left), left * 0))
+    assert (full.levels, full.filled) == ((0, 1), (True, False))
+
+
+def test_spacing_and_patch_follow_from_the_training_pairs_or_from_all_without_any() -> None:
+    pairs = [Pair(Path(f"{number}.nii.gz"), ()) for number in range(3)]
+    sides = (1.0, 1.23456, 4.0)
+    seen = {pair: looks((40, 40, 40), np.diag([side, 1, 1, 1])) for pair, side in zip(pairs, sides, strict=True)}
+    draft = DatasetSpec("d", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(16, 16, 16))
+    spec = spec_of(draft, seen, VolumeOverrides())
+    assert spec(pairs[2:]).spacing_mm == (4, 1, 1)
+    assert spec([]).spacing_mm == (1.235, 1, 1), "the median of all three, to a thousandth of a millimetre"
+    assert spec(pairs[2:]).size == (48, 48, 48)

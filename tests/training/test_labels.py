@@ -155,3 +155,27 @@ def test_an_evaluation_removes_what_a_killed_one_left(
     assert medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path).code == 0
     assert not left.exists()
     assert (tmp_path / "summary.json").is_file()
+
+
+def test_overlapping_classes_are_found_in_their_own_channels_and_ignored_pixels_show_none(tmp_path: Path) -> None:
+    spec = DatasetSpec("made", "multilabel", classes=("a", "b", "c"), channels=("grey",), size=(32, 32), ignore=7)
+    Image.fromarray(IMAGE[..., 0]).save(tmp_path / "0.png")
+    for name, value in (("a", 0), ("b", 255), ("c", 7)):
+        Image.fromarray(np.full((40, 48), value, np.uint8)).save(tmp_path / f"{name}.png")
+    case = {"image": str(tmp_path / "0.png"), "label": [str(tmp_path / f"{name}.png") for name in "abc"], "id": "0"}
+    assert missing_classes(CachedDataset([case], load(spec)), spec) == (["a", "c"], 1)
+
+
+def engine_of(dataset: object, epoch: int) -> Any:
+    return SimpleNamespace(data_loader=SimpleNamespace(dataset=dataset), state=SimpleNamespace(epoch=epoch, rank=0))
+
+
+def test_masks_are_examined_before_the_first_step_alone_and_only_where_there_are_any(tmp_path: Path) -> None:
+    data = read_dataset(made_splits(tmp_path / "data", [[]] * 4, [[], []]))
+    empty = CachedDataset(data.cases("training"), load(data.spec))
+    refuse = RefuseNothingToLearn(data.spec)
+    with pytest.raises(ValueError, match="all 4 training masks are empty"):
+        refuse(engine_of(empty, 0))
+    refuse(engine_of(empty, 1))  # a training that goes on
+    for dataset in ([], None):  # data of another kind, as federated clients have them
+        refuse(engine_of(dataset, 0))

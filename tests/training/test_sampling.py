@@ -53,6 +53,12 @@ def test_empty_cases_come_in_turn():
     assert shown == dict.fromkeys(range(7), 5)
 
 
+def test_a_single_empty_case_is_in_every_epoch():
+    cases = data(full=4, empty=1)
+    for number in range(3):
+        assert sorted(epoch(cases, number, empty_fraction=0.2)) == [0, 1, 2, 3, 4]
+
+
 def test_epoch_and_seed_decide_and_nothing_else():
     cases = data(full=10, empty=10)
     assert epoch(cases, 2, empty_fraction=0.4, seed=1) == epoch(cases, 2, empty_fraction=0.4, seed=1)

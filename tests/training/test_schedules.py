@@ -38,6 +38,16 @@ def test_shape() -> None:
     assert seen[60] == pytest.approx(0.5 * (1 + math.cos(math.pi * 41 / 81)), abs=1e-4)
 
 
+FELL = 0.5 * (1 + math.cos(math.pi / 10))  # one of ten steps down a cosine from 1
+
+
+@pytest.mark.parametrize(("total_steps", "warmup", "first"), [(10, 0.15, 1 / 25), (10, 0.1, FELL), (10, 0, FELL)])
+def test_a_rise_of_more_than_one_step_begins_low_and_a_shorter_one_is_left_out(
+    total_steps: int, warmup: float, first: float
+) -> None:
+    assert rates(total_steps, warmup)[0] == pytest.approx(first)
+
+
 @pytest.mark.parametrize("total_steps", [1, 2, 3, 10])
 def test_a_training_that_goes_on_begins_the_cycle_anew(total_steps: int) -> None:
     assert rates(total_steps, 0.25, cycles=3) == pytest.approx(3 * rates(total_steps, 0.25))

@@ -67,3 +67,20 @@ def test_which_numbers_are_classes(levels: set[int], values: list[int]) -> None:
     classes = tumour_classes(levels)
     assert [value for of_one in classes.values() for value in of_one] == values
     assert classes["enhancing tumour"] == ((4,) if levels == {0, 1, 2, 4} else (3,))
+
+
+def test_a_folder_with_one_sequence_is_no_case(tmp_path: Path) -> None:
+    """Two sequences make a case: a lone T1 beside a label is another layout's."""
+    volumes(tmp_path, "a/a_t1.nii.gz", "a/a_flair.nii.gz", "b/b_t1.nii.gz")
+    labels(tmp_path, "a/a_seg.nii.gz", "b/b_seg.nii.gz")
+    found = read(tmp_path, kind="volumes", layout="brats")[1]
+    assert (sorted(paired(tmp_path, found)), found.channels) == (["a"], ("T1", "FLAIR"))
+
+
+def test_the_sequences_that_most_cases_have_are_the_channels(tmp_path: Path) -> None:
+    for number, kinds in enumerate((("t1", "t2", "flair"), ("t1", "flair"), ("t1", "flair"))):
+        volumes(tmp_path, *(f"b_{number}/b_{number}_{kind}.nii.gz" for kind in kinds))
+        labels(tmp_path, f"b_{number}/b_{number}_seg.nii.gz")
+    found = read(tmp_path, kind="volumes")[1]
+    assert (found.channels, len(found.pairs), found.left_out) == (("T1", "FLAIR"), 3, ())
+    assert {len(pair.stack) for pair in found.pairs} == {2}

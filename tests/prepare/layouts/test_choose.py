@@ -50,3 +50,12 @@ def test_unknown_layouts_and_folders(tmp_path: Path) -> None:
     assert message(tmp_path / "x").endswith("x: no such folder")
     (tmp_path / "y").mkdir()
     assert message(tmp_path / "y").endswith("the folder is empty")
+
+
+def test_the_first_layout_that_fits_is_taken_unless_one_or_a_pattern_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path, "imagesTr/a_0000.png", "imagesTr/b_0000.png")
+    masks(tmp_path, "labelsTr/a.png", "labelsTr/b.png")
+    assert read(tmp_path)[0] == read(tmp_path, layout="nnunet")[0] == "nnunet"
+    name, found = read(tmp_path, pattern="imagesTr/{case}_0000.png -> labelsTr/{case}.png")
+    assert (name, sorted(pair.id for pair in found.pairs)) == ("pattern", ["a", "b"])
+    assert "Looked for: GlaS" in message(tmp_path, layout="glas")

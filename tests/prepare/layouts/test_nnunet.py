@@ -86,3 +86,12 @@ def test_a_description_that_makes_no_sense_is_named(tmp_path: Path, text: str) -
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match="dataset.json: cannot be read as nnU-Net's or the Decathlon's description"):
         read(tmp_path)
+
+
+def test_images_of_one_channel_are_no_stack_and_an_empty_folder_of_images_is_not_mentioned(tmp_path: Path) -> None:
+    pictures(tmp_path, "imagesTr/a_0000.png", "imagesTr/b_0000.png")
+    masks(tmp_path, "labelsTr/a.png", "labelsTr/b.png")
+    (tmp_path / "imagesTs").mkdir()
+    found = read(tmp_path)[1]
+    assert [pair.stack for pair in found.pairs] == [(), ()]
+    assert found.left_out == ()

@@ -45,3 +45,16 @@ def test_meta_csv_states_the_splits(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "meta.csv").write_text(table, encoding=encoding)
     found = read(tmp_path, kind="volumes")[1]
     assert in_splits(found) == {"training": ["s0001"], "validation": ["s0002"], "test": ["s0003"]}
+
+
+def test_a_single_organ_is_not_a_file_for_each_class(tmp_path: Path) -> None:
+    for name in ("s0001", "s0002"):
+        case(tmp_path, name, "liver")
+    found = read(tmp_path, kind="volumes")[1]
+    assert (found.classes, found.class_files, len(found.pairs)) == (("liver",), False, 2)
+
+
+def test_segmentations_without_any_scan_are_another_layout(tmp_path: Path) -> None:
+    labels(tmp_path, "s0001/segmentations/liver.nii.gz", "s0002/segmentations/liver.nii.gz")
+    with pytest.raises(ValueError, match="nothing says which are masks"):
+        read(tmp_path, kind="volumes", layout="totalsegmentator")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from raw_folders import in_splits, masks, paired, pictures, read, reasons
 
 
@@ -41,3 +42,31 @@ def test_hrf_and_stare(tmp_path: Path) -> None:
     pictures(tmp_path / "stare", "im0001.ppm", "im0002.ppm")
     masks(tmp_path / "stare", *(f"im000{n}.{who}.ppm" for n in (1, 2) for who in ("ah", "vk")), mode="RGB")
     assert paired(tmp_path / "stare", read(tmp_path / "stare")[1])["im0002"] == (["im0002.ppm"], ["im0002.ah.ppm"])
+
+
+def test_a_second_persons_folder_is_not_the_first_persons(tmp_path: Path) -> None:
+    """Files without the ending _manual2: the folder alone says whose they are."""
+    pictures(tmp_path, "images/01.png", "images/02.png")
+    masks(tmp_path, "1st_manual/01.png", "2nd_manual/01.png", "2nd_manual/02.png")
+    name, found = read(tmp_path)
+    assert name == "vessels"
+    assert paired(tmp_path, found) == {"01": (["images/01.png"], ["1st_manual/01.png"])}
+    assert sorted((path.relative_to(tmp_path).as_posix(), why.split(";")[0]) for path, why in found.left_out) == [
+        ("2nd_manual/01.png", "a second person's drawing"),
+        ("2nd_manual/02.png", "a second person's drawing"),
+        ("images/02.png", "no drawing of vessels"),
+    ]
+
+
+def test_a_folder_without_the_first_persons_drawings_has_another_layout(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.png", "b.png")
+    masks(tmp_path, "a_2ndHO.png", "b_2ndHO.png")
+    with pytest.raises(ValueError, match="nothing says which are masks"):
+        read(tmp_path, layout="vessels")
+
+
+def test_a_second_file_beside_the_first_is_not_a_second_drawing_of_it(tmp_path: Path) -> None:
+    pictures(tmp_path, "images/01.png")
+    masks(tmp_path, "manual/01_1stHO.png", "manual/01_2ndHO.png")
+    found = read(tmp_path, layout="vessels")[1]
+    assert paired(tmp_path, found) == {"01": (["images/01.png"], ["manual/01_1stHO.png"])}
