@@ -38,7 +38,7 @@ PatternOption = Annotated[
 Splits = Annotated[Path | None, typer.Option(help="CSV with the columns image_id,split that decides the splits.")]
 LeaveOut = Annotated[
     Path | None,
-    typer.Option(help="CSV with the column image_id: images to leave out; all others stay in their splits."),
+    typer.Option(help="CSV with the column image_id: images to leave out, e.g. leave_out.csv of `medseg audit`."),
 ]
 
 

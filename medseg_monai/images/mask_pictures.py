@@ -32,6 +32,10 @@ WHOLE = 1e-3
 """How far a floating-point class number may be from a whole number."""
 
 
+class SoftMaskWarning(UserWarning):
+    """A mask whose edges have levels between background and foreground."""
+
+
 @dataclass(frozen=True)
 class MaskPicture:
     """The pixels of a mask file, upright.
@@ -232,7 +236,8 @@ def two_levels(array: Array, path: PathLike, *, lossy: bool) -> Array:
             f"{path}: a binary mask has background 0 and one other level, but this one has {len(levels)} grey levels "
             f"({listed_levels(levels)}); threshold it first, or say what they are: --class NAME={levels[-1]:g} …, --ignore VALUE"
         )
-    warnings.warn(f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half", stacklevel=4)
+    message = f"{path}: mask with soft or lossy edges ({len(levels)} levels), thresholded at half"
+    warnings.warn(message, SoftMaskWarning, stacklevel=4)
     foreground = array > levels[-1] / 2
     return foreground
 

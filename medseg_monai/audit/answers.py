@@ -1,0 +1,213 @@
+"""Where the probabilities of a case come from: kept by a training by folds, in a folder of `medseg predict`, or from weights at hand.
+
+An answer is an array (classes, *S) of 0 to 1, float32, without the background, on the image's own grid, its axes those of the label.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.bundle.paths import find_bundle, find_weights
+from medseg_monai.bundle.trained import Trained
+from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, read_dataset
+from medseg_monai.dataset.cases import Case, as_list, main_file
+from medseg_monai.folds.run import DATA_FOLDER, PROBABILITIES
+from medseg_monai.folds.split import POOL
+from medseg_monai.grids.geometry import check_same_grid
+from medseg_monai.images.formats import open_picture
+from medseg_monai.images.volumes import read_geometry, read_volume
+from medseg_monai.inference.cases import find_cases
+from medseg_monai.outputs.naming import probability_files
+from medseg_monai.predictor import Predictor
+from medseg_monai.training.folder import WEIGHTS_FILE
+
+logger = logging.getLogger(__name__)
+
+Probabilities = NDArray[np.float32]
+MISSING = "it has no probabilities of a network that has not seen it"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How to get a case's probabilities.
+
+    Args:
+        origin: where they come from, in words, such as ``fold 2``.
+        read: from the case to its probabilities. Raises what reading files raises.
+    """
+
+    origin: str
+    read: Callable[[Case], Probabilities]
+
+
+Answers: TypeAlias = Mapping[str, Answer]
+"""By case id; cases without any are not there."""
+
+
+def kept_answers(folder: Path, dataset: Dataset) -> dict[str, Answer]:
+    """The probabilities in a folder of `medseg train --folds K --keep-probabilities`, or of `medseg predict --probabilities`.
+
+    The test split of a training by folds is asked of the ensemble, which has not seen it.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: it holds no probabilities of these cases.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no such folder: {folder}")
+    files = sorted((folder / DATA_FOLDER).glob("fold_*.json"))
+    if not files:
+        answers = dict(_predictions(folder, dataset))
+    else:
+        known = {case["id"]: str(main_file(case["image"])) for split in POOL for case in dataset.cases(split)}
+        answers = {
+            case: Answer(f"fold {number}", _reader(where, dataset.spec))
+            for number, file in enumerate(files, 1)
+            for case, image, where in _of_fold(folder / f"fold_{number}" / PROBABILITIES, file)
+            if known.get(case) == image
+        }
+    if not answers:
+        hint = "train with --keep-probabilities" if files else "predict with --probabilities"
+        raise ValueError(f"{folder} holds no probabilities of the cases of {dataset.spec.name}: {hint}")
+    if files and (folder / WEIGHTS_FILE).is_file() and dataset.test:
+        trained = Trained.read(folder)
+        answers |= asked_answers(
+            find_bundle(trained.bundle), folder, dataset, splits=("test",), origin="ensemble of folds"
+        )
+    return answers
+
+
+def _of_fold(folder: Path, file: Path) -> Iterator[tuple[str, str, list[Path]]]:
+    """Case, image and files of probabilities of a fold; the names are those that prediction gave to the same images."""
+    fold = read_dataset(file)
+    cases = [case for case in fold.cases("validation") if Path(main_file(case["image"])).exists()]
+    if not folder.is_dir() or not cases:
+        return
+    named = {
+        found["image"]: found["id"] for found in find_cases([main_file(c["image"]) for c in cases], spec=fold.spec)
+    }
+    for case in cases:
+        image = str(main_file(case["image"]))
+        if image in named and len(as_list(case["image"])) == 1:
+            yield case["id"], image, probability_files(folder / named[image], fold.spec)
+
+
+def _predictions(folder: Path, dataset: Dataset) -> Iterator[tuple[str, Answer]]:
+    """Probabilities of a folder of predictions, by the case's id or its image's name."""
+    for case in (case for split in SPLITS for case in dataset.cases(split)):
+        for name in (case["id"], Path(main_file(case["image"])).name.split(".")[0]):
+            files = probability_files(folder / name, dataset.spec)
+            if any(file.is_file() for file in files):
+                yield case["id"], Answer("predictions", _reader(files, dataset.spec))
+                break
+
+
+def _reader(files: Sequence[Path], spec: DatasetSpec) -> Callable[[Case], Probabilities]:
+    def read(case: Case) -> Probabilities:
+        planes = [_read_picture(file) if spec.spatial_dims == 2 else _read_volume(file, case) for file in files]
+        if len({plane.shape for plane in planes}) > 1:
+            raise ValueError(f"{files[0]}: the probabilities of the classes differ in size")
+        return np.stack(planes)
+
+    return read
+
+
+def _read_picture(file: Path) -> Probabilities:
+    """A class's map, (W, H)."""
+    try:
+        with open_picture(file) as picture:
+            if picture.mode != "L":
+                raise ValueError(f"{file}: is no map of probabilities: its pixels are {picture.mode}, not 8-bit grey")
+            levels = np.asarray(picture)
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{file}: cannot be read: {error}") from None
+    plane: Probabilities = levels.T.astype(np.float32) / 255
+    return plane
+
+
+def _read_volume(file: Path, case: Case) -> Probabilities:
+    volume = read_volume(file)
+    try:
+        check_same_grid(volume.geometry, read_geometry(case["image"]))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    shares: Probabilities = volume.array.astype(np.float32)
+    if shares.min() < -0.01 or shares.max() > 1.01:
+        raise ValueError(f"{file}: is no map of probabilities: its values are {shares.min():g} to {shares.max():g}")
+    return shares
+
+
+def asked_answers(
+    bundle_root: Path,
+    weights: str | Path | None,
+    dataset: Dataset,
+    *,
+    splits: Sequence[str] | None = None,
+    origin: str = "",
+    assignments: Mapping[str, Any] | None = None,
+) -> dict[str, Answer]:
+    """The answers of weights, for the cases that these have not been trained on.
+
+    Args:
+        bundle_root: the bundle's folder.
+        weights: as `find_weights` takes them.
+        dataset: the cases.
+        splits: those that the weights have not seen; by default as `unseen_splits` says.
+        origin: in words; by default the bundle's name.
+        assignments: as `Predictor` takes them.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: they know other classes, or have seen all cases.
+    """
+    file = find_weights(bundle_root, weights, dataset=dataset.spec.name)
+    trained = Trained.read(file.parent)
+    if trained.dataset.classes != dataset.spec.classes:
+        raise ValueError(
+            f"the weights know {', '.join(trained.dataset.classes)}, data set {dataset.spec.name} has "
+            f"{', '.join(dataset.spec.classes)}"
+        )
+    unseen = unseen_splits(trained, dataset.spec) if splits is None else splits
+    cases = [case for split in unseen for case in dataset.cases(split)]
+    if not cases:
+        raise ValueError(
+            f"{file} was trained on {trained.dataset.name} and has seen all cases: leave the bundle out, for quick folds, or "
+            "name a training by folds with --probabilities"
+        )
+    predictor = _Asked(bundle_root, file, assignments or {})
+    return {case["id"]: Answer(origin or bundle_root.name, predictor) for case in cases}
+
+
+def unseen_splits(trained: Trained, spec: DatasetSpec) -> tuple[str, ...]:
+    """The splits of a data set that weights have not been trained on, going by the data set's name: of another one, all.
+
+    Validation has chosen the best epoch, but taught nothing; the ensemble of folds was taught by it, too.
+    """
+    if trained.dataset.name != spec.name:
+        return SPLITS
+    return ("test",) if "folds" in trained.training else ("validation", "test")
+
+
+class _Asked:
+    """Weights that are loaded when the first case is asked for."""
+
+    def __init__(self, bundle_root: Path, weights: Path, assignments: Mapping[str, Any]) -> None:
+        self._make = partial(Predictor, bundle_root, weights=weights, assignments=assignments, calibration="off")
+        self._predictor: Predictor | None = None
+
+    def __call__(self, case: Case) -> Probabilities:
+        self._predictor = self._predictor or self._make()
+        found = self._predictor(main_file(case["image"]))
+        assert found.grid is not None  # a Predictor's has one
+        planes: Probabilities = found.grid.as_shown(found.probabilities).astype(np.float32)  # it is its own inverse
+        return planes

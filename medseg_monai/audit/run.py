@@ -1,0 +1,119 @@
+"""The audit of a data set: from its cases to `Finding`s, tables, pictures and a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medseg_monai.audit.answers import MISSING, Answers
+from medseg_monai.audit.examine import Examined, examine, findings_of, look_at
+from medseg_monai.audit.findings import LISTED_FROM, Finding, scores_again
+from medseg_monai.audit.twins import detail_of
+from medseg_monai.dataset import SPLITS, Dataset
+from medseg_monai.dataset.cases import Case
+from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.grids.truth import read_shown
+from medseg_monai.inference.cases import UNUSABLE
+from medseg_monai.quality.calibration import CalibrationCases
+
+logger = logging.getLogger(__name__)
+
+MOST_FOR_TEMPERATURE = 100
+"""Cases that temperatures are learnt from."""
+
+Progress = Callable[[Sequence[Case]], Iterable[Case]]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What came of an audit.
+
+    Args:
+        findings: of the cases that were judged, the most doubtful first.
+        listed: those whose evidence reaches the limit.
+        not_judged: case id -> why.
+        splits: case id -> split, of all cases.
+        temperature: what the log-odds were divided by, for each class or for all.
+        failed: how many of those that were not judged could not be read; the others have no probabilities.
+    """
+
+    findings: Sequence[Finding]
+    listed: Sequence[Finding]
+    not_judged: Mapping[str, str]
+    splits: Mapping[str, str]
+    temperature: tuple[float, ...]
+    failed: int = 0
+
+    @property
+    def dice(self) -> Mapping[str, float]:
+        """See `scores_again`."""
+        return scores_again(self.findings, self.listed)
+
+
+def audit_dataset(
+    dataset: Dataset, answers: Answers, *, listed_from: float = LISTED_FROM, progress: Progress | None = None
+) -> Audit:
+    """Judge the labels of all cases that have probabilities.
+
+    Args:
+        dataset: its cases; one that cannot be used is left out with a reason, the others are judged.
+        answers: the probabilities of networks that have not seen the cases.
+        listed_from: evidence in nats from which a label is listed.
+        progress: shows how far it is.
+
+    Raises:
+        ValueError: no case can be judged.
+    """
+    splits = {case["id"]: split for split in SPLITS for case in dataset.cases(split)}
+    cases = [case for split in SPLITS for case in dataset.cases(split)]
+    gone = {case["id"]: MISSING for case in cases if case["id"] not in answers}
+    asked = [case for case in cases if case["id"] in answers]
+    temperature = learn_temperature(dataset.spec, asked, answers)
+    examined: list[Examined] = []
+    for case in progress(asked) if progress else asked:
+        try:
+            looked, detail = look_at(case, answers, dataset.spec), detail_of(read_shown(case, dataset.spec))
+        except UNUSABLE as error:
+            gone[case["id"]] = " ".join(str(error).split()) or type(error).__name__
+            logger.warning("not judged: %s: %s", case["id"], gone[case["id"]])
+            continue
+        origin = answers[case["id"]].origin
+        examined.append(examine(case, looked, detail, dataset.spec, temperature=temperature, origin=origin))
+    if not examined:
+        raise ValueError(f"no case of {dataset.spec.name} could be judged: {next(iter(gone.values()), 'it has none')}")
+    findings = findings_of(examined, dataset.spec.classes)
+    listed = [one for one in findings if one.evidence >= listed_from]
+    return Audit(findings, listed, gone, splits, temperature, failed=len(asked) - len(findings))
+
+
+def learn_temperature(spec: DatasetSpec, cases: Sequence[Case], answers: Answers) -> tuple[float, ...]:
+    """What to divide log-odds by, so that probabilities are frequencies (`medseg_monai.quality.calibration`); 1 if nothing can be read."""
+    found = CalibrationCases(spec)
+    chosen = np.linspace(0, len(cases) - 1, min(len(cases), MOST_FOR_TEMPERATURE)).round().astype(int) if cases else []
+    usable = 0
+    for case in (cases[number] for number in chosen):
+        try:
+            looked = look_at(case, answers, spec)
+        except UNUSABLE:
+            continue  # it is said when the case is judged
+        channels = looked.probabilities
+        if spec.task == "multiclass":
+            channels = np.concatenate([(1 - channels.sum(axis=0, keepdims=True)).clip(0, 1), channels])
+        found.add(channels, looked.masks, looked.ignored)
+        usable += 1
+    return found.learn().temperature if usable else (1.0,)
+
+
+def facts_of(audit: Audit) -> dict[str, Any]:
+    """The numbers of an audit, for JSON."""
+    return {
+        "judged": len(audit.findings),
+        "listed": len(audit.listed),
+        "not judged": len(audit.not_judged),
+        "mean Dice": {name: round(value, 4) for name, value in audit.dice.items()},
+        "temperature": list(audit.temperature),
+    }

@@ -1,0 +1,155 @@
+"""Where probabilities come from, and what is said of those that cannot be used."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from audited import HEIGHT, SPEC, WIDTH, sure, true_disc, write_discs
+from PIL import Image
+
+from medseg_monai.audit.answers import kept_answers, unseen_splits
+from medseg_monai.dataset import Dataset, DatasetSpec, write_dataset
+from medseg_monai.folds.split import fold_datasets
+
+
+def keep(folder: Path, name: str, share: np.ndarray) -> Path:
+    file = folder / f"{name}_probability.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.rint(share * 255).T.astype(np.uint8)).save(file)
+    return file
+
+
+def by_folds(dataset: Dataset, folder: Path, count: int = 3) -> None:
+    """What `medseg train --folds --keep-probabilities` leaves."""
+    cases = [case for split in ("training", "validation") for case in dataset.cases(split)]
+    fold_of = {case["id"]: number % count for number, case in enumerate(cases)}
+    for number, fold in enumerate(fold_datasets(dataset, fold_of, count), 1):
+        write_dataset(fold, folder / "data" / f"fold_{number}.json")
+        for case in fold.cases("validation"):
+            where = folder / f"fold_{number}" / "probabilities"
+            keep(where, case["id"], sure(true_disc(int(case["id"][4:]))))
+
+
+def test_each_case_is_answered_by_the_fold_that_has_not_seen_it(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path, split=lambda n: "test" if n > 9 else "validation" if n > 7 else "training")
+    by_folds(dataset, tmp_path / "folds")
+    answers = kept_answers(tmp_path / "folds", dataset)
+    assert sorted(answers) == [f"case{number:02d}" for number in range(10)]
+    assert [answers[f"case{number:02d}"].origin for number in (0, 1, 5)] == ["fold 1", "fold 2", "fold 3"]
+    case = dataset.cases("training")[4]
+    shares = answers["case04"].read(case)
+    assert shares.shape == (1, WIDTH, HEIGHT)
+    np.testing.assert_array_equal(shares[0] > 0.5, true_disc(4))
+
+
+def test_a_case_of_that_name_but_another_image_is_not_answered(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    by_folds(write_discs(tmp_path / "a"), tmp_path / "folds")
+    with pytest.raises(ValueError, match="holds no probabilities of the cases of discs"):
+        kept_answers(tmp_path / "folds", write_discs(tmp_path / "b"))
+
+
+def test_an_image_that_is_gone_keeps_none_from_the_others(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path)
+    by_folds(dataset, tmp_path / "folds")
+    Path(dataset.cases("training")[0]["image"]).unlink()
+    assert len(kept_answers(tmp_path / "folds", dataset)) == 11
+
+
+def test_folds_without_probabilities_say_what_to_do(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path)
+    by_folds(dataset, tmp_path / "folds")
+    for number in (1, 2, 3):
+        (tmp_path / "folds" / f"fold_{number}" / "probabilities").rename(tmp_path / f"elsewhere{number}")
+    with pytest.raises(ValueError, match="discs: train with --keep-probabilities"):
+        kept_answers(tmp_path / "folds", dataset)
+
+
+def test_a_folder_of_predictions_is_read_by_name(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path)
+    named = [{**case, "id": f"patient/{case['id']}"} for case in dataset.cases("training")[:3]]
+    ours = Dataset(SPEC, tmp_path, training=tuple({k: c[k] for k in ("id", "image", "label")} for c in named))
+    keep(tmp_path / "masks", "patient/case00", sure(true_disc(0)))
+    keep(tmp_path / "masks", "case01", sure(true_disc(1)))
+    answers = kept_answers(tmp_path / "masks", ours)
+    assert {case: answer.origin for case, answer in answers.items()} == dict.fromkeys(
+        ("patient/case00", "patient/case01"), "predictions"
+    )
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        kept_answers(tmp_path / "none", ours)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="discs: predict with --probabilities"):
+        kept_answers(tmp_path / "empty", ours)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no picture", "case00_probability.png: cannot be read"),
+        (None, r"No such file|no such file"),
+        ("RGB", "case00_probability.png: is no map of probabilities: its pixels are RGB, not 8-bit grey"),
+    ],
+)
+def test_files_that_are_no_maps_are_named(tmp_path: Path, content: bytes | str | None, message: str) -> None:
+    dataset = write_discs(tmp_path)
+    file = keep(tmp_path / "masks", "case00", sure(true_disc(0)))
+    answer = kept_answers(tmp_path / "masks", dataset)["case00"]
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is None:
+        file.unlink()
+    else:
+        Image.new(content, (WIDTH, HEIGHT)).save(file)
+    with pytest.raises((ValueError, OSError), match=message):
+        answer.read(dataset.cases("training")[0])
+
+
+def volumes(folder: Path, share: Mapping[str, np.ndarray], affine: np.ndarray | None = None) -> Any:
+    """One scan with maps of two classes, and its answer."""
+    spec = DatasetSpec(
+        "scans", "multiclass", classes=("liver", "left kidney"), channels=("ct",), spatial_dims=3, spacing_mm=(1, 1, 1)
+    )
+    for name in ("scan.nii.gz", "label.nii.gz"):
+        nibabel.save(nibabel.Nifti1Image(np.zeros((6, 5, 4), np.int16), np.eye(4)), folder / name)
+    dataset = Dataset(spec, folder, training=({"image": "scan.nii.gz", "label": "label.nii.gz"},))
+    for name, values in share.items():
+        (folder / "masks").mkdir(exist_ok=True)
+        image = nibabel.Nifti1Image(values.astype(np.float32), np.eye(4) if affine is None else affine)
+        nibabel.save(image, folder / "masks" / f"scan_probability_{name}.nii.gz")
+    return kept_answers(folder / "masks", dataset)["scan"], dataset.cases("training")[0]
+
+
+def test_volumes_have_a_map_for_each_class(tmp_path: Path) -> None:
+    share = np.random.default_rng(0).random((2, 6, 5, 4)) / 2
+    answer, case = volumes(tmp_path, {"liver": share[0], "left_kidney": share[1]})
+    np.testing.assert_allclose(answer.read(case), share, atol=1e-6)
+
+
+def test_a_map_of_another_grid_or_of_other_values_is_refused(tmp_path: Path) -> None:
+    share = {name: np.full((6, 5, 4), 0.5) for name in ("liver", "left_kidney")}
+    answer, case = volumes(tmp_path, share, np.diag([1.0, 1.0, 2.0, 1.0]))
+    with pytest.raises(ValueError, match="scan_probability_liver.nii.gz: is up to .* mm away from its image"):
+        answer.read(case)
+    answer, case = volumes(tmp_path, {**share, "liver": np.full((6, 5, 4), 7.0)})
+    with pytest.raises(ValueError, match="is no map of probabilities: its values are 7 to 7"):
+        answer.read(case)
+
+
+def test_a_class_without_its_map_is_named(tmp_path: Path) -> None:
+    answer, case = volumes(tmp_path, {"liver": np.full((6, 5, 4), 0.5)})
+    with pytest.raises(OSError, match="left_kidney"):
+        answer.read(case)
+
+
+def test_weights_have_seen_what_they_were_trained_on() -> None:
+    ours = SimpleNamespace(dataset=SPEC, training={})
+    assert unseen_splits(ours, SPEC) == ("validation", "test")  # type: ignore[arg-type]
+    folds = SimpleNamespace(dataset=SPEC, training={"folds": 5})
+    assert unseen_splits(folds, SPEC) == ("test",)  # type: ignore[arg-type]
+    other = DatasetSpec("others", "binary", classes=("disc",), channels=("grey",), size=(4, 4))
+    assert unseen_splits(folds, other) == ("training", "validation", "test")  # type: ignore[arg-type]

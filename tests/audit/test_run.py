@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audited import disc, right_answers, true_disc, write_discs
+
+from medseg_monai.audit.answers import MISSING, Answer
+from medseg_monai.audit.run import audit_dataset, facts_of, learn_temperature
+
+
+def test_a_wrong_label_is_listed_and_every_case_is_accounted_for(tmp_path: Path) -> None:
+    split = lambda n: "test" if n > 9 else "training"  # noqa: E731
+    dataset = write_discs(tmp_path, {4: disc(50, 10, 5), 7: b"no picture"}, split=split)
+    answers = right_answers(dataset)
+    del answers["case11"]
+    audit = audit_dataset(dataset, answers, listed_from=2)
+    assert [one.case for one in audit.listed] == ["case04"] == [audit.findings[0].case]
+    assert len(audit.findings) == 10
+    assert audit.not_judged.keys() == {"case07", "case11"}
+    assert audit.not_judged["case11"] == MISSING
+    assert "case07_mask.png" in audit.not_judged["case07"]
+    assert audit.failed == 1, "the other has no probabilities"
+    assert audit.splits["case11"] == "test"
+    # nine labels agree with the network, one not at all
+    assert audit.dice == {"all": pytest.approx(0.9), "without those listed": pytest.approx(1.0)}
+    assert facts_of(audit)["mean Dice"] == {"all": 0.9, "without those listed": 1.0}
+
+
+def test_probabilities_that_cannot_be_read_leave_the_others(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path)
+
+    def broken(case: object) -> np.ndarray:
+        raise OSError("the disk\nis broken")
+
+    audit = audit_dataset(dataset, {**right_answers(dataset), "case02": Answer("fold 1", broken)})
+    assert audit.not_judged == {"case02": "the disk is broken"}
+    assert len(audit.findings) == 11
+
+
+def test_if_nothing_can_be_judged_the_first_reason_is_said(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path, count=2)
+    with pytest.raises(ValueError, match="no case of discs could be judged: it has no probabilities"):
+        audit_dataset(dataset, {})
+
+
+def test_the_limit_decides_what_is_listed(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path, {4: disc(50, 10, 5)})
+    audit = audit_dataset(dataset, right_answers(dataset), listed_from=0)
+    assert len(audit.listed) == len(audit.findings) == 12
+    assert audit.dice.keys() == {"all"}
+    assert not audit_dataset(dataset, right_answers(dataset), listed_from=7).listed
+
+
+def test_a_network_that_is_too_sure_is_believed_less(tmp_path: Path) -> None:
+    """A fifth of each label is wrong at random, but the network is sure to 98 %: ln 49 becomes ln 4."""
+    labels = {n: true_disc(n) ^ (np.random.default_rng(n).random((60, 48)) < 0.2) for n in range(8)}
+    dataset = write_discs(tmp_path, labels, count=8)
+    (temperature,) = learn_temperature(dataset.spec, dataset.cases("training"), right_answers(dataset))
+    assert temperature == pytest.approx(np.log(49) / np.log(4), rel=0.05)
+    assert learn_temperature(dataset.spec, [], {}) == (1.0,)
