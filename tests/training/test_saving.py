@@ -22,6 +22,7 @@ from medseg_monai.training.handlers import (
     RecordEpochs,
     ValidateLastEpoch,
 )
+from medseg_monai.training.recorded import read_record
 
 
 def test_the_best_epochs_weights_are_kept_and_the_last(network: nn.Linear, tmp_path: Path) -> None:
@@ -34,7 +35,9 @@ def test_the_best_epochs_weights_are_kept_and_the_last(network: nn.Linear, tmp_p
     last = torch.load(tmp_path / "last.pt", weights_only=True)
     assert float(best["weight"]) == pytest.approx(weights[1])
     assert float(last["network"]["weight"]) == pytest.approx(weights[2])
-    assert last["epoch"] == 3
+    assert (last["epoch"], last["finished"]) == (3, True)
+    assert read_record(tmp_path) == {"finished": True}
+    assert set(contents(tmp_path)) == {"model.pt", "spec.json", "last.pt", "run.json"}, "no second state is left"
     facts = Trained.read(tmp_path).training
     assert facts["best_epoch"] == 2
     assert facts["validation"] == {"mean_dice": 0.8}
@@ -99,7 +102,11 @@ def test_a_stop_keeps_weights_that_load(network: nn.Linear, tmp_path: Path, stop
 @pytest.mark.parametrize("stop", [interrupt, terminate, fail], ids=["ctrl-c", "sigterm", "error"])
 @pytest.mark.parametrize("earlier", [True, False])
 def test_without_a_validated_epoch_the_folder_stays_as_it_was(
-    network: nn.Linear, tmp_path: Path, stop: Callable[[object], None], earlier: bool
+    network: nn.Linear,
+    tmp_path: Path,
+    stop: Callable[[object], None],
+    earlier: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if earlier:
         trainer, evaluator = engines(network, [0.9])
@@ -114,6 +121,20 @@ def test_without_a_validated_epoch_the_folder_stays_as_it_was(
         trainer.run()
     assert contents(tmp_path) == before
     assert ("model.pt" in before) == earlier
+    nothing_kept = f"Ended within the first epoch: nothing is kept, {tmp_path} stays as it was"
+    assert (nothing_kept in caplog.messages) == (stop is fail)  # a signal after an epoch's last step keeps that
+
+
+def test_an_error_after_a_validated_epoch_says_what_is_kept(
+    network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), fail)
+    with pytest.raises(RuntimeError, match="no more"):
+        trainer.run()
+    assert f"What was learnt until then is kept in {tmp_path}: --resume goes on from there" in caplog.messages
+    assert Trained.read(tmp_path).training["best_epoch"] == 1
 
 
 def test_what_belongs_to_an_epoch_is_published_together(network: nn.Linear, tmp_path: Path) -> None:
