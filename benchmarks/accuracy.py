@@ -11,8 +11,11 @@ random, and the steps. Imports and decoding are left out for all. The learning r
 in time. No epoch is chosen: the last weights count.
 
 All see pictures of the same size and are scored by the same code on the photographs' own grid. Each trains in the faster of float32 and
-bfloat16 autocast, measured before for a few seconds each. Finished trainings in FOLDER are kept: run it again to go on, or with another
-``--split`` to score the same weights on other cases.
+bfloat16 autocast, measured before for a few seconds each. Finished trainings in FOLDER are kept: run it again to go on, or with other
+``--splits`` to score the same weights on other cases.
+
+nnU-Net's 2D trainer (`accuracy_nnunet.py`) is one of the sides, left out unless ``--sides nnunet`` is given: nnunetv2 wants an older timm,
+and so an environment of its own.
 
 No package has a ResUNet++: its peer is the published network (ours, with a first convolution that does not halve the picture) in the
 same plain loops.
@@ -32,6 +35,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import accuracy_nnunet as nnunet
 import accuracy_ours as ours
 import accuracy_peers as peers
 import numpy as np
@@ -55,6 +59,7 @@ TITLES = {
     "deeplabv3plus": "DeepLabV3+",
     "resunetpp": "ResUNet++",
 }
+SIDES = ("ours", "smp", "sources", "nnunet")
 WITH_SOURCES_RECIPE = ("unet", "resunetpp")
 
 
@@ -63,7 +68,7 @@ class Contender:
     """One training.
 
     Attributes:
-        side: ``ours``, ``smp`` (the sound recipe) or ``sources`` (theirs).
+        side: one of `SIDES`: ours, smp by the sound recipe, smp by the sources' recipe, nnU-Net.
         network: a key of `TITLES`.
         start: a key of `STARTS`.
         precision: ``auto`` (the faster), ``fp32`` or ``bf16``.
@@ -84,6 +89,8 @@ class Contender:
         """As tables name it."""
         if self.side == "ours":
             return TITLES[self.network]
+        if self.side == "nnunet":
+            return "nnU-Net, 2D"
         recipe = ", sources' recipe" if self.side == "sources" else ", fp32" if self.precision == "fp32" else ""
         name = peers.NAMES[self.network]
         return f"{'published ResUNet++' if name == peers.PUBLISHED else f'smp {name}'}{recipe}"
@@ -99,8 +106,9 @@ def contenders(networks: Sequence[str], starts: Sequence[str], *, also_fp32: boo
     known = [(network, start) for network in networks for start in starts if (network, start) in ours.SETTINGS]
     pairs = [Contender(side, *one) for one in known for side in ("ours", "smp")]
     plain = [Contender("sources", *one, "fp32") for one in known if one[0] in WITH_SOURCES_RECIPE]
+    other = [Contender("nnunet", *one, "fp32") for one in known if one == ("unet", "scratch")]
     slower = [replace(one, precision="fp32") for one in pairs if one.side == "smp"] if also_fp32 else []
-    return pairs + plain + slower
+    return pairs + plain + other + slower
 
 
 # --- what a process of its own does
@@ -115,10 +123,11 @@ def work(contender: Contender, options: argparse.Namespace) -> None:
     if not trained.is_file():
         write_whole(trained, json.dumps(_train(contender, options, out)).encode())
     run = json.loads(trained.read_text())
-    cases = read_dataset(options.dataset).cases(options.split)
-    masks = _masks_of(contender, [str(case["image"]) for case in cases], options.size, out, run["precision"])
-    scores = score(cases, masks)
-    write_evaluation(out / options.split, scores, summarise(scores), run={"bundle": contender.key, **run})
+    for split in options.splits:
+        cases = read_dataset(options.dataset).cases(split)
+        masks = _masks_of(contender, [str(case["image"]) for case in cases], options, out, run["precision"])
+        scores = score(cases, masks)
+        write_evaluation(out / split, scores, summarise(scores), run={"bundle": contender.key, **run})
 
 
 def _train(contender: Contender, options: argparse.Namespace, out: Path) -> dict[str, Any]:
@@ -128,6 +137,8 @@ def _train(contender: Contender, options: argparse.Namespace, out: Path) -> dict
     if contender.side == "ours":
         settings = ours.SETTINGS[contender.network, start]
         used, seen, precision, network = ours.train(contender.network, settings, *place, **common)
+    elif contender.side == "nnunet":
+        used, seen, precision, network = nnunet.train(*place, seconds=options.seconds, out=out)
     else:
         name, recipe = peers.NAMES[contender.network], peers.SOUND if contender.side == "smp" else peers.SOURCES
         used, seen, precision, network = peers.train(name, start, *place, recipe=recipe, **common)
@@ -136,10 +147,13 @@ def _train(contender: Contender, options: argparse.Namespace, out: Path) -> dict
 
 
 def _masks_of(
-    contender: Contender, files: Sequence[str], size: int, out: Path, precision: str
+    contender: Contender, files: Sequence[str], options: argparse.Namespace, out: Path, precision: str
 ) -> Iterable[NDArray[np.bool_]]:
+    size = options.size
     if contender.side == "ours":
         return ours.masks_of(contender.network, files, out)
+    if contender.side == "nnunet":
+        return nnunet.masks_of(options.dataset, files, size, out)
     name = peers.NAMES[contender.network]
     return peers.masks_of(name, contender.start, files, size, out, bf16=precision == "bf16")
 
@@ -161,13 +175,16 @@ def run_all(wanted: Sequence[Contender], options: argparse.Namespace) -> None:
     """Each in a process of its own on one thread, unless it is finished."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     for contender in wanted:
-        folder, began = options.work / contender.key / options.split, time.monotonic()
-        if (folder / "summary.json").is_file():
+        folder, began = options.work / contender.key, time.monotonic()
+        if all((folder / split / "summary.json").is_file() for split in options.splits):
             continue
         command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:], "--worker", *contender.key.split("-")]
         with (options.work / f"{contender.key}.log").open("w") as log:
             subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        print(f"{contender.key}: {line_of(folder)}, {time.monotonic() - began:.0f} s by the clock", flush=True)
+        print(
+            f"{contender.key}: {line_of(folder / options.splits[0])}, {time.monotonic() - began:.0f} s by the clock",
+            flush=True,
+        )
 
 
 def rows_of(wanted: Sequence[Contender], folder: Path, split: str) -> dict[str, list[Row]]:
@@ -186,10 +203,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("dataset", type=Path, help="folder with dataset.json")
     parser.add_argument("--work", type=Path, required=True, help="folder for what is trained, kept")
     parser.add_argument("--only", nargs="+", choices=list(TITLES), default=list(TITLES))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=["ours", "smp", "sources"])
     parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS))
-    parser.add_argument("--seconds", type=float, default=120, help="processor time of a training")
+    parser.add_argument("--seconds", type=float, default=75, help="processor time of a training")
     parser.add_argument("--size", type=int, default=96, help="width and height that networks see, a multiple of 32")
-    parser.add_argument("--split", default="test", choices=("validation", "test"))
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        default=["test"],
+        choices=("validation", "test"),
+        help="to score; the report is on the last",
+    )
     parser.add_argument("--also-fp32", action="store_true", help="the peers in plain float32 too, where that is slower")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -205,11 +229,10 @@ def main() -> None:
         return
     options.work.mkdir(parents=True, exist_ok=True)
     wanted = contenders(options.only, options.starts, also_fp32=options.also_fp32)
-    run_all(wanted, options)
-    facts = (
-        f"{options.size} x {options.size} pixels, {options.seconds:g} s of processor time each, split {options.split}"
-    )
-    print(write_report(options.work, rows_of(wanted, options.work, options.split), facts=facts))
+    run_all([one for one in wanted if one.side in options.sides], options)
+    side = f"{options.size} x {options.size} pixels"
+    facts = f"{side}, {options.seconds:g} s of processor time each, split {options.splits[-1]}"
+    print(write_report(options.work, rows_of(wanted, options.work, options.splits[-1]), facts=facts))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ def _pairs(rows: Sequence[Row]) -> list[str]:
 
 
 def estimate_of(difference: NDArray[np.float64]) -> Estimate:
+    """The mean of differences case by case, with its interval."""
     low, high = mean_interval(difference, seed=0, n_bootstrap=RESAMPLES)
     return Estimate(float(difference.mean()), float(low), float(high))
 
