@@ -40,9 +40,9 @@ SETTINGS: Mapping[tuple[str, str], Settings] = {
     ("unetpp", "lite0"): {**BESIDE_LITE0, **ONE_HEAD},
     ("pspnet", "lite0"): {
         **LITE0,
-        "architecture#levels": 4,
+        "architecture#levels": 3,
         "architecture#width": 128,
-        "architecture#output_stride": 16,
+        "architecture#output_stride": 8,
         "architecture#auxiliary": False,
     },
     ("deeplabv3plus", "lite0"): {**LITE0, "architecture#width": 64},
