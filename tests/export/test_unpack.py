@@ -82,6 +82,24 @@ def test_too_much_in_all_is_refused_before_and_while_it_is_written(
     assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*")) <= 2**20
 
 
+@pytest.mark.parametrize(("declared", "refused"), [(4 * 2**30, False), (4 * 2**30 + 1, True)])
+def test_four_gibibytes_in_all_are_the_most(declared: int, refused: bool, tmp_path: Path) -> None:
+    first, second = zipfile.ZipInfo("a"), zipfile.ZipInfo("b")
+    first.file_size, second.file_size = 2**30, declared - 2**30
+    if refused:
+        with pytest.raises(ValueError, match="a.zip is refused: it unpacks to more than 4 GiB"):
+            unpacking._check(tmp_path / "a.zip", [first, second])
+    else:
+        unpacking._check(tmp_path / "a.zip", [first, second])
+
+
+def test_a_megabyte_may_shrink_as_it_will(tmp_path: Path) -> None:
+    unpack(zipped(tmp_path / "a.zip", [("zeros", bytes(2**20))]), tmp_path / "out")
+    assert (tmp_path / "out" / "zeros").read_bytes() == bytes(2**20)
+    with pytest.raises(ValueError, match="more than 100 times its size"):
+        unpack(zipped(tmp_path / "b.zip", [("zeros", bytes(2**20 + 1))]), tmp_path / "out")
+
+
 def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacking, "MOST_ENTRIES", 3)
     with pytest.raises(ValueError, match="4 entries, more than 3"):

@@ -276,7 +276,7 @@ def test_outlines_are_the_corners_of_each_class():
         {"label": "a", "contours": [[[0, 0], [1, 0], [1, 1], [0, 1]]]},
         {"label": "b", "contours": [[[2, 1], [4, 1], [4, 3], [2, 3]]]},
     ]
-    assert answer["annotation"]["size"] == [4, 3]
+    assert (answer["annotation"]["location"], answer["annotation"]["size"]) == ([0, 0], [4, 3])
     assert outlines(np.zeros((4, 3), np.uint8), exclusive)["annotations"][0]["annotation"]["elements"] == []
     assert outlines(np.zeros((4, 3, 2), np.uint8), VOLUMES) == {}
 

@@ -175,6 +175,15 @@ def test_without_png_there_is_nothing_to_stack(tmp_path, caplog):
     assert len(write_stacks(cases, SPEC, tmp_path / "out", formats=["png", "coco"])) == 3
 
 
+def test_of_photographs_nothing_is_stacked_and_nothing_said(tmp_path, caplog):
+    (tmp_path / "photo.png").touch()
+    cases = [{"image": str(tmp_path / "photo.png"), "id": "photo"}]
+    for formats in (None, "coco"):
+        assert write_stacks(cases, SPEC, tmp_path / "out", formats=formats) == []
+    assert caplog.records == []
+    assert not (tmp_path / "out").exists()
+
+
 def test_isolated_organs_go_from_every_file(tmp_path):
     cases, formats = slices(tmp_path / "raw", 1, 2, 3), ("png", "rle", "coco", "geojson")
     for case in cases:
