@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "dataset/cases.py": "dataset/test_dataset_file.py",
     "engines/trial.py": "engines/test_engine_inferer.py",
     "evaluation/handler.py": "journeys/test_configs.py",
+    "evaluation/run.py": "journeys/test_configs.py",
     "explain/files.py": "explain/test_cases.py",
     "explain/windows.py": "explain/test_cases.py",
     "export/check.py": "export/test_package.py",

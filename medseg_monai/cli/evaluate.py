@@ -29,6 +29,18 @@ def evaluate(
     ] = None,
     weights: Weights = None,
     split: Annotated[str, typer.Option(help="training, validation or test.")] = "test",
+    strata: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with image_id and columns by which to divide the cases: centre, scanner …", show_default=False
+        ),
+    ] = None,
+    annotators: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with a folder of masks for each annotator, to compare the network with.", show_default=False
+        ),
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="Also write report.html, one file with pictures.")] = False,
     device: Device = None,
     verbose: Verbose = False,
@@ -39,13 +51,14 @@ def evaluate(
     from medseg_monai.bundle.paths import find_bundle, find_weights
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(dataset_dir)
+    check_there(dataset_dir, strata, annotators)
     if weights:
         find_weights(folder, weights)
     from medseg_monai.bundle.workflow import run_bundle
     from medseg_monai.report.evaluation import REPORT_FILE
 
     values = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
+    values |= given(strata=text(strata), annotators=text(annotators))
     values |= {"report": True} if report else {}
     workflow = run_bundle(folder, "evaluate", values, assignments=overrides)
     place = Path(workflow.parser.get_parsed_content("output_dir"))

@@ -13,9 +13,12 @@ from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
 
 Case = dict[str, Any]
 """``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class, or several of a single class)
-and, optionally, ``id``, ``group`` (patient or lesion, which must not be in two splits), ``fold`` (for cross-validation) and ``present``
-(names of the classes that the label has pixels of)."""
-CASE_KEYS = ("image", "label", "id", "group", "fold", "present")
+and, optionally, ``id``, ``group`` (patient or lesion, which must not be in two splits), ``fold`` (for cross-validation), ``present``
+(names of the classes that the label has pixels of), ``annotators`` (by name, each one's mask, like ``label``) and ``strata`` (by column, a
+text or number by which evaluations divide cases: centre, scanner)."""
+CASE_KEYS = ("image", "label", "id", "group", "fold", "present", "annotators", "strata")
+MAPPING_KEYS = ("annotators", "strata")
+"""Their values are mappings in dataset.json, and in a case tuples of pairs, which batches leave out."""
 MASK_BANDS = (2, 3, 4)
 """Number of overlapping classes that can share one mask picture, a band each: LA, RGB, RGBA."""
 
@@ -37,6 +40,8 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
     _check_images(len(as_list(case["image"])), spec, where)
     _check_labels(len(as_list(case["label"])), spec, where)
     _check_present(case.get("present", []), spec, where)
+    _check_annotators(case.get("annotators", {}), spec, where)
+    _check_strata(case.get("strata", {}), where)
 
 
 def _check_images(count: int, spec: DatasetSpec, where: str) -> None:
@@ -53,6 +58,21 @@ def _check_present(names: object, spec: DatasetSpec, where: str) -> None:
     for name in names:
         if name not in spec.classes:
             raise ValueError(f"{where}: present: unknown class {name!r}{did_you_mean(name, spec.classes)}")
+
+
+def _check_annotators(masks: object, spec: DatasetSpec, where: str) -> None:
+    if not isinstance(masks, Mapping):
+        raise ValueError(f"{where}: annotators must be a mapping of names to masks, got {masks!r}")
+    for name, value in masks.items():
+        files = as_list(value)
+        if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
+            raise ValueError(f"{where}: annotators: {name} must have a path or a list of paths, got {value!r}")
+        _check_labels(len(files), spec, f"{where}: annotators: {name}")
+
+
+def _check_strata(values: object, where: str) -> None:
+    if not isinstance(values, Mapping) or not all(isinstance(value, str | int | float) for value in values.values()):
+        raise ValueError(f"{where}: strata must be a mapping of columns to a text or a number each, got {values!r}")
 
 
 def _check_labels(count: int, spec: DatasetSpec, where: str) -> None:
@@ -103,7 +123,14 @@ def rebased(case: Case, root: Path, folder: Path) -> Case:
             return file.as_posix()
 
     paths = {key: map_paths(case[key], rebase) for key in ("image", "label")}
+    if "annotators" in case:
+        paths["annotators"] = {name: map_paths(files, rebase) for name, files in case["annotators"].items()}
     return {key: paths.get(key, case[key]) for key in CASE_KEYS if key in case}
+
+
+def as_written(case: Case) -> Case:
+    """What dataset.json holds of a case that `Dataset.cases` gave."""
+    return {key: dict(case[key]) if key in MAPPING_KEYS else case[key] for key in CASE_KEYS if key in case}
 
 
 def case_names(paths: Sequence[Path]) -> list[str]:

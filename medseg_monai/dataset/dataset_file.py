@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from medseg_monai.dataset.cases import (
+    MAPPING_KEYS,
     Case,
     absolute_path,
     as_list,
@@ -88,8 +89,21 @@ class Dataset:
         return [absolute_path(self.root / path) for path in as_list(case[key])]
 
     def _resolved(self, case: Case, case_id: str) -> Case:
-        paths = {key: map_paths(case[key], lambda p: str(absolute_path(self.root / p))) for key in ("image", "label")}
-        return {**case, **paths, **label_coding(self.spec), "id": case_id, "group": str(case.get("group", case_id))}
+        def resolve(path: str) -> str:
+            return str(absolute_path(self.root / path))
+
+        paths = {key: map_paths(case[key], resolve) for key in ("image", "label")}
+        pairs = {key: tuple(case[key].items()) for key in MAPPING_KEYS if key in case}
+        if "annotators" in case:
+            pairs["annotators"] = tuple((name, map_paths(files, resolve)) for name, files in pairs["annotators"])
+        return {
+            **case,
+            **paths,
+            **pairs,
+            **label_coding(self.spec),
+            "id": case_id,
+            "group": str(case.get("group", case_id)),
+        }
 
 
 def read_dataset(path: str | Path) -> Dataset:
@@ -144,6 +158,12 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
     """
     everything = [case for split in SPLITS for case in getattr(dataset, split)]
     files = [file for case in everything for key in ("image", "label") for file in dataset._files(case, key)]
+    files += [
+        file
+        for case in everything
+        for name in case.get("annotators", {})
+        for file in dataset._files(case["annotators"], name)
+    ]
     if folders := [file for file in files if file.is_dir()]:
         raise ValueError(
             f"{dataset.root}: {len(folders)} cases name folders, but a data set lists files: {listed(folders)}; convert DICOM "

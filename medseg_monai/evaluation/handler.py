@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import monai
 import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines.utils import IterationEvents
 from monai.engines.workflow import Workflow
-from torch import nn
 
-import medseg_monai
-from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
+from medseg_monai.dataset import DatasetSpec
+from medseg_monai.evaluation.agreement import Annotators, agreement_lines
 from medseg_monai.evaluation.answers import answered_cases
+from medseg_monai.evaluation.case_columns import annotator_masks, case_columns
 from medseg_monai.evaluation.confusion import OVERLAP_FILE, Overlap, count_label_overlap, write_overlap
 from medseg_monai.evaluation.labels import Label, PackedLabel, case_view, label_contrasts, score_labels
 from medseg_monai.evaluation.metrics import DEFAULTS, CaseScores, class_masks, split_ignored
 from medseg_monai.evaluation.options import MeasureOptions
 from medseg_monai.evaluation.reliability import MeasureCalibration
 from medseg_monai.evaluation.scan_scores import ScanMasks, ScanScores, are_slices, score_scan
+from medseg_monai.evaluation.strata import STRATA_FILE, strata_lines, stratify, write_strata
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.evaluation.tables import write_evaluation
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
+from medseg_monai.figures.strata import strata_plot
 from medseg_monai.files.writing import lock_folder, remove_parts
 from medseg_monai.grids import Grid
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.inference.cases import CaseStream
 from medseg_monai.inference.inferer import preparation_seconds
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, remove_case_pictures, write_case_pictures
 from medseg_monai.report.evaluation import REPORT_FILE
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
 
-PICTURE_FILE, DISTRIBUTION_FILE, OVERLAP_PICTURE = "cases.jpg", "dice.png", "overlap.png"
-MODEL_CARD = Path("docs") / "README.md"
+PICTURE_FILE, DISTRIBUTION_FILE, OVERLAP_PICTURE, STRATA_PICTURE = "cases.jpg", "dice.png", "overlap.png", "strata.png"
 
 
 class ScoreCases:
@@ -63,6 +62,8 @@ class ScoreCases:
         options: tolerances, and when lesions match.
         calibration: the handler that measures calibration; its numbers by case go into ``cases.csv``.
         contrast: whether to measure how much each structure stands out: ``auto`` for photographs, for whose small masks it takes no time.
+        strata: a table with columns by which to divide cases, besides the data set's own ``strata``.
+        annotators: a folder with a folder of masks for each annotator, besides the data set's own ``annotators``.
 
     Attributes:
         scores: one entry per case and class, so far; slices come at the end, with their scans.
@@ -82,6 +83,8 @@ class ScoreCases:
         options: MeasureOptions = DEFAULTS,
         calibration: MeasureCalibration | None = None,
         contrast: bool | str = "auto",
+        strata: str | Path | None = None,
+        annotators: str | Path | None = None,
     ) -> None:
         if contrast not in (True, False, "auto"):
             raise ValueError(f"contrast is true, false or auto, not {contrast!r}")
@@ -101,6 +104,8 @@ class ScoreCases:
         self.calibration = calibration
         self.contrast = spec.spatial_dims == 2 if contrast == "auto" else bool(contrast)
         self._contrasts: dict[str, list[float]] = {}
+        self._columns = case_columns(dataset.data, strata)
+        self._annotators = Annotators(annotator_masks(dataset.data, annotators, spatial_dims=spec.spatial_dims), spec)
         self._labels: dict[str, PackedLabel] = {}
         self._grids: dict[str, Grid] = {}
         self._network_seconds = 0.0
@@ -120,6 +125,7 @@ class ScoreCases:
         self.scan_scores.clear()
         self._labels.clear()
         self._contrasts.clear()
+        self._annotators.clear()
         self._grids.clear()
         self._overlap = None
         if self._slices is not None:
@@ -144,6 +150,7 @@ class ScoreCases:
             if self.contrast:
                 self._contrasts[case["id"]] = label_contrasts(image, truth, grid, self.spec)
             pred = answer["pred"].cpu().numpy()
+            self._annotators.add(case, grid, pred)
             if self._slices is None:
                 self._score_case(case["id"], pred, truth, ignored)
             else:  # distances of the whole scan follow later: ignored pixels count as empty
@@ -207,7 +214,13 @@ class ScoreCases:
     def _write_tables(self) -> None:
         """Write everything into the folder, which no other process writes to meanwhile."""
         remove_parts([self.folder, self.folder / PICTURES_FOLDER])
-        for name in (REPORT_FILE, OVERLAP_FILE, OVERLAP_PICTURE):  # an earlier evaluation's
+        for name in (
+            REPORT_FILE,
+            OVERLAP_FILE,
+            OVERLAP_PICTURE,
+            STRATA_FILE,
+            STRATA_PICTURE,
+        ):  # an earlier evaluation's
             (self.folder / name).unlink(missing_ok=True)
         remove_case_pictures(self.folder)
         per_image = 1000 * self._network_seconds / self._images
@@ -215,12 +228,18 @@ class ScoreCases:
         run["measures"] = self.options.to_dict()
         unit = next(iter(self._grids.values())).unit
         summary = summarise(self.scores, distance_unit=unit)
-        write_evaluation(self.folder, self.scores, summary, run=run, scans=self.scan_scores)
+        strata = stratify(self.scores, self._columns, size_unit=kind_of(self.spec).relative_size)
+        more = [*strata_lines(strata), *agreement_lines(self._annotators.write(self.folder), self._annotators.unread)]
+        if strata:
+            write_strata(self.folder, strata)
+        write_evaluation(self.folder, self.scores, summary, run=run, scans=self.scan_scores, more=more)
         if self._overlap is not None:
             write_overlap(self.folder, self._overlap)
         self.dataset.write_failures(self.folder)
         if self.pictures:
             self._draw()
+            if strata:
+                save_figure(strata_plot(strata), self.folder / STRATA_PICTURE)
         if self.report:
             write_case_pictures(self.folder, self.scores, lambda case_id: self._view(case_id, ""))
 
@@ -248,66 +267,3 @@ class ScoreCases:
     def _view(self, case_id: str, title: str) -> CaseView:
         label = self._labels[case_id].label()
         return case_view(self._cases[case_id], label, self._grids[case_id], self.spec, title)
-
-
-def run_facts(
-    trained: Trained,
-    *,
-    network: nn.Module,
-    network_options: Mapping[str, Any],
-    weights: str | Path,
-    dataset: Dataset,
-    split: str,
-    cleaning: Cleaning,
-    bundle_root: str | Path = "",
-    **more: Any,
-) -> dict[str, Any]:
-    """Facts of the run for ``summary.json``, about the network that was used, which may be a pruned one or several."""
-    card = Path(bundle_root) / MODEL_CARD
-    return {
-        "bundle": trained.bundle,
-        "weights": str(weights),
-        "architecture": {**trained.architecture, **network_options},
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "train_seconds": trained.training.get("train_seconds"),
-        "dataset": dataset.spec.name,
-        "split": split,
-        "cleaning": cleaning.to_dict(),
-        "versions": {
-            "medseg-monai": medseg_monai.__version__,
-            "monai": monai.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        "training": dict(trained.training),
-        "data": {**dataset.spec.to_dict(), "cases": {name: len(getattr(dataset, name)) for name in SPLITS}},
-        "model_card": str(card.resolve()) if card.is_file() else None,
-        **more,
-    }
-
-
-def labelled(dataset: Dataset, split: str, trained: Trained) -> list[dict[str, Any]]:
-    """The split's cases.
-
-    Raises:
-        ValueError: there are none, one has no truth, or the weights were trained for something else.
-    """
-    for key in ("task", "classes", "channels"):
-        theirs, ours = getattr(trained.dataset, key), getattr(dataset.spec, key)
-        if theirs != ours:
-            name = dataset.spec.name
-            raise ValueError(
-                f"the weights were trained for the {key} {_words(theirs)}, but data set {name} has {_words(ours)}"
-            )
-    cases = dataset.cases(split)
-    if not cases:
-        raise ValueError(
-            f"data set {dataset.spec.name} has no {split} cases: choose another split, or prepare it again with one"
-        )
-    if missing := [str(case["id"]) for case in cases if not case.get("label")]:
-        raise ValueError(f"{len(missing)} {split} cases have no label to score against, first: {missing[0]}")
-    return cases
-
-
-def _words(value: str | tuple[str, ...]) -> str:
-    return value if isinstance(value, str) else ", ".join(value)

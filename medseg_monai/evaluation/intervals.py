@@ -2,7 +2,8 @@
 
 Means: the studentised bootstrap (bootstrap-t; Efron and Tibshirani 1993, ch. 12). Dice is skewed, with a tail of failures, and so are
 distances. There a percentile interval misses the true mean too often, on one side, and BCa hardly less; `benchmarks/intervals.py` measures
-it. The studentised interval is longer towards the tail.
+it. The studentised interval is longer towards the tail. If all cases but a few are equal (every lesion found, except for one),
+it does not exist, and Student's t interval takes its place.
 
 Medians: order statistics. A bootstrap of the median fails for few cases: a resample's median is always one of the cases themselves, or
 midway between two, so its distribution has a handful of values, whatever the number of resamples.
@@ -12,11 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+_TAIL = (1 - CONFIDENCE) / 2
 LEAST_CASES = 5
 """Fewer have no interval of the mean: most of the few different resamples would have no spread, or the same one."""
 _BLOCK = 1 << 22  # numbers that the bootstrap holds at a time: 32 MiB
@@ -57,11 +59,11 @@ def mean_interval(
     ends = np.tile(centre, (2, 1))
     for number, scale in enumerate(spread):
         has_spread = spreads[:, number] > _NO_SPREAD * scale
-        if not has_spread.any():  # all cases are equal, so all that is known is their value
-            continue
         ratios = shifts[has_spread, number] / spreads[has_spread, number]
-        tail = (1 - CONFIDENCE) / 2
-        ends[:, number] -= scale * np.quantile(ratios, [1 - tail, tail])
+        if has_spread.mean() > 1 - _TAIL:
+            ends[:, number] -= scale * np.quantile(ratios, [1 - _TAIL, _TAIL])
+        else:  # nearly all cases are equal, and the ratio of a resample without the others is infinite
+            ends[:, number] -= scale / len(columns) ** 0.5 * t.ppf([1 - _TAIL, _TAIL], len(columns) - 1)
     low, high = (np.clip(end.reshape(table.shape[1:]), least, most) for end in ends)
     return low, high
 
@@ -92,7 +94,7 @@ def median_interval(values: ArrayLike) -> tuple[float, float]:
     ((1.0, 9.0), (nan, nan))
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    left_out = int(binom.ppf((1 - CONFIDENCE) / 2, len(ordered), 0.5))  # as many at each end
+    left_out = int(binom.ppf(_TAIL, len(ordered), 0.5))  # as many at each end
     if left_out < 1:
         return np.nan, np.nan
     return float(ordered[left_out - 1]), float(ordered[-left_out])

@@ -47,7 +47,7 @@ def score_labels(
     """
     count = len(classes)
     lost = [None] * count if ignored is None else [ignored[n % len(ignored)][None] for n in range(count)]
-    masks = zip(_one_by_one(pred, count), _one_by_one(truth, count), lost, classes, strict=True)
+    masks = zip(one_by_one(pred, count), one_by_one(truth, count), lost, classes, strict=True)
     return [
         score
         for p, t, out, name in masks
@@ -75,7 +75,7 @@ def label_contrasts(image: Tensor, truth: Label, grid: Grid, spec: DatasetSpec) 
     one_class = len(spec.classes) == 1
     masks = (
         (others if one_class else grid.to_network(mask[0]).numpy() > 0.5)
-        for mask in _one_by_one(truth, len(spec.classes))
+        for mask in one_by_one(truth, len(spec.classes))
     )
     return [contrast(channels, mask, others=others, seen=seen) for mask in masks]
 
@@ -110,7 +110,7 @@ def _windowed(image: NDArray[Any], spec: DatasetSpec) -> NDArray[Any]:
     return first
 
 
-def _one_by_one(label: Label, count: int) -> Iterator[Mask]:
+def one_by_one(label: Label, count: int) -> Iterator[Mask]:
     """One class at a time, bool (1, *S)."""
     if len(label) == 1:
         return (label == number for number in range(1, count + 1))

@@ -56,6 +56,39 @@ def paired_permutation_p(
     return extreme / total if is_exact else (extreme + 1) / (total + 1)
 
 
+def group_permutation_p(
+    values: Sequence[float] | NDArray[np.float64],
+    members: Sequence[bool] | NDArray[np.bool_],
+    *,
+    seed: int = 0,
+    n_permutations: int = 10_000,
+) -> float:
+    """Two-sided p value of the difference between the mean of some cases and that of the others, by drawing as many at random.
+
+    Args:
+        values: one per case.
+        members: which cases are in the group; some, but not all.
+        seed: of the drawing.
+        n_permutations: number of draws; the observed group counts as one more.
+
+    Raises:
+        ValueError: nobody, or everybody, is in the group.
+    """
+    numbers, inside = np.asarray(values, dtype=np.float64), np.asarray(members, dtype=bool)
+    size = int(inside.sum())
+    if not 0 < size < len(numbers):
+        raise ValueError(f"a group of {size} of {len(numbers)} cases cannot be compared with the others")
+    # of a given size, the group's sum decides the difference: far from its expectation is far from the others
+    centred = numbers - numbers.mean()
+    threshold = abs(centred[inside].sum()) - _ROUNDING * np.abs(centred).sum()
+    generator, block, extreme = np.random.default_rng(seed), max(1, _BLOCK // len(numbers)), 1
+    for start in range(0, n_permutations, block):
+        draws = generator.random((min(block, n_permutations - start), len(numbers)))
+        drawn = np.argpartition(draws, size - 1, axis=1)[:, :size]
+        extreme += int(np.count_nonzero(np.abs(centred[drawn].sum(axis=1)) >= threshold))
+    return extreme / (n_permutations + 1)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values corrected so that the chance of any false finding among them stays at the level (Holm 1979).
 

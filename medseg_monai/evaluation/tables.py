@@ -64,10 +64,11 @@ def write_evaluation(
     *,
     run: Mapping[str, Any],
     scans: Sequence[ScanScores] = (),
+    more: Sequence[str] = (),
 ) -> Path:
     """Write ``cases.csv``, ``summary.json`` and ``summary.md``, and ``scans.csv`` if there are scans; return the folder.
 
-    ``summary.json`` comes last: if it exists, the evaluation is complete.
+    ``more`` are further lines of the summary. ``summary.json`` comes last: if it exists, the evaluation is complete.
     """
     folder = Path(out)
     (folder / SUMMARY_FILE).unlink(missing_ok=True)
@@ -76,7 +77,7 @@ def write_evaluation(
     by_scan = {"scans": summarise_scans(scans)} if scans else {}
     if scans:
         write_whole(folder / SCANS_FILE, _table(ScanScores, scans).encode())
-    text = summary_markdown(summary, scores, run=run, scans=by_scan.get("scans"))
+    text = summary_markdown(summary, scores, run=run, scans=by_scan.get("scans"), more=more)
     write_whole(folder / TABLE_FILE, text)
     content = {**summary.to_dict(), **by_scan, "run": dict(run)}
     write_whole(folder / SUMMARY_FILE, (json.dumps(content, indent=2, default=str) + "\n").encode())
@@ -110,9 +111,14 @@ def read_evaluation(folder: str | Path) -> Evaluation:
 
 
 def summary_markdown(
-    summary: Summary, scores: Sequence[CaseScores], *, run: Mapping[str, Any], scans: Mapping[str, Any] | None = None
+    summary: Summary,
+    scores: Sequence[CaseScores],
+    *,
+    run: Mapping[str, Any],
+    scans: Mapping[str, Any] | None = None,
+    more: Sequence[str] = (),
 ) -> str:
-    """The summary as Markdown: scores with intervals, counts, the worst cases, scans if any, the facts of the run."""
+    """The summary as Markdown: scores with intervals, counts, the worst cases, scans if any, further lines, the facts of the run."""
     overall = {ALL: summary.overall} if len(summary.per_class) > 1 else {}
     parts = {**overall, **summary.per_class}
     lines = [f"# Evaluation of {summary.n_cases} cases", ""]
@@ -130,7 +136,7 @@ def summary_markdown(
     rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]
     lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
     lines += _scan_lines(scans) if scans else []
-    lines += ["", "## Run", ""]
+    lines += [*more, "", "## Run", ""]
     lines += markdown_table(["fact", "value"], [fact for fact in run.items() if fact[0] not in LONG_FACTS])
     return "\n".join(lines) + "\n"
 

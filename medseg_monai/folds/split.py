@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.dataset import Dataset
-from medseg_monai.dataset.cases import CASE_KEYS, Case, as_list
+from medseg_monai.dataset.cases import Case, as_list, as_written
 from medseg_monai.dataset.leaks import same_content
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
@@ -171,19 +171,14 @@ def fold_datasets(dataset: Dataset, fold_of: Mapping[str, int], count: int) -> l
         count: of folds.
     """
     pool = [case for split in POOL for case in dataset.cases(split)]
-    test = tuple(map(_as_written, dataset.cases("test")))
+    test = tuple(map(as_written, dataset.cases("test")))
     return [
         Dataset(
             dataset.spec,
             dataset.root,
-            training=tuple(_as_written(case) for case in pool if fold_of[case["id"]] != number),
-            validation=tuple(_as_written(case) for case in pool if fold_of[case["id"]] == number),
+            training=tuple(as_written(case) for case in pool if fold_of[case["id"]] != number),
+            validation=tuple(as_written(case) for case in pool if fold_of[case["id"]] == number),
             test=test,
         )
         for number in range(count)
     ]
-
-
-def _as_written(case: Case) -> Case:
-    """What dataset.json holds of a case."""
-    return {key: case[key] for key in CASE_KEYS if key in case}

@@ -65,7 +65,7 @@ def read_table(file: Path, column: str) -> list[tuple[int, str, str]]:
     for name in ("image_id", column):
         if name not in fields:
             raise ValueError(f"{file}: no column {name!r}; its first line has: {', '.join(fields) or 'nothing'}")
-    rows = [(line, _id(row["image_id"]), row[column].strip()) for line, row in lines]
+    rows = [(line, image_id(row["image_id"]), row[column].strip()) for line, row in lines]
     if twice := [name for name, count in Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{file}: {len(twice)} ids are named more than once: {listed(twice)}")
     return rows
@@ -84,7 +84,7 @@ def read_leave_out(file: Path) -> dict[str, str]:
     fields, lines = read_rows(file)
     if "image_id" not in fields:
         raise ValueError(f"{file}: no column 'image_id'; its first line has: {', '.join(fields) or 'nothing'}")
-    named = {_id(unescaped(row["image_id"])): unescaped((row.get("reason") or "").strip()) for _, row in lines}
+    named = {image_id(unescaped(row["image_id"])): unescaped((row.get("reason") or "").strip()) for _, row in lines}
     return {name: reason for name, reason in named.items() if name}
 
 
@@ -123,7 +123,8 @@ def _text(file: Path) -> str:
         ) from None
 
 
-def _id(text: str | None) -> str:
+def image_id(text: str | None) -> str:
+    """An id in a table: composed, and without the suffix of an image file."""
     name = unicodedata.normalize("NFC", (text or "").strip())
     suffix = Path(name).suffix
     suffix = suffix if suffix.lower() in SUFFIXES else volume_suffix(name)

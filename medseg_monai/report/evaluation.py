@@ -38,6 +38,7 @@ from medseg_monai.inference.cases import FAILURES_FILE
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.report.histogram import Histogram, histogram
 from medseg_monai.report.page import data_uri, facts_as_text, link_to, page_facts, write_page
+from medseg_monai.report.strata import agreement_content, strata_content
 
 REPORT_FILE = "report.html"
 CASE_METRICS = (
@@ -74,7 +75,11 @@ def write_evaluation_report(folder: str | Path) -> Path:
     run, data = evaluation.run, dict(evaluation.run.get("data") or {})
     groups = _picture_groups(evaluation)
     anchors = {case["id"]: case["number"] for _, cases in groups for case in cases}
-    sections = [("Scores", "scores"), ("Distributions", "distributions"), ("Cases to look at", "cases")]
+    strata, agreement = strata_content(evaluation.folder), agreement_content(evaluation.folder)
+    sections = [("Scores", "scores")]
+    sections += [("Strata", "strata")] if strata else []
+    sections += [("Annotators", "annotators")] if agreement else []
+    sections += [("Distributions", "distributions"), ("Cases to look at", "cases")]
     return write_page(
         evaluation.folder / REPORT_FILE,
         "evaluation.html",
@@ -87,6 +92,8 @@ def write_evaluation_report(folder: str | Path) -> Path:
         scans=_scan_content(evaluation.scans),
         charts=_charts(evaluation),
         calibration=_calibration_content(evaluation.folder),
+        strata=strata,
+        agreement=agreement,
         groups=groups,
         key=_colour_key([str(name) for name in evaluation.summary.per_class]),
         left_out=left_out(evaluation.folder),
@@ -148,7 +155,7 @@ def _score_groups(summary: Summary, columns: Sequence[ClassSummary]) -> list[tup
         ]
         if metrics is LESION_METRICS and summary.overall.lesions:
             rows += [
-                {"name": kind, "cells": [(str(c.lesions[kind]), "") for c in columns]}
+                {"name": f"{kind} lesions", "cells": [(str(c.lesions[kind]), "") for c in columns]}
                 for kind in summary.overall.lesions
             ]
         groups += [(title, rows)] if rows else []
@@ -159,7 +166,8 @@ def _score_groups(summary: Summary, columns: Sequence[ClassSummary]) -> list[tup
 def _estimate(estimate: Estimate) -> tuple[str, str]:
     """``0.812`` and ``0.790–0.833``."""
     mean, _, interval = str(estimate).partition(" ")
-    return mean, interval.strip("()").replace(" to ", "–")
+    interval = interval.strip("()")
+    return mean, interval if "-" in interval else interval.replace(" to ", "–")  # a dash beside a minus is hard to read
 
 
 def _overlap_content(folder: Path) -> dict[str, Any] | None:

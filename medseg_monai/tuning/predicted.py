@@ -12,8 +12,8 @@ from medseg_monai.bundle.paths import find_weights, weights_to_change
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import Dataset
 from medseg_monai.dataset.cases import main_file
-from medseg_monai.evaluation.handler import labelled
 from medseg_monai.evaluation.metrics import class_masks, split_ignored
+from medseg_monai.evaluation.run import labelled
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
 from medseg_monai.inference.cases import UNUSABLE

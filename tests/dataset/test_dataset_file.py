@@ -9,6 +9,8 @@ from conftest import REPOSITORY
 from monai.data import load_decathlon_datalist
 
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
+from medseg_monai.dataset.cases import as_written
+from medseg_monai.transforms.batches import collate
 
 SPEC = DatasetSpec("x", "binary", classes=["lesion"], channels=["red", "green", "blue"], size=[192, 128])
 ORGANS = DatasetSpec("y", "multilabel", classes=["liver", "spleen"], channels=["grey"], size=[64, 64])
@@ -246,3 +248,47 @@ def test_one_id_for_two_cases_is_refused(tmp_path):
     dataset = small(tmp_path, training=[case("a", id="c")])
     with pytest.raises(ValueError, match="1 ids belong to more than one case: c"):
         check_dataset(dataset)
+
+
+def test_annotators_and_strata_of_a_case(tmp_path):
+    for name in ("a.png", "m.png", "ann.png"):
+        (tmp_path / name).write_bytes(b"x")
+    case = {
+        "image": "a.png",
+        "label": "m.png",
+        "annotators": {"ann": "ann.png", "ben": "gone.png"},
+        "strata": {"age": 40},
+    }
+    dataset = Dataset(SPEC, tmp_path, test=[case])
+    (found,) = dataset.cases("test")
+    assert found["annotators"] == (("ann", str(tmp_path / "ann.png")), ("ben", str(tmp_path / "gone.png")))
+    assert found["strata"] == (("age", 40),)
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 files are missing: .*gone.png"):
+        check_dataset(dataset)
+    write_dataset(dataset, tmp_path / "below")
+    written = read_dataset(tmp_path / "below").test[0]
+    assert written["annotators"] == {"ann": "../ann.png", "ben": "../gone.png"}
+    assert written["strata"] == {"age": 40}
+    assert collate([found, {"id": "b", "image": "b.png"}]).keys() == {
+        "image",
+        "label",
+        "id",
+        "group",
+    }  # nothing that a batch lacks
+    again = Dataset(SPEC, tmp_path, test=[as_written(found)])
+    assert again.cases("test") == [found]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"annotators": ["ann.png"]}, r"test\[0\]: annotators must be a mapping of names to masks"),
+        ({"annotators": {"ann": ""}}, "annotators: ann must have a path or a list of paths, got ''"),
+        ({"annotators": {"ann": 3}}, "annotators: ann must have a path"),
+        ({"strata": "Wien"}, "strata must be a mapping of columns to a text or a number each, got 'Wien'"),
+        ({"strata": {"centre": ["Wien"]}}, "strata must be a mapping"),
+    ],
+)
+def test_annotators_and_strata_of_another_form_are_refused(tmp_path, extra, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset(SPEC, tmp_path, test=[{"image": "a.png", "label": "m.png", **extra}])

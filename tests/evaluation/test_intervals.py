@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import binom, bootstrap, quantile_test
+from scipy.stats import binom, bootstrap, quantile_test, sem, t
 
 from medseg_monai.evaluation.intervals import LEAST_CASES, mean_interval, median_interval
 
@@ -57,12 +57,19 @@ def test_a_possible_value_is_the_furthest_end():
     values = [1.0] * 9 + [0.2]
     low, high = interval(values, least=0, most=1)
     assert 0 <= low < np.mean(values) < high <= 1
-    assert interval(values)[1] <= 1.1
+    assert interval(values)[1] > 1
     assert interval(np.subtract(1, values), least=0)[0] == 0
 
 
 def test_equal_cases_leave_nothing_to_vary():
     assert interval([0.3] * 8) == pytest.approx((0.3, 0.3))
+
+
+def test_a_single_case_that_differs_has_students_interval():
+    values = np.array([1.0] * 41 + [0.5])  # more than a third of the resamples are without it
+    low, high = interval(values)
+    assert (low, high) == pytest.approx(t.interval(0.95, 41, values.mean(), sem(values)))
+    assert low < values.mean() - 0.02
 
 
 def test_too_few_cases_have_no_interval():

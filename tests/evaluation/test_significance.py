@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control, permutation_test
 
-from medseg_monai.evaluation.significance import holm, paired_permutation_p
+from medseg_monai.evaluation.significance import group_permutation_p, holm, paired_permutation_p
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,31 @@ def test_holm_is_stricter_than_a_rate_and_milder_than_bonferroni(p_values):
 def test_no_differences_is_an_error(differences):
     with pytest.raises(ValueError, match="at least one number"):
         paired_permutation_p(differences)
+
+
+def test_a_groups_p_is_scipys():
+    values = np.random.default_rng(0).beta(8, 2, 40)
+    members = np.arange(40) < 9
+    values[members] -= 0.07
+
+    def difference(inside, outside, axis):
+        return inside.mean(axis=axis) - outside.mean(axis=axis)
+
+    theirs = permutation_test(
+        (values[members], values[~members]), difference, n_resamples=20_000, vectorized=True, rng=1
+    )
+    # scipy's two-sided p is twice the smaller tail; ours counts both, which are nearly alike here
+    assert group_permutation_p(values, members) == pytest.approx(theirs.pvalue, rel=0.35)
+
+
+def test_a_groups_p_is_the_share_of_choices_that_are_as_extreme():
+    # of the 10 pairs of 5 cases, {0.1, 0.2} and {0.4, 0.5} are as far from the middle
+    p = group_permutation_p([0.1, 0.2, 0.3, 0.4, 0.5], [True, True, False, False, False], n_permutations=20_000)
+    assert p == pytest.approx(0.2, abs=0.01)
+    assert group_permutation_p([1.0] * 6, [True] * 3 + [False] * 3) == 1
+
+
+@pytest.mark.parametrize("members", [[True] * 3, [False] * 3])
+def test_a_group_of_all_or_none_has_nothing_to_compare(members):
+    with pytest.raises(ValueError, match="cannot be compared with the others"):
+        group_permutation_p([0.1, 0.2, 0.3], members)

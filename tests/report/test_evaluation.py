@@ -1,11 +1,15 @@
 """The HTML report: everything is in it, as text, and nothing but itself is needed."""
 
+import shutil
+
 import numpy as np
 import pytest
 from evaluations import HOSTILE, write_made_up
 from html_page import Page
 
+from medseg_monai.dataset import read_dataset
 from medseg_monai.evaluation.tables import read_evaluation
+from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.inference.cases import FAILURES_FILE
 from medseg_monai.report.evaluation import write_evaluation_report
 
@@ -137,13 +141,25 @@ def test_600_cases_stay_below_20_megabytes(tmp_path):
 def test_evaluate_writes_a_report_of_real_scores(medseg, demo_data, trained, tmp_path):
     assert "report: " not in medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path).out
     assert not (tmp_path / "report.html").exists()
-    ended = medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path, "--report")
+    cases = read_dataset(demo_data).cases("test")
+    table = tmp_path / "centres.csv"
+    table.write_text(csv_text([["image_id", "centre"], *((case["id"], f"C{n % 2}") for n, case in enumerate(cases))]))
+    for person in ("ann", "ben"):
+        for case in cases:
+            (tmp_path / "people" / person).mkdir(parents=True, exist_ok=True)
+            shutil.copy(case["label"], tmp_path / "people" / person)
+    more = ("--strata", table, "--annotators", tmp_path / "people")
+    ended = medseg("evaluate", "unetpp", "-d", demo_data, "-w", trained, "--out", tmp_path, "--report", *more)
     assert f"look: {tmp_path / 'report.html'}" in ended.out.splitlines()[-1]
     page = Page(tmp_path / "report.html")
     evaluation = read_evaluation(tmp_path)
     # so few cases that each is shown, and the calibration plot
     assert len(page.all("img")) == 3 * evaluation.summary.n_cases + 1
     assert "licence Apache-2.0" in page.text
+    assert "centre: C0" in page.text
+    jaccard = np.mean([score.jaccard for score in evaluation.scores])
+    assert f"(Jaccard {jaccard:.3f} to them, 1.000 among them" in page.text
+    assert "## Several annotators" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     (card,) = [link for link in page.links if link.endswith("README.md")]
     assert (tmp_path / card).read_text(encoding="utf-8").startswith("#")
     assert all(np.isfinite([s.ece, s.brier, s.contrast, s.lesion_f1]).all() for s in evaluation.scores)
