@@ -30,29 +30,18 @@ ENCODER_FEATURES = (32, 64, 128, 256, 512)  # narrower ones suffice with an enco
 
 
 class Up(nn.Module):
-    """A step up: transposed convolution by 2 (or every value repeated), concatenation with the skip, two convolutions.
+    """A step up: transposed convolution by 2, concatenation with the skip, two convolutions.
 
     Shape: below (B, below_channels, *ceil(S / 2)), skip (B, skip_channels, *S) -> (B, out_channels, *S).
     """
 
     def __init__(
-        self,
-        below_channels: int,
-        skip_channels: int,
-        out_channels: int,
-        *,
-        upsampling: str,
-        norm: str,
-        spatial_dims: int,
+        self, below_channels: int, skip_channels: int, out_channels: int, *, norm: str, spatial_dims: int
     ) -> None:
         super().__init__()
-        self.up: nn.Module
-        if upsampling == "nearest":
-            self.up, came = nn.Upsample(scale_factor=2.0, mode="nearest"), below_channels
-        else:
-            transposed = nn.ConvTranspose3d if spatial_dims == 3 else nn.ConvTranspose2d
-            self.up, came = transposed(below_channels, out_channels, kernel_size=2, stride=2), out_channels
-        self.convs = DoubleConv(skip_channels + came, out_channels, norm=norm, spatial_dims=spatial_dims)
+        transposed = nn.ConvTranspose3d if spatial_dims == 3 else nn.ConvTranspose2d
+        self.up = transposed(below_channels, out_channels, kernel_size=2, stride=2)
+        self.convs = DoubleConv(skip_channels + out_channels, out_channels, norm=norm, spatial_dims=spatial_dims)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Features at the skip's size."""
@@ -78,8 +67,6 @@ class UNet(nn.Module):
         input_normalisation: (mean, std) by which the image was normalised: a timm encoder renormalises it to its own.
         stem_stride: 2 lets the first convolution halve the size and upsamples the logits bilinearly: about a quarter of the cost
             and coarser outlines (departure from the paper).
-        upsampling: on the way up; ``transposed`` as published, or ``nearest``, without weights (departure from the paper): a decoder
-            beside a pretrained encoder then learns faster (measured in docs/results/recipe.md).
         norm: ``batch`` or ``instance``.
         spatial_dims: 2, or 3: the 3D U-Net (Çiçek et al., MICCAI 2016, arXiv:1606.06650) up to its widths.
         deep_supervision: in training all upper stages, not only the last, have a head (departure from the paper; give the loss
@@ -104,7 +91,6 @@ class UNet(nn.Module):
         weights_file: str | Path | None = None,
         input_normalisation: Normalisation | None = None,
         stem_stride: int = 1,
-        upsampling: str = "transposed",
         norm: str = "batch",
         spatial_dims: int = 2,
         deep_supervision: bool = False,
@@ -112,8 +98,6 @@ class UNet(nn.Module):
         super().__init__()
         widths = features or (PUBLISHED_FEATURES if encoder == "plain" else ENCODER_FEATURES)
         check_arguments("UNet", features=widths, stem_stride=stem_stride, spatial_dims=spatial_dims, norm=norm)
-        if upsampling not in ("transposed", "nearest"):
-            raise ValueError(f"UNet: upsampling must be 'transposed' or 'nearest', not {upsampling!r}")
         self.encoder = choose_encoder(
             encoder,
             in_channels,
@@ -130,8 +114,7 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList()
         below = channels[-1]
         for level in reversed(range(len(channels) - 1)):
-            up = Up(below, channels[level], widths[level], upsampling=upsampling, norm=norm, spatial_dims=spatial_dims)
-            self.decoder.append(up)
+            self.decoder.append(Up(below, channels[level], widths[level], norm=norm, spatial_dims=spatial_dims))
             below = widths[level]
         self.last_stage = nn.Identity()
         self.head = logits_convolution(below, out_channels, spatial_dims=spatial_dims)

@@ -23,7 +23,6 @@ VARIANTS = {
     "unet convnext": (UNet, {"features": (4, 6, 8), "encoder": "convnext_atto"}),
     "unet 3D": (UNet, {"features": (4, 6, 8), "spatial_dims": 3}),
     "unet heads": (UNet, {"features": (4, 6, 8), "deep_supervision": True}),
-    "unet nearest": (UNet, {"features": (4, 6, 8), "upsampling": "nearest"}),
     "unetpp mobilenet": (UNetPlusPlus, {"features": (4, 6, 8, 8, 8), "encoder": "mobilenetv3_small_050"}),
     "unetpp resnet pruned": (
         UNetPlusPlus,

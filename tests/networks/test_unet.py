@@ -71,22 +71,11 @@ def test_timm_encoder_has_its_own_channels_and_the_decoder_those_given():
     assert [up.up.out_channels for up in UNet(4, 2, encoder="resnet18").decoder] == [256, 128, 64, 32]
 
 
-def test_upsampling_without_weights_repeats_each_value_of_the_deeper_map():
-    network = UNet(1, 1, features=(2, 3), upsampling="nearest").eval()
-    assert parameters(network) == conv_block(1, 2) + conv_block(2, 3) + conv_block(2 + 3, 2) + 2 + 1
-    below, seen = torch.arange(12.0).reshape(1, 3, 2, 2), []
-    network.decoder[0].convs.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
-    network.decoder[0](below, torch.zeros(1, 2, 3, 4))
-    deeper = seen[0][:, 2:]
-    assert deeper[0, 1].tolist() == [[4, 4, 5, 5], [4, 4, 5, 5], [6, 6, 7, 7]]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"features": (64,)}, "at least 2"),
         ({"stem_stride": 4}, "1 or 2, not 4"),
-        ({"upsampling": "bilinear"}, "'transposed' or 'nearest', not 'bilinear'"),
         ({"pretrained": True}, "'plain' has no pretrained weights"),
         ({"encoder": "resnet18", "spatial_dims": 3}, "2D images"),
     ],
