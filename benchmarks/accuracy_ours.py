@@ -30,21 +30,21 @@ LITE0: Settings = {"architecture#encoder": "tf_efficientnet_lite0", "architectur
 NARROW: Settings = {"architecture#features": [16, 32, 64, 128, 256], "architecture#stem_stride": 2}
 BESIDE_LITE0: Settings = {**LITE0, "architecture#features": [16, 24, 40, 80, 160]}
 ONE_HEAD: Settings = {"architecture#deep_supervision": False}
+TO_STRIDE_8: Settings = {
+    "architecture#levels": 3,
+    "architecture#output_stride": 8,
+    "architecture#width": 128,
+    "architecture#auxiliary": False,
+}
 SETTINGS: Mapping[tuple[str, str], Settings] = {
     ("unet", "scratch"): NARROW,
     ("unetpp", "scratch"): {**NARROW, **ONE_HEAD},
-    ("pspnet", "scratch"): {"architecture#features": [64, 128], "architecture#width": 64},
+    ("pspnet", "scratch"): {"architecture#encoder": "resnet18", **TO_STRIDE_8},
     ("deeplabv3plus", "scratch"): {},
     ("resunetpp", "scratch"): {"architecture#stem_stride": 2},
     ("unet", "lite0"): BESIDE_LITE0,
     ("unetpp", "lite0"): {**BESIDE_LITE0, **ONE_HEAD},
-    ("pspnet", "lite0"): {
-        **LITE0,
-        "architecture#levels": 3,
-        "architecture#width": 128,
-        "architecture#output_stride": 8,
-        "architecture#auxiliary": False,
-    },
+    ("pspnet", "lite0"): {**LITE0, **TO_STRIDE_8},
     ("deeplabv3plus", "lite0"): {**LITE0, "architecture#width": 64},
 }
 """(bundle, start) -> what is set for its training."""

@@ -179,9 +179,18 @@ def _feature_model(
     if weights is not None:
         options = {**options, "pretrained": True, "pretrained_cfg_overlay": {"source": "timm", "state_dict": weights}}
     try:
-        return timm.create_model(name, features_only=True, **{"pretrained": pretrained, **options})
+        model = timm.create_model(name, features_only=True, **{"pretrained": pretrained, **options})
     except (RuntimeError, AttributeError, NotImplementedError, TypeError, AssertionError) as error:
         raise ValueError(f"encoder {name!r} cannot be made: {str(error).splitlines()[0]}") from error
+    _drop_stages_after_the_last_map(model)
+    return model
+
+
+def _drop_stages_after_the_last_map(model: Any) -> None:
+    """EfficientNets and MobileNets of timm keep and compute all stages, whatever maps are wanted; its other models end with the last."""
+    stages, wanted = getattr(model, "blocks", None), getattr(model, "_stage_out_idx", None)  # stage 0 is the stem
+    if isinstance(stages, nn.Sequential) and wanted and getattr(model, "feature_hooks", None) is None:
+        model.blocks = stages[: max(wanted)]
 
 
 def _packaged(name: str) -> tuple[dict[str, Tensor] | None, Path | None]:

@@ -38,6 +38,19 @@ def test_output_stride_dilates_instead_of_shrinking():
     assert [size[1:] for size in sizes(encoder, 64, 64)] == [(32, 32), (16, 16), (8, 8), (8, 8), (8, 8)]
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenetv3_small_050", "resnet10t"])
+def test_stages_after_the_last_map_are_neither_kept_nor_computed(name):
+    torch.manual_seed(0)
+    whole = TimmEncoder(name, 3).eval()
+    torch.manual_seed(0)
+    first_two = TimmEncoder(name, 3, levels=2)
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert all(map(torch.equal, first_two.eval()(image), whole(image)[:2]))
+    sum(level.square().sum() for level in first_two.train()(image)).backward()
+    assert [key for key, parameter in first_two.named_parameters() if parameter.grad is None] == []
+
+
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory):
     """Weights of a whole classifier, as ImageNet's are kept."""
