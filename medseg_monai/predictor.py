@@ -29,7 +29,7 @@ from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import found_sizes
 from medseg_monai.transforms.batches import collate
 
-ImageLike: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
+ImageLike: TypeAlias = "str | Path | Sequence[str | Path] | Image.Image | NDArray[Any]"
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,9 @@ class Predictor:
         """Segment one image.
 
         Args:
-            image: a path (photograph, NIfTI, NRRD, MHA, DICOM folder); for photographs also a PIL image, or an array (H, W) or (H, W,
-                3), uint8 (or uint16 grey). A PIL image's EXIF orientation is applied.
+            image: a path (photograph, NIfTI, NRRD, MHA, DICOM folder), or a list of them if each channel has a file of its own; for
+                photographs also a PIL image, or an array (H, W) or (H, W, 3), uint8 (or uint16 grey). A PIL image's EXIF orientation is
+                applied.
 
         Raises:
             FileNotFoundError, ValueError: the image is missing or unusable.
@@ -211,8 +212,9 @@ class Predictor:
 
     def _read(self, image: ImageLike) -> dict[str, Any]:
         """The case as the network takes it."""
-        if isinstance(image, (str, Path)):
-            case: dict[str, Any] = self._preprocessing({"image": str(image)})
+        if isinstance(image, (str, Path, Sequence)):
+            files = str(image) if isinstance(image, (str, Path)) else [str(file) for file in image]
+            case: dict[str, Any] = self._preprocessing({"image": files})
             return case
         if self.spec.spatial_dims == 3:
             raise TypeError(f"got a {type(image).__name__}; for volumes pass a path, because their grid is in the file")

@@ -98,6 +98,17 @@ def test_a_prediction_holds_mask_probabilities_and_how_sure_it_is(predictor: Pre
     assert (prediction.geometry, prediction.flagged) == (None, None)
 
 
+def test_channels_may_have_a_file_each(predictor: Predictor, images: list[Path], tmp_path: Path) -> None:
+    files = [tmp_path / f"{band}.png" for band in "RGB"]
+    with Image.open(images[0]) as photograph:
+        upright = photograph.convert("RGB")
+        upright.save(tmp_path / "whole.png")
+        for band, file in zip(upright.split(), files, strict=True):
+            band.save(file)
+    whole, channels = predictor(tmp_path / "whole.png"), predictor(files)
+    assert np.array_equal(whole.probabilities, channels.probabilities)
+
+
 def test_a_prediction_is_corrected_by_clicks_that_add_up_and_can_be_undone(
     predictor: Predictor, images: list[Path]
 ) -> None:

@@ -53,9 +53,10 @@ Answers: TypeAlias = Mapping[str, Answer]
 
 
 def kept_answers(folder: Path, dataset: Dataset) -> dict[str, Answer]:
-    """The probabilities in a folder of `medseg train --folds K --keep-probabilities`, or of `medseg predict --probabilities`.
+    """The probabilities in a folder of `medseg train --folds K`, or of `medseg predict --probabilities`.
 
-    The test split of a training by folds is asked of the ensemble, which has not seen it.
+    What a training by folds has not kept (``--keep-probabilities``) is asked of the fold's weights, and the test split of the ensemble,
+    which has not seen it.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -63,41 +64,44 @@ def kept_answers(folder: Path, dataset: Dataset) -> dict[str, Answer]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no such folder: {folder}")
-    files = sorted((folder / DATA_FOLDER).glob("fold_*.json"))
-    if not files:
-        answers = dict(_predictions(folder, dataset))
-    else:
-        known = {case["id"]: str(main_file(case["image"])) for split in POOL for case in dataset.cases(split)}
-        answers = {
-            case: Answer(f"fold {number}", _reader(where, dataset.spec))
-            for number, file in enumerate(files, 1)
-            for case, image, where in _of_fold(folder / f"fold_{number}" / PROBABILITIES, file)
-            if known.get(case) == image
-        }
+    folds = sorted((folder / DATA_FOLDER).glob("fold_*.json"))
+    answers = dict(_folds(folder, folds, dataset) if folds else _predictions(folder, dataset))
     if not answers:
-        hint = "train with --keep-probabilities" if files else "predict with --probabilities"
+        hint = "is the training finished, and of this data set?" if folds else "predict with --probabilities"
         raise ValueError(f"{folder} holds no probabilities of the cases of {dataset.spec.name}: {hint}")
-    if files and (folder / WEIGHTS_FILE).is_file() and dataset.test:
-        trained = Trained.read(folder)
-        answers |= asked_answers(
-            find_bundle(trained.bundle), folder, dataset, splits=("test",), origin="ensemble of folds"
-        )
+    if folds and (folder / WEIGHTS_FILE).is_file() and dataset.test:
+        ensemble = find_bundle(Trained.read(folder).bundle)
+        answers |= asked_answers(ensemble, folder, dataset, splits=("test",), origin="ensemble of folds")
     return answers
 
 
-def _of_fold(folder: Path, file: Path) -> Iterator[tuple[str, str, list[Path]]]:
-    """Case, image and files of probabilities of a fold; the names are those that prediction gave to the same images."""
-    fold = read_dataset(file)
-    cases = [case for case in fold.cases("validation") if Path(main_file(case["image"])).exists()]
-    if not folder.is_dir() or not cases:
-        return
-    named = {
-        found["image"]: found["id"] for found in find_cases([main_file(c["image"]) for c in cases], spec=fold.spec)
+def _folds(folder: Path, files: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Answer]]:
+    """Each case with the answer of the fold that has not seen it: the kept probabilities, else those that its weights give."""
+    images = {case["id"]: as_list(case["image"]) for split in POOL for case in dataset.cases(split)}
+    for number, file in enumerate(files, 1):
+        fold, place = read_dataset(file), folder / f"fold_{number}"
+        cases = [case for case in fold.cases("validation") if images.get(case["id"]) == as_list(case["image"])]
+        kept = _kept(place / PROBABILITIES, cases, fold.spec)
+        asked: _Asked | None = None
+        if len(kept) < len(cases) and (place / WEIGHTS_FILE).is_file():
+            asked = _Asked(find_bundle(Trained.read(place).bundle), place / WEIGHTS_FILE, {})
+        for case in cases:
+            read = _reader(kept[case["id"]], fold.spec) if case["id"] in kept else asked
+            if read is not None:
+                yield case["id"], Answer(f"fold {number}", read)
+
+
+def _kept(folder: Path, cases: Sequence[Case], spec: DatasetSpec) -> dict[str, list[Path]]:
+    """The files of probabilities of a fold's cases, by case; their names are those that prediction gave to the same images."""
+    single = [case for case in cases if len(as_list(case["image"])) == 1 and Path(main_file(case["image"])).exists()]
+    if not folder.is_dir() or not single:
+        return {}
+    names = {
+        found["image"]: found["id"] for found in find_cases([main_file(case["image"]) for case in single], spec=spec)
     }
-    for case in cases:
-        image = str(main_file(case["image"]))
-        if image in named and len(as_list(case["image"])) == 1:
-            yield case["id"], image, probability_files(folder / named[image], fold.spec)
+    found = {case["id"]: names.get(main_file(case["image"])) for case in single}
+    files = {case: probability_files(folder / name, spec) for case, name in found.items() if name is not None}
+    return {case: where for case, where in files.items() if any(file.is_file() for file in where)}
 
 
 def _predictions(folder: Path, dataset: Dataset) -> Iterator[tuple[str, Answer]]:
@@ -207,7 +211,9 @@ class _Asked:
 
     def __call__(self, case: Case) -> Probabilities:
         self._predictor = self._predictor or self._make()
-        found = self._predictor(main_file(case["image"]))
+        image = case["image"]
+        stack = self._predictor.spec.slice_stride is not None  # whose neighbours are found by the slice's own file
+        found = self._predictor(main_file(image) if stack or len(as_list(image)) == 1 else as_list(image))
         assert found.grid is not None  # a Predictor's has one
         planes: Probabilities = found.grid.as_shown(found.probabilities).astype(np.float32)  # it is its own inverse
         return planes

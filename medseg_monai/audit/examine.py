@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,11 @@ from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.mask_pictures import SoftMaskWarning
+
+logger = logging.getLogger(__name__)
+
+MOST_TWINS = 0.25
+"""Share of the cases that may have twins; if more do, patients are not known."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,15 @@ def findings_of(examined: Sequence[Examined], classes: Sequence[str]) -> list[Fi
             words = f"fits the picture of {examined[elsewhere.other].case} better than its own"
             corrections.append(replace(elsewhere.correction, words=words))
         found.append(judge(one.case, corrections, classes, soft=one.soft, dices=one.dices, origin=one.origin))
-    for twins in find_twins([one.detail for one in examined], groups):
+    pairs = list(find_twins([one.detail for one in examined], groups))
+    if len({number for twins in pairs for number in (twins.first, twins.second)}) > MOST_TWINS * len(examined):
+        logger.warning(
+            "%d pairs of pictures are nearly the same: slices or frames of the same patients, perhaps, which the data set should say "
+            "(group); they are not ranked as twins",
+            len(pairs),
+        )
+        pairs = []
+    for twins in pairs:
         for number, other in ((twins.first, twins.second), (twins.second, twins.first)):
             agree = _agreement(examined[number].thumbnail.masks, examined[other].thumbnail.masks)
             words = f"{examined[other].case} (patient {groups[other]}); their labels agree to Dice {agree:.2f}"

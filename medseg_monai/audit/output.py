@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 AUDIT_FILE, LEAVE_OUT_FILE, FACTS_FILE = "audit.csv", "leave_out.csv", "audit.json"
 COLUMNS = ("rank", "case", "class", "kind", "evidence", "listed", "dice", "split", "probabilities", "reason")
-MOST_PICTURES = 36
+FEWEST_PICTURES, MOST_PICTURES = 12, 36
 
 
 def write_audit(folder: Path, audit: Audit, dataset: Dataset, answers: Answers, *, run: Mapping[str, Any]) -> Path:
@@ -84,7 +84,7 @@ def _pictures(
     audit: Audit, cases: Mapping[str, Case], answers: Answers, dataset: Dataset
 ) -> Iterator[tuple[str, bytes]]:
     """JPEG files of the listed cases, or of the first few if fewer are listed, by case."""
-    for one in audit.findings[: max(6, min(len(audit.listed), MOST_PICTURES))]:
+    for one in audit.findings[: max(FEWEST_PICTURES, min(len(audit.listed), MOST_PICTURES))]:
         try:
             yield one.case, doubt_picture(_view(one, cases[one.case], answers, dataset))
         except UNUSABLE as error:  # it was there a moment ago

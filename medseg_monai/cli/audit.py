@@ -29,7 +29,7 @@ def audit(
         typer.Option(
             "--probabilities",
             "-p",
-            help="Folder of `train --folds … --keep-probabilities` or `predict --probabilities`.",
+            help="Folder of `train --folds …` or `predict --probabilities`.",
         ),
     ] = None,
     weights: Weights = None,
@@ -80,12 +80,14 @@ def _quick_folds(
 ) -> bool:
     """Train networks that have not seen each case, unless they are there; whether all are done."""
     from medseg_monai.cli.train import bundle_and_data
+    from medseg_monai.dataset.cases import as_list
     from medseg_monai.folds.run import FoldRun
 
     bundle, _ = bundle_and_data(None, data)
     typer.echo(f"no probabilities named: {count} quick folds of {bundle.name} -> {folder}/", err=True)
     settings = {"preset": "quick", **values} if "minutes" not in values else values
-    run = FoldRun(bundle, data, folder, count, settings, assignments=overrides, keep_probabilities=True)
+    single = all(len(as_list(case["image"])) == 1 for case in dataset.training + dataset.validation)
+    run = FoldRun(bundle, data, folder, count, settings, assignments=overrides, keep_probabilities=single)
     return run.train()
 
 

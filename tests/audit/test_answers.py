@@ -11,6 +11,7 @@ import pytest
 from audited import HEIGHT, SPEC, WIDTH, sure, true_disc, write_discs
 from PIL import Image
 
+from medseg_monai.audit import answers
 from medseg_monai.audit.answers import kept_answers, unseen_splits
 from medseg_monai.dataset import Dataset, DatasetSpec, write_dataset
 from medseg_monai.folds.split import fold_datasets
@@ -37,11 +38,11 @@ def by_folds(dataset: Dataset, folder: Path, count: int = 3) -> None:
 def test_each_case_is_answered_by_the_fold_that_has_not_seen_it(tmp_path: Path) -> None:
     dataset = write_discs(tmp_path, split=lambda n: "test" if n > 9 else "validation" if n > 7 else "training")
     by_folds(dataset, tmp_path / "folds")
-    answers = kept_answers(tmp_path / "folds", dataset)
-    assert sorted(answers) == [f"case{number:02d}" for number in range(10)]
-    assert [answers[f"case{number:02d}"].origin for number in (0, 1, 5)] == ["fold 1", "fold 2", "fold 3"]
+    found = kept_answers(tmp_path / "folds", dataset)
+    assert sorted(found) == [f"case{number:02d}" for number in range(10)]
+    assert [found[f"case{number:02d}"].origin for number in (0, 1, 5)] == ["fold 1", "fold 2", "fold 3"]
     case = dataset.cases("training")[4]
-    shares = answers["case04"].read(case)
+    shares = found["case04"].read(case)
     assert shares.shape == (1, WIDTH, HEIGHT)
     np.testing.assert_array_equal(shares[0] > 0.5, true_disc(4))
 
@@ -61,12 +62,12 @@ def test_an_image_that_is_gone_keeps_none_from_the_others(tmp_path: Path) -> Non
     assert len(kept_answers(tmp_path / "folds", dataset)) == 11
 
 
-def test_folds_without_probabilities_say_what_to_do(tmp_path: Path) -> None:
+def test_folds_without_probabilities_or_weights_say_so(tmp_path: Path) -> None:
     dataset = write_discs(tmp_path)
     by_folds(dataset, tmp_path / "folds")
     for number in (1, 2, 3):
         (tmp_path / "folds" / f"fold_{number}" / "probabilities").rename(tmp_path / f"elsewhere{number}")
-    with pytest.raises(ValueError, match="discs: train with --keep-probabilities"):
+    with pytest.raises(ValueError, match="discs: is the training finished, and of this data set"):
         kept_answers(tmp_path / "folds", dataset)
 
 
@@ -76,8 +77,8 @@ def test_a_folder_of_predictions_is_read_by_name(tmp_path: Path) -> None:
     ours = Dataset(SPEC, tmp_path, training=tuple({k: c[k] for k in ("id", "image", "label")} for c in named))
     keep(tmp_path / "masks", "patient/case00", sure(true_disc(0)))
     keep(tmp_path / "masks", "case01", sure(true_disc(1)))
-    answers = kept_answers(tmp_path / "masks", ours)
-    assert {case: answer.origin for case, answer in answers.items()} == dict.fromkeys(
+    found = kept_answers(tmp_path / "masks", ours)
+    assert {case: answer.origin for case, answer in found.items()} == dict.fromkeys(
         ("patient/case00", "patient/case01"), "predictions"
     )
     with pytest.raises(FileNotFoundError, match="no such folder"):
@@ -153,3 +154,26 @@ def test_weights_have_seen_what_they_were_trained_on() -> None:
     assert unseen_splits(folds, SPEC) == ("test",)  # type: ignore[arg-type]
     other = DatasetSpec("others", "binary", classes=("disc",), channels=("grey",), size=(4, 4))
     assert unseen_splits(folds, other) == ("training", "validation", "test")  # type: ignore[arg-type]
+
+
+def test_folds_that_kept_nothing_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two folds whose weights are there, and one without: its cases have no answer."""
+    dataset = write_discs(tmp_path)
+    by_folds(dataset, tmp_path / "folds")
+    for number in (1, 2, 3):
+        (tmp_path / "folds" / f"fold_{number}" / "probabilities").rename(tmp_path / f"elsewhere{number}")
+        if number < 3:
+            (tmp_path / "folds" / f"fold_{number}" / "model.pt").write_bytes(b"")
+    asked: list[Path] = []
+    monkeypatch.setattr(answers.Trained, "read", lambda place: SimpleNamespace(bundle="unet"))
+    monkeypatch.setattr(answers, "_Asked", lambda root, weights, assignments: asked.append(weights) or sure_of_nothing)
+    found = kept_answers(tmp_path / "folds", dataset)
+    assert {case: answer.origin for case, answer in found.items()} == {
+        f"case{number:02d}": f"fold {number % 3 + 1}" for number in range(12) if number % 3 < 2
+    }
+    assert asked == [tmp_path / "folds" / f"fold_{number}" / "model.pt" for number in (1, 2)]
+    assert found["case00"].read is sure_of_nothing
+
+
+def sure_of_nothing(case: object) -> np.ndarray:
+    return np.full((1, WIDTH, HEIGHT), 0.5, np.float32)

@@ -70,8 +70,12 @@ def test_twins_say_how_far_their_labels_agree() -> None:
         examine(case, looked_at(0, label), same, SPEC, temperature=(1.0,))
         for case, label in zip(cases, labels, strict=True)
     ]
+    chance = np.random.default_rng(2)
+    for name in "cdefgh":
+        other = {"id": name, "group": name}
+        examined.append(examine(other, looked_at(0, true_disc(0)), _unlike(chance), SPEC, temperature=(1.0,)))
     findings = {one.case: one for one in findings_of(examined, SPEC.classes)}
-    assert {one.kind for one in findings.values()} == {"twin of another patient"}
+    assert {findings[name].kind for name in "ab"} == {"twin of another patient"}
     assert findings["a"].reason.startswith("its picture is nearly that of b (patient b); their labels agree to Dice 0.")
     assert "also, its label lacks a part of disc" in findings["b"].reason
 
@@ -80,6 +84,16 @@ def test_the_likeliest_class_must_be_likelier_than_the_background() -> None:
     spec = DatasetSpec("x", "multiclass", classes=("a", "b"), channels=("grey",), size=(4, 4))
     probabilities = np.array([[[0.3, 0.4, 0.1]], [[0.3, 0.35, 0.1]]], np.float32)
     assert expected_masks(probabilities, spec).tolist() == [[[False, True, False]], [[False, False, False]]]
+
+
+def test_frames_without_patients_are_not_ranked_as_twins(caplog: pytest.LogCaptureFixture) -> None:
+    same = _unlike(np.random.default_rng(1))
+    examined = [
+        examine({"id": name, "group": name}, looked_at(0, true_disc(0)), same, SPEC, temperature=(1.0,))
+        for name in "abcd"
+    ]
+    assert [one.kind for one in findings_of(examined, SPEC.classes)] == [""] * 4
+    assert "6 pairs of pictures are nearly the same" in caplog.text
 
 
 def _unlike(chance: np.random.Generator) -> np.ndarray:
