@@ -229,26 +229,34 @@ class Predictor:
         with torch.no_grad():
             batch["pred"] = self._inferer(batch["image"].to(self._device), self._network)
         answers = [self._postprocessing(case) for case in decollate_batch(batch)]
-        return [self._prediction(case, answer) for case, answer in zip(cases, answers, strict=True)]
+        return [prediction_of(case, answer, self.spec) for case, answer in zip(cases, answers, strict=True)]
 
-    def _prediction(self, case: dict[str, Any], answer: dict[str, Any]) -> Prediction:
-        grid = grid_of(case["image_meta_dict"], self.spec)
-        mask = grid.as_shown(answer["pred"].cpu().numpy())
-        probabilities = grid.as_shown(answer["probability"].cpu().numpy())[-len(self.spec.classes) :]
-        return Prediction(
-            mask=mask if self.spec.task == "multilabel" else mask[0],
-            probabilities=probabilities,
-            uncertainty=float(answer["uncertainty"]),
-            classes=self.spec.classes,
-            grid=grid,
-            flagged=answer.get("flagged"),
-            reason=answer.get("reason", ""),
-            predicted_dice=answer.get("predicted_dice", {}),
-            mask_numbers=answer.get("mask_numbers", ()),
-            description=answer.get("description", {}),
-            task=self.spec.task,
-            network_image=torch.as_tensor(case["image"]).as_subclass(Tensor).cpu(),
-        )
+
+def prediction_of(case: Mapping[Any, Any], answer: Mapping[Any, Any], spec: DatasetSpec) -> Prediction:
+    """What the parts of inference.json have made of a case.
+
+    Args:
+        case: after ``preprocessing``: ``image`` on the network's grid and ``image_meta_dict``.
+        answer: after ``postprocessing``: ``pred`` and ``probability`` on the image's own grid.
+        spec: what the network was trained for.
+    """
+    grid = grid_of(case["image_meta_dict"], spec)
+    mask = grid.as_shown(answer["pred"].cpu().numpy())
+    probabilities = grid.as_shown(answer["probability"].cpu().numpy())[-len(spec.classes) :]
+    return Prediction(
+        mask=mask if spec.task == "multilabel" else mask[0],
+        probabilities=probabilities,
+        uncertainty=float(answer["uncertainty"]),
+        classes=spec.classes,
+        grid=grid,
+        flagged=answer.get("flagged"),
+        reason=answer.get("reason", ""),
+        predicted_dice=answer.get("predicted_dice", {}),
+        mask_numbers=answer.get("mask_numbers", ()),
+        description=answer.get("description", {}),
+        task=spec.task,
+        network_image=torch.as_tensor(case["image"]).as_subclass(Tensor).cpu(),
+    )
 
 
 def _as_picture(image: Image.Image | NDArray[Any]) -> Image.Image:

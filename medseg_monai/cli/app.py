@@ -16,6 +16,7 @@ import typer
 
 from medseg_monai import __version__
 from medseg_monai.cli.audit import audit
+from medseg_monai.cli.correct import correct
 from medseg_monai.cli.drift import drift
 from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
@@ -73,6 +74,7 @@ app.command()(compare)
 app.command()(review)
 app.command()(predict)
 app.command("infer", hidden=True)(predict)  # its name in other programs
+app.command()(correct)
 app.command()(drift)
 app.command()(audit)
 app.command()(explain)

@@ -4,7 +4,20 @@
 `medseg correct` and the MONAI Label server call it.
 """
 
+from typing import TYPE_CHECKING
+
 from medseg_monai.clicks.click import Box, Click
-from medseg_monai.clicks.correct import Corrected, correct
+
+if TYPE_CHECKING:
+    from medseg_monai.clicks.correction import Corrected, correct
 
 __all__ = ["Box", "Click", "Corrected", "correct"]
+
+
+def __getattr__(name: str) -> object:
+    """`correct` and `Corrected`, imported on first use: they import torch, which a command that refuses its arguments need not wait for."""
+    if name in ("Corrected", "correct"):
+        from medseg_monai.clicks import correction
+
+        return getattr(correction, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

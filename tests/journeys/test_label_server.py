@@ -212,6 +212,59 @@ def test_cvats_detector_gets_polygons_of_the_mask(server: Server, tmp_path: Path
     assert np.array_equal(inside, filled)
 
 
+def test_a_model_that_is_corrected_by_clicks_is_beside_each_bundle(server: Server):
+    models = server.get("/info/").json()["models"]
+    for name in ("unetpp", "unet3d"):
+        assert (models[name]["type"], models[f"{name}_clicks"]["type"]) == ("segmentation", "deepgrow")
+        assert models[f"{name}_clicks"]["labels"] == models[name]["labels"]
+
+
+@pytest.mark.parametrize("image", ["a", "turned"])
+def test_a_photographs_mask_follows_the_clicks_and_fewer_undo(server: Server, image: str):
+    """As OHIF and 3D Slicer send them: x, y, and z 0, all of them each time. Without clicks it is the network's mask."""
+    before = pixels(server.infer("unetpp", image))
+    assert np.array_equal(pixels(server.infer("unetpp_clicks", image, foreground=[], background=[])), before)
+    (row, column), (other_row, other_column) = np.argwhere(before == 0)[0], np.argwhere(before == 1)[0]
+    points = {"foreground": [[int(column), int(row), 0]], "background": [[int(other_column), int(other_row)]]}
+    after = pixels(server.infer("unetpp_clicks", image, label="Segment_1", **points))
+    assert (after[row, column], after[other_row, other_column]) == (1, 0)
+    assert after.shape == before.shape
+    one = pixels(server.infer("unetpp_clicks", image, foreground=points["foreground"]))
+    assert (one[row, column], one[other_row, other_column]) == (1, 1)
+    by_class = pixels(
+        server.infer("unetpp_clicks", image, lesion=points["foreground"], background=points["background"])
+    )
+    assert np.array_equal(by_class, after)
+    assert np.array_equal(pixels(server.infer("unetpp_clicks", image)), before)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaves sockets open
+def test_a_scan_is_corrected_by_clicks_in_its_own_indices(server: Server, volume_weights: Path, tmp_path: Path):
+    """With MONAI Label's own client, which 3D Slicer uses; a class that is named by `label` comes back alone."""
+    from monailabel.client.client import MONAILabelClient
+
+    names = list(server.get("/info/").json()["models"]["unet3d"]["labels"])
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="slicer")
+    wishes = {"result_extension": ".nii.gz", "background": [], "label": names[-1], "foreground": [[3, 17, 20]]}
+    file, params = client.infer("unet3d_clicks", "scan0", wishes)
+    found = nibabel.load(file)
+    scan = nibabel.load(server.studies / "scan0.nii.gz")
+    mask = np.asarray(found.dataobj)
+    assert np.allclose(found.affine, scan.affine, atol=1e-4)
+    assert mask.shape == scan.shape
+    assert mask[3, 17, 20] == len(names)
+    assert set(np.unique(mask)) <= {0, len(names)}
+    assert (params["clicks"], params["flagged"], params["predicted_dice"]) == (1, None, {})
+
+
+def test_the_second_click_does_not_wait_for_the_network(server: Server):
+    """The log says when the network runs: once for two requests about an image."""
+    server.infer("unetpp_clicks", "c", foreground=[[1, 1]])
+    runs = server.log.read_text().count("Infer Request (final)")
+    server.infer("unetpp_clicks", "c", foreground=[[1, 1], [5, 5]])
+    assert server.log.read_text().count("Infer Request (final)") == runs
+
+
 def test_two_requests_at_a_time_get_their_own_answers(server: Server):
     """Eight at once, of two images and two models; the server still answers `/info/` meanwhile."""
     asked = [("unetpp", "a"), ("unetpp", "c"), ("unet3d", "scan0"), ("unet3d", "scan1")] * 2
@@ -270,6 +323,29 @@ BAD: dict[str, tuple[Callable[[Server], Any], int, str]] = {
         422,
         "not a picture",
     ),
+    "a click outside": (
+        lambda s: s.post("/infer/unetpp_clicks?image=a", data={"params": '{"foreground": [[96, 0]]}'}),
+        *(422, "click at row 0, column 96: outside the image, which has 80 rows and 96 columns"),
+    ),
+    "clicks that contradict each other": (
+        lambda s: s.post(
+            "/infer/unetpp_clicks?image=a", data={"params": '{"foreground": [[3, 4]], "background": [[3, 4]]}'}
+        ),
+        *(422, "the opposite of the same pixel"),
+    ),
+    "a click on another slice of a photograph": (
+        lambda s: s.post("/infer/unetpp_clicks?image=a", data={"params": '{"background": [[3, 4, 2]]}'}),
+        *(422, "expected x, y of a photograph"),
+    ),
+    "a click that is no number": (
+        lambda s: s.post("/infer/unetpp_clicks?image=a", data={"params": '{"lesion": [[3, "x"]]}'}),
+        *(422, "params.by_class.lesion.0.1"),
+    ),
+    "a class that does not exist": (
+        lambda s: s.post("/infer/unetpp_clicks?image=a", data={"params": '{"lesoin": [[3, 4]]}'}),
+        *(422, "unknown key 'lesoin'"),
+    ),
+    "training a model of clicks": (lambda s: s.post("/train/unetpp_clicks", json={}), 404, "did you mean 'unetpp'"),
     "unknown strategy": (lambda s: s.post("/activelearning/best", json={}), 404, "no strategy 'best'"),
     "training an unknown model": (lambda s: s.post("/train/unetp", json={}), 404, "did you mean 'unetpp'"),
     "batch of an unknown model": (lambda s: s.post("/batch/infer/unetp", json={}), 404, "did you mean 'unetpp'"),

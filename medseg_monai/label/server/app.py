@@ -17,6 +17,7 @@ import medseg_monai
 from medseg_monai.label.names import shortened
 from medseg_monai.label.serve import DEFAULT_MAX_UPLOAD_MB, MAX_UPLOAD_MB
 from medseg_monai.label.server.active import MostUncertain, Uncertainty
+from medseg_monai.label.server.clicks import SUFFIX, SegmentByClicks
 from medseg_monai.label.server.gate import NOT_FOUND, refusal
 from medseg_monai.label.server.learn import Learn
 from medseg_monai.label.server.routes import install
@@ -66,8 +67,10 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         )
 
     def init_infers(self) -> dict[str, Segment]:
-        """A model for each bundle."""
-        return {name: Segment(bundle, self.conf) for name, bundle in self.bundles.items()}
+        """For each bundle a model that segments, and one that is corrected by clicks."""
+        segment = {name: Segment(bundle, self.conf) for name, bundle in self.bundles.items()}
+        correct = {f"{name}{SUFFIX}": SegmentByClicks(bundle, self.conf) for name, bundle in self.bundles.items()}
+        return {**segment, **correct}
 
     def init_trainers(self) -> dict[str, Learn]:
         """A trainer for each bundle."""
@@ -78,15 +81,19 @@ class MedsegApp(MONAILabelApp):  # type: ignore[misc]  # MONAI Label has no type
         from monailabel.tasks.activelearning.first import First
         from monailabel.tasks.activelearning.random import Random
 
-        by_model = {f"uncertainty_{name}": MostUncertain(name, model) for name, model in self._infers.items()}
+        by_model = {f"uncertainty_{name}": MostUncertain(name, model) for name, model in self._segmenting().items()}
         first = {"uncertainty": next(iter(by_model.values()))} if by_model else {}
         return {**first, **(by_model if len(by_model) > 1 else {}), "first": First(), "random": Random()}
 
     def init_scoring_methods(self) -> dict[str, Uncertainty]:
         """``uncertainty`` as a background task over all images, likewise."""
-        by_model = {f"uncertainty_{name}": Uncertainty(name, model) for name, model in self._infers.items()}
+        by_model = {f"uncertainty_{name}": Uncertainty(name, model) for name, model in self._segmenting().items()}
         first = {"uncertainty": next(iter(by_model.values()))} if by_model else {}
         return {**first, **(by_model if len(by_model) > 1 else {})}
+
+    def _segmenting(self) -> dict[str, Segment]:
+        """The models that need no clicks."""
+        return {name: self._infers[name] for name in self.bundles}
 
     def init_batch_infer(self) -> BatchInferTask:
         """Batches that leave out unusable images."""

@@ -93,6 +93,13 @@ class InferParams(Fields):
     background: Points = []
 
 
+class ClickParams(InferParams):
+    """The same for an interactive model."""
+
+    label: str = Field("", max_length=200)
+    by_class: dict[str, Points] = {}
+
+
 class BatchParams(Fields):
     """Of ``/batch/infer``."""
 

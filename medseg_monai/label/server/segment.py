@@ -20,7 +20,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.label.labels import check_number_type, label_map, mask_extension, outlines
 
 # one image at a time, always in the same thread: MONAI Label's tasks change sys.path and the bundle's config as they run
-_ALONE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segment")
+ALONE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segment")
 
 
 class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no types
@@ -46,7 +46,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
 
     def __call__(self, request: Mapping[str, Any], callbacks: Mapping[Any, Any] | None = None) -> Any:
         """Segment an image; several requests are handled one after another."""
-        return _ALONE.submit(super().__call__, request, callbacks).result()
+        return ALONE.submit(super().__call__, request, callbacks).result()
 
     def post_transforms(self, data: Mapping[str, Any] | None = None) -> Sequence[Callable[..., Any]]:
         """The bundle's transforms, which also measure uncertainty, and the conversion to the single map that clients show."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,8 +17,9 @@ from monailabel.utils.others.generic import get_mime_type
 from requests_toolbelt import MultipartEncoder
 
 from medseg_monai.label.names import parse_object, shortened
+from medseg_monai.label.server.clicks import SegmentByClicks
 from medseg_monai.label.server.gate import NOT_FOUND, UNUSABLE, USER, checked, received, scratch
-from medseg_monai.label.server.requests import InferParams
+from medseg_monai.label.server.requests import ClickParams, InferParams
 
 Text = Annotated[str, Query(max_length=4096)]
 Output = Literal["image", "json", "all", "dicom_seg"]
@@ -36,19 +37,31 @@ def infer(
     """The mask of an image, facts about it, or both."""
     app = app_instance()
     task = app.model(model)
-    given = checked(InferParams, parse_object(params, "params"), "params", offered=task.config())
+    sent = parse_object(params, "params")
+    interactive = isinstance(task, SegmentByClicks)
+    kind, left_aside = (ClickParams, ()) if interactive else (InferParams, ("foreground", "background"))
+    if interactive:
+        sent = with_points_by_class(sent, task.labels)
+    given = checked(kind, sent, "params", offered=task.config())
     if label is not None:
         raise ValueError("label: the models here segment images and do not accept scribbles")
     if output == "dicom_seg" and not isinstance(app.datastore(), DICOMWebDatastore):
         raise HTTPException(UNUSABLE, "output: dicom_seg is for the studies of a DICOMweb server; ask for an image")
     only_json = output == "json" or given.output == "json"
     with wanted(image, session_id, file) as source:
-        said = given.said("run_id", "output", "timeout", "foreground", "background")
+        said = given.said("run_id", "output", "timeout", *left_aside)
         result = app.infer({**said, "model": model, "image": source, "annotations": only_json})
     with read_once(result) as mask:
         if output == "dicom_seg":
             return dicom_seg(app.datastore().get_image_uri(image), mask, given.label_info)
         return result["params"] if only_json else answer(mask, result["params"], only_mask=output == "image")
+
+
+def with_points_by_class(sent: Mapping[str, Any], labels: Iterable[str]) -> dict[str, Any]:
+    """A request whose points are under the names of classes, as some clients send them, with those together under ``by_class``."""
+    named = [name for name in labels if name in sent and name not in ClickParams.model_fields]
+    others = {key: value for key, value in sent.items() if key not in named and key != "by_class"}
+    return {**others, "by_class": {name: sent[name] for name in named}} if named else others
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg_monai.clicks import Box, Click, correct
-from medseg_monai.clicks.correct import Corrected
+from medseg_monai.clicks.correction import Corrected
 
 ROWS, COLUMNS = np.mgrid[:120, :160]
 ONE = {"classes": ["lesion"], "task": "binary"}
