@@ -72,14 +72,15 @@ def plain_name(name: str) -> str:
     return re.sub(r"^3d(.+)", r"\g<1>3d", text)
 
 
-def has_encoder(weights_file: Path) -> bool:
-    """Whether weights are those of a network with an encoder of timm's, as far as the spec.json beside them tells."""
+def encoder_of(weights_file: Path) -> str | None:
+    """The encoder of timm's in the network that weights are of, as far as the spec.json beside them tells; None for a plain one."""
     try:
         architecture = json.loads((weights_file.parent / SPEC_FILE).read_text(encoding="utf-8"))["architecture"]
         network = architecture.get("member", architecture)  # of an ensemble
-        return str(network.get("encoder", PLAIN)) != PLAIN
+        encoder = str(network.get("encoder", PLAIN))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return False  # what is wrong with the file is said by who reads all of it
+        return None  # what is wrong with the file is said by who reads all of it
+    return None if encoder == PLAIN else encoder
 
 
 def default_root(name: str) -> str:

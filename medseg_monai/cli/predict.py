@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
 DEFAULT_OUT = Path("masks")
+FEW = 2
+"""Photographs that are answered by the unchanged network, sooner than an engine could be tried."""
 
 
 def predict(
@@ -95,7 +97,7 @@ def predict(
 ) -> None:
     """Segment images: each gets a mask of the image's size and a row in predictions.csv; failures are listed in failures.csv."""
     from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle, find_weights, has_encoder
+    from medseg_monai.bundle.paths import encoder_of, find_bundle, find_weights
     from medseg_monai.program.imports import import_timm, without_unused
 
     folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
@@ -106,8 +108,8 @@ def predict(
         files = [find_weights(folder, name) for name in weights or [""]]
     with without_unused():
         from medseg_monai.bundle.workflow import bundle_workflow, run_workflow
-    if any(map(has_encoder, files)):
-        import_timm()
+    if encoders := {encoder for file in files if (encoder := encoder_of(file))}:
+        import_timm(encoders)
 
     cleaning = {
         f"cleaning#{name}": value
@@ -118,7 +120,7 @@ def predict(
         output_dir=str(out),
         weights=weights[0] if weights else None,
         ensemble=weights[1:] if weights else None,
-        engine=engine,
+        engine=engine or ("plain" if _are_few_photographs(images) and "precision" not in overrides else None),
         tta=tta,
         formats=formats,
         threshold=threshold,
@@ -141,6 +143,13 @@ def predict(
         _say_end(workflow.parser)
         raise
     _say_end(workflow.parser)
+
+
+def _are_few_photographs(images: list[Path]) -> bool:
+    """Whether these are files of photographs, `FEW` at most; a folder's contents are not counted."""
+    from medseg_monai.images.formats import SUFFIXES
+
+    return len(images) <= FEW and all(image.is_file() and image.suffix.lower() in SUFFIXES for image in images)
 
 
 def _default_out() -> Path:

@@ -6,10 +6,13 @@ sharded training, SymPy) these are half of the modules that a first mask would h
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 UNUSED = (
@@ -40,6 +43,7 @@ UNUSED = (
     "scipy.optimize",
     "scipy.signal",
     "scipy.sparse",
+    "scipy.spatial",
     "scipy.stats",
     "skimage",
     "sklearn",
@@ -51,8 +55,8 @@ UNUSED = (
 )
 """Optional packages that MONAI and ignite import but prediction does not use through them."""
 
-STOOD_IN = ("torch.distributed.optim",)
-"""Imported by ignite for one class, used in `isinstance` checks: it brings sharded training and SymPy."""
+STOOD_IN = ("numpy.f2py", "torch.distributed.optim")
+"""Imported by SciPy with all else of NumPy; by ignite for one class, used in `isinstance` checks: it brings sharded training and SymPy."""
 
 STOOD_IN_FOR_TIMM = (
     "timm.models.gemma4_vit",
@@ -66,6 +70,9 @@ STOOD_IN_FOR_TIMM = (
     "torchvision.ops.misc",
 )
 """Imported by timm for classes that its convolutional encoders do not use: they bring torch's compiler."""
+
+IMPORTED = re.compile(r"^from \.(\w+) import", re.MULTILINE)
+"""A module beside this one."""
 
 
 @contextmanager
@@ -121,13 +128,32 @@ def stood_in(modules: tuple[str, ...] = STOOD_IN) -> Iterator[None]:
                 delattr(sys.modules[above], last)
 
 
-def import_timm() -> None:
-    """Import timm, if it is installed, with the convolutional encoders alone; a version that needs more is imported as it is, later."""
-    if "timm" in sys.modules:
+def import_timm(encoders: Collection[str]) -> None:
+    """Import timm, if it is installed, with these models alone; a version that needs more is imported as it is, later.
+
+    For a process that builds no other model: timm lists only these.
+    """
+    found = find_spec("timm")
+    if "timm" in sys.modules or found is None or found.origin is None:
         return
+    others = [f"timm.models.{name}" for name in _not_needed(Path(found.origin).parent / "models", encoders)]
     try:
-        with stood_in(STOOD_IN_FOR_TIMM):
+        with without_unused(("huggingface_hub",)), stood_in((*STOOD_IN_FOR_TIMM, *others)):
             import_module("timm")
     except Exception:  # whatever the stand-ins lack
         for name in [name for name in sys.modules if name.partition(".")[0] in ("timm", "torchvision")]:
             del sys.modules[name]
+
+
+def _not_needed(folder: Path, encoders: Collection[str]) -> set[str]:
+    """The modules of models in timm's folder that neither define these nor are imported by those that do; none if one is unknown."""
+    sources = {file.stem: file.read_text(encoding="utf-8") for file in folder.glob("*.py") if file.stem != "__init__"}
+    names = [encoder.partition(".")[0] for encoder in encoders]
+    defining = {name: {module for module, text in sources.items() if f"\ndef {name}(" in text} for name in names}
+    if not all(defining.values()):
+        return set()
+    models = {module for module in sources if not module.startswith("_")}
+    needed = set().union(*defining.values())
+    while more := {below for module in needed for below in IMPORTED.findall(sources[module])} & models - needed:
+        needed |= more
+    return models - needed

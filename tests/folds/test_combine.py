@@ -8,7 +8,7 @@ import pytest
 import torch
 from evaluations import scores_of
 
-from medseg_monai.bundle.paths import has_encoder
+from medseg_monai.bundle.paths import encoder_of
 from medseg_monai.bundle.trained import Trained, load_weights, write_weights
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.tables import read_evaluation, write_evaluation
@@ -105,4 +105,4 @@ def test_members_that_are_no_networks_of_ours_are_refused(tmp_path: Path, target
 def test_an_encoder_is_noticed_within_an_ensemble(tmp_path: Path) -> None:
     for encoder, noticed in (("plain", False), ("resnet18", True)):
         (tmp_path / "spec.json").write_text(json.dumps({"architecture": {"member": {"encoder": encoder}}}))
-        assert has_encoder(tmp_path / "model.pt") is noticed
+        assert (encoder_of(tmp_path / "model.pt") is not None) is noticed

@@ -9,7 +9,7 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
-from medseg_monai.program.imports import stood_in, without_unused
+from medseg_monai.program.imports import _not_needed, stood_in, without_unused
 
 
 def test_hidden_packages_cannot_be_imported_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +58,49 @@ def test_a_stand_in_that_a_package_took_for_its_own_is_taken_out_again(
     assert (importlib.import_module("shelf.heavy").WEIGHT, shelf.heavy.WEIGHT, shelf.light.WEIGHT) == (3, 3, 1)
     with stood_in(("shelf.heavy",)):
         assert importlib.import_module("shelf.heavy").WEIGHT == 3  # what is imported already stays
+
+
+ENCODER_MODULES = """
+import sys
+from medseg_monai.program.imports import import_timm
+import_timm(sys.argv[1:])
+import timm, torch
+named = [timm.is_model(name.partition(".")[0]) for name in sys.argv[1:]]
+maps = timm.create_model(sys.argv[1].partition(".")[0], features_only=True)(torch.zeros(1, 3, 64, 64))
+print(all(named), len(maps) > 1, *sorted(name for name in sys.modules if name.startswith("timm.models.") and "._" not in name))
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoders", "families"),
+    [
+        (("tf_efficientnet_lite0",), {"efficientnet"}),
+        (("resnet18.a1_in1k", "tf_efficientnet_lite2"), {"resnet", "efficientnet"}),
+    ],
+)
+def test_timm_is_imported_with_the_families_that_are_built(encoders: tuple[str, ...], families: set[str]) -> None:
+    command = [sys.executable, "-c", ENCODER_MODULES, *encoders]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    known, runs, *modules = ended.stdout.split()
+    assert (known, runs) == ("True", "True")
+    imported = {name.split(".")[2] for name in modules}
+    assert families <= imported
+    assert len(imported) < 30, "of about a hundred families"
+
+
+def test_what_a_family_imports_comes_with_it_and_an_unknown_model_means_all(tmp_path: Path) -> None:
+    for name, text in {
+        "one": "from .two import Base\ndef small(): ...",
+        "two": "from ._parts import Part\n",
+        "_parts": "",
+        "three": "def other(): ...",
+        "__init__": "from .one import *",
+    }.items():
+        (tmp_path / f"{name}.py").write_text(f"\n{text}")
+    assert _not_needed(tmp_path, ["small.in1k"]) == {"three"}
+    assert _not_needed(tmp_path, ["other"]) == {"one", "two"}
+    assert _not_needed(tmp_path, ["small", "nosuch"]) == set()
 
 
 HEAVY = ("torch", "monai", "ignite", "matplotlib", "scipy.ndimage", "scipy.stats", "tensorboard")
