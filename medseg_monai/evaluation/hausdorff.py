@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import KDTree
 
 from medseg_monai.evaluation.surfaces import DENSE_SURFACE, Mask, box_of_both, check_spacing, surface
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 BLOCKS = (16, 4, 1)  # sides, in pixels, of blocks that are ruled out together, each a multiple of the next
 
@@ -60,6 +63,8 @@ def _directed(origin: Mask, target: Mask, steps: NDArray[np.float64]) -> float:
     outline = surface(target)  # the nearest pixel is on it
     if np.count_nonzero(outline) > DENSE_SURFACE * outline.size:
         return float(distance_transform_edt(~target, sampling=steps)[outside].max())
+    from scipy.spatial import KDTree  # takes long to import, and a prediction measures nothing
+
     return _farthest(outside, KDTree(np.argwhere(outline) * steps, balanced_tree=False, compact_nodes=False), steps)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, t
 
 Array = NDArray[np.float64]
 
@@ -63,6 +62,8 @@ def mean_interval(
         if has_spread.mean() > 1 - _TAIL:
             ends[:, number] -= scale * np.quantile(ratios, [1 - _TAIL, _TAIL])
         else:  # nearly all cases are equal, and the ratio of a resample without the others is infinite
+            from scipy.stats import t  # see `median_interval`
+
             ends[:, number] -= scale / len(columns) ** 0.5 * t.ppf([1 - _TAIL, _TAIL], len(columns) - 1)
     low, high = (np.clip(end.reshape(table.shape[1:]), least, most) for end in ends)
     return low, high
@@ -93,6 +94,8 @@ def median_interval(values: ArrayLike) -> tuple[float, float]:
     >>> median_interval([7, 1, 5, 3, 4, 9]), median_interval([1, 2, 3, 4, 5])
     ((1.0, 9.0), (nan, nan))
     """
+    from scipy.stats import binom  # takes long to import, and a page of predictions has no intervals
+
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     left_out = int(binom.ppf(_TAIL, len(ordered), 0.5))  # as many at each end
     if left_out < 1:

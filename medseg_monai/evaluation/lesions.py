@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import generate_binary_structure, label
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from medseg_monai.evaluation.surfaces import Mask, bounding_box, box_of_both
 
@@ -74,6 +72,9 @@ def count_lesions(pred: Mask, truth: Mask, *, iou: float = 0.5) -> LesionCounts:
     (true_parts, n_true), (predicted_parts, n_predicted) = _parts(truth[box]), _parts(pred[box])
     pairs = _pairs(true_parts, predicted_parts, n_true, n_predicted, iou)
     if iou < 0.5 and len(pairs) > 1:
+        from scipy.sparse import csr_array  # takes long to import, and a prediction matches nothing
+        from scipy.sparse.csgraph import maximum_bipartite_matching
+
         graph = csr_array((np.ones(len(pairs), bool), pairs.T), shape=(n_true, n_predicted))
         matched = int(np.count_nonzero(maximum_bipartite_matching(graph, perm_type="column") >= 0))
     else:

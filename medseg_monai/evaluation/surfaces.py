@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import KDTree
 
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
@@ -146,6 +145,8 @@ def _nearest(origin: Mask, target: Mask, spacing: tuple[float, ...]) -> Distance
         away = points - np.stack([index[tuple(points.T)] for index in nearest], axis=1)
         distances = np.linalg.norm(away * spacing, axis=1)
     else:
+        from scipy.spatial import KDTree  # takes long to import, and a prediction measures nothing
+
         tree = KDTree(np.argwhere(target) * spacing, balanced_tree=False, compact_nodes=False)
         distances = tree.query(points * spacing)[0]
     return np.concatenate([shared, distances])

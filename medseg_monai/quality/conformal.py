@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
 from medseg_monai.quality.stored import from_json, is_number
 
@@ -166,6 +165,8 @@ def _keeps(passed: Places, failures: Places, risk: float, confidence: float | No
     """Which of the thresholds keep the risk, the strictest first."""
     if confidence is None:
         return np.asarray((failures + 1) / (passed + 1) <= risk + 1e-12)
+    from scipy.special import bdtr  # only learning needs it, and it takes a while to import
+
     bounded = bdtr(failures, passed, risk) <= 1 - confidence + 1e-12
     tested = passed >= least_cases(risk, confidence)
     # the first that does not pass ends the sequence: what comes after it was never tested

@@ -33,11 +33,9 @@ from medseg_monai.evaluation.tables import (
 )
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
-from medseg_monai.files.csv_tables import read_records
-from medseg_monai.inference.cases import FAILURES_FILE
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.report.histogram import Histogram, histogram
-from medseg_monai.report.page import data_uri, facts_as_text, link_to, page_facts, write_page
+from medseg_monai.report.page import data_uri, facts_as_text, left_out, link_to, page_facts, write_page
 from medseg_monai.report.strata import agreement_content, strata_content
 
 REPORT_FILE = "report.html"
@@ -276,14 +274,6 @@ def _case_row(score: CaseScores, anchors: Mapping[str, int]) -> dict[str, Any]:
         "numbers": [*numbers, score.truth_pixels, score.predicted_pixels],
         "number": anchors.get(score.case),
     }
-
-
-def left_out(folder: Path) -> list[tuple[str, str]]:
-    """Path and reason of each case that could not be used."""
-    path = folder / FAILURES_FILE
-    if not path.is_file():
-        return []
-    return [(row["path"], row["reason"]) for row in read_records(path)]
 
 
 def _model_facts(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import medseg_monai
+from medseg_monai.files.csv_tables import read_records
 from medseg_monai.files.writing import readable, write_whole
+from medseg_monai.inference.cases import FAILURES_FILE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -141,3 +143,11 @@ def _packaged(name: str) -> Any:
 def _hash(text: str) -> str:
     """The hash of a style or script for the policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def left_out(folder: Path) -> list[tuple[str, str]]:
+    """Path and reason of each case that could not be used, from the list that a run leaves in its folder."""
+    path = folder / FAILURES_FILE
+    if not path.is_file():
+        return []
+    return [(row["path"], row["reason"]) for row in read_records(path)]

@@ -21,8 +21,7 @@ from medseg_monai.outputs.tables import PREDICTIONS_FILE
 from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
 from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.quality.learnt import Quality
-from medseg_monai.report.evaluation import left_out
-from medseg_monai.report.page import Facts, data_uri, facts_as_text, link_to, page_facts, software, write_page
+from medseg_monai.report.page import Facts, data_uri, facts_as_text, left_out, link_to, page_facts, software, write_page
 from medseg_monai.tuning.review import Review
 
 PAGE_FILE = "index.html"

@@ -80,13 +80,15 @@ def test_distances_match_brute_force(pred, truth, dense):
     np.testing.assert_allclose(np.sort(found.truth_to_pred), np.sort(back))
 
 
-@pytest.mark.parametrize(("points", "slow"), [(10, "distance_transform_edt"), (11, "KDTree")])
+@pytest.mark.parametrize(
+    ("points", "slow"), [(10, "medseg_monai.evaluation.surfaces.distance_transform_edt"), (11, "scipy.spatial.KDTree")]
+)
 def test_a_tenth_of_surface_decides_how_the_nearest_is_searched(monkeypatch, points, slow):
     """Up to a tenth, a tree; above it, a distance transform: the other one takes several times as long."""
     isolated = np.zeros((10, 10), bool)
     isolated.flat[[0, 98, 22, 25, 28, 42, 45, 48, 62, 65, 68][:points]] = True  # apart, each with free pixels beside it
     moved = np.roll(isolated, 1, axis=1)  # the box around both is the whole image of 100 pixels
-    monkeypatch.setattr(surfaces, slow, None)
+    monkeypatch.setattr(slow, None)
     found = surface_distances(moved, isolated)
     assert found.pred_to_truth.tolist() == found.truth_to_pred.tolist() == [1.0] * points
 
