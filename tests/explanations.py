@@ -3,7 +3,9 @@
 import csv
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
 
 from medseg_monai.explain.cases import PANEL
 from medseg_monai.explain.checks import CHECKS_FILE, PLOT_FILE
@@ -41,3 +43,21 @@ def _write_checks(folder):
     with (folder / CHECKS_FILE).open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     Image.new("RGB", (900, 300), "white").save(folder / PLOT_FILE)
+
+
+class Brightness(nn.Module):
+    """Each class is where the picture is bright: class 0 above the middle grey, further ones nowhere."""
+
+    def __init__(self, classes: int = 1, spatial_dims: int = 2, channels: int = 1) -> None:
+        super().__init__()
+        convolution = nn.Conv3d if spatial_dims == 3 else nn.Conv2d
+        self.bottleneck = nn.ReLU()
+        self.last_stage = nn.Identity()
+        self.head = convolution(channels, classes, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.constant_(self.head.bias, -1)
+        with torch.no_grad():
+            self.head.weight[0] = 4
+
+    def forward(self, x):
+        return self.head(self.last_stage(self.bottleneck(x)))

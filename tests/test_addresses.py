@@ -23,24 +23,12 @@ DRIVEN_AS_A_WHOLE = {
     "label/server": "routes of a server: journeys/test_label_server.py and test_hostile_requests.py send it requests",
 }
 TESTED_ELSEWHERE = {
-    "dataset/cases.py": "dataset/test_dataset_file.py",
-    "engines/trial.py": "engines/test_engine_inferer.py",
     "evaluation/handler.py": "journeys/test_configs.py",
     "evaluation/run.py": "journeys/test_configs.py",
-    "explain/files.py": "explain/test_cases.py",
-    "explain/windows.py": "explain/test_cases.py",
     "export/check.py": "export/test_package.py",
     "export/wheel.py": "journeys/test_installed.py",
-    "figures/drift.py": "quality/test_drift.py",
     "images/dicom_stack.py": "images/test_dicom.py",
-    "inference/inferer.py": "inference/test_windows.py",
     "label/serve.py": "label/test_labels.py",
-    "outputs/photos.py": "outputs/test_predictions.py",
-    "prepare/layouts/drawn.py": "prepare/layouts/test_coco.py",
-    "prepare/prepared.py": "prepare/test_folder.py",
-    "prepare/torso.py": "prepare/test_demo.py",
-    "program/doctor.py": "journeys/test_cli.py",
-    "report/page.py": "report/test_evaluation.py",
 }
 """Modules that the tests of another one go through, and where: this list gets shorter, never longer."""
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-import torch
 from conftest import REPOSITORY, Outcome
+from explanations import Brightness
 from monai.bundle import ConfigWorkflow
 from PIL import Image
-from torch import nn
 
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.explain.cases import ExplainCases, MapSettings, channels_of
@@ -34,24 +33,6 @@ def table(folder: Path, name: str = "explanations.csv") -> list[dict[str, str]]:
 def pixels(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image)
-
-
-class Brightness(nn.Module):
-    """Each class is where the picture is bright: class 0 above the middle grey, further ones nowhere."""
-
-    def __init__(self, classes: int = 1, spatial_dims: int = 2, channels: int = 1) -> None:
-        super().__init__()
-        convolution = nn.Conv3d if spatial_dims == 3 else nn.Conv2d
-        self.bottleneck = nn.ReLU()
-        self.last_stage = nn.Identity()
-        self.head = convolution(channels, classes, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.constant_(self.head.bias, -1)
-        with torch.no_grad():
-            self.head.weight[0] = 4
-
-    def forward(self, x):
-        return self.head(self.last_stage(self.bottleneck(x)))
 
 
 def explainer(folder: Path, images: Path, spec: DatasetSpec, **settings) -> ExplainCases:

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.engines.precision import PrecisionInferer
-from medseg_monai.inference.inferer import case_inferer, cases_at_once
 from medseg_monai.inference.windows import SlidingWindow, window_starts, window_weights
 
 
@@ -98,15 +96,3 @@ def test_a_large_map_is_kept_in_half_precision() -> None:
 def test_an_overlap_of_1_would_never_end() -> None:
     with pytest.raises(ValueError, match="overlap is 1; it must be in "):
         sliding((4, 4, 4), overlap=1)
-
-
-def test_the_factory_chooses_by_the_data_set() -> None:
-    flat = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(32, 32))
-    deep = DatasetSpec(
-        "x", "binary", classes=("a",), channels=("ct",), spatial_dims=3, size=(8, 8, 8), intensity=Intensity("zscore")
-    )
-    assert isinstance(case_inferer(flat, precision="fp32", device="cpu"), PrecisionInferer)
-    windows = case_inferer(deep, precision="fp32", device="cpu")
-    assert isinstance(windows, SlidingWindow)
-    assert windows.size == (8, 8, 8)
-    assert (cases_at_once(flat, 8), cases_at_once(deep, 8)) == (8, 1)
