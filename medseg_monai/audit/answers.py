@@ -1,11 +1,13 @@
 """Where the probabilities of a case come from: kept by a training by folds, in a folder of `medseg predict`, or from weights at hand.
 
-An answer is an array (classes, *S) of 0 to 1, float32, without the background, on the image's own grid, its axes those of the label.
+An answer is an array (classes, *S) of 0 to 1, without the background, on the image's own grid, its axes those of the label; of volumes it
+is float16, since those of a whole CT are large.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from medseg_monai.bundle.paths import find_bundle, find_weights
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, read_dataset
-from medseg_monai.dataset.cases import Case, as_list, main_file
+from medseg_monai.dataset.cases import Case, as_list, main_file, stem
 from medseg_monai.folds.run import DATA_FOLDER, PROBABILITIES
 from medseg_monai.folds.split import POOL
 from medseg_monai.grids.geometry import check_same_grid
@@ -31,7 +33,7 @@ from medseg_monai.training.folder import WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
 
-Probabilities = NDArray[np.float32]
+Probabilities: TypeAlias = "NDArray[np.floating[Any]]"
 MISSING = "it has no probabilities of a network that has not seen it"
 
 
@@ -105,9 +107,12 @@ def _kept(folder: Path, cases: Sequence[Case], spec: DatasetSpec) -> dict[str, l
 
 
 def _predictions(folder: Path, dataset: Dataset) -> Iterator[tuple[str, Answer]]:
-    """Probabilities of a folder of predictions, by the case's id or its image's name."""
-    for case in (case for split in SPLITS for case in dataset.cases(split)):
-        for name in (case["id"], Path(main_file(case["image"])).name.split(".")[0]):
+    """Probabilities of a folder of predictions, by the case's id, or by its image's name if no other case has that name."""
+    cases = [case for split in SPLITS for case in dataset.cases(split)]
+    stems = Counter(stem(Path(main_file(case["image"]))) for case in cases)
+    for case in cases:
+        own = stem(Path(main_file(case["image"])))
+        for name in (case["id"], own) if stems[own] == 1 else (case["id"],):
             files = probability_files(folder / name, dataset.spec)
             if any(file.is_file() for file in files):
                 yield case["id"], Answer("predictions", _reader(files, dataset.spec))
@@ -145,7 +150,7 @@ def _read_volume(file: Path, case: Case) -> Probabilities:
         check_same_grid(volume.geometry, read_geometry(case["image"]))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    shares: Probabilities = volume.array.astype(np.float32)
+    shares: Probabilities = volume.array.astype(np.float16)
     if shares.min() < -0.01 or shares.max() > 1.01:
         raise ValueError(f"{file}: is no map of probabilities: its values are {shares.min():g} to {shares.max():g}")
     return shares
@@ -215,5 +220,4 @@ class _Asked:
         stack = self._predictor.spec.slice_stride is not None  # whose neighbours are found by the slice's own file
         found = self._predictor(main_file(image) if stack or len(as_list(image)) == 1 else as_list(image))
         assert found.grid is not None  # a Predictor's has one
-        planes: Probabilities = found.grid.as_shown(found.probabilities).astype(np.float32)  # it is its own inverse
-        return planes
+        return found.grid.as_shown(found.probabilities)  # it is its own inverse

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Looked:
     """
 
     masks: Mask
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.floating[Any]]
     ignored: Mask | None
     soft: bool = False
 
@@ -157,7 +158,7 @@ def _agreement(ours: Mask, theirs: Mask) -> float:
     return 2 * int(np.count_nonzero(ours & theirs)) / size if size else 1.0
 
 
-def expected_masks(probabilities: NDArray[np.float32], spec: DatasetSpec) -> Mask:
+def expected_masks(probabilities: NDArray[np.floating[Any]], spec: DatasetSpec) -> Mask:
     """The likeliest label, bool (classes, *S)."""
     if spec.task != "multiclass":
         return probabilities > 0.5

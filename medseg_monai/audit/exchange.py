@@ -33,8 +33,9 @@ def thumbnail_of(masks: Mask, probabilities: NDArray[Any], *, task: Task, ignore
 
 
 def _stretched(maps: NDArray[Any], spatial: int) -> NDArray[np.float32]:
-    values = torch.from_numpy(np.asarray(maps, np.float32))[None]
-    found: NDArray[np.float32] = F.interpolate(values, SIDES[spatial], mode="area")[0].numpy()
+    # one class at a time: floats of a whole CT are large
+    planes = (torch.from_numpy(np.asarray(plane, np.float32))[None, None] for plane in maps)
+    found: NDArray[np.float32] = np.stack([F.interpolate(one, SIDES[spatial], mode="area")[0, 0] for one in planes])
     return found
 
 

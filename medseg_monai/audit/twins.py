@@ -19,7 +19,7 @@ SIDES = {2: (64, 64), 3: (24, 24, 24)}
 """Of the reduced pictures, by number of axes."""
 SMOOTH = 2.0
 """Standard deviation, in pixels of the reduced picture, of what counts as smooth."""
-ALIKE = 0.9
+ALIKE = 0.85
 """Correlation of two pictures' details from which they are twins."""
 ROWS = 512
 """Pictures that are compared with all at once."""
