@@ -157,6 +157,34 @@ def gallery(cases: Sequence[CaseView], *, classes: Sequence[str] = ()) -> Figure
     return figure
 
 
+def masked_pictures(cases: Sequence[CaseView], *, classes: Sequence[str], columns: int = 4) -> Figure:
+    """A grid of images, each with its masks tinted and outlined; the truth, if there is one, is outlined in yellow.
+
+    Args:
+        cases: at least one; a case without truth has one of no planes, (0, W, H).
+        classes: names for the legend.
+        columns: number of images in a row.
+
+    Raises:
+        ValueError: there are no cases.
+    """
+    if not cases:
+        raise ValueError("a grid of pictures needs at least one case")
+    views = [case.picture_and_masks() for case in cases]
+    columns = min(columns, len(views))
+    rows = -(-len(views) // columns)
+    ratio = max(picture.shape[0] / picture.shape[1] for picture, _, _ in views)
+    width = 10.0 if columns > 1 else 5.0
+    figure = new_figure(width, rows * (width / columns * ratio + 0.3) + 0.4)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, case, (picture, pred, truth) in zip(grid, cases, views, strict=False):
+        _show(axes, _with_truth(_with_masks(picture, pred), truth), case.title)
+    for axes in grid[len(views) :]:
+        axes.set_axis_off()
+    _class_key(figure, classes, truth=any(len(truth) for _, _, truth in views))
+    return figure
+
+
 def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Sequence[str] = ()) -> Figure:
     """Axial slices of a volume, evenly spaced through prediction and truth, from foot to head.
 
@@ -181,7 +209,7 @@ def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Seque
     for axes in grid[len(views) :]:
         axes.set_axis_off()
     figure.suptitle(case.title)
-    _class_key(figure, classes)
+    _class_key(figure, classes, truth=len(volume.masks) > volume.n_pred)
     return figure
 
 
@@ -189,13 +217,13 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure, whole or not at all; the suffix (``.png``, ``.jpg``, ``.svg``, ``.pdf``) decides the format."""
     target = Path(path)
     content = io.BytesIO()
-    _show_texts_as_they_are(figure)
+    show_texts_as_they_are(figure)
     figure.savefig(content, dpi=DOTS_PER_INCH, format=target.suffix[1:].lower())
     write_whole(target, content.getvalue())
     return target
 
 
-def _show_texts_as_they_are(figure: Figure) -> None:
+def show_texts_as_they_are(figure: Figure) -> None:
     """Show names of cases and classes literally: matplotlib would parse text between dollar signs as a formula, and fail on non-UTF-8."""
     from matplotlib.text import Text
 
@@ -210,12 +238,9 @@ def _show_texts_as_they_are(figure: Figure) -> None:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, sizes in inches, that draws without a display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from medseg_monai.figures.own_figure import OwnFigure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return OwnFigure(width, height)
 
 
 def _show(axes: Axes, picture: Picture, title: str = "") -> None:
@@ -240,11 +265,11 @@ def _with_truth(picture: Picture, masks: Mask) -> Picture:
     return drawn
 
 
-def _class_key(figure: Figure, classes: Sequence[str]) -> None:
+def _class_key(figure: Figure, classes: Sequence[str], *, truth: bool = True) -> None:
     """A legend for the colours of the classes and of the truth."""
     names = list(classes) or ["prediction"]
-    colours = drawing.class_colours(len(names))
-    _colour_key(figure, {**dict(zip(names, colours, strict=True)), "truth": drawing.TRUTH_COLOUR})
+    colours = dict(zip(names, drawing.class_colours(len(names)), strict=True))
+    _colour_key(figure, {**colours, "truth": drawing.TRUTH_COLOUR} if truth else colours)
 
 
 def _colour_key(figure: Figure, colours: Mapping[str, Colour]) -> None:

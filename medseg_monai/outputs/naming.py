@@ -187,7 +187,12 @@ def named(stem: Path, what: str, suffix: str) -> Path:
 
 def mask_files(stem: Path, spec: DatasetSpec, ending: str) -> list[Path]:
     """``<id>_mask<ending>``, or one ``<id>_mask_<class><ending>`` per overlapping class."""
-    return _per_class(stem, MASK, ending, spec.classes if spec.task == "multilabel" else ())
+    return files_per_class(named(stem, MASK, ""), spec, ending)
+
+
+def files_per_class(stem: Path, spec: DatasetSpec, ending: str) -> list[Path]:
+    """``<stem><ending>``, or one ``<stem>_<class><ending>`` per overlapping class."""
+    return _per_class(stem, "", ending, spec.classes if spec.task == "multilabel" else ())
 
 
 def probability_files(stem: Path, spec: DatasetSpec) -> list[Path]:

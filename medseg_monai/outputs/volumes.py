@@ -21,6 +21,7 @@ from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images import nifti
 from medseg_monai.images.volumes import (
     nifti_on_grid,
+    volume_suffix,
     write_label_volume,
 )
 from medseg_monai.outputs.naming import (
@@ -28,6 +29,7 @@ from medseg_monai.outputs.naming import (
     VOLUMES,
     Wanted,
     Written,
+    files_per_class,
     margin_files,
     mask_files,
     named,
@@ -85,17 +87,8 @@ class VolumeWriter:
             predicted, reason = answer.get("predicted_dice"), answer.get("reason", "")
             files.append(write_dicom_seg(mask, image, file, self.spec, predicted_dice=predicted, reason=reason))
         for ending in VOLUMES.endings(self.wanted.formats, image):
-            files += self._write_label_maps(mask, geometry, image, mask_files(stem, self.spec, ending))
+            files += _write_label_maps(mask, geometry, image, mask_files(stem, self.spec, ending), self.spec)
         return Written(files)
-
-    def _write_label_maps(
-        self, mask: NDArray[np.uint8], geometry: Geometry, image: str, files: Sequence[Path]
-    ) -> list[Path]:
-        names = [[name] for name in self.spec.classes] if self.spec.task == "multilabel" else [list(self.spec.classes)]
-        return [
-            write_label_volume(plane, geometry, file, classes, like=image)
-            for plane, file, classes in zip(mask, files, names, strict=True)
-        ]
 
     def _write_margins(
         self, margins: Margins, probabilities: NDArray[Any], geometry: Geometry, image: str, stem: Path
@@ -110,6 +103,44 @@ class VolumeWriter:
     def draw_small(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
         """Make the small picture for a run's page."""
         write_volume_picture(self.folder, case["id"], case["image_meta_dict"], mask, self.spec)
+
+
+def save_volume_mask(
+    mask: NDArray[np.uint8],
+    image: str,
+    file: Path,
+    spec: DatasetSpec,
+    geometry: Geometry,
+    *,
+    predicted_dice: Mapping[str, float] | None = None,
+    reason: str = "",
+) -> list[Path]:
+    """Write one volume's mask, (1 or classes, I, J, K), to a file of any name; the suffix decides the format.
+
+    Returns:
+        The file, or one ``<stem>_<class>`` per overlapping class.
+
+    Raises:
+        ValueError: the suffix is none of those that label volumes have, or a DICOM-SEG of what is not a DICOM series.
+    """
+    if file.suffix.lower() == DICOM_SEG_SUFFIX:
+        return [write_dicom_seg(mask, image, file, spec, predicted_dice=predicted_dice, reason=reason)]
+    known = (*VOLUMES.label_endings.values(), volume_suffix(file))
+    ending = next((ending for ending in known if ending and file.name.lower().endswith(ending)), "")
+    stem = file.with_name(file.name[: len(file.name) - len(ending)])
+    files = files_per_class(stem, spec, file.name[len(file.name) - len(ending) :])
+    return _write_label_maps(mask, geometry, image, files, spec)
+
+
+def _write_label_maps(
+    mask: NDArray[np.uint8], geometry: Geometry, image: str, files: Sequence[Path], spec: DatasetSpec
+) -> list[Path]:
+    """Write label volumes: one file, or one per overlapping class."""
+    names = [[name] for name in spec.classes] if spec.task == "multilabel" else [list(spec.classes)]
+    return [
+        write_label_volume(plane, geometry, file, classes, like=image)
+        for plane, file, classes in zip(mask, files, names, strict=True)
+    ]
 
 
 def _write_shares(maps: Any, geometry: Geometry, image: str, files: Sequence[Path]) -> Sequence[Path]:

@@ -44,7 +44,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    text = _environment().get_template(template).render(style=style, script=script, policy=policy, **content)
+    text = environment().get_template(template).render(style=style, script=script, policy=policy, **content)
     page = readable(text).encode()
     if len(page) > MOST_BYTES:
         raise ValueError(
@@ -109,7 +109,7 @@ def _text(value: Any) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     """Jinja2 with every text escaped and a missing value an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
