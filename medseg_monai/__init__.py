@@ -1,4 +1,13 @@
-"""medseg_monai: medical image segmentation on MONAI. The pipeline, in the order data flows:
+"""medseg_monai: medical image segmentation on MONAI.
+
+In Python, ``import medseg_monai as mm``: a function for each command (`medseg_monai.api`), and `Predictor`::
+
+    data = mm.prepare("demo", out="data/demo")
+    training = mm.train("unet", data, minutes=2)
+    mm.evaluate("unet", data, weights=training.folder)
+    mm.Predictor("unet")("photograph.jpg").overlay()
+
+The pipeline, in the order data flows:
 
 ============================== ==================================================================================
 prepare/                       a raw download -> a folder with dataset.json
@@ -8,8 +17,9 @@ transforms/                    to the network's grid, random changes, and back t
 networks/                      one file per architecture
 training/                      caching and sampling of cases, losses, schedules, handlers
 inference/, engines/           from images to answers; the engines: torch, ONNX Runtime, OpenVINO
-predictor.py                   a bundle as a function of images
+predictor.py, prediction.py    a bundle as a function of images, and what it finds
 clicks/                        a mask corrected by clicks and boxes
+api/                           the Python face: a function for each command, results that notebooks show
 outputs/, formats/             the files of a prediction: masks, volumes, tables; polygons, COCO, DICOM-SEG
 evaluation/                    scores of a case, means with intervals, comparisons
 tuning/                        settings chosen on validation cases: cleaning of masks, and which a person should look at
@@ -18,20 +28,89 @@ figures/, report/              pictures and plots; evaluations and explanations 
 export/                        files for other runtimes; a bundle as a zip
 label/                         bundles in a MONAI Label server
 bundle/                        where bundles and weights are; weights that describe themselves; running a config with checks
-cli/                           the `medseg` command
+cli/                           the `medseg` command: parses, calls api/, says how it ended
 files/                         text written whole or not at all: tables, Markdown
 program/                       quick start-up, log lines, messages, signals; what is installed
 ============================== ==================================================================================
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers; at run time `__getattr__` imports what is used
+    from medseg_monai.api.compare import Comparison, compare
+    from medseg_monai.api.datasets import ImageDataset, LabelledCase, load_dataset
+    from medseg_monai.api.evaluate import Evaluation, evaluate
+    from medseg_monai.api.explain import Explanations, explain, list_layers
+    from medseg_monai.api.plan import plan
+    from medseg_monai.api.predict import Predictions, predict
+    from medseg_monai.api.prepare import prepare
+    from medseg_monai.api.train import train
+    from medseg_monai.api.training import Training
+    from medseg_monai.clicks import Box, Click
+    from medseg_monai.planning.plan import Plan
+    from medseg_monai.prediction import Prediction
+    from medseg_monai.predictor import Predictor
+
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__"]
+__all__ = [
+    "Box",
+    "Click",
+    "Comparison",
+    "Evaluation",
+    "Explanations",
+    "ImageDataset",
+    "LabelledCase",
+    "Plan",
+    "Prediction",
+    "Predictions",
+    "Predictor",
+    "Training",
+    "__version__",
+    "compare",
+    "evaluate",
+    "explain",
+    "list_layers",
+    "load_dataset",
+    "plan",
+    "predict",
+    "prepare",
+    "train",
+]
+_PLACES = {
+    "Box": "clicks",
+    "Click": "clicks",
+    "Comparison": "api.compare",
+    "Evaluation": "api.evaluate",
+    "Explanations": "api.explain",
+    "ImageDataset": "api.datasets",
+    "LabelledCase": "api.datasets",
+    "Plan": "planning.plan",
+    "Prediction": "prediction",
+    "Predictions": "api.predict",
+    "Predictor": "predictor",
+    "Training": "api.training",
+    "compare": "api.compare",
+    "evaluate": "api.evaluate",
+    "list_layers": "api.explain",
+    "load_dataset": "api.datasets",
+    "plan": "api.plan",
+    "predict": "api.predict",
+    "train": "api.train",
+}
+_PACKAGES = ("explain", "prepare")
+"""Functions that are packages too, see `medseg_monai.program.callable_package`."""
 
 
 def __getattr__(name: str) -> object:
-    """`Predictor`, imported on first use: it imports MONAI, which takes seconds."""
-    if name == "Predictor":
-        from medseg_monai.predictor import Predictor
-
-        return Predictor
+    """A name of `__all__`, imported on first use: MONAI takes seconds to import."""
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name in _PLACES:
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -16,6 +16,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from medseg_monai.bundle.literals import literals
 from medseg_monai.program.messages import did_you_mean
+from medseg_monai.program.process import IS_PROGRAM
 
 # keys that MONAI adds to a config for MLflow, with their defaults
 TRACKING_KEYS = {"tracking_uri": "", "experiment_name": "monai_experiment", "run_name": None}
@@ -120,7 +121,7 @@ def bundle_workflow(
     overlays: Sequence[Path] = (),
     tracking: str | None = None,
 ) -> ConfigWorkflow:
-    """``configs/<config>.json`` of a bundle, ready to run.
+    """``configs/<config>.json`` of a bundle, ready to run; in the `medseg` program its ``configs/logging.conf`` sets up logging.
 
     Args:
         bundle: the bundle's folder.
@@ -140,10 +141,11 @@ def bundle_workflow(
     if tracking == "mlflow" and find_spec("mlflow") is None:
         raise ImportError("--tracking mlflow needs MLflow: pip install 'medseg-monai[tracking]'")
     logging_file = bundle / "configs" / "logging.conf"
+    applied = IS_PROGRAM.get() and logging_file.is_file()
     workflow = ConfigWorkflow(
         config_file=files,
         workflow_type="train" if config == "train" else "infer",
-        logging_file=str(logging_file) if logging_file.is_file() else False,
+        logging_file=str(logging_file) if applied else False,
         tracking=tracking,
         **given,
     )

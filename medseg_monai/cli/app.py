@@ -33,6 +33,8 @@ from medseg_monai.cli.train import train
 from medseg_monai.cli.tune import tune
 from medseg_monai.files.writing import DiskFullError
 from medseg_monai.program.console import begin_logging
+from medseg_monai.program.messages import root_cause
+from medseg_monai.program.process import IS_PROGRAM
 from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c
 
 INTERRUPTED = 130  # typer's exit code after Ctrl-C
@@ -87,13 +89,6 @@ app.command()(init)
 app.command()(doctor)
 
 
-def _root_cause(error: BaseException) -> BaseException:
-    """The original error: MONAI wraps errors of components in RuntimeErrors."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
 def _one_line(error: BaseException) -> str:
     """The message; for an error in a worker process, whose message is a traceback, its last line."""
     if isinstance(error, _out_of_memory()):
@@ -141,6 +136,7 @@ def main() -> None:
         stop_like_ctrl_c()
         # torch reads it when it is imported: what Apple's GPU cannot do is done by the CPU
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+        IS_PROGRAM.set(True)
         begin_logging()
         _show_every_name()
         app()
@@ -151,7 +147,7 @@ def main() -> None:
             _stopped()
         raise
     except Exception as error:
-        cause = _root_cause(error)
+        cause = root_cause(error)
         mistakes = (ValueError, OSError, FloatingPointError, ImportError, MemoryError, _out_of_memory())
         # MONAI could not build a component: a wrong argument in the config, so the TypeError is not a bug of ours
         expected = isinstance(cause, mistakes) or (cause is not error and isinstance(cause, TypeError))

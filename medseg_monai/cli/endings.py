@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from medseg_monai.inference.cases import Failure
 
 
 def say_end(
@@ -32,6 +36,18 @@ def say_end(
         typer.echo(f"doubtful: {doubt}")
     if following:
         typer.echo(f"next: {following}")
+
+
+def end_with_failures(failures: Sequence[Failure], cases: int, folder: Path) -> None:
+    """End the program with a message and exit code 1 if some of the cases could not be used.
+
+    Raises:
+        SystemExit: there are failures; all other cases are done.
+    """
+    if failures:
+        from medseg_monai.inference.cases import FAILURES_FILE, failures_text
+
+        raise SystemExit(failures_text(len(failures), cases, folder / FAILURES_FILE))
 
 
 def counted(number: int, what: str) -> str:

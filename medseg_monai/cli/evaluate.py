@@ -7,18 +7,10 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.endings import counted, say_end
-from medseg_monai.cli.options import (
-    Assignments,
-    BundleName,
-    DatasetDir,
-    Device,
-    Verbose,
-    Weights,
-    check_there,
-    given,
-    text,
-)
+from medseg_monai.api.compare import compare as compare_evaluations
+from medseg_monai.api.evaluate import evaluate as evaluate_weights
+from medseg_monai.cli.endings import counted, end_with_failures, say_end
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
 
 
 def evaluate(
@@ -47,32 +39,30 @@ def evaluate(
     assignments: Assignments = None,
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
-    from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-
-    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(dataset_dir, strata, annotators)
-    if weights:
-        find_weights(folder, weights)
-    from medseg_monai.bundle.workflow import run_bundle
-    from medseg_monai.report.evaluation import REPORT_FILE
-
-    values = given(dataset_dir=text(dataset_dir), output_dir=text(out), weights=weights, split=split, device=device)
-    values |= given(strata=text(strata), annotators=text(annotators))
-    values |= {"report": True} if report else {}
-    workflow = run_bundle(folder, "evaluate", values, assignments=overrides)
-    place = Path(workflow.parser.get_parsed_content("output_dir"))
-    typer.echo((place / "summary.md").read_text(encoding="utf-8"))
-    cases = counted(len(workflow.parser.get_parsed_content("dataset").data), f"{split} case")
-    page = place / REPORT_FILE if report else place / "cases.jpg"
-    weights_used = workflow.parser.get_parsed_content("weights_file")
+    found = evaluate_weights(
+        bundle,
+        dataset_dir,
+        out=out,
+        weights=weights,
+        split=split,
+        strata=strata,
+        annotators=annotators,
+        report=report,
+        device=device,
+        verbose=verbose,
+        assignments=assignments,
+    )
+    typer.echo(found.markdown)
+    place, page = found.folder, found.page if report else found.folder / "cases.jpg"
+    cases = counted(found.summary.n_cases + len(found.failures), f"{found.split} case")
     say_end(
-        f"{cases} scored with {weights_used} -> {place}/ (summary.md, cases.csv)",
-        look=page if page.is_file() else None,
+        f"{cases} scored with {found.weights} -> {place}/ (summary.md, cases.csv)",
+        look=page if page is not None and page.is_file() else None,
         following=None
         if report
         else f"add --report for one page with pictures; medseg compare {place} OTHER-EVALUATION",
     )
+    end_with_failures(found.failures, found.summary.n_cases + len(found.failures), place)
 
 
 def compare(
@@ -81,11 +71,7 @@ def compare(
     metric: Annotated[str, typer.Option(help="The metric to test for differences.")] = "dice",
 ) -> None:
     """Compare several evaluations in one table, with intervals and a paired significance test: Markdown, CSV, a plot."""
-    check_there(*evaluations)
-    from medseg_monai.evaluation.compare import compare as compare_evaluations
-    from medseg_monai.evaluation.compare import write_comparison
-
-    written = write_comparison(out, compare_evaluations(evaluations, metric=metric))
-    typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
-    files = ", ".join(path.name for path in written)
+    found = compare_evaluations(evaluations, out=out, metric=metric)
+    typer.echo(found.markdown)
+    files = ", ".join(path.name for path in found.files)
     say_end(f"{counted(len(evaluations), 'evaluation')} compared by {metric} -> {out}/ ({files})")

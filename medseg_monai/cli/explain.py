@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.cli.endings import counted, say_end
-from medseg_monai.cli.options import Assignments, BundleName, Device, Verbose, Weights, check_there, given, text
+from medseg_monai.api.explain import Explanations
+from medseg_monai.api.explain import explain as explain_images
+from medseg_monai.api.explain import list_layers as layers_of
+from medseg_monai.cli.endings import counted, end_with_failures, say_end
+from medseg_monai.cli.options import Assignments, BundleName, Device, Verbose, Weights
 
 NOTES_SHOWN = 20
 
@@ -51,46 +54,33 @@ def explain(
     assignments: Assignments = None,
 ) -> None:
     """Show where a network looks for a class: CAM and Grad-CAM maps and a panel for each image."""
-    from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-
-    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(*(images or []), truth)
-    if weights:
-        find_weights(folder, weights)
     if list_layers:
-        _list_layers(folder, weights)
+        _list_layers(bundle, weights)
         return
-    from medseg_monai.bundle.workflow import run_bundle
-
-    values = given(
-        dataset_dir=[str(image) for image in images or []],
-        output_dir=str(out),
+    found = explain_images(
+        bundle,
+        images,
+        out=out,
         weights=weights,
-        classes=classes or None,
-        layers=layers or None,
-        methods=methods or None,
+        classes=classes,
+        layers=layers,
+        methods=methods,
         region=region,
-        truth=text(truth),
-        check=check or None,
-        report=report or None,
+        truth=truth,
+        check=check,
+        report=report,
         device=device,
+        verbose=verbose,
+        assignments=assignments,
     )
-    try:
-        run_bundle(folder, "explain", values, assignments=overrides)
-    except SystemExit:  # some images could not be used: still report the others
-        _report(out, check)
-        raise
-    _report(out, check)
+    _say_end(found, check)
+    end_with_failures(found.failures, found.images, found.folder)
 
 
-def _list_layers(bundle: Path, weights: str | None) -> None:
-    from medseg_monai.bundle.trained import find_trained
-    from medseg_monai.explain.layers import list_layers
+def _list_layers(bundle: str, weights: str | None) -> None:
+    layers = layers_of(bundle, weights=weights)
     from medseg_monai.explain.maps import DEFAULT_LAYERS
 
-    trained = find_trained(bundle, weights)
-    layers = list_layers(trained.build_network(), trained.dataset)
     defaults = {DEFAULT_LAYERS["gradcam"]: "Grad-CAM's default", DEFAULT_LAYERS["cam"]: "CAM's default"}
     width = max(len(layer.name) for layer in layers)
     typer.echo(f"{'layer':<{width}}  channels  stride")
@@ -99,26 +89,20 @@ def _list_layers(bundle: Path, weights: str | None) -> None:
         typer.echo(f"{layer.name:<{width}}  {layer.channels:>8}  {stride:>6}  {defaults.get(layer.name, '')}".rstrip())
 
 
-def _report(folder: Path, checked: bool) -> None:
+def _say_end(found: Explanations, checked: bool) -> None:
     """Print the number of maps, the table's notes, and the checks' tables."""
-    from medseg_monai.explain.checks import SUMMARY_FILE
     from medseg_monai.explain.files import TABLE_FILE
-    from medseg_monai.files.csv_tables import read_records
-    from medseg_monai.report.evaluation import REPORT_FILE
 
-    rows = read_records(folder / TABLE_FILE)
-    cases = {row["case"] for row in rows}
-    noted = [row for row in rows if row["note"]]
+    noted = [row for row in found.rows if row["note"]]
     for row in noted[:NOTES_SHOWN]:
         typer.echo(f"note: {row['case']}: {row['class']}: {row['method']}: {row['note']}")
     if len(noted) > NOTES_SHOWN:
         typer.echo(f"note: {len(noted) - NOTES_SHOWN} more in {TABLE_FILE}")
     if checked:
-        typer.echo("\n" + (folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    maps = counted(sum(bool(row["map"]) for row in rows), "map")
-    page = folder / REPORT_FILE
+        typer.echo("\n" + found.checks)
+    maps = counted(len(found.maps), "map")
     say_end(
-        f"{maps} of {counted(len(cases), 'image')} -> {folder}/ ({TABLE_FILE}, panels)",
-        look=page if page.is_file() else None,
+        f"{maps} of {counted(len(found.cases), 'image')} -> {found.folder}/ ({TABLE_FILE}, panels)",
+        look=found.page,
         following=None if checked else "add --check to see whether the maps can be trusted",
     )

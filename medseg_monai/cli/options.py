@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from medseg_monai.api.arguments import check_there as check_there  # the checks that commands without a function need
+from medseg_monai.api.arguments import given as given
+from medseg_monai.api.arguments import text as text
 from medseg_monai.program.console import say_technical
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
@@ -67,53 +70,3 @@ Verbose = Annotated[
     typer.Option("--verbose", "-v", callback=_verbose, help="Also log details of the computation: engine, precision."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …, mps; default: a GPU if there is one.")]
-
-
-def given(**options: Any) -> dict[str, Any]:
-    """The options that the user set: the others keep the library's or the config's defaults."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def text(path: Path | None) -> str | None:
-    """A path as text for a config."""
-    return None if path is None else str(path)
-
-
-def square(size: int | None) -> tuple[int, int] | None:
-    """(size, size), if there is one."""
-    return None if size is None else (size, size)
-
-
-def check_there(*paths: Path | None) -> None:
-    """Raise a FileNotFoundError for a path that does not exist, before anything slow is imported.
-
-    ``FOLDER#SERIES_UID`` exists if the folder does.
-    """
-    for path in paths:
-        if path is not None and not path.exists() and not Path(str(path).rpartition("#")[0] or path).exists():
-            raise FileNotFoundError(f"no such file or folder: {path}")
-
-
-def time_limit(minutes: float | None, hours: float | None) -> float | None:
-    """The time that was given, in minutes.
-
-    Raises:
-        ValueError: both were given, or a time of 0 or less.
-    """
-    if minutes is not None and hours is not None:
-        raise ValueError("give --minutes or --hours, not both")
-    limit = minutes if hours is None else 60 * hours
-    if limit is not None and not 0 < limit < float("inf"):
-        raise ValueError(f"the time must be above 0, got {limit:g} minutes")
-    return limit
-
-
-def preset(quick: bool, best: bool) -> str | None:
-    """The preset that was chosen, None for the default.
-
-    Raises:
-        ValueError: two were.
-    """
-    if quick and best:
-        raise ValueError("give --quick or --best, not both")
-    return "quick" if quick else "best" if best else None

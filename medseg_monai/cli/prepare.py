@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from medseg_monai.cli.options import Out, Seed, Size, given, square
-from medseg_monai.cli.prepared import folder_by_name, reading, say_prepared
+from medseg_monai.api.prepare import prepare
+from medseg_monai.cli.options import Out, Seed, Size
+from medseg_monai.cli.prepared import say_prepared
 
 prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
 
@@ -52,9 +53,16 @@ def prepare_isic2017(
     seed: Seed = 0,
 ) -> None:
     """ISIC 2017 Part 1, the official folders (ISIC-2017_Training_Data, …_Part1_GroundTruth …)."""
-    from medseg_monai.prepare.isic import prepare_isic2017 as prepare
-
-    say_prepared(prepare(raw, out, splits=splits, leave_out=leave_out, seed=seed, **given(size=square(size))), out)
+    made = prepare(
+        "isic2017",
+        raw,
+        out=out,
+        splits=splits,
+        leave_out=leave_out,
+        size=size,
+        seed=seed,
+    )
+    say_prepared(made)
 
 
 @prepare_app.command("isic2018")
@@ -67,9 +75,16 @@ def prepare_isic2018(
     seed: Seed = 0,
 ) -> None:
     """ISIC 2018 Task 1, the official folders (ISIC2018_Task1-2_Training_Input, …_GroundTruth …)."""
-    from medseg_monai.prepare.isic import prepare_isic2018 as prepare
-
-    say_prepared(prepare(raw, out, splits=splits, leave_out=leave_out, seed=seed, **given(size=square(size))), out)
+    made = prepare(
+        "isic2018",
+        raw,
+        out=out,
+        splits=splits,
+        leave_out=leave_out,
+        size=size,
+        seed=seed,
+    )
+    say_prepared(made)
 
 
 @prepare_app.command("uwmadison")
@@ -90,22 +105,20 @@ def prepare_uwmadison(
     seed: Seed = 0,
 ) -> None:
     """UW-Madison GI tract (Kaggle): MR slices with large bowel, small bowel and stomach, overlapping; masks go to OUT/masks."""
-    from medseg_monai.prepare.uwmadison import prepare_uwmadison as prepare
-
-    options = given(size=square(size), bad_scans=() if keep_bad_scans else None)
-    prepared = prepare(
+    made = prepare(
+        "uwmadison",
         raw,
-        out,
+        out=out,
         channels=channels,
         stride=stride,
         splits=splits,
         leave_out=leave_out,
         fold=fold,
+        keep_bad_scans=keep_bad_scans,
+        size=size,
         seed=seed,
-        progress=reading(),
-        **options,
     )
-    say_prepared(prepared, out)
+    say_prepared(made)
 
 
 @prepare_app.command("folder")
@@ -143,32 +156,27 @@ def prepare_folder(
     seed: Seed = 0,
 ) -> None:
     """Any folder of images and masks: images/ with masks/, train/val/test, nnU-Net, VOC, COCO, LabelMe, DRIVE … (docs/datasets.md)."""
-    from medseg_monai.prepare.folder import prepare_folder as prepare
-
-    out = out or folder_by_name(raw)
-    options = given(
-        name=name,
-        **_labels(classes, ignore),
-        size=square(size),
-        task=task,
-        aspect=aspect,
-        groups=groups,
-        group_pattern=group_pattern,
-    )
-    prepared = prepare(
+    made = prepare(
+        "folder",
         raw,
-        out,
+        out=out,
         images=images,
         masks=masks,
         layout=layout,
         pattern=pattern,
+        name=name,
+        classes=classes,
+        ignore=ignore,
+        task=task,
+        aspect=aspect,
+        groups=groups,
+        group_pattern=group_pattern,
         splits=splits,
         leave_out=leave_out,
+        size=size,
         seed=seed,
-        progress=reading(),
-        **options,
     )
-    say_prepared(prepared, out)
+    say_prepared(made)
 
 
 Spacing = Annotated[
@@ -199,23 +207,20 @@ def prepare_msd(
     seed: Seed = 0,
 ) -> None:
     """Medical Segmentation Decathlon, one task (Task04_Hippocampus …), with or without its dataset.json."""
-    from medseg_monai.prepare.msd import prepare_msd as prepare
-
-    out = out or folder_by_name(raw)
-    overrides = _overrides(spacing, size, modality, window)
-    say_prepared(
-        prepare(
-            raw,
-            out,
-            splits=splits,
-            groups=groups,
-            leave_out=leave_out,
-            seed=seed,
-            overrides=overrides,
-            progress=reading(),
-        ),
-        out,
+    made = prepare(
+        "msd",
+        raw,
+        out=out,
+        splits=splits,
+        leave_out=leave_out,
+        groups=groups,
+        spacing=spacing,
+        size=size,
+        modality=modality,
+        window=window,
+        seed=seed,
     )
+    say_prepared(made)
 
 
 @prepare_app.command("amos")
@@ -234,21 +239,20 @@ def prepare_amos(
     seed: Seed = 0,
 ) -> None:
     """AMOS 2022: abdominal CT and MR with 15 organs; imagesVa becomes the test split."""
-    from medseg_monai.prepare.amos import prepare_amos as prepare
-
-    overrides = _overrides(spacing, size, None, window)
-    prepared = prepare(
+    made = prepare(
+        "amos",
         raw,
-        out,
+        out=out,
         modality=modality,
         splits=splits,
-        groups=groups,
         leave_out=leave_out,
+        groups=groups,
+        spacing=spacing,
+        size=size,
+        window=window,
         seed=seed,
-        overrides=overrides,
-        progress=reading(),
     )
-    say_prepared(prepared, out)
+    say_prepared(made)
 
 
 @prepare_app.command("nifti")
@@ -282,42 +286,29 @@ def prepare_nifti(
     seed: Seed = 0,
 ) -> None:
     """Any folder of volumes (NIfTI, NRRD, MHA) with labels: images/ with labels/, nnU-Net, TotalSegmentator, BraTS …"""
-    from medseg_monai.prepare.nifti import prepare_nifti as prepare
-
-    out = out or folder_by_name(raw)
-    options = given(name=name, **_labels(classes, ignore), task=task, groups=groups, group_pattern=group_pattern)
-    overrides = _overrides(spacing, size, modality, window)
-    prepared = prepare(
+    made = prepare(
+        "nifti",
         raw,
-        out,
+        out=out,
         images=images,
         labels=labels,
         layout=layout,
         pattern=pattern,
+        name=name,
+        classes=classes,
+        ignore=ignore,
+        task=task,
+        groups=groups,
+        group_pattern=group_pattern,
         splits=splits,
         leave_out=leave_out,
+        spacing=spacing,
+        size=size,
+        modality=modality,
+        window=window,
         seed=seed,
-        overrides=overrides,
-        progress=reading(),
-        **options,
     )
-    say_prepared(prepared, out)
-
-
-def _labels(classes: list[str] | None, ignore: list[str] | None) -> dict[str, Any]:
-    """Classes, their values in the masks, and the ignored values; None for what was not given."""
-    from medseg_monai.dataset.label_values import parse_classes, read_values
-
-    names, values = parse_classes(classes or [])
-    ignored = read_values(ignore, "--ignore") if ignore else None
-    return {"classes": names or None, "label_values": values or None, "ignore": ignored}
-
-
-def _overrides(spacing: Any, size: Any, modality: Any, window: Any) -> Any:
-    """Settings that the user chose instead of those derived from the data."""
-    from medseg_monai.prepare.volume_pairs import VolumeOverrides
-
-    return VolumeOverrides(spacing_mm=spacing, size=size, modality=modality, window=window)
+    say_prepared(made)
 
 
 @prepare_app.command("demo")
@@ -334,6 +325,12 @@ def prepare_demo(
     seed: Seed = 0,
 ) -> None:
     """Generated pictures with known masks, only for trying out the tools."""
-    from medseg_monai.prepare.demo import prepare_demo as prepare
-
-    say_prepared(prepare(out, kind=kind, seed=seed, **given(n=n, size=size)), out)
+    made = prepare(
+        "demo",
+        out=out,
+        kind=kind,
+        n=n,
+        size=size,
+        seed=seed,
+    )
+    say_prepared(made)

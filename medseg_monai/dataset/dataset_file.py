@@ -113,7 +113,7 @@ def read_dataset(path: str | Path) -> Dataset:
         FileNotFoundError: the folder or file does not exist, or the folder has no dataset.json.
         ValueError: the file is not JSON or YAML, has an unknown or missing key, an invalid value, or no case.
     """
-    file = _find(Path(path))
+    file = dataset_file(path)
     try:
         content = _parse(file)
         refuse_unknown_keys(content, (*SPEC_KEYS, *SPLITS))
@@ -192,8 +192,14 @@ def _check_contents(dataset: Dataset) -> None:
         )
 
 
-def _find(path: Path) -> Path:
-    """The data set's file, given by itself or by its folder."""
+def dataset_file(path: str | Path) -> Path:
+    """The data set's file, given by itself or by its folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the folder has several.
+    """
+    path = Path(path)
     if path.is_file():
         return path
     if not path.is_dir():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from medseg_monai.figures.plots import compare_scores
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.markdown import markdown_table
 from medseg_monai.files.writing import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TABLE_METRICS = ("dice", "jaccard", "thresholded_jaccard", "hd95")
 COMPARED = tuple(metric for metric in METRICS if metric not in SIGNED_METRICS)  # of a signed one none is best
@@ -122,14 +126,19 @@ def write_comparison(out: str | Path, comparison: Comparison) -> list[Path]:
     }
     for name, text in texts.items():
         write_whole(folder / name, text)
+    figure = comparison_figure(comparison)
+    return [*(folder / name for name in texts), save_figure(figure, folder / "comparison.png")]
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Each network in a row: every case, the mean and its interval."""
     entries, unit = comparison.entries, comparison.entries[0].evaluation.summary.distance_unit
-    figure = compare_scores(
+    return compare_scores(
         [entry.name for entry in entries],
         [entry.values for entry in entries],
         intervals=[(e.score(comparison.metric).low, e.score(comparison.metric).high) for e in entries],
         label=metric_label(comparison.metric, unit),
     )
-    return [*(folder / name for name in texts), save_figure(figure, folder / "comparison.png")]
 
 
 def comparison_markdown(comparison: Comparison) -> str:

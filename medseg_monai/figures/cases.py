@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.figures import drawing
@@ -210,6 +211,19 @@ def montage(case: CaseView, *, count: int = 12, columns: int = 4, classes: Seque
         axes.set_axis_off()
     figure.suptitle(case.title)
     _class_key(figure, classes, truth=len(volume.masks) > volume.n_pred)
+    return figure
+
+
+def picture_figure(file: Path) -> Figure:
+    """A picture's file as a figure.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Image.open(file, formats=("PNG", "JPEG")) as opened:
+        picture = np.asarray(opened.convert("RGB"))
+    figure = new_figure(10.0, 10.0 * picture.shape[0] / picture.shape[1])
+    _show(figure.subplots(), picture)
     return figure
 
 

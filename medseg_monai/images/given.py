@@ -20,7 +20,8 @@ def as_file(image: ImageLike) -> Iterator[str | list[str]]:
     """The path itself, or the paths, or a temporary PNG file of a picture or an array.
 
     Args:
-        image: a path, or a list of them, one for each channel; a PIL image, whose EXIF orientation is kept, or an array (H, W) or (H, W, 3), uint8 (or uint16 grey).
+        image: a path, or a list of them, one for each channel; a PIL image, whose EXIF orientation is kept; or an array (H, W) or
+            (H, W, 3), uint8 (or uint16 grey).
 
     Raises:
         ValueError: pixels of a kind that is not supported.

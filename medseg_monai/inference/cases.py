@@ -20,6 +20,7 @@ from medseg_monai.files.writing import write_whole
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.inference.folders import PassedOver, walk
 from medseg_monai.inference.volumes import FoundImage, find_volumes, volumes_in
+from medseg_monai.program.console import LEFT_OUT
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,11 @@ class Failure:
 
     path: str
     reason: str
+
+
+def failures_text(failed: int, of: int, file: Path) -> str:
+    """What ends a program that could not use some of its scans."""
+    return f"{failed} of {of} scans could not be used, see {file}; all others are done"
 
 
 def find_cases(
@@ -233,7 +239,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         reason = str(error).strip().splitlines()[0] if known else f"{type(error).__name__}: {error}".splitlines()[0]
         reason = reason.removeprefix(f"{case['image']}: ")
         self.failures.append(Failure(str(case["image"]), reason))
-        logger.warning("left out: %s: %s", case["image"], reason)
+        logger.warning("%s%s: %s", LEFT_OUT, case["image"], reason)
 
     def finish(self, folder: str | Path) -> None:
         """Write ``failures.csv`` (or remove an old one) and end the program with a message if there were failures.
@@ -243,9 +249,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         """
         path = self.write_failures(folder)
         if self.failures:
-            raise SystemExit(
-                f"{len(self.failures)} of {len(self.data)} scans could not be used, see {path}; all others are done"
-            )
+            raise SystemExit(failures_text(len(self.failures), len(self.data), path))
 
     def write_failures(self, folder: str | Path) -> Path:
         """Write ``failures.csv``, or remove an old one if nothing failed; return its path."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from medseg_monai.bundle.config_keys import check_keys
 from medseg_monai.bundle.paths import default_root, evaluation_folder, find_weights
@@ -25,6 +24,7 @@ from medseg_monai.inference.cases import find_cases
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.outputs import slices
 from medseg_monai.outputs.predictions import WritePredictions
+from medseg_monai.program.bars import progress_bar
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Margins
@@ -83,13 +83,13 @@ def trained_network(
 
 
 def progress(what: str) -> Callable[..., Iterable[Any]]:
-    """A progress bar over images, only on a terminal.
+    """A progress bar over images, see `medseg_monai.program.bars.progress_bar`.
 
     Args:
         what: the bar's label: ``segmenting``.
     """
     keep_bars_whole()
-    return partial(tqdm, desc=what, unit="image", disable=None)
+    return partial(progress_bar(), desc=what, unit="image")
 
 
 def wants_page(report: bool | str, cases: Sequence[Mapping[str, Any]]) -> bool:

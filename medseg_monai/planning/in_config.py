@@ -18,11 +18,11 @@ from typing import Any, cast
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
-from tqdm import tqdm
 
 from medseg_monai.bundle.config_keys import workflow_at_work
 from medseg_monai.planning.make import Network, Preset, Recipe, make_plan
 from medseg_monai.planning.plan import KNOBS, Plan, check_architecture, read_plan
+from medseg_monai.program.bars import progress_bar
 from medseg_monai.training.folder import PLAN_FILE, files_of
 from medseg_monai.training.start import Start
 
@@ -110,7 +110,7 @@ def training_plan(
         device=device,
         precision=precision,
         cache_dir=cache_dir,
-        progress=partial(tqdm, desc="reading", disable=None, leave=False),
+        progress=partial(progress_bar(), desc="reading", leave=False),
     )
     if theirs is not None:
         plan = replace(plan, architecture=theirs, reasons={**plan.reasons, "architecture": AS_THE_START})

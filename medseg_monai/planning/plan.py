@@ -5,6 +5,7 @@ It is data: whatever it holds becomes values, and none of it is run.
 
 from __future__ import annotations
 
+import html
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,15 @@ class Plan:
     def write(self, file: Path) -> None:
         """Write the file, whole or not at all."""
         write_whole(file, readable(self.to_yaml()))
+
+    def save(self, file: str | Path) -> Path:
+        """`write`, as other results are saved; returns the file."""
+        self.write(Path(file))
+        return Path(file)
+
+    def _repr_html_(self) -> str:
+        """The file's text, for a notebook."""
+        return f"<pre>{html.escape(readable(self.to_yaml()))}</pre>"
 
 
 KEYS = tuple(item.name for item in fields(Plan) if item.name not in (REASONS_FOR, "_"))

@@ -7,3 +7,7 @@ msd.py, amos.py, nifti.py  volumes: the Decathlon, AMOS 2022, any folders    vol
 layouts/   the layouts of folders, detected from their names
 pairs.py   matching images and masks  splits.py  training, validation or test    prepared.py  the last step, shared by all
 """
+
+from medseg_monai.program.callable_package import make_callable
+
+make_callable(__name__)

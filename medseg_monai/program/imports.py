@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+
+from medseg_monai.program.process import IS_PROGRAM
 
 UNUSED = (
     "cv2",
@@ -92,6 +94,13 @@ def without_unused(packages: tuple[str, ...] = UNUSED) -> Iterator[None]:
         for name in hidden:
             if sys.modules.get(name, ...) is None:
                 del sys.modules[name]
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """`without_unused` in the `medseg` program, which does one thing; nothing in a Python program, which may do others."""
+    with without_unused() if IS_PROGRAM.get() else nullcontext():
+        yield
 
 
 class _StandIn(ModuleType):

@@ -28,6 +28,13 @@ def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where:
             raise ValueError(f"{where + ': ' if where else ''}unknown key {key!r}{did_you_mean(key, names)}")
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """The original error: MONAI wraps errors of components in RuntimeErrors."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def listed(items: Iterable[object], *, limit: int = 5) -> str:
     """The first few of many, and how many more there are.
 

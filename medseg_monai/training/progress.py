@@ -10,23 +10,26 @@ from collections.abc import Callable, Sized
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from ignite.engine import Events
 from monai.engines import Evaluator, SupervisedTrainer
 from monai.engines.workflow import Workflow
 from torch import nn
-from tqdm import tqdm
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.planning.machine import this_machine
 from medseg_monai.planning.plan import Plan
 from medseg_monai.planning.timing import StepTime, time_steps
+from medseg_monai.program.bars import progress_bar
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.training.folder import PLAN_FILE, files_of
 from medseg_monai.training.memory import needed_gb
 from medseg_monai.training.weight_average import bare
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -209,8 +212,8 @@ class RunProgress:
         self._close(engine)
         self._first, self._steps = engine.state.iteration, engine.state.max_epochs * _steps(engine)
         self._began = self._said = time.monotonic()
-        self.bar = tqdm(
-            total=self._steps, initial=self._first, desc="training", bar_format=BAR, smoothing=0, disable=None,
+        self.bar = progress_bar()(
+            total=self._steps, initial=self._first, desc="training", bar_format=BAR, smoothing=0,
             dynamic_ncols=True, leave=False,
         )  # fmt: skip
 

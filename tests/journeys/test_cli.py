@@ -369,7 +369,7 @@ def test_masks_that_somebody_drew_are_not_written_over(
 ) -> None:
     image = min((demo_data / "images").iterdir())
     # medseg runs in the repository; in its package the name is the function's
-    monkeypatch.setattr("medseg_monai.cli.predict.DEFAULT_OUT", tmp_path / "masks")
+    monkeypatch.setattr("medseg_monai.api.predict.DEFAULT_OUT", tmp_path / "masks")
     for _ in range(2):  # its own folder is taken again
         assert f"-> {tmp_path / 'masks'}/ (1 mask" in medseg("predict", "unetpp", image, "-w", trained).out
     shutil.rmtree(tmp_path / "masks")

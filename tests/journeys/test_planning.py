@@ -63,7 +63,7 @@ def test_mistakes_are_one_line(
 
 
 def test_volumes_are_trained_by_their_own_bundle_if_none_is_named(demo_data: Path, demo_volumes: Path) -> None:
-    from medseg_monai.cli.train import bundle_and_data
+    from medseg_monai.api.train import bundle_and_data
 
     assert bundle_and_data(None, demo_volumes)[0].name == "unet3d"
     assert bundle_and_data(None, demo_data)[0].name == "unet"

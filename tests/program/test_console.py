@@ -12,6 +12,7 @@ from medseg_monai.program.console import (
     FORMAT,
     ConsoleHandler,
     keep_bars_whole,
+    listening,
     say_technical,
 )
 
@@ -69,3 +70,18 @@ def test_technical_lines_are_for_those_who_ask(root: logging.Logger, capsys: pyt
         logging.getLogger("medseg_monai.test").debug("engine torch, wanted %s", wanted)
     assert "DEBUG engine torch, wanted True" in (said := capsys.readouterr().err)
     assert "wanted False" not in said
+
+
+def test_listening_collects_warnings_and_leaves_loggers_as_they_were(root: logging.Logger) -> None:
+    ours, theirs = logging.getLogger("medseg_monai"), logging.getLogger("monai.bundle.workflows")
+    root.handlers[:] = [kept := logging.NullHandler()]
+    before = (ours.level, ours.handlers[:], theirs.level)
+    with listening(verbose=True) as messages:
+        logging.getLogger("medseg_monai.x").warning("a %s", "b")
+        logging.getLogger("medseg_monai.x").info("c")
+        root.addHandler(logging.NullHandler())
+        assert logging.getLogger("medseg_monai.x").isEnabledFor(logging.DEBUG)
+        assert not theirs.isEnabledFor(logging.WARNING)
+    assert messages == ["a b"]
+    assert (ours.level, ours.handlers[:], theirs.level) == before
+    assert root.handlers == [kept]

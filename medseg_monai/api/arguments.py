@@ -1,0 +1,134 @@
+"""What functions and commands accept, checked before anything slow is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from medseg_monai.api.datasets import ImageDataset
+
+FilePath: TypeAlias = "str | Path"
+Assignments: TypeAlias = "Mapping[str, Any] | Sequence[str] | None"
+"""Pieces of config by key, which may be expressions; also as ``--set`` takes them, ``["lr=0.001"]``."""
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that the user set: the others keep the library's or the config's defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def text(path: FilePath | None) -> str | None:
+    """A path as text for a config."""
+    return None if path is None else str(path)
+
+
+def as_path(path: FilePath | None) -> Path | None:
+    """A path as a `Path`, if there is one."""
+    return None if path is None else Path(path)
+
+
+def texts(items: str | Sequence[str] | None) -> list[str]:
+    """A list of one text or several; empty for None."""
+    return [items] if isinstance(items, str) else list(items or [])
+
+
+def listed(items: Any) -> list[Any]:
+    """A list of one thing or several; empty for None.
+
+    >>> listed(None), listed("a.jpg"), listed(("a", "b"))
+    ([], ['a.jpg'], ['a', 'b'])
+    """
+    if items is None:
+        return []
+    return [items] if isinstance(items, (str, Path)) else list(items)
+
+
+def data_folder(dataset: FilePath | ImageDataset | None) -> Path | None:
+    """Where a data set is, given as its folder or as `medseg_monai.load_dataset` returned it.
+
+    Raises:
+        ValueError: it is a part of a data set, which is in no file.
+    """
+    from medseg_monai.api.datasets import ImageDataset
+
+    if isinstance(dataset, ImageDataset):
+        if not dataset.is_whole:
+            raise ValueError(f"{dataset!r} is a part of a data set: give all of it, and name a split")
+        return dataset.file
+    return as_path(dataset)
+
+
+def image_paths(images: Any) -> list[str]:
+    """Images to work on: files, folders, or the cases of a data set.
+
+    Raises:
+        ValueError: a case has several image files.
+    """
+    from medseg_monai.api.datasets import ImageDataset, LabelledCase
+
+    found: list[str] = []
+    for image in [images] if isinstance(images, (ImageDataset, LabelledCase)) else listed(images):
+        cases = list(image) if isinstance(image, ImageDataset) else [image] if isinstance(image, LabelledCase) else None
+        if cases is None:
+            found.append(str(image))
+            continue
+        for case in cases:
+            if len(case.image_files) > 1:
+                raise ValueError(
+                    f"{case.id} has {len(case.image_files)} image files: predict the folders that they are in"
+                )
+            found.append(str(case.image_files[0]))
+    return found
+
+
+def parsed(assignments: Assignments) -> dict[str, Any]:
+    """Assignments by key.
+
+    Raises:
+        ValueError: one of ``KEY=VALUE`` has no ``=``, or a value that is not YAML.
+    """
+    from medseg_monai.bundle.assignments import parse_assignments
+
+    return dict(assignments) if isinstance(assignments, Mapping) else parse_assignments(listed(assignments))
+
+
+def square(size: int | None) -> tuple[int, int] | None:
+    """(size, size), if there is one."""
+    return None if size is None else (size, size)
+
+
+def check_there(*paths: FilePath | None) -> None:
+    """Raise a FileNotFoundError for a path that does not exist, before anything slow is imported.
+
+    ``FOLDER#SERIES_UID`` exists if the folder does.
+    """
+    for path in paths:
+        if path is not None and not Path(path).exists() and not Path(str(path).rpartition("#")[0] or path).exists():
+            raise FileNotFoundError(f"no such file or folder: {path}")
+
+
+def time_limit(minutes: float | None, hours: float | None) -> float | None:
+    """The time that was given, in minutes.
+
+    Raises:
+        ValueError: both were given, or a time of 0 or less.
+    """
+    if minutes is not None and hours is not None:
+        raise ValueError("give --minutes or --hours, not both")
+    limit = minutes if hours is None else 60 * hours
+    if limit is not None and not 0 < limit < float("inf"):
+        raise ValueError(f"the time must be above 0, got {limit:g} minutes")
+    return limit
+
+
+def preset(quick: bool, best: bool) -> str | None:
+    """The preset that was chosen, None for the default.
+
+    Raises:
+        ValueError: two were.
+    """
+    if quick and best:
+        raise ValueError("give --quick or --best, not both")
+    return "quick" if quick else "best" if best else None

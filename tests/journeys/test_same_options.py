@@ -1,0 +1,70 @@
+"""A function of the Python face takes what its command takes, by the same names and with the same defaults; what differs is listed."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import medseg_monai as mm
+from medseg_monai.cli import evaluate, explain, plan, predict, prepare, train
+
+ONLY_THE_COMMANDS = {
+    "explain": {"list_layers": "a function of its own, medseg_monai.list_layers"},
+}
+ONLY_THE_FUNCTIONS = {
+    "prepare": {"verbose": "the command says all it has to say", "source": "the name of the command"},
+}
+OTHER_DEFAULTS = {
+    "plan": {"out": "a plan that is returned need not be written"},
+    "compare": {"out": "a comparison that is returned need not be written"},
+    "prepare isic2017": {"out": "data/isic2017, as the function fills in"},
+    "prepare isic2018": {"out": "data/isic2018, likewise"},
+    "prepare uwmadison": {"out": "data/uwmadison, likewise"},
+    "prepare amos": {"out": "data/amos, likewise", "modality": "ct, as the function fills in"},
+    "prepare demo": {"out": "data/demo, likewise"},
+}
+REQUIRED_BY_THE_COMMAND = {
+    "prepare": {"raw": "a folder alone is enough for the function, and the demo has none"},
+}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "train": train.train,
+    "evaluate": evaluate.evaluate,
+    "compare": evaluate.compare,
+    "explain": explain.explain,
+    "plan": plan.plan,
+    "predict": predict.predict,
+    **{f"prepare {name}": getattr(prepare, f"prepare_{name}") for name in (
+        "isic2017", "isic2018", "uwmadison", "folder", "msd", "amos", "nifti", "demo"
+    )},
+}  # fmt: skip
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names and defaults."""
+    return {name: one.default for name, one in inspect.signature(function).parameters.items()}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_function_and_command_take_the_same(name: str) -> None:
+    function = name.split()[0]
+    theirs, ours = parameters(COMMANDS[name]), parameters(getattr(mm, function))
+    assert set(theirs) - set(ours) == set(ONLY_THE_COMMANDS.get(function, {}))
+    if function != "prepare":  # whose function takes what all the commands together take
+        assert set(ours) - set(theirs) == set(ONLY_THE_FUNCTIONS.get(function, {}))
+    both = set(theirs) & set(ours) - set(REQUIRED_BY_THE_COMMAND.get(function, {}))
+    assert {key for key in both if theirs[key] != ours[key]} == set(OTHER_DEFAULTS.get(name, {}))
+
+
+def test_preparing_takes_what_one_of_its_commands_takes() -> None:
+    taken = {key for name, command in COMMANDS.items() if name.startswith("prepare") for key in parameters(command)}
+    assert set(parameters(mm.prepare)) - taken == set(ONLY_THE_FUNCTIONS["prepare"])
+
+
+def test_each_source_takes_the_options_of_its_command() -> None:
+    from medseg_monai.api.prepare import SOURCES, TAKES
+
+    assert {name.split()[1] for name in COMMANDS if name.startswith("prepare")} == set(SOURCES)
+    for source in SOURCES:
+        command = set(parameters(COMMANDS[f"prepare {source}"])) - {"raw", "out", "seed"}
+        assert set(TAKES[source]) == command, source
