@@ -79,7 +79,7 @@ def _quick_folds(
     data: Path, dataset: Dataset, folder: Path, count: int, values: dict[str, Any], overrides: dict[str, Any]
 ) -> bool:
     """Train networks that have not seen each case, unless they are there; whether all are done."""
-    from medseg_monai.cli.train import bundle_and_data
+    from medseg_monai.api.train import bundle_and_data
     from medseg_monai.dataset.cases import as_list
     from medseg_monai.folds.run import FoldRun
 
