@@ -55,7 +55,7 @@ def test_footer_and_versions_name_what_was_used() -> None:
 
 def test_a_page_too_large_for_browsers_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "MOST_BYTES", 100)
-    monkeypatch.setattr(page, "_environment", _Fixed)
+    monkeypatch.setattr(page, "environment", _Fixed)
     with pytest.raises(ValueError, match=r"would have 0\.0 MB, but browsers handle at most"):
         page.write_page(tmp_path / "x.html", "any")
     assert not (tmp_path / "x.html").exists()
