@@ -11,7 +11,7 @@ pytest.importorskip("SimpleITK")
 
 from dicom_series import write_series, write_slice  # noqa: E402
 
-from medseg_monai.images.dicom_files import is_dicom_file, is_dicom_folder, split_path  # noqa: E402
+from medseg_monai.images.dicom_files import image_header, is_dicom_file, is_dicom_folder, split_path  # noqa: E402
 from medseg_monai.images.volumes import is_volume, read_volume  # noqa: E402
 from medseg_monai.inference.volumes import find_volumes  # noqa: E402
 
@@ -117,3 +117,28 @@ def test_a_folders_own_sharp_sign_is_no_series(tmp_path: Path) -> None:
     assert split_path(tmp_path / "a#1") == (tmp_path / "a#1", "")
     assert split_path(f"{tmp_path / 'a#1'}#1.2.3.4") == (tmp_path / "a#1", "1.2.3.4")
     assert read_volume(tmp_path / "a#1").array.shape == (6, 4, 5)
+
+
+@pytest.mark.parametrize("error", [ValueError("length"), RuntimeError("no"), AttributeError("x")])
+def test_what_breaks_the_parser_is_damaged_if_it_claims_to_be_dicom_and_passed_over_if_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pydicom, "dcmread", broken)
+    begins = b"\x08\x00\x16\x00UI\x04\x001.2\x00" + bytes(200)
+    for name in ("words.dic", "IM0001"):
+        (tmp_path / name).write_bytes(begins)
+        assert image_header(tmp_path / name) is None
+    marked = bytes(128) + b"DICM" + bytes(20)
+    for name, content in (("a.dcm", begins), ("b.ima", begins), ("IM0002", marked)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name}: its DICOM header cannot be read .*; copy it again"):
+            image_header(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\x00", b"\x08\x00\x16\x00UI\x04\x001.2\x00"])
+def test_a_few_bytes_are_no_dicom_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(content)
+    assert not is_dicom_file(tmp_path / "x")

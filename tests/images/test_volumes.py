@@ -21,6 +21,7 @@ from medseg_monai.images.volumes import (
     read_label_names,
     read_label_volume,
     read_volume,
+    read_volume_header,
     write_label_volume,
 )
 
@@ -473,6 +474,37 @@ def test_ignored_voxels(tmp_path: Path, top: int) -> None:
     values = np.array([0, top, 7], np.int16)[ramp() % 3]
     label = read_label_volume(save(tmp_path / "x.nii.gz", values), replace(LESION, ignore=7))
     assert np.array_equal(label[0], np.array([0, 1, 255])[ramp() % 3])
+
+
+def test_a_class_comes_before_ignored_voxels_of_the_other_files(tmp_path: Path) -> None:
+    """Voxels 0 to 5: first class, second, ignored in the first file, in the second, in both; ignored beside the other's class."""
+    first, second = np.zeros((2, 3, 4, 5), np.uint8)
+    first.flat[[0, 6]], second.flat[[1, 5]] = 1, 1
+    first.flat[[2, 4, 5]], second.flat[[3, 4, 6]] = 7, 7
+    files = [save(tmp_path / f"{number}.nii", plane) for number, plane in enumerate((first, second))]
+    merged = read_label_volume(files, replace(ORGANS, ignore=7))
+    assert merged[0].flat[:8].tolist() == [1, 2, 255, 255, 255, 2, 1, 0]
+    united = read_label_volume(files, replace(LESION, ignore=7))
+    assert united[0].flat[:8].tolist() == [1, 1, 255, 255, 255, 1, 1, 0]
+
+
+def test_files_of_one_class_hold_one_level_and_have_one_shape(tmp_path: Path) -> None:
+    two, other = save(tmp_path / "two.nii", ramp() % 3), save(tmp_path / "other.nii", ramp((3, 4, 6)) % 2)
+    with pytest.raises(
+        ValueError, match=r"two.nii: contains the labels \[2\], which are not classes; known: 0 background, 1$"
+    ):
+        read_label_volume([two, two], ORGANS)
+    levels = save(tmp_path / "levels.nii", np.array([0, 1, 255], np.int16)[ramp() % 3])
+    with pytest.raises(ValueError, match=r"levels.nii: contains the labels \[255\], which are not classes"):
+        read_label_volume(levels, LESION)
+    one = save(tmp_path / "one.nii", ramp() % 2)
+    with pytest.raises(ValueError, match="one.nii: the labels of one case differ in shape"):
+        read_label_volume([one, other], BOWEL)
+
+
+def test_a_nifti_header_names_the_stored_type_as_numpy_does(tmp_path: Path) -> None:
+    header = read_volume_header(save(tmp_path / "x.nii.gz", ramp((3, 4, 5, 2))))
+    assert (header.stored, header.channels, header.geometry.shape) == ("int16", 2, (3, 4, 5))
 
 
 def test_several_files_of_one_class_are_united(tmp_path: Path) -> None:

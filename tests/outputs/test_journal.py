@@ -1,6 +1,7 @@
 """What the journal keeps of finished cases: settings, fingerprints, and no part of a line that the disk has no room for."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from medseg_monai.transforms.cleaning import Cleaning
 
 def test_replaced_lines_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medseg_monai.outputs.journal.SUPERSEDED", 3)
+    kept = []
     for number in range(20):
         journal = Journal(tmp_path)
         journal.add("a", Record({"number": number}, None, (), {"predictions": [["a", number]]}))
         journal.close()
+        kept.append(journal.file.read_bytes().count(b'{"case": '))
+    # rewritten once more than 2 x 1 + 3 lines of cases are found: the latest stays, and the new one follows
+    assert kept == [1, 2, 3, 4, 5, 6, *[2, 3, 4, 5, 6] * 2, 2, 3, 4, 5]
     record = Journal(tmp_path).get("a")
     assert record is not None
     assert record.tables == {"predictions": [["a", 19]]}
@@ -105,12 +110,13 @@ def record(number: int) -> Record:
     return Record({"number": number}, None, ("a.png",), {"predictions": [["a", number]]})
 
 
-def test_the_rest_of_a_line_that_was_written_in_part_follows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("takes", [[7, 10_000], [0, 10_000]])
+def test_the_rest_of_a_line_that_was_written_in_part_follows(tmp_path: Path, takes: list[int]) -> None:
     journal = Journal(tmp_path)
     journal.add("a", record(1))
     journal.close()
     before = journal.file.stat().st_size
-    journal._stream = Disk(journal.file, [7, 10_000])  # type: ignore[assignment]
+    journal._stream = Disk(journal.file, takes)  # type: ignore[assignment]
     journal.add("b", record(2))
     journal.close()
     assert {case: found.tables["predictions"] for case, found in Journal(tmp_path).items()} == {
@@ -121,12 +127,21 @@ def test_the_rest_of_a_line_that_was_written_in_part_follows(tmp_path: Path) -> 
     assert lines.count(b"\n") == 2  # the settings and the case, each once
 
 
-@pytest.mark.parametrize("takes", [[7, 9], [7], []])
+def length_of(record: Record, folder: Path) -> int:
+    """Bytes that a journal writes of the first case with these settings."""
+    journal = Journal(folder)
+    journal.add("b", record)
+    journal.close()
+    return journal.file.stat().st_size
+
+
+@pytest.mark.parametrize("takes", [[7, 9], [7], [], [-1]])
 def test_no_part_of_a_line_stays_that_the_disk_has_no_room_for(tmp_path: Path, takes: list[int]) -> None:
     journal = Journal(tmp_path)
     journal.add("a", record(1))
     journal.close()
     before = journal.file.read_bytes()
+    takes = [length_of(record(2), tmp_path / "other") + n if n < 0 else n for n in takes]  # -1: all but the last byte
     journal._stream = Disk(journal.file, takes)  # type: ignore[assignment]
     with pytest.raises(DiskFullError, match="No space left on device") as raised:
         journal.add("b", record(2))
@@ -137,3 +152,29 @@ def test_no_part_of_a_line_stays_that_the_disk_has_no_room_for(tmp_path: Path, t
     journal.add("b", record(2))  # there is room again: the settings are written again too
     journal.close()
     assert Journal(tmp_path).get("b") == record(2)
+
+
+def test_settings_are_written_once_whatever_their_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.add("a", Record({"one": 1, "two": 2}, None))
+    journal.add("b", Record({"two": 2, "one": 1}, None))
+    journal.close()
+    lines = journal.file.read_text().splitlines()
+    assert [line.split(":")[0] for line in lines] == ['{"key"', '{"case"', '{"case"']
+
+
+def test_another_picture_of_the_same_size_and_time_is_another(tmp_path: Path) -> None:
+    """As an archive unpacks them; and the same content under another name is still the picture."""
+    spec = demo_spec()
+    for name, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (1, 1))
+    known = Fingerprint.of(tmp_path / "a", spec)
+    assert [known.is_of(tmp_path / name, spec) for name in "abc"] == [True, False, True]
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    known = Fingerprint.of(tmp_path / "a", demo_spec())
+    monkeypatch.setattr("medseg_monai.outputs.journal.sha256_of", lambda _: pytest.fail("was read"))
+    assert known.is_of(tmp_path / "a", demo_spec())

@@ -151,5 +151,6 @@ def test_the_numbers_of_a_mask_leave_out_the_bars_of_a_photograph_and_nothing_of
     volume = DatasetSpec(
         "d", "binary", classes=("a",), channels=("mr",), spatial_dims=3, size=(4, 4, 4), spacing_mm=(1, 1, 1)
     )
-    (found,) = number_case(torch.tensor([9.0, -9.0, -9.0, -9.0])[:, None, None].expand(1, 4, 4, 4), {}, volume)
+    whole = {"spatial_shape": torch.tensor([4] * 3), "affine": torch.eye(4), "box": torch.tensor([[0, 4]] * 3)}
+    (found,) = number_case(torch.tensor([9.0, -9.0, -9.0, -9.0])[:, None, None].expand(1, 4, 4, 4), whole, volume)
     assert found.size == pytest.approx(np.log(1 / 3))

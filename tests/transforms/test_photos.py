@@ -11,6 +11,7 @@ from PIL import Image
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.grids.photo import Box, PhotoGrid
 from medseg_monai.transforms import Augmentation, LoadPhotod, load, load_and_augment, normalise
+from medseg_monai.transforms.photos import _resize_label
 
 RGB = ("red", "green", "blue")
 
@@ -304,3 +305,22 @@ def test_sixteen_bits_that_fill_a_quarter_are_named(tmp_path):
     path = save(tmp_path / "a.png", np.resize(np.array([0, 16000], np.uint16), (8, 16)))
     with pytest.warns(UserWarning, match=r"a\.png: 16-bit file with values of 0 to 16000, read as 16-bit"):
         load(spec((16, 8), channels=("grey",)))({"image": path})
+
+
+@pytest.mark.parametrize(
+    ("task", "drawn", "expected"),
+    [
+        ("binary", [[1, 1, 1, 1], [0, 0, 0, 0]], [1, 1]),  # half of each pixel: foreground
+        ("multilabel", [[1, 1, 0, 0], [1, 1, 0, 0]], [1, 0]),
+        ("binary", [[1, 1, 255, 255], [1, 1, 255, 255]], [1, 255]),
+        ("binary", [[0, 0, 255, 255], [0, 0, 255, 255]], [0, 255]),
+        ("multiclass", [[1, 1, 2, 2], [1, 1, 2, 2]], [1, 2]),
+        ("multiclass", [[1, 1, 255, 255], [1, 1, 255, 255]], [1, 255]),
+        ("multiclass", [[2, 2, 0, 0], [2, 2, 0, 0]], [2, 0]),
+    ],
+)
+def test_a_label_of_4_by_2_on_2_by_1_by_hand(task, drawn, expected):
+    """Each new pixel is 6/7 the two columns that it covers, and 1/7 the next one (triangle filter)."""
+    spec = DatasetSpec("d", task, classes=("a", "b")[: 1 if task == "binary" else 2], channels=("grey",), size=(2, 1))
+    label = np.array(drawn, np.uint8).T[None]
+    assert _resize_label(label, (2, 1), spec).tolist() == [[[number] for number in expected]]

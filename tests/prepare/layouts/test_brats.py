@@ -84,3 +84,10 @@ def test_the_sequences_that_most_cases_have_are_the_channels(tmp_path: Path) -> 
     found = read(tmp_path, kind="volumes")[1]
     assert (found.channels, len(found.pairs), found.left_out) == (("T1", "FLAIR"), 3, ())
     assert {len(pair.stack) for pair in found.pairs} == {2}
+
+
+def test_cases_without_any_label_are_another_layout(tmp_path: Path) -> None:
+    for number in range(2):
+        volumes(tmp_path, *(f"b_{number}/b_{number}_{kind}.nii.gz" for kind in ("t1", "flair")))
+    with pytest.raises(ValueError, match="nothing says which are masks"):
+        read(tmp_path, kind="volumes", layout="brats")

@@ -79,6 +79,10 @@ def test_tasks(found: FolderContents, overlap: bool, task: str) -> None:
     assert task_of(found, overlap=overlap) == task
 
 
+def test_files_that_the_source_calls_exclusive_may_overlap_until_that_was_checked() -> None:
+    assert task_of(FolderContents((PAIR,), classes=("a", "b"), class_files=True, exclusive=True)) == "multilabel"
+
+
 def test_splits_count_if_every_pair_has_one_and_they_differ() -> None:
     def splits(*names: str) -> list[str]:
         return [pair.split for pair in stated([Pair(Path(f"{n}.png"), (), split=name) for n, name in enumerate(names)])]

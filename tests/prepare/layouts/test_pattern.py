@@ -82,3 +82,30 @@ def test_no_case_has_both(tmp_path: Path) -> None:
         match=r"no image and mask have the same case; the nearest two names are '.*scan1.png' and '.*scan2.png'",
     ):
         read(tmp_path, pattern="im/{case}.png -> m/{case}.png")
+
+
+def test_files_of_two_classes_are_in_the_order_of_the_classes_whatever_their_paths(tmp_path: Path) -> None:
+    """By path the files of class b come first in one case."""
+    pictures(tmp_path, "i/1.png", "i/2.png")
+    masks(tmp_path, "m/x/1_b.png", "m/y/1_a.png", "m/x/2_a.png", "m/y/2_b.png")
+    found = read(tmp_path, pattern="i/{case}.png -> m/*/{case}_{class}.png")[1]
+    assert {key: parts for key, (_, parts) in paired(tmp_path, found).items()} == {
+        "1": ["m/y/1_a.png", "m/x/1_b.png"],
+        "2": ["m/x/2_a.png", "m/y/2_b.png"],
+    }
+    assert [pair.stack for pair in found.pairs] == [(), ()]
+
+
+def test_the_middle_channel_stands_for_a_case(tmp_path: Path) -> None:
+    for case in ("7", "8"):
+        volumes(tmp_path, *(f"{case}/{channel}.nii.gz" for channel in "abcde"))
+        labels(tmp_path, f"{case}/seg/wmh.nii.gz")
+    found = read(tmp_path, kind="volumes", pattern="{case}/{channel}.nii.gz -> {case}/seg/wmh.nii.gz")[1]
+    assert [pair.image.name for pair in found.pairs] == ["c.nii.gz", "c.nii.gz"]
+
+
+def test_a_class_that_a_case_lacks_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path, "i/1.png", "i/2.png")
+    masks(tmp_path, "m/1_a.png", "m/1_b.png", "m/2_a.png")
+    found = read(tmp_path, pattern="i/{case}.png -> m/{case}_{class}.png")[1]
+    assert (reasons(found)["2.png"], len(found.pairs)) == ("has no class 'b'", 1)
