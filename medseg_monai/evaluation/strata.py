@@ -88,7 +88,8 @@ def stratify(
 ) -> list[Stratum]:
     """Divide the cases by what is known of them, and score each stratum; the worst is the one whose ``p`` is a number.
 
-    A structure that a case lacks has no size, contrast or border; such cases are in strata of columns only. An attribute whose cases are
+    A structure that a case lacks has no size, contrast or border; such cases are in strata of columns only. Several classes are strata
+    too. An attribute whose cases are
     all of one kind is left out.
 
     Args:
@@ -112,10 +113,15 @@ def stratify(
 
     for name in classes:
         rows = [score for score in scores if score.class_name == name]
-        values = np.array([[getattr(row, metric) for metric in SCORES] for row in rows])
+        values = _values(rows)
         for kinds in _own_kinds(rows, size_unit):
             add(name, values, kinds)
-    cases, values = _by_case(scores, classes)
+    if len(classes) > 1:  # organs
+        there = [score for score in scores if score.outcome != "absent"]
+        names = tuple(name for name in classes if any(score.class_name == name for score in there))
+        if len(names) > 1:
+            add(EVERY_CLASS, _values(there), _Kinds("class", names, tuple(score.class_name for score in there)))
+    cases, values = _by_case(scores)
     for kinds in _column_kinds(cases, columns or {}):
         add(EVERY_CLASS if len(classes) > 1 else classes[0], values, kinds)
     return _with_p_of_worst(strata, tested, seed)
@@ -202,7 +208,12 @@ def _estimates(values: NDArray[np.float64], seed: int) -> list[Estimate]:
     return [Estimate(*map(float, numbers)) for numbers in zip(values.mean(axis=0), low, high, strict=True)]
 
 
-def _by_case(scores: Sequence[CaseScores], classes: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
+def _values(rows: Sequence[CaseScores]) -> NDArray[np.float64]:
+    """Their scores, (rows, metrics)."""
+    return np.array([[getattr(row, metric) for metric in SCORES] for row in rows])
+
+
+def _by_case(scores: Sequence[CaseScores]) -> tuple[list[str], NDArray[np.float64]]:
     """Case ids, and their mean scores over classes, (cases, metrics)."""
     rows: dict[str, list[list[float]]] = {}
     for score in scores:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.evaluation.intervals import mean_interval
+from medseg_monai.evaluation.intervals import mean_interval, median_interval
 from medseg_monai.evaluation.metrics import DISTANCE_METRICS, METRICS, OUTCOMES, SIZE_METRICS, CaseScores
 
 UNKNOWN = "–"  # shown for a metric that an evaluation did not measure
@@ -43,11 +43,13 @@ class ClassSummary:
         scores: by metric.
         outcomes: number of rows of ``cases.csv`` by outcome: ok, missed, spurious, absent.
         lesions: their sums over cases: ``true``, ``predicted`` and ``matched``; empty if they were not counted.
+        medians: over cases, by metric, with intervals by order statistics; empty for an evaluation that is older than they.
     """
 
     scores: Mapping[str, Estimate]
     outcomes: Mapping[str, int]
     lesions: Mapping[str, int] = field(default_factory=dict)
+    medians: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Summary:
         """For JSON, which has no NaN: what is not known is None."""
         content = asdict(self)
         for part in (content["overall"], *content["per_class"].values()):
-            part["scores"] = {name: _without_nan(numbers) for name, numbers in part["scores"].items()}
+            for key in ("scores", "medians"):
+                part[key] = {name: _without_nan(numbers) for name, numbers in part[key].items()}
         return content
 
     @classmethod
@@ -112,12 +115,16 @@ def summarise(
         {name: Estimate(float(m), float(a), float(b)) for name, m, a, b in zip(METRICS, *rows, strict=True)}
         for rows in zip(mean, low, high, strict=True)
     ]
+    medians = [_medians(columns[:, number]) for number in range(columns.shape[1])]
     outcomes = {name: _count_outcomes(s for s in scores if s.class_name == name) for name in classes}
     lesions = {name: _sum_lesions([s for s in scores if s.class_name == name]) for name in classes}
     return Summary(
         n_cases=len(values),
-        overall=ClassSummary(parts[0], _count_outcomes(scores), _sum_lesions(scores)),
-        per_class={n: ClassSummary(part, outcomes[n], lesions[n]) for n, part in zip(classes, parts[1:], strict=True)},
+        overall=ClassSummary(parts[0], _count_outcomes(scores), _sum_lesions(scores), medians[0]),
+        per_class={
+            name: ClassSummary(part, outcomes[name], lesions[name], middle)
+            for name, part, middle in zip(classes, parts[1:], medians[1:], strict=True)
+        },
         distance_unit=distance_unit,
         n_bootstrap=n_bootstrap,
         seed=seed,
@@ -162,6 +169,12 @@ def _count_outcomes(scores: Iterable[CaseScores]) -> dict[str, int]:
     return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
+def _medians(values: NDArray[np.float64]) -> dict[str, Estimate]:
+    """Of (cases, metrics)."""
+    pairs = zip(METRICS, values.T, strict=True)
+    return {name: Estimate(float(np.median(column)), *median_interval(column)) for name, column in pairs}
+
+
 def _sum_lesions(scores: Sequence[CaseScores]) -> dict[str, int]:
     """Lesions of all cases together; empty if one of the evaluations did not count them."""
     if any(math.isnan(score.lesion_f1) for score in scores):
@@ -173,9 +186,12 @@ def _sum_lesions(scores: Sequence[CaseScores]) -> dict[str, int]:
 
 def _class_from_dict(content: Mapping[str, Any]) -> ClassSummary:
     """One class from its part of `Summary.to_dict`; a metric newer than the evaluation is NaN."""
-    found = {name: Estimate(**_with_nan(estimate)) for name, estimate in content["scores"].items()}
+    found, medians = (
+        {name: Estimate(**_with_nan(estimate)) for name, estimate in content.get(key, {}).items()}
+        for key in ("scores", "medians")
+    )
     scores = {**{name: Estimate(math.nan, math.nan, math.nan) for name in METRICS}, **found}
-    return ClassSummary(scores, content["outcomes"], content.get("lesions", {}))
+    return ClassSummary(scores, content["outcomes"], content.get("lesions", {}), medians)
 
 
 def _without_nan(numbers: Mapping[str, float]) -> dict[str, float | None]:

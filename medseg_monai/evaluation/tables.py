@@ -25,6 +25,7 @@ from medseg_monai.files.writing import write_whole
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"
 WORST_CASES = 5
+MEDIANS_SHOWN = ("dice", "hd95")
 SCAN_LABELS = {
     "score": "UW-Madison competition score",
     "dice": "mean Dice of slices that have the class",
@@ -124,13 +125,21 @@ def summary_markdown(
     lines = [f"# Evaluation of {summary.n_cases} cases", ""]
     unit, columns = summary.distance_unit, parts.values()
     rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in measured(summary)]
+    rows += [
+        [f"median {metric_label(m, unit)}", *(c.medians[m] for c in columns)]
+        for m in MEDIANS_SHOWN
+        if m in summary.overall.medians
+    ]
     rows += [[f"{kind} lesions", *(c.lesions[kind] for c in columns)] for kind in summary.overall.lesions]
     rows += [[outcome, *(c.outcomes[outcome] for c in columns)] for outcome in OUTCOMES]
     lines += markdown_table(["", *parts], rows)
     resampling = f"studentised bootstrap, {summary.n_bootstrap} resamples, seed {summary.seed}"
     few = f" Fewer than {LEAST_CASES} cases have no interval." if summary.n_cases < LEAST_CASES else ""
     note = measures_note(run)
-    lines += ["", f"Mean (95 % interval over cases: {resampling}).{few}{f' {note}' if note else ''}"]
+    lines += [
+        "",
+        f"Mean (95 % interval over cases: {resampling}); median (95 % interval: order statistics).{few}{f' {note}' if note else ''}",
+    ]
     lines += ["", "## Lowest Dice", ""]
     worst = sorted(scores, key=lambda score: (score.dice, score.case))[:WORST_CASES]
     rows = [[s.case, s.class_name, f"{s.dice:.3f}", f"{s.hd95:.1f}", s.outcome] for s in worst]

@@ -24,6 +24,7 @@ from medseg_monai.evaluation.metrics import (
 from medseg_monai.evaluation.reliability import CALIBRATION_PICTURE, read_calibration
 from medseg_monai.evaluation.summary import UNKNOWN, ClassSummary, Estimate, Summary
 from medseg_monai.evaluation.tables import (
+    MEDIANS_SHOWN,
     SCAN_LABELS,
     Evaluation,
     measured,
@@ -157,6 +158,15 @@ def _score_groups(summary: Summary, columns: Sequence[ClassSummary]) -> list[tup
                 for kind in summary.overall.lesions
             ]
         groups += [(title, rows)] if rows else []
+    medians = [
+        {
+            "name": metric_label(metric, summary.distance_unit),
+            "cells": [_estimate(c.medians[metric]) for c in columns],
+        }
+        for metric in MEDIANS_SHOWN
+        if metric in summary.overall.medians
+    ]
+    groups += [("Medians", medians)] if medians else []
     counts = [{"name": outcome, "cells": [(str(c.outcomes[outcome]), "") for c in columns]} for outcome in OUTCOMES]
     return [*groups, ("Structures", counts)]
 

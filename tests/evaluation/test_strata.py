@@ -66,6 +66,16 @@ def test_columns_divide_cases_by_the_mean_over_classes():
     assert found["all classes", "age", "lower half (up to 25.5)"].cases == 6  # numbers are ranges, if they are many
 
 
+def test_organs_are_strata_in_the_cases_that_have_them():
+    scores = [row(i, dice, name=name) for i in range(6) for name, dice in (("liver", 0.9), ("spleen", 0.7))]
+    scores += [scores_of("c9", "liver", dice=1.0, outcome="absent"), row(9, 0.5, name="spleen")]
+    found = table(stratify(scores, size_unit="ml"))
+    assert found["all classes", "class", "liver"].cases == 6
+    assert found["all classes", "class", "liver"].score.mean == pytest.approx(0.9)
+    spleen = found["all classes", "class", "spleen"]
+    assert (spleen.cases, spleen.score.mean, spleen.others) == (7, pytest.approx(4.7 / 7), pytest.approx(0.9))
+
+
 def test_values_that_are_missing_and_values_that_are_many():
     scores = [row(i, 0.8) for i in range(40)]
     columns = {f"c{i}": {"reader": f"r{i % 20:02d}", "scanner": "" if i < 10 else ("A", "B")[i % 2]} for i in range(39)}

@@ -83,6 +83,15 @@ def test_what_is_not_said_is_as_documented():
     assert low == high != mean  # a single resample
 
 
+def test_medians_have_intervals_by_order_statistics():
+    dice = [0.1, 0.9, 0.8, 0.7, 0.95, 0.6, 0.5, 0.85, 0.65]
+    middle = summarise([row(f"c{i}", one) for i, one in enumerate(dice)]).per_class["lesion"].medians["dice"]
+    # of 9 cases the second and the eighth
+    assert (middle.mean, middle.low, middle.high) == (0.7, 0.5, 0.9)
+    few = summarise([row(f"c{i}", one) for i, one in enumerate(dice[:5])]).overall.medians["dice"]
+    assert str(few) == "0.800"
+
+
 def test_one_case_has_no_interval():
     dice = summarise([row("a", 0.25)]).overall.scores["dice"]
     assert str(dice) == "0.250"
