@@ -13,7 +13,7 @@ The pipeline, in the order data flows:
 prepare/                       a raw download -> a folder with dataset.json
 dataset/                       what a network must know about a data set, its cases, and the file with both
 images/                        photographs, masks, slices and volumes, from disk and back
-transforms/                    to the network's grid, random changes, and back to the scan's own grid
+transforms/                    to the network's grid, random changes, and back to the image's own grid
 networks/                      one file per architecture
 training/                      caching and sampling of cases, losses, schedules, handlers
 inference/, engines/           from images to answers; the engines: torch, ONNX Runtime, OpenVINO

@@ -33,7 +33,7 @@ class MeasureCalibration:
     are passed over: whoever scores the masks says so.
 
     Args:
-        scans: the cases, with ``label``.
+        dataset: the cases, with ``label``.
         trained: what is known of the weights.
         folder: where the files go.
         enabled: False for doing nothing.
@@ -43,14 +43,14 @@ class MeasureCalibration:
             temperature is known, for these are what users get.
     """
 
-    def __init__(self, scans: CaseStream, *, trained: Trained, folder: str | Path, enabled: bool = True) -> None:
+    def __init__(self, dataset: CaseStream, *, trained: Trained, folder: str | Path, enabled: bool = True) -> None:
         self.trained = trained
         self.spec = trained.dataset
         self.folder = Path(folder)
         self.enabled = enabled
         self.before, self.after = Reliability(self.spec.classes), Reliability(self.spec.classes)
         self.by_case: dict[str, NDArray[np.float64]] = {}
-        self._cases = {case["id"]: case for case in scans.data}
+        self._cases = {case["id"]: case for case in dataset.data}
 
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""

@@ -26,21 +26,21 @@ logger = logging.getLogger(__name__)
 
 
 FAILURES_FILE = "failures.csv"
-# Errors raised by reading a broken or unusable scan; any other error is a bug and is not hidden.
+# Errors raised by reading a broken or unusable image; any other error is a bug and is not hidden.
 UNUSABLE = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A scan that could not be used, and why."""
+    """An image that could not be used, and why."""
 
     path: str
     reason: str
 
 
 def failures_text(failed: int, of: int, file: Path) -> str:
-    """What ends a program that could not use some of its scans."""
-    return f"{failed} of {of} scans could not be used, see {file}; all others are done"
+    """What ends a program that could not use some of its images."""
+    return f"{failed} of {of} images could not be used, see {file}; all others are done"
 
 
 def find_cases(
@@ -50,7 +50,7 @@ def find_cases(
     spec: DatasetSpec | None = None,
     series: str = "one",
 ) -> list[dict[str, Any]]:
-    """The scans named by files and folders (searched recursively), as cases.
+    """The images named by files and folders (searched recursively), as cases.
 
     Args:
         sources: files or folders. A named file is used whatever its suffix; in a folder only image files are.
@@ -76,7 +76,7 @@ def find_cases(
             here = find_volumes(source, skipped=skipped, series=series)
         else:
             here = _find_pictures(source, skipped)
-        found.update((scan.path, scan) for scan in here)
+        found.update((image.path, image) for image in here)
     ids = _case_ids(list(found.values()))
     return [{"image": path, "id": case_id} for path, case_id in zip(found, ids, strict=True)]
 
@@ -94,23 +94,23 @@ def _find_pictures(source: Path, skipped: Path | None) -> list[FoundImage]:
 
 
 def _case_ids(found: Sequence[FoundImage]) -> list[str]:
-    """An id for each scan: the shortest form in which no two are equal.
+    """An id for each image: the shortest form in which no two are equal.
 
     ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` if ``a/b.png`` exists too; with the parent folder if two sources have the same name;
     with a number if that is not enough, which is logged. Names that differ only in case, or in how an accent is stored (NFC,
     NFD), count as equal: on some disks they are the same file.
     """
-    names = [scan.name for scan in found]
-    if len({(_folded(scan.name.as_posix()), scan.ending.lower()) for scan in found}) < len(found):
-        parents = [Path(scan.path).parent for scan in found]
+    names = [image.name for image in found]
+    if len({(_folded(image.name.as_posix()), image.ending.lower()) for image in found}) < len(found):
+        parents = [Path(image.path).parent for image in found]
         common = os.path.commonpath(parents)
-        names = [parent.relative_to(common) / scan.name.name for parent, scan in zip(parents, found, strict=True)]
+        names = [parent.relative_to(common) / image.name.name for parent, image in zip(parents, found, strict=True)]
     stems = Counter(_folded(name.as_posix()) for name in names)
     ids = []
-    for name, scan in zip(names, found, strict=True):
+    for name, image in zip(names, found, strict=True):
         stem = name.as_posix()
         unique = stems[_folded(stem)] == 1
-        ids.append(stem if unique else f"{stem}_{scan.ending[1:].replace('.', '_') or 'dicom'}")
+        ids.append(stem if unique else f"{stem}_{image.ending[1:].replace('.', '_') or 'dicom'}")
     return _numbered(ids, found)
 
 
@@ -119,14 +119,14 @@ def _numbered(ids: Sequence[str], found: Sequence[FoundImage]) -> list[str]:
     counts = Counter(map(_folded, ids))
     taken = {name for name, count in counts.items() if count == 1}
     different = []
-    for case_id, scan in zip(ids, found, strict=True):
+    for case_id, image in zip(ids, found, strict=True):
         candidate, number = case_id, 1
         if counts[_folded(case_id)] > 1:
             while _folded(candidate) in taken:
                 number += 1
                 candidate = f"{case_id}_{number}"
             if number > 1:
-                logger.warning("%s: another file has that name too, so its mask is called %s", scan.path, candidate)
+                logger.warning("%s: another file has that name too, so its mask is called %s", image.path, candidate)
         taken.add(_folded(candidate))
         different.append(candidate)
     return different
@@ -245,7 +245,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         """Write ``failures.csv`` (or remove an old one) and end the program with a message if there were failures.
 
         Raises:
-            SystemExit: some scans could not be used; all others are done.
+            SystemExit: some images could not be used; all others are done.
         """
         path = self.write_failures(folder)
         if self.failures:

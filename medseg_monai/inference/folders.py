@@ -1,4 +1,4 @@
-"""Searching folders for scans: every folder once, and every skipped file is reported."""
+"""Searching folders for images: every folder once, and every skipped file is reported."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def as_view(image: Tensor, pred: Tensor, label: Tensor, spec: DatasetSpec) -> Ca
         spec: the data set.
     """
     values = image.detach().float().cpu()
-    if values.shape[1:] != pred.shape[1:]:  # validated on the scan's own grid
+    if values.shape[1:] != pred.shape[1:]:  # validated on the image's own grid
         values = torch.nn.functional.interpolate(values[None], size=pred.shape[1:], mode="nearest-exact")[0]
     array: NDArray[Any] = values.numpy()
     if spec.intensity.kind != "zscore":

@@ -51,7 +51,7 @@ def test_function_and_command_write_the_same(
     settings = ("--weights", weights, "--threshold", 0.3, "--format", "png,geojson", "--out", tmp_path)
     ended = medseg("predict", "unet", images, *settings)
     assert ended.code == 1
-    assert "1 of 4 scans could not be used" in ended.err
+    assert "1 of 4 images could not be used" in ended.err
     assert "3 flagged" in ended.out
     ours = sorted(file.name for file in found.folder.iterdir())
     assert ours == sorted(file.name for file in tmp_path.iterdir())

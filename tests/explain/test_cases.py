@@ -260,7 +260,7 @@ def test_the_command_does_all_it_can(medseg: Medseg, demo_data: Path, trained: P
     outcome = medseg("explain", "unetpp", photographs, "-w", trained, "--out", out, "--region", "image", "--check")
     assert outcome.code == 1
     assert "4 maps of 2 images" in outcome.out
-    assert "1 of 3 scans could not be used" in outcome.err
+    assert "1 of 3 images could not be used" in outcome.err
     assert "broken.jpg" in (out / "failures.csv").read_text()
     rows = table(out)
     assert list(rows[0])[:7] == ["case", "class", "layer", "method", "region", "score", "note"]

@@ -55,7 +55,7 @@ def read(case: dict[str, object]) -> dict[str, object]:
 def test_a_broken_scan_is_put_aside_and_the_rest_come_in_order(tmp_path: Path) -> None:
     scans = CaseStream([{"image": f"{i}.png", "id": i} for i in range(7)], read, workers=3)
     assert [case["id"] for case in scans] == [0, 1, 3, 4, 5, 6]
-    with pytest.raises(SystemExit, match="1 of 7 scans could not be used"):
+    with pytest.raises(SystemExit, match="1 of 7 images could not be used"):
         scans.finish(tmp_path)
     with (tmp_path / "failures.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["path", "reason"], ["2.png", "image is truncated"]]

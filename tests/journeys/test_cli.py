@@ -155,7 +155,7 @@ def test_one_broken_image_is_reported_and_the_others_are_done(
     Image.new("RGB", (1, 1)).save(photographs / "dot.png")
     outcome = medseg("predict", "unetpp", photographs, "-w", trained, "--out", tmp_path / "out")
     assert outcome.code == 1
-    assert "4 of 23 scans could not be used" in outcome.err
+    assert "4 of 23 images could not be used" in outcome.err
     assert len(masks(tmp_path / "out")) == 19
     with (tmp_path / "out" / "failures.csv").open(newline="") as file:
         failed = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(file)}

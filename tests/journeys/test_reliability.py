@@ -51,7 +51,7 @@ def test_one_bad_name_or_file_spoils_nothing(medseg: Medseg, photographs: Path, 
     outcome = medseg("predict", "unetpp", photographs, "-w", trained, "--out", out, "--format", "png,rle,coco")
     assert outcome.code == 1
     assert "Traceback" not in outcome.err
-    assert "3 of 57 scans could not be used" in outcome.err
+    assert "3 of 57 images could not be used" in outcome.err
     assert "1 file (1 .heic): phone.HEIC" in outcome.err
     failed = {Path(row["path"]).name: row["reason"] for row in table(out / "failures.csv")}
     assert {name[:9] for name in failed} == {"cut.jpg", "pages.tif", "l" * 9}

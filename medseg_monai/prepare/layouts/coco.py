@@ -6,7 +6,6 @@ category, including crowds (``iscrowd``), become one class. pycocotools, COCO's 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pycocotools import mask as coco_mask
 from medseg_monai.dataset.cases import absolute_path, case_names
 from medseg_monai.images.photos import MAX_PIXELS
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
-from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw
+from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw, json_files
 from medseg_monai.prepare.layouts.names import spot_of
 from medseg_monai.prepare.pairs import LeftOut, name_key
 
@@ -39,7 +38,7 @@ class Entry:
 
 def read_coco(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """The images of every JSON file with the keys of COCO, their masks drawn."""
-    tables = {file: content for file in listing.others if (content := _content(file)) is not None}
+    tables = {file: content for file, content in json_files(listing).items() if _is_coco(content)}
     if not tables:
         return None
     entries: dict[Path, Entry] = {}
@@ -66,15 +65,9 @@ def read_coco(listing: Listing, drawing: Drawing) -> FolderContents | None:
 COCO = Layout("coco", "COCO (a .json file with images, annotations and categories)", read_coco)
 
 
-def _content(file: Path) -> Mapping[str, Any] | None:
-    """A JSON file's content if it has COCO's keys, else None."""
-    if file.suffix.lower() != ".json":
-        return None
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError:
-        return None
-    return content if isinstance(content, Mapping) and all(isinstance(content.get(key), list) for key in KEYS) else None
+def _is_coco(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON file has the keys of COCO."""
+    return all(isinstance(content.get(key), list) for key in KEYS)
 
 
 def _categories(content: Mapping[str, Any]) -> dict[Any, str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import Task
 from medseg_monai.images.masks import class_file, write_png
-from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, stated
+from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Listing, stated
 from medseg_monai.prepare.pairs import LeftOut, Pair
 
 Shape = tuple[str, NDArray[np.bool_]]
@@ -41,6 +44,17 @@ class _Seen:
 
     classes: set[str] = field(default_factory=set)
     overlap: bool = False
+
+
+def json_files(listing: Listing) -> dict[Path, Mapping[str, Any]]:
+    """The content of every JSON file with a mapping, as programs for annotation write."""
+    found: dict[Path, Mapping[str, Any]] = {}
+    for file in listing.others:
+        if file.suffix.lower() == ".json":
+            with suppress(ValueError):
+                content = json.loads(file.read_text(encoding="utf-8-sig"))
+                found |= {file: content} if isinstance(content, Mapping) else {}
+    return found
 
 
 def draw(

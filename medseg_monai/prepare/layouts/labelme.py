@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -22,14 +21,14 @@ from PIL import Image, ImageDraw
 from medseg_monai.dataset.cases import absolute_path, case_names, stem
 from medseg_monai.images.photos import MAX_PIXELS, read_header
 from medseg_monai.prepare.layouts.contents import Drawing, FolderContents, Layout, Listing
-from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw
+from medseg_monai.prepare.layouts.drawn import Outlined, Shape, draw, json_files
 from medseg_monai.prepare.layouts.names import spot_of
 from medseg_monai.prepare.pairs import LeftOut, name_key
 
 
 def read_labelme(listing: Listing, drawing: Drawing) -> FolderContents | None:
     """The pictures that have a JSON file of outlines, their masks drawn."""
-    notes = {file: content for file in listing.others if (content := _content(file)) is not None}
+    notes = {file: content for file, content in json_files(listing).items() if _is_labelme(content)}
     if not notes:
         return None
     found: dict[Path, Mapping[str, Any]] = {}
@@ -58,19 +57,9 @@ def read_labelme(listing: Listing, drawing: Drawing) -> FolderContents | None:
 LABELME = Layout("labelme", "LabelMe (a .json file with shapes and imagePath beside each picture)", read_labelme)
 
 
-def _content(file: Path) -> Mapping[str, Any] | None:
-    """A JSON file's content if it is one of LabelMe's, else None."""
-    if file.suffix.lower() != ".json":
-        return None
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError:
-        return None
-    return (
-        content
-        if isinstance(content, Mapping) and isinstance(content.get("shapes"), list) and "imagePath" in content
-        else None
-    )
+def _is_labelme(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON file has the keys of LabelMe."""
+    return isinstance(content.get("shapes"), list) and "imagePath" in content
 
 
 def _picture(listing: Listing, file: Path, name: str) -> Path | None:
