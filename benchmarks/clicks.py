@@ -257,7 +257,9 @@ def draw(cases: Sequence[Case], file: Path, clicks: int = 3) -> None:
         given = ((masks[0], ()), (masks[0], clicked[:clicks]), (masks[clicks], ()))
         rows.append(np.concatenate([panel(case, mask, shown) for mask, shown in given], axis=1))
     width = min(row.shape[1] for row in rows)
-    Image.fromarray(np.concatenate([row[:, :width] for row in rows])).save(file, quality=88)
+    whole = Image.fromarray(np.concatenate([row[:, :width] for row in rows]))
+    whole.thumbnail((1152, 1152))
+    whole.save(file, quality=82)
 
 
 def panel(case: Case, mask: Bools, clicks: Sequence[Click]) -> NDArray[np.uint8]:

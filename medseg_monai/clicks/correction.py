@@ -24,6 +24,8 @@ REACH = 6.0
 """How far a click has any effect, in radii of the clicked object."""
 NEGLIGIBLE = 0.05
 """Changes of log-odds below this are none."""
+SMOOTHING = 1.5
+"""Standard deviation, in the coarser grid's smallest steps, of the blur of a change: outlines follow the image, not its noise."""
 BRUSH = 1.5
 """Radius of what a click changes at least, in pixels of the coarser grid."""
 
@@ -153,6 +155,8 @@ def _change(
         steps=window.steps,
         reach=reach,
     )
+    blur = [SMOOTHING * min(window.steps) / step for step in window.steps]
+    added = np.where(added == 0, 0, gaussian_filter(added, blur, mode="nearest"))
     added[np.abs(added) < NEGLIGIBLE] = 0
     after = field + added
     for inside, sign in ((True, 1), (False, -1)):
