@@ -152,16 +152,18 @@ def test_reduced_decoding_changes_little(tmp_path):
     assert abs((fast - whole).mean()) < 0.1
 
 
-@pytest.mark.parametrize(("side", "scale"), [(100, 2), (101, 1), (50, 4)])
-def test_a_jpeg_is_decoded_at_the_scale_that_leaves_twice_the_size(tmp_path, side, scale):
+@pytest.mark.parametrize(
+    ("size", "scale"), [((100, 100), 2), ((101, 101), 1), ((50, 50), 4), ((98, 25), 2), ((25, 98), 2)]
+)
+def test_a_jpeg_is_decoded_at_the_scale_that_leaves_twice_the_size(tmp_path, size, scale):
     """Of noise every scale gives other pixels: those of Pillow's own decoder at that scale are expected."""
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     jpeg = save(tmp_path / "a.jpg", noise, quality=95)
     with Image.open(jpeg) as image:
         image.draft(None, (400 // scale, 400 // scale))
         assert image.size == (400 // scale, 400 // scale)
-        expected = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    np.testing.assert_array_equal(read_image(jpeg, 3, size=(side, side)), np.asarray(expected).transpose(2, 1, 0))
+        expected = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    np.testing.assert_array_equal(read_image(jpeg, 3, size=size), np.asarray(expected).transpose(2, 1, 0))
 
 
 def test_fifty_megapixels(tmp_path):

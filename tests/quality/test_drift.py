@@ -140,22 +140,18 @@ def test_it_is_written_as_json_and_drawn(tmp_path: Path, known: Familiarity) -> 
 
 
 def test_p_values_are_corrected_by_holm() -> None:
-    """Of two numbers the less likely one counts twice, the other at least as much; none exceeds 1."""
-    usual = UsualAnswers({"a": (0.3, 0.1), "b": (0.3, 0.1), "c": (0.3, 0.1)}, cases=50)
-    here = [
-        {"a": a, "b": b, "c": 0.3} for a, b in zip(np.linspace(0.3, 0.4, 20), np.linspace(0.3, 0.34, 20), strict=True)
-    ]
-    alone = {
-        name: find_drift([NO_PICTURE] * 20, here, None, UsualAnswers({name: usual.numbers[name]}, 50), channels=())
-        .changes[0]
-        .p
-        for name in "abc"
-    }
-    assert alone["a"] < alone["b"] < alone["c"] == pytest.approx(1.0)
-    together = {
-        change.name: change.p for change in find_drift([NO_PICTURE] * 20, here, None, usual, channels=()).changes
-    }
-    assert together == pytest.approx({"a": 3 * alone["a"], "b": min(1.0, 2 * alone["b"]), "c": 1.0})
+    """Of four numbers the least likely one counts four times, the next three times, the others at least as much; none exceeds 1."""
+    usual = UsualAnswers(dict.fromkeys("abcd", (0.3, 0.1)), cases=50)
+    highest = {"a": 0.4, "b": 0.39, "c": 0.32, "d": 0.3}
+    columns = {name: np.linspace(0.3, value, 20) for name, value in highest.items()}
+    here = [{name: column[number] for name, column in columns.items()} for number in range(20)]
+
+    def p_values(of: UsualAnswers) -> dict[str, float]:
+        return {change.name: change.p for change in find_drift([NO_PICTURE] * 20, here, None, of, channels=()).changes}
+
+    alone = {name: p_values(UsualAnswers({name: (0.3, 0.1)}, 50))[name] for name in "abcd"}
+    assert alone["a"] < alone["b"] < 1 / 3 < 1 / 2 < alone["c"] < alone["d"] == pytest.approx(1.0)
+    assert p_values(usual) == pytest.approx({"a": 4 * alone["a"], "b": 3 * alone["b"], "c": 1.0, "d": 1.0})
 
 
 def test_unusualness_moves_by_validations_own_standard_deviation(known: Familiarity) -> None:
