@@ -40,6 +40,7 @@ def test_the_order_by_hand(backwards: bool) -> None:
         case("empty", 0, 0.95),
         case("fine, 0.8", dice=0.8),
         case("fine, 0.99", dice=0.99),
+        case("unknown, unsure", unsure=0.6),  # as good as perfect
         case("perfect, unsure", dice=1.0, unsure=0.5),
         case("unknown, less unsure", unsure=0.4),
         case("a", unsure=None),

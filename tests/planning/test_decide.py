@@ -1,6 +1,7 @@
 """Decisions as properties of what they are made from: more time is never worse, nothing exceeds memory, what is given stays."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from drawn_facts import PHOTOS, VOLUMES, facts
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg_monai.planning.candidates import Candidate, photo_candidates
-from medseg_monai.planning.decide import Choice, Trial, Wishes, choose, first_batch, patches_per_case, sizes
+from medseg_monai.planning.decide import (
+    Choice,
+    Trial,
+    Wishes,
+    _epochs,
+    _training,
+    choose,
+    first_batch,
+    fitting_batch,
+    patches_per_case,
+    sizes,
+)
 from medseg_monai.planning.fingerprint import Fingerprint
 from medseg_monai.planning.timing import LoadTime, StepTime
 
@@ -114,3 +126,44 @@ def test_what_the_user_sets_is_neither_halved_nor_weighed(volumes: bool) -> None
     )
     assert (first_batch(seen, wishes), patches_per_case(seen, wishes)) == (7, 5)
     assert list(sizes(seen, VOLUMES if volumes else PHOTOS, wishes.fixed)) == [((40, 48), 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("usable", "train", "validate", "fixed", "expected"),
+    [
+        (100, 10, 3, {}, (8, 2)),  # 3 s are 15 % of two epochs; (100 - 3) / (10 + 3 / 2) = 8.4
+        (5000, 10, 1, {}, (400, 7)),  # no more than 400 epochs and 60 validations
+        (100, 10, 3, {"val_interval": 5}, (9, 5)),  # (100 - 3) / (10 + 3 / 5) = 9.2
+        (100, 10, 3, {"max_epochs": 30}, (30, 2)),
+        (1, 10, 3, {}, (1, 1)),
+    ],
+)
+def test_epochs_and_validations_by_hand(
+    usable: float, train: float, validate: float, fixed: dict[str, int], expected: tuple[int, int]
+) -> None:
+    assert _epochs(usable, train, validate, fixed) == expected
+
+
+def test_the_seconds_of_a_training_by_hand() -> None:
+    """200 cases of 10 + 2 ms and 0.3 s are an epoch of 2.7 s, 40 of 10 / 3 + 2 ms a validation; 240 are read first, 10 ms each."""
+    wishes = Wishes(60, 1000, 16, {"val_interval": 4})
+    choice = _training(facts(), trial(), wishes, FORMS[0], (128, 96), 1.0, 8, 2.5)
+    assert (choice.epochs, choice.val_interval, choice.memory_gb) == (18, 4, 2.5)
+    assert choice.seconds == pytest.approx(2.4 + 18 * 2.7 + 5 * 40 * (0.01 / 3 + 0.002))
+
+
+def test_a_batch_of_one_is_not_halved() -> None:
+    asked: list[int] = []
+
+    def memory(candidate: Candidate, size: object, batch: int) -> float:
+        asked.append(batch)
+        return 5.0
+
+    assert fitting_batch(FORMS[0], (128, 96), 4, Wishes(60, 1.0, 16, {}), memory) == (1, 5.0)
+    assert asked == [4, 2, 1]
+
+
+def test_a_grid_that_the_user_gives_is_not_made_coarser() -> None:
+    large = replace(facts(volumes=True), sizes=((400, 400, 400),) * 3)
+    assert {coarser for _, coarser in sizes(large, VOLUMES, {})} > {1.0}
+    assert {coarser for _, coarser in sizes(large, VOLUMES, {"spacing_mm": (1, 1, 1)})} == {1.0}

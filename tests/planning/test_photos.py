@@ -26,7 +26,7 @@ def test_sizes_keep_the_shape_and_end_at_the_pictures(width: int, height: int) -
         )
 
 
-@pytest.mark.parametrize(("cases", "batch"), [(20, 4), (100, 8), (1000, 16)])
+@pytest.mark.parametrize(("cases", "batch"), [(39, 4), (40, 8), (199, 8), (200, 16)])
 def test_few_pictures_get_small_batches(cases: int, batch: int) -> None:
     assert PhotoPlanner().first_batch(cases, most=2) == batch
 
@@ -73,3 +73,15 @@ def test_words_are_of_pictures() -> None:
     assert planner.thickness(facts().classes["lesion"]) == "30.0% of the longer side thick, the smallest 10.0%"
     assert (planner.elements, planner.grid) == ("pixels", "pixels")
     assert planner.foreground(facts(share=1e-6)) is None
+
+
+def test_the_sizes_of_pictures_of_640_by_480_by_hand() -> None:
+    """Three quarters as high as wide, in sixteens; the data set's own size as it is."""
+    assert photo_sizes(facts(), PHOTOS) == [
+        *((96, 64), (128, 96), (160, 128), (192, 144), (224, 160), (256, 192)),
+        *((320, 240), (384, 288), (448, 336), (512, 384), (640, 480)),
+    ]
+
+
+def test_photographs_need_not_be_kept_in_memory() -> None:
+    assert PhotoPlanner().cached is False
