@@ -22,12 +22,14 @@ def test_each_case_comes_with_its_truth_and_bad_ones_are_put_aside(tmp_path: Pat
         {"id": name, "image": str(tmp_path / "good.png"), "label": str(tmp_path / file)}
         for name, file in (("unanswered", "good.png"), ("bad", "bad.png"), ("good", "good.png"))
     ]
-    batch = [{"id": case["id"], "image_meta_dict": {"spatial_shape": (4, 5)}} for case in cases]
+    seen = torch.full((3, 2, 2), 0.5)
+    batch = [{"id": case["id"], "image": seen, "image_meta_dict": {"spatial_shape": (4, 5)}} for case in cases]
     output = [{"pred": None}, {"pred": torch.zeros(1, 4, 5)}, {"pred": torch.ones(1, 4, 5)}]
     engine = SimpleNamespace(state=SimpleNamespace(batch=batch, output=output))
     stream = CaseStream(cases, dict)
     (found,) = answered_cases(engine, stream, {case["id"]: case for case in cases}, SPEC)  # type: ignore[arg-type]
     assert (found.case["id"], found.grid.own_shape, found.answer["pred"].sum()) == ("good", (4, 5), 20)
     assert found.truth.tolist() == [[[0] * 5, [1] * 5, [0] * 5, [0] * 5]]
+    assert found.image is seen
     assert len(stream.failures) == 1
     assert "bad.png" in stream.failures[0].reason
