@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from medseg_monai.files.markdown import markdown_table
 from medseg_monai.files.writing import write_whole
 
 RESAMPLES = 10_000
-LIBRARIES = ("torch", "monai", "timm", "segmentation-models-pytorch")
+LIBRARIES = ("torch", "monai", "timm", "segmentation-models-pytorch", "nnunetv2")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def write_report(out: Path, tables: Mapping[str, Sequence[Row]], *, facts: str) 
 
 def machine() -> str:
     """The processor and the versions that decide a result."""
-    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    installed = [name for name in LIBRARIES if any(distributions(name=name))]
+    versions = ", ".join(f"{name} {version(name)}" for name in installed)
     return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, one thread; {versions}"
 
 

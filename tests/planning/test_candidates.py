@@ -39,6 +39,18 @@ def test_every_form_for_photographs_can_be_built_and_the_last_is_the_published_o
         assert answer.shape == (1, 1, 64, 64)
 
 
+@pytest.mark.parametrize("network", OURS)
+def test_the_stride_of_a_form_is_that_of_its_finest_map(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medseg_monai.planning.candidates.packaged_weights_file", lambda name: f"{name}.pth")
+    for form in photo_candidates(network, PHOTOS):
+        module, sides = built(network, form, in_channels=3, out_channels=1).eval(), []
+        module.get_submodule("last_stage").register_forward_hook(
+            lambda _module, _inputs, output, sides=sides: sides.append(output.shape[2])
+        )
+        module(torch.empty(1, 3, 64, 64, device="meta"))
+        assert sides == [64 // form.stride], form.name
+
+
 @pytest.mark.parametrize("network", ["UNet", "UNetPlusPlus", "ResUNetPlusPlus"])
 def test_forms_for_volumes_are_built_with_instance_norm_and_grow(network: str) -> None:
     forms = volume_candidates(network)
