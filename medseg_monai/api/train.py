@@ -119,7 +119,7 @@ def train(
     plan_file = _file_of(plan)
     check_there(data, plan_file, *overlays)
     folder, data = bundle_and_data(bundle or bundle_of_start(start), data, plan_file)
-    if start is not None:
+    if start is not None and resume is not True and stop_after is None:  # what goes on needs them no more
         find_named_weights(folder, start)
     values = given(
         dataset_dir=text(data),

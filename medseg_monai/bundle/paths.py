@@ -109,7 +109,13 @@ def models_folder(bundle_root: str | Path) -> Path:
     return Path(MODELS) / root.resolve().name if belongs_to_program(root) else root / MODELS
 
 
-def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, dataset: str | None = None) -> Path:
+def find_weights(
+    bundle_root: str | Path,
+    weights: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    choose: str = "choose one with --weights",
+) -> Path:
     """The weights file to use.
 
     Args:
@@ -117,6 +123,7 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
         weights: a file, a folder with ``model.pt``, or the name of a data set the bundle was trained on. By default the weights
             trained on `dataset`, else those that the bundle ships, else those of its only training.
         dataset: name of the data set at hand, if there is one.
+        choose: what the user is told to do if there are several.
 
     Raises:
         FileNotFoundError: there are none, or several and none was named.
@@ -148,9 +155,7 @@ def find_weights(bundle_root: str | Path, weights: str | Path | None = None, *, 
         raise FileNotFoundError(
             f"{bundle_root} has no trained weights yet: run `medseg train {Path(bundle_root).name}` first"
         )
-    raise FileNotFoundError(
-        f"{bundle_root} has several trained weights ({', '.join(trained)}): choose one with --weights"
-    )
+    raise FileNotFoundError(f"{bundle_root} has several trained weights ({', '.join(trained)}): {choose}")
 
 
 def find_named_weights(bundle_root: str | Path, weights: str | Path) -> Path:
@@ -170,7 +175,8 @@ def find_named_weights(bundle_root: str | Path, weights: str | Path) -> Path:
             bundle = find_bundle(weights)
         except FileNotFoundError:
             raise FileNotFoundError(f"{error}, and no bundle has this name") from None
-        return find_weights(bundle)
+        example = next(iter(_trainings(bundle).values()), bundle).parent
+        return find_weights(bundle, choose=f"name the folder of one instead of {weights}, {example} say")
 
 
 def trained_on(bundle_root: Path) -> list[str]:

@@ -16,7 +16,7 @@ from torch import nn
 
 import medseg_monai
 from medseg_monai.bundle.paths import folder_to_write
-from medseg_monai.bundle.trained import Trained, write_weights
+from medseg_monai.bundle.trained import ENSEMBLE, Trained, write_weights
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.tables import TABLE_FILE, Evaluation, read_evaluation
 from medseg_monai.export.check import Rule, check_bundle
@@ -25,6 +25,7 @@ from medseg_monai.export.metadata import METADATA, metadata_for
 from medseg_monai.export.wheel import wheel_of_this
 from medseg_monai.files.markdown import escaped
 from medseg_monai.files.writing import write_whole
+from medseg_monai.training.recorded import FIRST_FOLD
 
 COPIED = ("configs", "docs", "LICENSE")
 WHEELS = "wheel"
@@ -53,11 +54,12 @@ def package(
         wheel: of this package; by default it is made from the source or the installation that is running.
 
     Raises:
-        ValueError: ``out`` does not end in .zip, or the result breaks a rule (other than that on size).
+        ValueError: ``out`` does not end in .zip, the weights are an ensemble's, or the result breaks a rule (other than that on size).
         FileNotFoundError: there is neither a wheel nor a source to build it from.
     """
     if out.suffix != ".zip":
         raise ValueError(f"{out}: a package must be a .zip file")
+    _refuse_ensemble(weights)
     trained, network = trained_network(weights, options)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / bundle.resolve().name
@@ -73,6 +75,17 @@ def package(
             raise ValueError(f"{out} was not written: {'; '.join(f'{rule.name}: {rule.problem}' for rule in failed)}")
         write_whole(out, _zipped(root))
     return rules
+
+
+def _refuse_ensemble(weights: Path) -> None:
+    """The zoo wants TorchScript to script the network, and that of an ensemble it cannot."""
+    if Trained.read(weights.parent).architecture["_target_"] == ENSEMBLE:
+        fold = weights.parent / FIRST_FOLD
+        one = f" ({fold})" if fold.is_dir() else ""
+        raise ValueError(
+            f"{weights} holds an ensemble, which the model zoo's rules do not take: package one of its networks{one}, "
+            "or write the ensemble as one file with `medseg export`"
+        )
 
 
 def _copy_bundle(bundle: Path, root: Path) -> None:

@@ -128,6 +128,20 @@ def between_processes(file: Path | None) -> Path | None:
     return None if found[0] is None else Path(found[0])
 
 
+def recorded_start(folder: Path, resume: bool | None) -> Content | None:
+    """What is recorded of the weights that the training in `folder` started from, if it goes on from a checkpoint; else None.
+
+    Args:
+        folder: the training's.
+        resume: as for `Continuation`.
+    """
+    recorded = read_record(files_of(folder)) or read_record(folder) or {}
+    goes_on = not recorded.get("finished") and (_goes_on_by_itself(recorded) if resume is None else resume)
+    start = recorded.get("start")
+    said = isinstance(start, dict) and {"file", "sha256"} <= start.keys()
+    return start if goes_on and said and find_checkpoint(folder) is not None else None
+
+
 class BestSoFar:
     """The best score of an evaluator, as a part of the training's state.
 

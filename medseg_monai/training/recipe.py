@@ -195,7 +195,7 @@ def training_handlers(
         evaluator=evaluator,
         facts=facts
         if begun is None
-        else {**facts, "start": {key: value for key, value in begun.items() if key != "file"}},
+        else {**facts, "start": {key: begun[key] for key in ("sha256", "kept", "tensors")}},
         parts=parts,
         continuation=Continuation(Path(folder), wanted(resume), describe),
         minutes=stop_after,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from medseg_monai.bundle.paths import find_named_weights
 from medseg_monai.bundle.trained import ENSEMBLE, SPEC_FILE, Trained, describe, read_weights
 from medseg_monai.files.writing import sha256_of
+from medseg_monai.training.continuing import recorded_start, wanted
 
 logger = logging.getLogger(__name__)
 
@@ -32,19 +33,25 @@ class Start:
     Args:
         file: a checkpoint of tensors; a ``spec.json`` beside it says of which network.
         freeze_encoder: leave the encoder as it is: its parameters, and the running statistics of its norms.
+        recorded: what `facts` said of it when a training began that now goes on: the file is not read, for it may be gone.
 
     Raises:
         ValueError: the weights are an ensemble's, or spec.json cannot be used.
     """
 
-    def __init__(self, file: Path, *, freeze_encoder: bool = False) -> None:
+    def __init__(self, file: Path, *, freeze_encoder: bool = False, recorded: Mapping[str, Any] | None = None) -> None:
         self.file = file
         self.freeze_encoder = freeze_encoder
+        self.recorded = recorded
+        self.kept: tuple[str, ...] = ()
+        self.new: tuple[str, ...] = ()
+        self.architecture: Mapping[str, Any] | None
+        if recorded is not None:
+            self.sha256, self.architecture = str(recorded["sha256"]), recorded.get("architecture")
+            return
         self.sha256 = sha256_of([file])
         described = (file.parent / SPEC_FILE).is_file()
         self.architecture = Trained.read(file.parent).architecture if described else None
-        self.kept: tuple[str, ...] = ()
-        self.new: tuple[str, ...] = ()
         if self.architecture is not None and self.architecture["_target_"] == ENSEMBLE:
             raise ValueError(f"{file} holds an ensemble: a training starts from one network, of one of its folds say")
 
@@ -68,6 +75,8 @@ class Start:
         Raises:
             ValueError: none fits, the file cannot be used, or there is no encoder to freeze.
         """
+        if self.recorded is not None:
+            return self._as_recorded(network, self.recorded)
         own, state = network.state_dict(), read_weights(self.file)
         self.kept = tuple(name for name, tensor in own.items() if name in state and state[name].shape == tensor.shape)
         self.new = tuple(name for name in own if name not in self.kept)
@@ -79,6 +88,15 @@ class Start:
         if self.freeze_encoder:
             self._freeze(network)
         logger.info("%s", self.describe())
+        return network
+
+    def _as_recorded(self, network: nn.Module, recorded: Mapping[str, Any]) -> nn.Module:
+        """The network as it is: a checkpoint brings its weights."""
+        self.new = tuple(map(str, recorded.get("new") or ()))
+        self.kept = tuple(name for name in network.state_dict() if name not in self.new)
+        if self.freeze_encoder:
+            self._freeze(network)
+        logger.warning("%s, which the training started from, is gone; its checkpoint has all that it needs", self.file)
         return network
 
     def describe(self) -> str:
@@ -94,6 +112,8 @@ class Start:
             "sha256": self.sha256,
             "kept": len(self.kept),
             "tensors": len(self.kept) + len(self.new),
+            "new": list(self.new),
+            "architecture": self.architecture,
         }
 
     def _freeze(self, network: nn.Module) -> None:
@@ -113,13 +133,22 @@ def _encoder_as_in_use(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         network.get_submodule("encoder").eval()
 
 
-def find_start(weights: str | Path | None, bundle_root: str | Path, *, freeze_encoder: bool = False) -> Start | None:
+def find_start(
+    weights: str | Path | None,
+    bundle_root: str | Path,
+    *,
+    freeze_encoder: bool = False,
+    folder: str | Path | None = None,
+    resume: bool | str | None = None,
+) -> Start | None:
     """The weights that a training starts from; None for random ones.
 
     Args:
         weights: a file, a folder with ``model.pt``, a data set that the bundle was trained on, or the name of a bundle; None for none.
         bundle_root: folder of the bundle to train.
         freeze_encoder: as for `Start`.
+        folder: where the training goes; one that goes on there needs its starting weights no more.
+        resume: whether it goes on, as the config's key.
 
     Raises:
         FileNotFoundError: there are none.
@@ -129,7 +158,14 @@ def find_start(weights: str | Path | None, bundle_root: str | Path, *, freeze_en
         if freeze_encoder:
             raise ValueError("freeze_encoder: nothing has trained the encoder; name weights with start_from (--from)")
         return None
-    return Start(find_named_weights(bundle_root, weights), freeze_encoder=freeze_encoder)
+    try:
+        file = find_named_weights(bundle_root, weights)
+    except FileNotFoundError:
+        recorded = None if folder is None else recorded_start(Path(folder), wanted(resume))
+        if recorded is None:
+            raise
+        return Start(Path(recorded["file"]), freeze_encoder=freeze_encoder, recorded=recorded)
+    return Start(file, freeze_encoder=freeze_encoder)
 
 
 def first_network(network: Callable[[], nn.Module], start: Start | None) -> nn.Module:

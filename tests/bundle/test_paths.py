@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.bundle.paths import evaluation_folder, find_bundle, find_weights, other_trainings
+from medseg_monai.bundle.paths import evaluation_folder, find_bundle, find_named_weights, find_weights, other_trainings
 
 
 def test_a_misspelt_bundle_names_the_right_one() -> None:
@@ -33,6 +33,20 @@ def test_weights_shipped_come_first_then_the_only_training(tmp_path: Path) -> No
     assert find_weights(tmp_path, "demo") == tmp_path / "models" / "demo" / "model.pt"
     weights(tmp_path, ".")
     assert find_weights(tmp_path) == tmp_path / "models" / "model.pt"
+
+
+def test_who_names_a_bundle_with_several_trainings_is_shown_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not told of --weights: the option may be another, --from or --ensemble."""
+    weights(tmp_path / "mine", "isic2017", "demo")
+    (tmp_path / "mine" / "configs").mkdir()
+    (tmp_path / "mine" / "configs" / "train.json").touch()
+    monkeypatch.chdir(tmp_path)
+    example = Path("mine/models/demo")
+    message = rf"several trained weights .*: name the folder of one instead of mine, {example} say$"
+    with pytest.raises(FileNotFoundError, match=message):
+        find_named_weights(tmp_path / "other", "mine")
 
 
 def test_weights_trained_on_the_data_set_at_hand_come_first(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ import torch
 from conftest import REPOSITORY
 from PIL import Image
 
-from medseg_monai.bundle.trained import Trained, write_weights
+from medseg_monai.bundle.trained import Trained, read_weights, write_weights
 from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.export.check import LARGEST_FILE, check_bundle, opened
 from medseg_monai.export.package import data_licence, package
+from medseg_monai.inference.averaging import NetworkEnsemble
 from medseg_monai.prepare.demo import demo_spec
 
 BUNDLE = REPOSITORY / "bundles" / "unetpp"
@@ -183,6 +185,18 @@ def test_another_suffix_and_a_broken_package_write_nothing(trained: Path, wheel:
     with pytest.raises(ValueError, match=r"was not written: LICENSE: it is missing"):
         package(poor, trained / "model.pt", tmp_path / "poor.zip", wheel=wheel)
     assert not (tmp_path / "poor.zip").exists()
+
+
+def test_an_ensemble_is_refused_before_anything_is_built(trained: Path, tmp_path: Path):
+    one, state = Trained.read(trained), read_weights(trained / "model.pt")
+    several = {f"members.{number}.{name}": tensor for number in range(2) for name, tensor in state.items()}
+    write_weights(tmp_path, several, replace(one, architecture=NetworkEnsemble.described(one, 2)))
+    for folds in (False, True):
+        named = rf" \({tmp_path}/fold_1\)" if folds else ""
+        with pytest.raises(ValueError, match=f"holds an ensemble, .* one of its networks{named}, or .*`medseg export`"):
+            package(REPOSITORY / "bundles" / "unetpp", tmp_path / "model.pt", tmp_path / "out.zip")
+        (tmp_path / "fold_1").mkdir(exist_ok=True)
+    assert not (tmp_path / "out.zip").exists()
 
 
 def test_data_without_a_stated_licence_says_so():

@@ -1,5 +1,6 @@
 """What a training keeps of the weights that it starts from, and what it does not."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -140,3 +141,16 @@ def test_damaged_weights_are_refused(folder: Path) -> None:
     torch.save({**state, "head.bias": torch.full((1,), torch.nan)}, folder / "model.pt")
     with pytest.raises(ValueError, match="not finite"):
         start(folder).put_into(SMALL())
+
+
+def test_a_start_that_is_gone_freezes_what_it_kept(folder: Path, tmp_path: Path) -> None:
+    """What was new in the encoder learns on, what was kept does not; the network is built as the weights' was."""
+    begun = start(folder, freeze_encoder=True)
+    network = begun.put_into(partial(SMALL, in_channels=1)())
+    lost = Start(tmp_path / "gone.pt", freeze_encoder=True, recorded=json.loads(json.dumps(begun.facts())))
+    again = lost.put_into(partial(SMALL, in_channels=1)())
+    frozen = [[name for name, each in made.named_parameters() if not each.requires_grad] for made in (network, again)]
+    assert frozen[0] == frozen[1] != []
+    assert lost.facts() == {**begun.facts(), "file": str(tmp_path / "gone.pt")}
+    bundles = partial(UNet, in_channels=1, out_channels=9, features=[64, 128], spatial_dims=2)
+    assert lost.arguments_for(bundles) == begun.arguments_for(bundles)

@@ -23,7 +23,7 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.training import recipe, stops
 from medseg_monai.training.handlers import RecordEpochs
-from medseg_monai.training.start import Start
+from medseg_monai.training.start import Start, find_start
 from medseg_monai.training.start_score import ScoreStart
 
 
@@ -108,8 +108,9 @@ def test_the_start_counts_for_early_stopping(source: Start, tmp_path: Path) -> N
 def test_the_run_says_what_it_started_from(source: Start, tmp_path: Path) -> None:
     train(tmp_path / "out", source, [0.5, 0.8])
     start = json.loads((tmp_path / "out" / "run.json").read_text())["start"]
-    assert start == {"file": str(source.file), "sha256": source.sha256, "kept": 1, "tensors": 1}
-    assert Trained.read(tmp_path / "out").training["start"] == {"sha256": source.sha256, "kept": 1, "tensors": 1}
+    kept = {"sha256": source.sha256, "kept": 1, "tensors": 1}
+    assert start == {"file": str(source.file), **kept, "new": [], "architecture": None}
+    assert Trained.read(tmp_path / "out").training["start"] == kept
 
 
 @pytest.fixture
@@ -186,6 +187,23 @@ def test_other_starting_weights_are_refused(earlier: Start, tmp_path: Path) -> N
     torch.save({name: tensor + 1 for name, tensor in state.items()}, earlier.file)
     with pytest.raises(ValueError, match="which .* started from, has changed: restore it"):
         small_training(tmp_path / "out", start=Start(earlier.file), resume=True).run()
+
+
+def test_a_run_goes_on_when_its_starting_weights_are_gone(earlier: Start, tmp_path: Path) -> None:
+    """Its checkpoint has everything; a run that begins needs them."""
+    small_training(tmp_path / "whole", start=earlier).run()
+    trainer = small_training(tmp_path / "out", start=earlier)
+    stop_at(Events.ITERATION_STARTED(once=5))(trainer)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    gone = earlier.file
+    gone.unlink()
+    for folder, resume in ((tmp_path / "out", False), (tmp_path / "out", None), (tmp_path / "whole", True)):
+        with pytest.raises(FileNotFoundError, match="no weights"):
+            find_start(gone, tmp_path, folder=folder, resume=resume)
+    start = find_start(gone, tmp_path, folder=tmp_path / "out", resume="true")
+    small_training(tmp_path / "out", start=start, resume=True).run()
+    assert outcome(tmp_path / "out") == outcome(tmp_path / "whole")
 
 
 def test_a_training_may_start_from_what_its_own_folder_holds(earlier: Start, tmp_path: Path) -> None:
