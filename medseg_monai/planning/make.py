@@ -39,6 +39,11 @@ LEAST_MINUTES, MOST_MINUTES = 10.0, 60.0
 BEST_TIMES = 5
 MEMORY_SHARE = 0.8
 """Of the free memory, for a step."""
+BUSY = 1.3
+BUSY_MACHINE = (
+    "other programs use this processor: a step takes %.1f times as long as it computes. The plan's time is for a processor that is "
+    "free: if it stays busy, training takes that much longer"
+)
 TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.06, 25.0
 
 
@@ -97,7 +102,7 @@ def make_plan(
     precision: str = "auto",
     cache_dir: str | Path | None = None,
     progress: Progress = iter,
-    clock: Clock = time.perf_counter,
+    clock: Clock | None = None,
 ) -> Plan:
     """A plan whose every value has its reason.
 
@@ -111,12 +116,13 @@ def make_plan(
         device, precision: as training takes them.
         cache_dir: where the fingerprint and decoded images are kept.
         progress: wraps the pass over the cases that are read.
-        clock: what the trial goes by.
+        clock: what everything goes by; None for the wall clock, and for steps of one thread processor time.
 
     Raises:
         ValueError: no cases, or too little memory or time given.
     """
-    began = clock()
+    elapsed = clock or time.perf_counter
+    began = elapsed()
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise ValueError(f"minutes: a number above 0 is expected, got {minutes!r}")
     facts = fingerprint(dataset, cache_dir=cache_dir, progress=progress)
@@ -133,7 +139,7 @@ def make_plan(
     timed = _Timed(dataset, spec, facts, recipe, device=device, precision=precision, cache_dir=cache_dir, clock=clock)
     memory = partial(_memory, recipe, spec, precision, device)
     with torch.random.fork_rng(devices=[]):  # what is trained starts from the seed, whatever was tried before
-        ranked, wishes = _tried(timed, forms, facts, spec, wishes, memory, lambda: clock() - began)
+        ranked, wishes = _tried(timed, forms, facts, spec, wishes, memory, lambda: elapsed() - began)
     return _as_plan(facts, spec, recipe, machine, ranked, wishes, allowed=allowed, given=minutes is not None)
 
 
@@ -155,6 +161,8 @@ def _tried(
     if better is not trial:
         ranked = choose(facts, spec, better, left, candidates=forms, memory=memory)
     logger.debug("trial: %s; chosen of %d: %s", better, len(ranked), ranked[0])
+    if (waited := better.steps[ranked[0].candidate.name].waited) > BUSY:
+        logger.warning("%s", BUSY_MACHINE % waited)
     return ranked, left
 
 
@@ -199,10 +207,10 @@ class _Timed:
         device: str | torch.device,
         precision: str,
         cache_dir: str | Path | None,
-        clock: Clock,
+        clock: Clock | None,
     ) -> None:
-        self.spec, self.facts, self._clock = spec, facts, clock
-        self._load = partial(time_loading, dataset, cache_dir=cache_dir, clock=clock)
+        self.spec, self.facts, self._clock = spec, facts, clock or time.perf_counter
+        self._load = partial(time_loading, dataset, cache_dir=cache_dir, clock=self._clock)
         self._step = partial(time_steps, loss=recipe.loss, spec=spec, precision=precision, device=device, clock=clock)
         self._network = recipe.with_arguments
 

@@ -21,6 +21,8 @@ from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import augment, load
 
 LEAST_STEPS, MOST_STEPS = 2, 6
+ALIKE = 1.1
+"""Steps are repeated until the two shortest are so alike: what other programs took of the others does not count then."""
 FIRST_BATCH = 2
 ENOUGH_SECONDS = 0.6
 """Steps are repeated until so much time has been measured."""
@@ -39,12 +41,14 @@ class StepTime:
         forward: alone, as in validation.
         memory_gb: by which the process grew in a step; NaN where the system does not say.
         batch: samples in the steps that were timed.
+        waited: how many times as long it took by the wall clock: above 1 if other programs use the machine, 1 also if nobody can say.
     """
 
     train: float
     forward: float
     memory_gb: float = math.nan
     batch: int = 1
+    waited: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class LoadTime:
 
     decode: float
     sample: float
+
+
+def step_clock(device: str | torch.device) -> Clock:
+    """The clock for steps: processor time where one thread does all, for which other programs do not count; else the wall clock."""
+    alone = torch.device(device).type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time if alone else time.perf_counter
 
 
 def time_steps(
@@ -65,7 +75,7 @@ def time_steps(
     precision: str,
     device: str | torch.device,
     most_seconds: float = 10.0,
-    clock: Clock = time.perf_counter,
+    clock: Clock | None = None,
 ) -> StepTime:
     """Train a network for a few steps on noise and say what a sample takes; torch's random states stay as they are.
 
@@ -80,8 +90,9 @@ def time_steps(
         batch: that training has.
         precision, device: as in `medseg_monai.engines.precision.precision_of`.
         most_seconds: that the trial may take, about.
-        clock: gives seconds.
+        clock: gives seconds; None for `step_clock`.
     """
+    clock = clock or step_clock(device)
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         network = placed(network, device).train()
@@ -100,11 +111,11 @@ def time_steps(
         images, labels = _noise(spec, size, batch, device)
         with _Peak(device) as peak:
             step(images, labels)
-        train = _shortest(partial(step, images, labels), device, clock)
+        train, waited = _shortest(partial(step, images, labels), device, clock, most_seconds=most_seconds)
         network.eval()
         with torch.inference_mode():
-            forward = _shortest(partial(run, images, network), device, clock)
-    return StepTime(train / batch, forward / batch, peak.gb, batch)
+            forward, _ = _shortest(partial(run, images, network), device, clock, most_seconds=most_seconds)
+    return StepTime(train / batch, forward / batch, peak.gb, batch, waited)
 
 
 def _noise(spec: DatasetSpec, size: Sequence[int], batch: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
@@ -114,11 +125,21 @@ def _noise(spec: DatasetSpec, size: Sequence[int], batch: int, device: str | tor
     return images, labels
 
 
-def _shortest(work: Callable[[], object], device: str | torch.device, clock: Clock) -> float:
+def _shortest(
+    work: Callable[[], object], device: str | torch.device, clock: Clock, *, most_seconds: float
+) -> tuple[float, float]:
+    """The seconds of the shortest of several, and how many times as long they all took by the wall clock."""
     times: list[float] = []
-    while len(times) < LEAST_STEPS or (len(times) < MOST_STEPS and sum(times) < ENOUGH_SECONDS):
+    began = time.perf_counter()
+    while len(times) < LEAST_STEPS or (len(times) < MOST_STEPS and not _enough(times, most_seconds)):
         times.append(_seconds(work, device, clock))
-    return min(times)
+    waited = (time.perf_counter() - began) / sum(times) if clock is time.process_time else 1.0
+    return min(times), max(1.0, waited)
+
+
+def _enough(times: Sequence[float], most_seconds: float) -> bool:
+    shortest, second = sorted(times)[:2]
+    return sum(times) >= ENOUGH_SECONDS and (second <= ALIKE * shortest or sum(times) >= most_seconds / 2)
 
 
 def _seconds(work: Callable[[], object], device: str | torch.device, clock: Clock) -> float:
@@ -132,16 +153,17 @@ def _seconds(work: Callable[[], object], device: str | torch.device, clock: Cloc
 def time_loading(
     dataset: Dataset, spec: DatasetSpec, *, cache_dir: str | Path | None, clock: Clock = time.perf_counter
 ) -> LoadTime:
-    """Read a few training cases twice: what was decoded lies in the cache afterwards."""
+    """Read a few training cases several times, of which the shortest counts: what was decoded lies in the cache afterwards."""
     cases = [cast(Mapping[Hashable, Any], case) for case in dataset.cases("training")[:LOADED_CASES]]
     ready = CachedDataset(cases, load(spec), augment(spec), cache_dir=cache_dir)
     seconds = []
-    for _ in range(2):
+    for _ in range(3):
         began = clock()
         for index in range(len(cases)):
             ready[index]
         seconds.append((clock() - began) / len(cases))
-    return LoadTime(max(0.0, seconds[0] - seconds[1]), seconds[1])
+    sample = min(seconds[1:])
+    return LoadTime(max(0.0, seconds[0] - sample), sample)
 
 
 class _Peak:

@@ -1,14 +1,17 @@
 """The timed trial on a tiny network: what it measures, and what it leaves alone."""
 
-from itertools import count
+import time
+from collections.abc import Iterator
+from itertools import accumulate, chain, count, repeat
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
 from medseg_monai.dataset import read_dataset
 from medseg_monai.networks import UNet
-from medseg_monai.planning.timing import time_loading, time_steps
+from medseg_monai.planning.timing import step_clock, time_loading, time_steps
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.training.losses import segmentation_loss
 
@@ -40,6 +43,49 @@ def test_a_slow_network_is_timed_in_smaller_batches() -> None:
         clock=lambda: float(next(ticks)),
     )  # fmt: skip
     assert found.batch == 4  # 10 seconds for two: four steps of four samples take 80, of eight 160
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Waits(nn.Conv2d):
+    """A network that has to wait for the processor."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.05)
+        return super().forward(images)
+
+
+def test_waiting_for_other_programs_does_not_count(one_thread: None) -> None:
+    assert step_clock("cpu") is time.process_time
+    found = time_steps(Waits(3, 1, 1), LOSS, SPEC, (16, 16), batch=2, precision="fp32", device="cpu", most_seconds=0.2)
+    assert found.train < 0.025
+    assert found.waited > 2
+
+
+def test_several_threads_go_by_the_wall_clock() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert step_clock("cpu") is time.perf_counter
+    finally:
+        torch.set_num_threads(before)
+    assert step_clock("meta") is time.perf_counter
+
+
+def test_steps_that_others_disturb_are_repeated_until_two_are_alike() -> None:
+    seconds = chain([1, 7, 3, 2, 2.1], repeat(4.0))  # the first is the probe
+    ticks = accumulate(chain([0.0], chain.from_iterable((each, 0.0) for each in seconds)))
+    found = time_steps(
+        UNet(3, 1, features=(4, 8)), LOSS, SPEC, (16, 16), batch=2, precision="fp32", device="cpu", most_seconds=1000,
+        clock=lambda: next(ticks),
+    )  # fmt: skip
+    assert (found.train, found.forward, found.waited) == (1.0, 2.0, 1.0)
 
 
 def test_random_states_stay_as_they_are() -> None:
