@@ -1,6 +1,7 @@
 """A training that was killed or stopped anywhere and goes on ends with the very weights of one that nobody disturbed."""
 
 import csv
+import errno
 import logging
 import os
 import shutil
@@ -123,6 +124,32 @@ def test_a_kill_before_any_change_of_a_file(
         assert not (folder / "previous").exists()
         assert sorted(path.name for path in (folder / ".medseg").iterdir()) == ["lock"]
         assert not list(folder.rglob("*.part"))
+
+
+@pytest.mark.parametrize(("epoch", "fits"), [(1, 0), (1, 2), (2, 0), (2, 1), (EPOCHS, 1), (EPOCHS, 2)])
+def test_a_full_disk_ends_it_and_room_lets_it_go_on(
+    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, fits: int
+) -> None:
+    """Whichever of the files after an epoch no longer fits: an earlier state is whole."""
+    write, written = Path.write_bytes, [-EPOCHS * 100]
+
+    def full(path: Path, content: bytes) -> int:
+        written[0] += 1
+        if written[0] > fits:
+            write(path, bytes(content)[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    def count_from_now(engine: Engine) -> None:
+        written[0] = 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="could not be written.*Free some space"):
+            small_training(tmp_path, handlers=at(Events.ITERATION_COMPLETED(once=epoch * STEPS), count_from_now)).run()
+    small_training(tmp_path, resume=True).run()
+    assert outcome(tmp_path) == undisturbed
+    assert not list(tmp_path.rglob("*.part"))
 
 
 @pytest.mark.parametrize("steps", range(1, EPOCHS * STEPS + 1))
