@@ -21,7 +21,7 @@ SPEC, LOSS = demo_spec(), segmentation_loss("binary")
 def test_a_step_is_forward_backward_and_the_optimiser() -> None:
     network = UNet(3, 1, features=(4, 8))
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    found = time_steps(network, LOSS, SPEC, (32, 24), batch=4, precision="fp32", device="cpu")
+    found = time_steps(network, LOSS, SPEC, (32, 24), batch=4, precision="fp32", device="cpu", most_seconds=1000)
     assert found.batch == 4
     assert 0 < found.forward < found.train
     assert any(not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
