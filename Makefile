@@ -10,7 +10,7 @@ LABEL_PIP := $(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-versi
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-wheel test-browser test-label label-env lint format typecheck benchmark clean
+.PHONY: demo test test-slow test-wheel test-browser test-notebooks docs test-label label-env lint format typecheck benchmark clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,8 @@ help:
 	@echo "make label-env  create an environment with MONAI Label in .venv-label (docs/monailabel.md)"
 	@echo "make test-label start a MONAI Label server and drive it as clients do"
 	@echo "make test-browser  open reports in Chromium (the one of the machine: apt-get install chromium)"
+	@echo "make test-notebooks  execute the notebooks in a kernel"
+	@echo "make docs       build the documentation site in site/"
 	@echo "make benchmark  measure the timings in docs/benchmarks.md"
 
 $(BIN)/python:
@@ -50,10 +52,10 @@ demo: $(VENV)/.installed
 	$(BIN)/python scripts/demo.py
 
 test: lint typecheck
-	$(BIN)/python -m pytest -m "not slow and not gpu and not label and not browser"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not label and not browser and not notebook"
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser"
+	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser and not notebook"
 
 # an environment of its own for each try: what the wheel does not ask for is not there
 test-wheel:
@@ -81,6 +83,15 @@ test-label: $(LABEL_VENV)/.installed
 test-browser: $(VENV)/.installed-dev
 	$(PIP) -e '.[browser]'
 	$(BIN)/python -m pytest -m browser
+
+test-notebooks: $(VENV)/.installed-dev
+	$(PIP) -e '.[notebooks]'
+	$(BIN)/python -m pytest -m notebook
+
+# a site that needs nothing from elsewhere; an unknown link is an error
+docs: $(VENV)/.installed-dev
+	$(PIP) -e '.[docs]'
+	$(BIN)/python scripts/build_docs.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
