@@ -134,3 +134,9 @@ def test_truth_of_one_image_of_a_folder_and_of_a_data_set(tmp_path, demo_data):
     assert "label" not in found[1]
     stack = ["before.png", str(images[3]), "after.png"]  # a slice between its neighbours
     assert with_truth([{"id": "a", "image": stack}], demo_data, known)[0]["label"] == found[0]["label"]
+
+
+def test_a_box_in_a_volume_has_six_numbers():
+    assert Region.parse("box:1,2,3,4,5,6", spatial_dims=3).numbers == (1, 2, 3, 4, 5, 6)
+    with pytest.raises(ValueError, match="expected 6 whole numbers, as in box:0,0,0,0,0,0"):
+        Region.parse("box:1,2,3,4,5", spatial_dims=3)

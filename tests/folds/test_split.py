@@ -182,3 +182,9 @@ def test_volumes_say_what_they_show_too(tmp_path: Path) -> None:
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / f"{name}.nii.gz")
     dataset = Dataset(spec, tmp_path, training=({"image": "x.nii.gz", "label": "y.nii.gz"},))
     assert [dict(member.classes) for member in members_of(dataset)] == [{"b": 0.125}]
+
+
+def test_as_many_folds_as_groups_leave_one_group_out_each() -> None:
+    fold_of = draw_folds(members([[{}, {}], [{}], [{}]]), 3)
+    assert sorted({fold_of[case] for case in ("0_0", "1_0", "2_0")}) == [0, 1, 2]
+    assert fold_of["0_0"] == fold_of["0_1"]

@@ -58,3 +58,15 @@ def test_a_coarser_grid_costs_outline() -> None:
     assert outline_loss(thin, one, (64, 64, 64), coarser=2.0) == pytest.approx(0.35 / 5)
     hidden = replace(thin.classes["lesion"], cases=0.0)
     assert outline_loss(replace(thin, classes={"lesion": hidden}), one, (64, 64, 64)) == 0.0
+
+
+def test_the_outlines_of_several_classes_cost_their_mean() -> None:
+    """Classes that no mask shows cost nothing."""
+    form = photo_candidates("UNet", PHOTOS)[0]
+    one = facts(thickness=0.3, smallest=0.1).classes["lesion"]
+    thin = facts(thickness=0.1, smallest=0.05).classes["lesion"]
+    alone = [outline_loss(replace(facts(), classes={"a": each}), form, (256, 192)) for each in (one, thin)]
+    assert alone[0] < alone[1]
+    several = replace(facts(), classes={"a": one, "b": thin, "c": replace(thin, cases=0.0)})
+    assert outline_loss(several, form, (256, 192)) == pytest.approx(sum(alone) / 2)
+    assert outline_loss(replace(facts(), classes={}), form, (256, 192)) == 0.0
