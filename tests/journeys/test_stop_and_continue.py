@@ -1,17 +1,21 @@
-"""A training that is stopped and continued as users do it, through MONAI alone."""
+"""A training that is stopped and continued as users do it: through MONAI alone, on several processes, by folds from given weights."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, SMALL, Outcome
 
+from medseg_monai.bundle.trained import Trained, read_weights
 from medseg_monai.training.recorded import read_record
 
+Medseg = Callable[..., Outcome]
 ALONE: tuple[str, ...] = ()
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 SETTINGS = ("--architecture#features", "[4,8,8]", "--size", "[64,64]", "--max_epochs", "2", "--batch_size", "2")
 
 
@@ -29,7 +33,7 @@ def train(launcher: tuple[str, ...], data: Path, out: Path, *more: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [ALONE], ids=["alone"])
+@pytest.mark.parametrize("launcher", [ALONE, TWO], ids=["alone", "two processes"])
 def test_resume_true_through_monai_ends_with_the_same_weights(
     launcher: tuple[str, ...], demo_data: Path, tmp_path: Path
 ) -> None:
@@ -43,3 +47,36 @@ def test_resume_true_through_monai_ends_with_the_same_weights(
         whole, continued = whole.get("network", whole), continued.get("network", continued)
         assert whole.keys() == continued.keys()
         assert all(torch.equal(whole[key], continued[key]) for key in whole)
+
+
+@pytest.mark.slow
+def test_folds_that_start_from_weights_go_on_too(
+    medseg: Medseg, trained: Path, demo_data: Path, tmp_path: Path
+) -> None:
+    """Stopped in its first fold; each fold starts from the weights, which is scored as its epoch 0."""
+    command = (
+        "train",
+        "unetpp",
+        "-d",
+        demo_data,
+        "--folds",
+        "2",
+        "--from",
+        trained,
+        *SMALL,
+        "--max-epochs",
+        "1",
+        "--lr",
+        "1e-5",
+    )
+    whole = medseg(*command, "--out", tmp_path / "whole")
+    assert whole.code == 0, whole.err
+    stopped = medseg(*command, "--out", tmp_path / "out", "--stop-after", "0")
+    assert (stopped.code, "not done yet: 1, 2" in stopped.out) == (0, True)
+    assert medseg(*command, "--out", tmp_path / "out").code == 0
+    weights = [read_weights(tmp_path / folder / "model.pt") for folder in ("whole", "out")]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    for number in (1, 2):
+        facts = Trained.read(tmp_path / "out" / f"fold_{number}").training
+        assert facts["start"]["kept"] == facts["start"]["tensors"]
+        assert (tmp_path / "out" / f"fold_{number}" / "history.csv").read_text().splitlines()[1].startswith("0,")
