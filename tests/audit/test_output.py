@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 from audited import disc, right_answers, write_discs
 
+from medseg_monai.audit.answers import Answer
 from medseg_monai.audit.output import AUDIT_FILE, COLUMNS, FACTS_FILE, LEAVE_OUT_FILE, audit_table, write_audit
 from medseg_monai.audit.run import Audit, audit_dataset
-from medseg_monai.dataset import Dataset
+from medseg_monai.dataset import SPLITS, Dataset, read_dataset
+from medseg_monai.dataset.cases import Case
+from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.files.csv_tables import csv_records, read_records
+from medseg_monai.grids.truth import read_truth
+from medseg_monai.prepare.demo import prepare_demo
 from medseg_monai.prepare.splits import read_leave_out
 
 
@@ -48,3 +53,28 @@ def test_the_files_and_that_prepare_reads_what_to_leave_out(audited: tuple[Datas
     text = page.read_text()
     assert text.count('<img src="data:image/jpeg;base64,') == 11, "a few are shown even if fewer are listed"
     assert "Which labels of discs are doubtful" in text
+
+
+@pytest.mark.parametrize("kind", ["mr", "volumes"])
+def test_overlapping_classes_and_volumes_from_labels_to_the_page(kind: str, tmp_path: Path) -> None:
+    """A network that is right about all but one of the demo's cases, in which it sees its first two classes exchanged."""
+    size = (24, 21, 16) if kind == "volumes" else (64, 48)
+    count = 8 if kind == "volumes" else 12
+    prepare_demo(tmp_path / "data", kind=kind, n=count, size=size)  # type: ignore[arg-type]
+    dataset = read_dataset(tmp_path / "data")
+    cases = [case for split in SPLITS for case in dataset.cases(split)]
+    shown = {case["id"]: class_masks(read_truth(case, None, dataset.spec), len(dataset.spec.classes)) for case in cases}
+    wrong = max(shown, key=lambda case: min(np.count_nonzero(mask) for mask in shown[case][:2]))
+    shown[wrong] = shown[wrong][[1, 0, *range(2, len(shown[wrong]))]]
+
+    def read(case: Case) -> np.ndarray:
+        share = 0.98 if dataset.spec.task == "multilabel" else 0.97
+        return np.where(shown[case["id"]], share, 0.01).astype(np.float16)
+
+    answers = {case["id"]: Answer("fold 1", read) for case in cases}
+    audit = audit_dataset(dataset, answers, listed_from=1)
+    assert (audit.findings[0].case, audit.findings[0].kind) == (wrong, "swapped classes")
+    assert audit.findings[0].classes == dataset.spec.classes[:2]
+    assert [one.case for one in audit.listed] == [wrong]
+    page = write_audit(tmp_path / "out", audit, dataset, answers, run={}).read_text()
+    assert page.count('<img src="data:image/jpeg;base64,') == count
