@@ -45,12 +45,13 @@ def correct(
         raise ValueError("nothing to correct by: give --inside, --outside or --box")
     find_weights(folder, weights)
     from medseg_monai.clicks.run import correct_image
+    from medseg_monai.grids.kinds import kind_of
 
     options = given(device=device)
     found = correct_image(
         folder, image, out, clicks=clicks, box=fitted, weights=weights, formats=formats, overlay=overlay, **options
     )
-    unit = "pixel" if found.spec.spatial_dims == 2 else "voxel"
+    unit = kind_of(found.spec).elements.removesuffix("s")
     by = [counted(len(clicks), "click")] if clicks else []
     say_end(
         f"{image.name} corrected by {' and '.join(by + ['a box'] * (fitted is not None))} -> "

@@ -15,8 +15,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import HIDDEN_FOLDER
 from medseg_monai.inference.cases import find_cases
 from medseg_monai.outputs.naming import Wanted, chosen_formats
-from medseg_monai.outputs.photos import PhotoWriter
-from medseg_monai.outputs.volumes import VolumeWriter
+from medseg_monai.outputs.predictions import WRITERS
 from medseg_monai.predictor import Prediction, Predictor
 
 
@@ -87,5 +86,5 @@ def _write(found: Prediction, case: dict[str, Any], out: Path, spec: DatasetSpec
     pred = found.grid.as_shown(found.mask if spec.task == "multilabel" else found.mask[None])
     answer = {"pred": torch.from_numpy(np.ascontiguousarray(pred))}
     out.mkdir(parents=True, exist_ok=True)
-    writer = (VolumeWriter if spec.spatial_dims == 3 else PhotoWriter)(out, spec, wanted)
+    writer = WRITERS[spec.spatial_dims](out, spec, wanted)
     return writer.write({"id": case["id"], "image_meta_dict": meta}, answer).files
