@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from medseg_monai.clicks.answer import Answer, Bools, small_cut
 from medseg_monai.clicks.box import fit_to_box
@@ -22,6 +23,10 @@ from medseg_monai.dataset.spec import Task
 
 REACH = 6.0
 """How far a click has any effect, in radii of the clicked object."""
+REACH_OF_DEPTH = 24.0
+"""The same in distances from the clicked pixel to the outline, of several wrong pixels the deepest: who clicks near it means a detail."""
+LEAST_REACH = 4.0
+"""In pixels of the coarser grid."""
 NEGLIGIBLE = 0.05
 """Changes of log-odds below this are none."""
 SMOOTHING = 1.5
@@ -153,7 +158,7 @@ def _change(
         list(places),
         list(places.values()),
         steps=window.steps,
-        reach=reach,
+        reach=min(reach, _reach_of_depth(field > 0, places, window.steps)),
     )
     blur = [SMOOTHING * min(window.steps) / step for step in window.steps]
     added = np.where(added == 0, 0, gaussian_filter(added, blur, mode="nearest"))
@@ -164,6 +169,15 @@ def _change(
         after[small] = sign * UNDECIDED
         added[small] = (after - field)[small]
     return _Change(window, added, after)
+
+
+def _reach_of_depth(has: Bools, places: Mapping[Index, bool], steps: Sequence[float]) -> float:
+    """How far clicks reach by the distance of those that are wrong from the outline; no limit if none is, or if there is no outline."""
+    wrong = [place for place, inside in places.items() if has[place] != inside]
+    if not wrong or has.all() or not has.any():
+        return math.inf
+    depth = distance_transform_edt(has, sampling=steps) + distance_transform_edt(~has, sampling=steps)
+    return max(LEAST_REACH * min(steps), REACH_OF_DEPTH * max(float(depth[place]) for place in wrong))
 
 
 def _coarse_places(window: Window, points: Mapping[Index, bool]) -> dict[Index, bool]:

@@ -66,6 +66,16 @@ def test_what_is_far_away_stays_to_the_bit():
     assert np.array_equal(found.mask[far] > 0, probability[far] > 0.5)
 
 
+def test_a_click_near_the_outline_means_a_detail():
+    """A pixel beyond it reaches 24 pixels, or 48 as the outline lies between pixels; twenty beyond it reaches the whole object."""
+    distance = np.hypot(ROWS - 60, COLUMNS - 80)
+    probability = softly(distance, 30)
+    changed = [corrected(probability, [Click(60, at)]).probabilities[0] != probability for at in (111, 130)]
+    assert changed[0][60, 111]
+    assert not changed[0][:, : 111 - 48].any()
+    assert changed[1].sum() > 2 * changed[0].sum()
+
+
 def test_clicks_that_the_mask_confirms_change_nothing():
     probability, image, _ = two_discs()
     found = corrected(probability, [Click(60, 45), Click(5, 5, inside=False)], image=image)
