@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def main() -> None:
     Raises:
         SystemExit: a link is unknown, or a page would load something from another server.
     """
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"  # advertising of the theme
     subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", "mkdocs.yml"],
         cwd=REPOSITORY,
