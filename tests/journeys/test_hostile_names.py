@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from unicodedata import normalize
 
@@ -317,7 +318,9 @@ def test_a_hostile_dataset_is_trained_evaluated_tuned_reviewed_and_explained(
     shown = (evaluated / "summary.md").read_text() + ended.out
     assert "<script" not in shown
     assert "<b>" not in shown
-    assert len({row.count("|") - row.count("\\|") for row in shown.splitlines() if row.startswith("| ")}) <= 3
+    for is_table, rows in groupby(shown.splitlines(), key=lambda line: line.startswith("|")):
+        if is_table:
+            assert len({row.count("|") - row.count("\\|") for row in rows}) == 1, "each row has its table's cells"
 
 
 @POSIX
