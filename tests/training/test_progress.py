@@ -88,7 +88,7 @@ def test_an_error_takes_the_bar_away_and_is_not_swallowed() -> None:
 
 
 def test_three_lines_before_the_first_epoch_and_the_plan_beside_the_weights(
-    demo_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    demo_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Plan("unet", size=(32, 32), batch_size=4, max_epochs=2, architecture={"features": [4, 8]}).write(
         tmp_path / "my.yaml"
@@ -98,8 +98,9 @@ def test_three_lines_before_the_first_epoch_and_the_plan_beside_the_weights(
         "output_dir": str(tmp_path / "out"),
         "plan_file": str(tmp_path / "my.yaml"),
     }
-    run_bundle(find_bundle("unet"), "train", values)
-    lines = [line.split(" INFO ", 1)[1] for line in capfd.readouterr().err.splitlines() if " INFO " in line]
+    with caplog.at_level("INFO", "medseg_monai"):
+        run_bundle(find_bundle("unet"), "train", values)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("medseg_monai")]
     first = next(number for number, line in enumerate(lines) if line.startswith("epoch 1/2"))
     device, cases, when = lines[first - 3 : first]
     assert device.startswith("on ")
