@@ -8,6 +8,8 @@ LABEL_PYTHON ?= python3.11
 LABEL_VENV ?= .venv-label
 LABEL_PIP := $(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/monailabel.txt
 BIN := $(VENV)/bin
+# one process for each core, at most four, with one thread each: many small tests gain nothing from more threads
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-slow test-wheel test-browser test-notebooks docs test-label label-env lint format typecheck benchmark clean
@@ -20,7 +22,7 @@ help:
 	@echo "make test-wheel  build the wheel, install it into a fresh environment and use it in an empty folder"
 	@echo "make label-env  create an environment with MONAI Label in .venv-label (docs/monailabel.md)"
 	@echo "make test-label start a MONAI Label server and drive it as clients do"
-	@echo "make test-browser  open reports in Chromium (the one of the machine: apt-get install chromium)"
+	@echo "make test-browser  open reports and the page of medseg app in Chromium (the one of the machine: apt-get install chromium)"
 	@echo "make test-notebooks  execute the notebooks in a kernel"
 	@echo "make docs       build the documentation site in site/"
 	@echo "make benchmark  measure the timings in docs/benchmarks.md"
@@ -52,7 +54,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python scripts/demo.py
 
 test: lint typecheck
-	$(BIN)/python -m pytest -m "not slow and not gpu and not label and not browser and not notebook"
+	$(TESTS) -m "not slow and not gpu and not label and not browser and not notebook"
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser and not notebook"

@@ -28,6 +28,7 @@ figures/, report/              pictures and plots; evaluations and explanations 
 export/                        files for other runtimes; a bundle as a zip
 label/                         bundles in a MONAI Label server
 bundle/                        where bundles and weights are; weights that describe themselves; running a config with checks
+app/                           `medseg app`: a page to drop pictures on
 cli/                           the `medseg` command: parses, calls api/, says how it ended
 files/                         text written whole or not at all: tables, Markdown
 program/                       quick start-up, log lines, messages, signals; what is installed

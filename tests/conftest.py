@@ -1,11 +1,12 @@
 """What tests of several modules share: a small generated data set, and the command line called in this process."""
 
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import absl.logging
 import pytest
@@ -25,6 +26,7 @@ absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 # a shell starts what runs in the background with SIGINT ignored: Ctrl-C is to mean the same there
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REPOSITORY = Path(__file__).resolve().parent.parent
 # a network of a few thousand weights at 64 pixels: what takes seconds, not what is accurate
 SMALL = ("--set", "architecture#features=[4, 8, 8]", "--set", "batch_size=4", "--size", "64")
@@ -102,3 +104,19 @@ def trained(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     overrides = {"dataset_dir": str(demo_data), "output_dir": str(folder), **parse_assignments(settings)}
     run_bundle(find_bundle(REPOSITORY / "bundles" / "unetpp"), "train", overrides)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium: the machine's own (or MEDSEG_CHROMIUM), else the one that playwright installed."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
+    )
+    found = os.environ.get("MEDSEG_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    with sync_api.sync_playwright() as playwright:
+        try:  # no sandbox: as root, in a container, Chromium starts no other way; the page is our own
+            started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except sync_api.Error as error:
+            pytest.skip(f"no Chromium starts here (MEDSEG_CHROMIUM names one): {str(error).splitlines()[0]}")
+        yield started
+        started.close()

@@ -24,6 +24,7 @@ from medseg_monai.cli.export import export
 from medseg_monai.cli.installed import doctor, init, list_bundles
 from medseg_monai.cli.label import label_app
 from medseg_monai.cli.package import check, package
+from medseg_monai.cli.page import app as page
 from medseg_monai.cli.plan import plan
 from medseg_monai.cli.predict import predict
 from medseg_monai.cli.prepare import prepare_app
@@ -83,6 +84,7 @@ app.command()(explain)
 app.command()(export)
 app.command()(package)
 app.command()(check)
+app.command("app")(page)
 app.add_typer(label_app, name="label")
 app.command("list")(list_bundles)
 app.command()(init)

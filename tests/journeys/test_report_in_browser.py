@@ -1,8 +1,5 @@
 """Reports opened in Chromium: what a reader sees and does. ``make test-browser``."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +14,6 @@ from medseg_monai.report.explanation import write_explanation_report
 from medseg_monai.report.prediction import write_prediction_report
 
 pytestmark = pytest.mark.browser
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium: the machine's own (or MEDSEG_CHROMIUM), else the one that playwright installed."""
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
-    )
-    found = os.environ.get("MEDSEG_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_api.sync_playwright() as playwright:
-        try:  # no sandbox: as root, in a container, Chromium starts no other way; the page is our own
-            started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except sync_api.Error as error:
-            pytest.skip(f"no Chromium starts here (MEDSEG_CHROMIUM names one): {str(error).splitlines()[0]}")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

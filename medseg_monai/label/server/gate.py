@@ -6,7 +6,7 @@ import errno
 import re
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,13 +40,13 @@ ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
 Model = TypeVar("Model", bound="BaseModel")
 
 
-class Gate(APIRoute):  # type: ignore[misc]  # FastAPI is not installed where types are checked
+class Gate(APIRoute):
     """A route that limits the size of requests and refuses with one plain line.
 
     FastAPI's documented way to inspect requests before they are parsed.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Any]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Any]]:
         """The route's handler, wrapped in the size limit and the conversion of errors to messages."""
         handle = super().get_route_handler()
 

@@ -1,0 +1,154 @@
+"""The left of the page: where files are dropped, which weights segment them, and the list of cases, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+from nicegui import background_tasks, ui
+from nicegui.events import GenericEventArguments
+
+from medseg_monai.app.files import PREFIX
+from medseg_monai.app.network import Choice, choices
+from medseg_monai.app.opened import Opened
+from medseg_monai.app.page.viewer import Drop
+from medseg_monai.app.tab import Tab
+
+SHOWN_REFUSED = 5
+
+
+class ListPanel:
+    """Files, weights and cases.
+
+    Args:
+        tab: what it works on.
+        open_case: called with the case that was chosen.
+        changed: called when a case was segmented.
+    """
+
+    def __init__(self, tab: Tab, open_case: Callable[[Opened], None], changed: Callable[[], None]) -> None:
+        self.tab, self._open, self._changed = tab, open_case, changed
+        self._current: Opened | None = None
+        self._files = 0
+        with ui.column().classes("gap-3 no-wrap"):
+            self._drop()
+            self._weights = ui.select({choice: choice.label for choice in choices()}, label="weights", value=_first())
+            self._weights.classes("w-full").props("outlined dense")
+            with ui.row().classes("w-full gap-2"):
+                self._start = ui.button("Segment", on_click=self.segment).props("icon=play_arrow")
+                self._cancel = ui.button("Stop", on_click=self._stop).props("outline icon=stop")
+            self._bar = ui.linear_progress(show_value=False).props('aria-label="progress"')
+            self._text = ui.label("").classes("text-caption").props("role=status")
+            self._list()
+        self._draw_state()
+
+    def _drop(self) -> None:
+        with Drop(f"{PREFIX}/{self.tab.key}/files", on_sending=self._sending, on_sent=self._sent) as drop:
+            ui.label("Drop photographs, folders, NIfTI volumes or a zip of DICOM files here")
+            with ui.row().classes("justify-center q-mt-sm"):
+                ui.button("Files", on_click=lambda: drop.run_method("pickFiles")).props("outline dense")
+                ui.button("Folder", on_click=lambda: drop.run_method("pickFolder")).props("outline dense")
+
+    def _sending(self, event: GenericEventArguments) -> None:
+        self._text.set_text(f"receiving {event.args['done'] + 1} of {event.args['count']}")
+
+    async def _sent(self, event: GenericEventArguments) -> None:
+        self._files += int(event.args["stored"])
+        for line in event.args["refused"][:SHOWN_REFUSED]:
+            ui.notify(f"left out: {line}", type="negative", multi_line=True, timeout=10_000)
+        if len(event.args["refused"]) > SHOWN_REFUSED:
+            ui.notify(f"left out: {len(event.args['refused']) - SHOWN_REFUSED} more", type="negative")
+        self._draw_state()
+        if event.args["stored"]:
+            await self.segment()
+
+    async def segment(self) -> None:
+        """Run the chosen weights over all files."""
+        if self.tab.progress is not None:
+            ui.notify("wait until the running one ends, or stop it", type="warning")
+            return
+        if not self._files:
+            ui.notify("drop images first", type="warning")
+            return
+        task = background_tasks.create(self.tab.segment(self._weights.value, self._say), name="segment")
+        try:
+            await task
+        except (OSError, ValueError) as error:
+            ui.notify(str(error), type="negative", multi_line=True, timeout=15_000)
+        self._changed()
+        self._draw_state()
+
+    def _stop(self) -> None:
+        if self.tab.progress is not None:
+            self.tab.progress.cancelled = True
+            self._text.set_text("stopping after this image")
+
+    def _say(self) -> None:
+        """Progress: called from the run, after each case."""
+        with self._bar.client:
+            self._draw_state()
+            self.draw(self._current)
+
+    def _draw_state(self) -> None:
+        progress = self.tab.progress
+        self._cancel.set_visibility(progress is not None)
+        self._bar.set_visibility(progress is not None)
+        self._start.set_enabled(progress is None)
+        if progress is not None:
+            self._bar.set_value(progress.done / progress.count if progress.count else 0)
+            self._text.set_text(progress.text())
+        else:
+            self._text.set_text(
+                _counts(list(self.tab.cases.values())) if self.tab.cases else f"{self._files} files" * bool(self._files)
+            )
+
+    def draw(self, current: Opened | None) -> None:
+        """Draw the list again, with the case that is open."""
+        self._current = current
+        self._list.refresh()
+
+    @ui.refreshable_method
+    def _list(self) -> None:
+        with ui.element("nav").classes("w-full").props('aria-label="cases, those to look at first on top"'):
+            for case in self.tab.sorted():
+                self._entry(case)
+
+    def _entry(self, case: Opened) -> None:
+        current = "true" if case is self._current else "false"
+        button = ui.element("button").classes("medseg-case").props(f'type=button aria-current="{current}"')
+        button.on("click", lambda: self._open(case) if case.prediction is not None else None)
+        with button:
+            if case.prediction is not None:
+                version = len(case.pixels()) and sum(case.pixels().values())
+                address = f"{PREFIX}/{self.tab.key}/thumbnail/{quote(case.id)}?v={version}"
+                picture = ui.element("img")
+                picture._props.update(src=address, alt="")
+            with ui.element("span"):
+                ui.label(case.id)
+                ui.label(describe(case)).classes("medseg-why")
+
+
+def describe(case: Opened) -> str:
+    """A case in a few words: whether to look at it and why."""
+    if case.failure:
+        return f"failed: {case.failure}"
+    if case.prediction is None:
+        return "waiting"
+    summary = case.summary()
+    dice = "" if summary.lowest_dice is None else f"predicted Dice {summary.lowest_dice:.2f}"
+    mark = f"{summary.mark}: {summary.reason}" if summary.reason else summary.mark
+    changed = "corrected" + (", saved" if case.saved else "") if case.corrected else "saved" if case.saved else ""
+    return " · ".join(part for part in (mark, dice, changed) if part) or "segmented"
+
+
+def _counts(cases: list[Opened]) -> str:
+    done = [case for case in cases if case.prediction is not None]
+    flagged = sum(bool(case.prediction and case.prediction.flagged) for case in done)
+    failed = sum(bool(case.failure) for case in cases)
+    return f"{len(done)} segmented, {flagged} flagged, {failed} failed"
+
+
+def _first() -> Choice | None:
+    """What is chosen at first: U-Net++ with its shipped weights."""
+    found = choices()
+    return next((choice for choice in found if choice == Choice("unetpp")), found[0] if found else None)

@@ -1,0 +1,63 @@
+"""A case's mask as files: the same that `medseg predict` writes, or beside its image as data to train on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg_monai.app.opened import Opened
+
+PHOTO_FORMATS = {"PNG": "_mask.png", "GeoJSON": "_mask.geojson"}
+VOLUME_FORMATS = {"NIfTI": "_mask.nii.gz", "NRRD": "_mask.seg.nrrd", "MHA": "_mask.mha", "DICOM-SEG": "_mask.dcm"}
+"""The endings, by how people call them."""
+
+
+def save_case(case: Opened, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write the mask as it is now, in each format.
+
+    Args:
+        case: with a prediction.
+        folder: created if needed; the file is named after the case, in the same subfolder.
+        formats: keys of `PHOTO_FORMATS` or `VOLUME_FORMATS`.
+
+    Returns:
+        The files.
+
+    Raises:
+        OSError, ValueError: a file cannot be written, or the format is not for this case.
+    """
+    answer = case.answer()
+    known = PHOTO_FORMATS if answer.geometry is None else VOLUME_FORMATS
+    written: list[Path] = []
+    for name in formats:
+        file = folder / f"{case.id}{known[name]}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        written += answer.save(file)
+    case.saved = bool(written)
+    return written
+
+
+def add_to_training(case: Opened, folder: Path) -> Path:
+    """Put a photograph and its mask as it is now into ``images/`` and ``masks/``, which `medseg prepare folder` reads.
+
+    A case that is already there is replaced.
+
+    Returns:
+        The mask's file.
+
+    Raises:
+        ValueError: a volume, or overlapping classes.
+        OSError: a file cannot be written.
+    """
+    answer = case.answer()
+    if answer.geometry is not None or answer.mask.ndim > 2:
+        raise ValueError(
+            "only photographs whose classes do not overlap; save the mask, and see docs/datasets.md for its place"
+        )
+    name = case.id.replace("/", "_")
+    image, mask = folder / "images" / f"{name}{case.path.suffix}", folder / "masks" / f"{name}.png"
+    for file in (image, mask):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(case.path, image)
+    return answer.save(mask)[0]

@@ -1,0 +1,86 @@
+"""The tab's addresses, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from fastapi import FastAPI
+from PIL import Image
+from starlette.testclient import TestClient
+
+from medseg_monai.app.files import routes
+from medseg_monai.app.network import Choice
+from medseg_monai.app.tab import Tab
+
+PHOTO = REPOSITORY / "examples" / "ISIC_0000361.jpg"
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    tab = Tab()
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def client(tab: Tab) -> TestClient:
+    server = FastAPI()
+    server.include_router(routes({tab.key: tab}))
+    return TestClient(server)
+
+
+@pytest.fixture(scope="module")
+def segmented(tab: Tab, client: TestClient) -> str:
+    """The id of a photograph that was sent and segmented; its name needs quoting."""
+    name = "Mole #1 änd 50 %.jpg"
+    answer = client.post(f"/tab/{tab.key}/files", content=PHOTO.read_bytes(), headers={"X-File-Name": quote(name)})
+    assert answer.json() == {"stored": name}
+    asyncio.run(tab.segment(Choice("unetpp"), lambda: None))
+    return name.removesuffix(".jpg")
+
+
+def test_fill_is_the_mask(tab: Tab, client: TestClient, segmented: str) -> None:
+    answer = client.get(f"/tab/{tab.key}/layer/fill/image/0/{quote(segmented)}")
+    assert answer.headers["cache-control"] == "no-store"
+    layer = np.asarray(Image.open(io.BytesIO(answer.content)))
+    assert np.array_equal(layer[..., 3] > 0, tab.cases[segmented].mask > 0)
+
+
+@pytest.mark.parametrize("layer", ["image", "outline", "probability-0", "uncertainty"])
+def test_layers_are_pictures_of_the_images_size(tab: Tab, client: TestClient, segmented: str, layer: str) -> None:
+    answer = client.get(f"/tab/{tab.key}/layer/{layer}/image/0/{quote(segmented)}")
+    with Image.open(PHOTO) as photo:
+        assert Image.open(io.BytesIO(answer.content)).size == photo.size
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "layer/fill/image/1/{id}",
+        "layer/fill/axial/0/{id}",
+        "layer/nothing/image/0/{id}",
+        "layer/fill/image/0/other",
+        "thumbnail/other",
+    ],
+)
+def test_what_is_not_there_is_not_found(tab: Tab, client: TestClient, segmented: str, address: str) -> None:
+    answer = client.get(f"/tab/{tab.key}/{address.format(id=quote(segmented))}")
+    assert answer.status_code == 404
+    assert answer.json()["detail"]
+
+
+def test_another_tabs_key_opens_nothing(client: TestClient, segmented: str) -> None:
+    assert client.get(f"/tab/other/thumbnail/{quote(segmented)}").status_code == 404
+    assert client.post("/tab/other/files", content=b"x").status_code == 404
+
+
+def test_a_bad_zip_is_refused_with_its_reason(tab: Tab, client: TestClient) -> None:
+    answer = client.post(f"/tab/{tab.key}/files", content=b"no zip", headers={"X-File-Name": "a.zip"})
+    assert answer.status_code == 422
+    assert "a.zip" in answer.json()["detail"]

@@ -1,0 +1,68 @@
+"""Saved masks are the files that `medseg predict` writes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, Outcome
+from PIL import Image
+
+from medseg_monai.app.commands import train_commands
+from medseg_monai.app.network import Choice
+from medseg_monai.app.opened import Opened
+from medseg_monai.app.saving import add_to_training, save_case
+from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.workflow import run_bundle
+from medseg_monai.dataset import read_dataset
+from medseg_monai.predictor import Predictor
+
+PHOTO = REPOSITORY / "examples" / "ISIC_0000253.jpg"
+
+
+@pytest.fixture(scope="module")
+def case() -> Opened:
+    case = Opened("moles/ISIC_0000253", PHOTO)
+    case.set_prediction(Predictor("unetpp")(PHOTO))
+    return case
+
+
+def test_files_equal_those_of_the_command(case: Opened, tmp_path: Path) -> None:
+    values = {"dataset_dir": [str(PHOTO)], "output_dir": str(tmp_path / "command"), "formats": ["png", "geojson"]}
+    run_bundle(find_bundle("unetpp"), "inference", values)
+    written = save_case(case, tmp_path / "page", ["PNG", "GeoJSON"])
+    assert [file.relative_to(tmp_path / "page").as_posix() for file in written] == [
+        "moles/ISIC_0000253_mask.png", "moles/ISIC_0000253_mask.geojson",
+    ]  # fmt: skip
+    for file in written:
+        assert file.read_bytes() == (tmp_path / "command" / file.name).read_bytes()
+    assert case.saved
+
+
+def test_a_corrected_mask_is_saved_as_it_is_now(case: Opened, tmp_path: Path) -> None:
+    stamp = np.zeros(case.mask.shape, bool)
+    stamp[:9, :9] = True
+    case.paint(stamp, lambda values: values, 0, erase=False)
+    assert not case.saved
+    (file,) = save_case(case, tmp_path, ["PNG"])
+    assert np.array_equal(np.asarray(Image.open(file)) > 0, case.mask > 0)
+    assert np.asarray(Image.open(file))[:9, :9].all()
+
+
+def test_what_is_added_is_a_data_set_with_this_mask(
+    case: Opened, tmp_path: Path, medseg: Callable[..., Outcome]
+) -> None:
+    folder = tmp_path / "my corrections"
+    for name in ("a/1", "a/2", "b/1"):  # as many as splits need
+        case.id = name
+        added = add_to_training(case, folder)
+        assert np.array_equal(np.asarray(Image.open(added)) > 0, case.mask > 0)
+    _, command, *arguments = shlex.split(train_commands(Choice("unetpp"), folder, ["lesion"])[0])
+    outcome = medseg(command, *arguments)
+    assert outcome.code == 0, outcome.err
+    dataset = read_dataset(folder / "dataset")
+    assert dataset.spec.classes == ("lesion",)
+    assert sum(len(getattr(dataset, split)) for split in ("training", "validation", "test")) >= 1

@@ -1,0 +1,198 @@
+"""`medseg app` in Chromium: a photograph dropped, its mask seen, corrected and saved. ``make test-browser``."""
+
+from __future__ import annotations
+
+import base64
+import io
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from medseg_monai.predictor import Prediction, Predictor
+
+pytestmark = pytest.mark.browser
+PHOTOS = [REPOSITORY / "examples" / f"ISIC_{number}.jpg" for number in ("0000253", "0000361")]
+READY = "document.querySelector('.medseg-viewer').dataset.shown === '3/3'"
+DRAWN = "(([shown, wanted]) => shown === wanted)(document.querySelector('.medseg-viewer').dataset.shown.split('/'))"
+OUTLINE = 8
+"""Pixels of the screen that half of the outline with its halo covers."""
+PATIENCE = 120_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("app")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "medseg_monai", "app", "--no-browser"], stdout=subprocess.PIPE, text=True, cwd=folder
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def context(browser: Any) -> Iterator[Any]:
+    made = browser.new_context(viewport={"width": 1280, "height": 800})
+    made.set_default_timeout(PATIENCE)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: Any, address: str) -> Iterator[Any]:
+    """A tab in which both photographs are segmented and the first of the list is open."""
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: faults.append(request.url) if not _is_local(request.url) else None)
+    page.goto(address)
+    page.set_input_files("input[type=file][multiple]", PHOTOS)
+    page.wait_for_function("document.querySelectorAll('.medseg-case img').length === 2")
+    page.wait_for_function(READY)
+    yield page
+    page.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Prediction]:
+    predictor = Predictor("unetpp")
+    return {photo.stem: predictor(photo) for photo in PHOTOS}
+
+
+def _is_local(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def canvas(page: Any) -> NDArray[np.int64]:
+    """The viewer's pixels, once they stay the same."""
+    page.wait_for_function(DRAWN)
+    page.wait_for_timeout(300)
+    text = page.evaluate("document.querySelector('.medseg-viewer canvas').toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))).convert("RGB")).astype(int)
+
+
+def case_with(page: Any, text: str) -> Any:
+    """What the list says of a case."""
+    return page.locator(".medseg-why", has_text=text).first
+
+
+def current(page: Any) -> str:
+    return str(page.locator(".medseg-case[aria-current=true] span > *").first.inner_text())
+
+
+def test_the_mask_that_is_seen_is_the_predictors(page: Any, found: dict[str, Prediction]) -> None:
+    """What changes on the screen when the mask is turned off is the mask, on the image's pixels."""
+    with_mask = canvas(page)
+    page.keyboard.press("t")
+    without = canvas(page)
+    changed = np.abs(with_mask - without).max(axis=2) > 2
+    mask = found[current(page)].mask > 0
+    height, width = mask.shape
+    scale = min(changed.shape[1] / width, changed.shape[0] / height)
+    left, top = (changed.shape[1] - width * scale) / 2, (changed.shape[0] - height * scale) / 2
+    rows, columns = np.indices(changed.shape)
+    inside = (rows >= top) & (rows < top + height * scale) & (columns >= left) & (columns < left + width * scale)
+    shown = np.zeros_like(changed)
+    shown[inside] = mask[((rows - top) / scale).astype(int)[inside], ((columns - left) / scale).astype(int)[inside]]
+    assert not (shown & ~changed).any()
+    assert distance_transform_edt(~shown)[changed].max() < OUTLINE
+    assert not changed[~inside].any()
+
+
+def test_brush_undo_save_by_keyboard_and_pointer(page: Any, folder: Path, found: dict[str, Prediction]) -> None:
+    name = current(page)
+    box = page.locator(".medseg-viewer").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.9
+    page.keyboard.press("b")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y - 10, steps=5)
+    page.mouse.up()
+    case_with(page, "corrected").wait_for()
+    page.keyboard.press("s")
+    case_with(page, "corrected, saved").wait_for()
+    painted = np.asarray(Image.open(folder / "masks" / f"{name}_mask.png")) > 0
+    network = found[name].mask > 0
+    assert (painted & ~network).sum() > 500
+    assert (network & ~painted).sum() == 0
+    page.keyboard.press("u")
+    case_with(page, "corrected").wait_for(state="detached")
+    page.keyboard.press("s")
+    case_with(page, "saved").wait_for()
+    page.wait_for_timeout(500)
+    found[name].save(folder / "wanted.png")
+    assert (folder / "masks" / f"{name}_mask.png").read_bytes() == (folder / "wanted.png").read_bytes()
+
+
+def test_a_click_outside_takes_the_place_away(page: Any, found: dict[str, Prediction]) -> None:
+    name = current(page)
+    row, column = np.argwhere(found[name].mask > 0).mean(axis=0)
+    height, width = found[name].mask.shape
+    box = page.locator(".medseg-viewer").bounding_box()
+    scale = min(box["width"] / width, box["height"] / height)
+    before = canvas(page)
+    page.keyboard.press("o")
+    page.mouse.click(
+        box["x"] + (box["width"] - width * scale) / 2 + (column + 0.5) * scale,
+        box["y"] + (box["height"] - height * scale) / 2 + (row + 0.5) * scale,
+    )
+    case_with(page, "corrected").wait_for()
+    assert np.abs(canvas(page) - before).max() > 60
+
+
+def test_next_and_previous_by_keyboard(page: Any) -> None:
+    first = current(page)
+    page.keyboard.press("n")
+    page.wait_for_function(f"!document.querySelector('.medseg-case[aria-current=true]').innerText.includes('{first}')")
+    page.keyboard.press("p")
+    page.wait_for_function(f"document.querySelector('.medseg-case[aria-current=true]').innerText.includes('{first}')")
+
+
+def test_a_second_tab_has_its_own_cases(page: Any, context: Any, address: str) -> None:
+    other = context.new_page()
+    other.goto(address.partition("?")[0])
+    other.locator(".medseg-drop").wait_for()
+    assert other.locator(".medseg-case").count() == 0
+    other.close()
+    page.keyboard.press("n")
+    canvas(page)
+
+
+def test_a_broken_file_is_named_and_the_others_stay(page: Any) -> None:
+    page.set_input_files(
+        "input[type=file][multiple]", [{"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}]
+    )
+    case_with(page, "failed:").wait_for()
+    assert page.locator(".medseg-case").count() == 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_it_fits_and_everybody_can_use_it(page: Any, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install '.[browser]'")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    violations = axe.Axe().run(page).response["violations"]
+    serious = {
+        violation["id"]: [node["html"][:150] for node in violation["nodes"]]
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    }
+    assert serious == {}
