@@ -107,7 +107,7 @@ def evidence_of(
 def log_odds(probabilities: NDArray[np.float32], *, exclusive: bool) -> Odds:
     """Log-odds of each class against the background, at most `MOST_NATS`, from (classes, *S).
 
-    >>> log_odds(np.array([[0.5, 1.0]], np.float32), exclusive=False).round(2).tolist()
+    >>> log_odds(np.array([[0.5, 1.0]], np.float32), exclusive=False).astype(float).round(2).tolist()
     [[0.0, 6.24]]
     """
     probs = probabilities.clip(SMALLEST, 1 - SMALLEST)

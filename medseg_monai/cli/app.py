@@ -134,11 +134,11 @@ def _stopped() -> NoReturn:
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line, not in a traceback. `MEDSEG_TRACEBACK=1` shows the traceback."""
+    begun = IS_PROGRAM.set(True)
     try:
         stop_like_ctrl_c()
         # torch reads it when it is imported: what Apple's GPU cannot do is done by the CPU
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-        IS_PROGRAM.set(True)
         begin_logging()
         _show_every_name()
         app()
@@ -158,3 +158,5 @@ def main() -> None:
             raise
         typer.echo(f"medseg: error: {_one_line(cause)}", err=True)
         sys.exit(1)
+    finally:  # a program that calls this function is not the command line afterwards
+        IS_PROGRAM.reset(begun)

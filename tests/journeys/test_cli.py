@@ -20,6 +20,7 @@ from conftest import SMALL, Outcome
 from PIL import Image
 
 from medseg_monai.inference.recipe import wants_page
+from medseg_monai.program.process import IS_PROGRAM
 
 Medseg = Callable[..., Outcome]
 
@@ -416,3 +417,10 @@ def test_training_ends_with_where_weights_are_and_what_comes_next(
     )
     facts = json.loads((tmp_path / "spec.json").read_text())["training"]
     assert (facts["lr"], facts["precision"], facts["batch_size"]) == (0.01, "fp32", 4)
+
+
+def test_a_program_that_called_the_command_line_is_not_it_afterwards(medseg: Callable[..., Outcome]) -> None:
+    """Else a bundle's logging.conf would take the handlers of a program that runs a bundle later."""
+    for arguments in (["list"], ["train", "nothing"]):
+        medseg(*arguments)
+        assert not IS_PROGRAM.get()
