@@ -28,6 +28,7 @@ from medseg_monai.figures.drawing import as_picture
 from medseg_monai.images.photos import read_image
 from medseg_monai.inference.cases import UNUSABLE, find_cases
 from medseg_monai.predictor import Prediction
+from medseg_monai.program.console import listening
 
 KEPT_PREDICTIONS = 2
 """Whose probabilities stay in memory; those of others are computed again when they are looked at."""
@@ -63,6 +64,7 @@ class Tab:
         cases: by id.
         progress: of the run in progress; None if there is none.
         choice: the weights of the last run.
+        notes: what of the files the last run passed over.
     """
 
     def __init__(self) -> None:
@@ -71,6 +73,7 @@ class Tab:
         self.cases: dict[str, Opened] = {}
         self.progress: Progress | None = None
         self.choice: Choice | None = None
+        self.notes: list[str] = []
         self._thumbnails: dict[str, bytes] = {}
         self._predictions: OrderedDict[tuple[str, Choice], Prediction] = OrderedDict()
         self._view: tuple[str, View] | None = None
@@ -92,8 +95,11 @@ class Tab:
         Raises:
             ValueError: there is none.
         """
-        before = len(self.cases)
-        for case in find_cases(self.received.folder / "images", spec=spec, series="all"):
+        before, place = len(self.cases), self.received.folder / "images"
+        with listening(verbose=False) as messages:
+            found = find_cases(place, spec=spec, series="all")
+        self.notes = [message.replace(str(place), "what was dropped") for message in messages]
+        for case in found:
             self.cases.setdefault(case["id"], Opened(case["id"], Path(case["image"])))
         return len(self.cases) - before
 

@@ -31,6 +31,7 @@ def tab() -> Iterator[Tab]:
     images.mkdir()
     shutil.copy(PHOTO, images)
     (images / "broken.jpg").write_bytes(b"no picture")
+    (images / "volume.nii.gz").write_bytes(b"for another network")
     said: list[str] = []
     asyncio.run(tab.segment(UNETPP, lambda: said.append(tab.progress.text() if tab.progress else "end")))
     assert said[-1] == "end"
@@ -52,6 +53,12 @@ def test_a_broken_file_says_why_and_comes_first(tab: Tab) -> None:
     assert (first.id, second.id) == ("broken", "ISIC_0000253")
     assert first.failure
     assert "\n" not in first.failure
+
+
+def test_files_for_other_weights_are_named(tab: Tab) -> None:
+    (note,) = tab.notes
+    assert "what was dropped: 1 file" in note
+    assert "volume.nii.gz" in note
 
 
 def test_layers_of_the_network(tab: Tab) -> None:

@@ -75,6 +75,8 @@ class ListPanel:
             await task
         except (OSError, ValueError) as error:
             ui.notify(str(error), type="negative", multi_line=True, timeout=15_000)
+        for note in self.tab.notes:
+            ui.notify(note, type="warning", multi_line=True, timeout=15_000)
         self._changed()
         self._draw_state()
 
