@@ -47,14 +47,10 @@ def _cpu_has_bf16() -> bool:
     What the CPU can do may be switched off by ``ATEN_CPU_CAPABILITY`` and ``ONEDNN_MAX_CPU_ISA``.
     """
     most = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+    # the second is what torch was limited to (ATEN_CPU_CAPABILITY)
     if most in TOO_OLD_FOR_BF16 or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2"):
         return False
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    if torch.backends.cpu.get_cpu_capability() in (
-        "DEFAULT",
-        "AVX2",
-    ):  # torch was limited to these (ATEN_CPU_CAPABILITY)
-        return False
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
