@@ -15,11 +15,14 @@ from medseg_monai.app.network import Choice, choices, in_turn
 
 def test_shipped_weights_come_first_and_the_users_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(REPOSITORY / "bundles" / "unet", tmp_path / "bundles" / "unet")
+    # not all of the bundle: whoever works here may have trained it
+    models = REPOSITORY / "bundles" / "unet" / "models"
+    shutil.copytree(REPOSITORY / "bundles" / "unet" / "configs", tmp_path / "bundles" / "unet" / "configs")
     shipped = tmp_path / "bundles" / "unet" / "models"
-    (shipped / "mine").mkdir()
-    for name in ("model.pt", "spec.json"):
-        shutil.copy(shipped / name, shipped / "mine" / name)
+    for place in (shipped, shipped / "mine"):
+        place.mkdir()
+        for name in ("model.pt", "spec.json"):
+            shutil.copy(models / name, place / name)
     found = [choice for choice in choices() if choice.bundle == "unet"]
     assert found == [Choice("unet"), Choice("unet", "mine")]
     assert [choice.label for choice in found] == ["unet (shipped weights)", "unet (mine)"]

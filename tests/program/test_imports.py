@@ -158,7 +158,7 @@ def test_a_quick_answer_imports_nothing_heavy(arguments: str, code: int) -> None
         assert ended.stderr.count("\n") == 1
 
 
-FIRST_MASK_MODULES = 2600
+FIRST_MASK_MODULES = 2700
 """With all that this package can use installed: 2,465 for a photograph, 4,126 before anything was left out."""
 NOT_FOR_A_MASK = (
     "torch._dynamo", "torch._inductor", "torch.distributed.fsdp", "torchvision.models", "sympy", "triton", "scipy.optimize",
