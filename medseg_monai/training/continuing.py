@@ -23,10 +23,10 @@ from medseg_monai.training.folder import (
     publish,
     remove_leftovers,
 )
+from medseg_monai.training.processes import between_several
 from medseg_monai.training.recorded import changes_of_machine, read_record, write_record
 from medseg_monai.training.run_record import refuse_other_run
 from medseg_monai.training.sampling import SeededSampler
-from medseg_monai.training.stops import between_several
 from medseg_monai.training.weight_average import bare
 
 logger = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
 from medseg_monai.program.messages import listed
+from medseg_monai.training.processes import mean_over_processes
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class WatchLoss:
         self._losses.append(_loss(engine))
         if len(self._losses) < BLOCK:
             return
-        loss = _mean_over_processes(sum(self._losses) / BLOCK, engine.state.device)
+        loss = mean_over_processes(sum(self._losses) / BLOCK, engine.state.device)
         self._losses.clear()
         if self._first is None:
             self._first = loss
@@ -135,11 +135,3 @@ def _where(engine: SupervisedTrainer, *, named: bool = True) -> str:
 
 def _steps_in_all(engine: SupervisedTrainer) -> int:
     return int((engine.state.max_epochs or 1) * (engine.state.epoch_length or 1))
-
-
-def _mean_over_processes(value: float, device: torch.device) -> float:
-    if not (dist.is_available() and dist.is_initialized()):
-        return value
-    total = torch.tensor(value, device=device)
-    dist.all_reduce(total)
-    return float(total) / dist.get_world_size()

@@ -25,8 +25,8 @@ from torch import nn
 from medseg_monai.files.writing import write_whole
 from medseg_monai.program.console import keep_bars_whole
 from medseg_monai.training.folder import CURVES_FILE, HISTORY_FILE, files_of
+from medseg_monai.training.processes import between_several, mean_over_processes
 from medseg_monai.training.sampling import sample_seed
-from medseg_monai.training.stops import between_several
 
 logger = logging.getLogger(__name__)
 
@@ -161,9 +161,9 @@ class RecordEpochs:
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer, after the ``ValidationHandler``."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
         if engine.state.rank == 0:
-            engine.add_event_handler(Events.EPOCH_STARTED, self._start)
-            engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
             engine.add_event_handler(Events.COMPLETED, self._draw)
 
@@ -173,7 +173,7 @@ class RecordEpochs:
             self._at, self._began = engine.state.epoch, time.monotonic()
 
     def _note(self, engine: Workflow) -> None:
-        self._losses.append(_mean_loss(engine.state.output))
+        self._losses.append(mean_over_processes(_mean_loss(engine.state.output), engine.state.device))
 
     def record_start(self, engine: Workflow, seconds: float) -> None:
         """Record the scores of the weights that training starts from as those of epoch 0, which has no loss."""

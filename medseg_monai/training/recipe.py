@@ -10,10 +10,9 @@ import os
 from collections.abc import Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 from monai.engines import Evaluator
 from monai.engines.workflow import Workflow
 from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler, ValidationHandler, from_engine
@@ -49,6 +48,7 @@ from medseg_monai.training.handlers import (
 )
 from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
+from medseg_monai.training.processes import device_ids, join_processes, local_device
 from medseg_monai.training.progress import KeepPlan, RunProgress, SayWhatComes
 from medseg_monai.training.room import GuardMemory, RefuseFullDisk
 from medseg_monai.training.run_record import describe_run
@@ -60,9 +60,6 @@ from medseg_monai.training.stops import leave_signals_to_trainer
 from medseg_monai.training.tensorboard import EventLog, ValidationPanel
 from medseg_monai.training.weight_average import AverageWeights, bare, weight_average
 from medseg_monai.transforms.batches import collate
-
-if TYPE_CHECKING:
-    from medseg_monai.prepare.demo import Kind
 
 __all__ = [
     "HandlerChain",
@@ -284,9 +281,15 @@ def validation_cases(dataset: Dataset, rank: int, world_size: int) -> list[dict[
     return share(split_cases(dataset, "validation"), rank, world_size)
 
 
-def leaves_a_rest(cases: Sized, plan: TrainingPlan) -> bool:
-    """Whether to drop the last, smaller batch, unless it is the only one: batch norm suffers from a batch of a single case."""
-    return len(cases) > plan.batch_size
+def leaves_a_rest(cases: Sized, plan: TrainingPlan, processes: int = 1) -> bool:
+    """Whether to drop the last, smaller batch, unless it is the only one: batch norm suffers from a batch of a single case.
+
+    Args:
+        cases: those of all `processes`.
+        plan: the batch of one process.
+        processes: how many share the cases.
+    """
+    return len(cases) > plan.batch_size * processes
 
 
 def total_steps(max_epochs: int, batches: Sized) -> int:
@@ -302,27 +305,3 @@ def scales_loss(precision: str, device: str | torch.device) -> bool:
 def validated(network: nn.Module, average: nn.Module | None) -> nn.Module:
     """The network to validate: the average of the weights if one is kept, else the network itself."""
     return network if average is None else average
-
-
-def local_device() -> torch.device:
-    """The device of one of several processes, as ``torchrun`` numbers them: a GPU each, or all on the CPU."""
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def device_ids(device: torch.device) -> list[torch.device] | None:
-    """The ``device_ids`` for ``DistributedDataParallel``: None on the CPU."""
-    return [device] if device.type == "cuda" else None
-
-
-def join_processes(device: torch.device, dataset_dir: str | Path | None, *, demo: Kind) -> None:
-    """Connect the processes that ``torchrun`` started, and wait until the data set exists.
-
-    Only the first process generates the demo data, if no data set is given.
-    """
-    on_gpu = device.type == "cuda"
-    dist.init_process_group("nccl" if on_gpu else "gloo")
-    if on_gpu:
-        torch.cuda.set_device(device)
-    if dist.get_rank() == 0:
-        open_dataset(dataset_dir, demo=demo)
-    dist.barrier()

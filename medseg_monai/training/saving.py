@@ -23,9 +23,10 @@ from medseg_monai.program.signals import undisturbed
 from medseg_monai.training.checkpoint import Stateful, find_checkpoint, read_checkpoint, write_checkpoint
 from medseg_monai.training.continuing import Continuation, between_processes, put_back, starts_within_epoch, state_of
 from medseg_monai.training.folder import files_of, finish_publishing, publish
+from medseg_monai.training.processes import between_several
 from medseg_monai.training.recorded import read_record, write_record
 from medseg_monai.training.run_record import versions
-from medseg_monai.training.stops import BY_SIGNAL, BY_TIME, NOTHING, StopRequests, agreed, between_several, raise_signal
+from medseg_monai.training.stops import BY_SIGNAL, BY_TIME, NOTHING, StopRequests, agreed, raise_signal
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from medseg_monai.program.signals import STOPPING, StoppedBySignal
+from medseg_monai.training.processes import between_several
 
 STOP_FILE = "STOP"
 """A file of this name in a training's folder stops it."""
@@ -116,11 +117,6 @@ def _in_this_process(note: Callable[[int], None]) -> Callable[[int, FrameType | 
         os.kill(os.getpid(), number)
 
     return handler
-
-
-def between_several() -> bool:
-    """Whether several processes train together."""
-    return dist.is_available() and dist.is_initialized()
 
 
 def agreed(cause: int, device: torch.device) -> int:

@@ -336,18 +336,6 @@ def test_the_exact_training_command_trains_on_the_demo_data_and_says_so(tmp_path
     assert "NO DATA SET WAS GIVEN" in ended.stderr
 
 
-@pytest.mark.slow
-def test_training_on_two_processes(demo_data: Path, tmp_path: Path) -> None:
-    configs = [f"bundles/unetpp/configs/{name}.json" for name in ("train", "multi_gpu_train")]
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    training = ("-m", "monai.bundle", "run", "training", "--config_file", f"['{configs[0]}','{configs[1]}']")
-    settings = (*OVERRIDES, "--dataset_dir", str(demo_data), "--output_dir", str(tmp_path), "--batch_size", "2")
-    ended = call(*launcher, *training, *settings, OMP_NUM_THREADS="1")
-    assert ended.returncode == 0, ended.stderr
-    state = torch.load(tmp_path / "model.pt", weights_only=True)
-    assert not any(name.startswith("module.") for name in state)
-
-
 def targets(node):
     """Every ``_target_`` in a config, at any depth."""
     if isinstance(node, dict):

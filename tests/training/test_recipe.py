@@ -3,7 +3,6 @@
 import csv
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -128,6 +127,7 @@ def test_cases_of_a_training() -> None:
 @pytest.mark.parametrize(("cases", "left_out"), [(3, False), (4, False), (5, True)])
 def test_a_smaller_last_batch_is_left_out_unless_it_is_the_only_one(cases: int, left_out: bool) -> None:
     assert recipe.leaves_a_rest(range(cases), TrainingPlan(demo_spec(), 4, 0.0)) is left_out
+    assert recipe.leaves_a_rest(range(cases), TrainingPlan(demo_spec(), 2, 0.0), 2) is left_out
 
 
 def test_steps_and_scaling() -> None:
@@ -149,25 +149,3 @@ def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "metadata.json").touch()
     assert default_root("unet") == "."
-
-
-def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    for on_gpu, expected in ((True, torch.device("cuda", 1)), (False, torch.device("cpu"))):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda found=on_gpu: found)
-        assert recipe.local_device() == expected
-        assert recipe.device_ids(expected) == ([expected] if on_gpu else None)
-
-
-def test_only_the_first_process_makes_the_demo_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    for rank in (0, 1):
-        done: list[str] = []
-        calls = {
-            "init_process_group": lambda backend, done=done: done.append(backend),
-            "get_rank": lambda rank=rank: rank,
-            "barrier": lambda done=done: done.append("wait"),
-        }
-        monkeypatch.setattr(recipe, "dist", SimpleNamespace(**calls))
-        monkeypatch.setattr(recipe, "open_dataset", lambda folder, demo, done=done: done.append(demo))
-        recipe.join_processes(torch.device("cpu"), "", demo="mr")
-        assert done == (["gloo", "mr", "wait"] if rank == 0 else ["gloo", "wait"])
