@@ -13,6 +13,7 @@ from monai.utils import set_determinism
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from medseg_monai.planning.plan import Plan
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.training.recipe import HandlerChain, training_handlers
 from medseg_monai.training.sampling import SeededSampler, sample_seed
@@ -54,6 +55,8 @@ def small_training(
     cases: int = CASES,
     handlers: Mapping[str, Any] | None = None,
     start: Start | None = None,
+    plan: Plan | None = None,
+    epochs: int = EPOCHS,
 ) -> SupervisedTrainer:
     """A trainer, ready to run."""
     set_determinism(0)
@@ -73,12 +76,12 @@ def small_training(
     )  # fmt: skip
     chain = training_handlers(
         network=network, average=average, decay=decay, evaluator=evaluator, clip_norm=1.0, val_interval=val_interval,
-        lr_scheduler=one_cycle(optimizer, lr=0.05, total_steps=EPOCHS * len(loader), warmup=0.3),
+        lr_scheduler=one_cycle(optimizer, lr=0.05, total_steps=epochs * len(loader), warmup=0.3),
         patience=patience, folder=folder, spec=demo_spec(), architecture=partial(BasicUNet, spatial_dims=2),
         bundle="unet", facts={}, log=EventLog(folder / "tensorboard"), rank=1, seed=0, resume=resume, stop_after=stop_after,
-        every_class=False, start=start,
+        every_class=False, start=start, plan=plan,
     )  # fmt: skip
     return SupervisedTrainer(
-        "cpu", EPOCHS, loader, network, optimizer, nn.BCEWithLogitsLoss(), decollate=False,
+        "cpu", epochs, loader, network, optimizer, nn.BCEWithLogitsLoss(), decollate=False,
         train_handlers=[chain, *([HandlerChain(list(handlers.values()))] if handlers else [])],
     )  # fmt: skip

@@ -86,7 +86,7 @@ def training_plan(
     theirs = None if start is None else run.arguments_of(start)
     if run.is_steered:
         return own if theirs is None else replace(own, architecture=theirs)
-    file = file or run.plan_to_continue()
+    file = run.plan_to_continue() or file
     if file:
         plan = read_plan(file)
         check_architecture(plan, run.recipe(published).network_class)
@@ -94,7 +94,9 @@ def training_plan(
         said = {key: value for key, value in vars(plan).items() if value not in (None, {})}
         said = {**({} if theirs is None else {"architecture": theirs}), **said}
         # its minutes may be another machine's
-        return replace(Plan(**{**published, **said}), minutes=None)
+        plan = replace(Plan(**{**published, **said}), minutes=None)
+        # whoever says how many epochs wants them all
+        return replace(plan, most_minutes=None, shortened=()) if "max_epochs" in run.fixed() else plan
     on_gpu = torch.device(device).type == "cuda" and minutes is None and preset == "default"
     if as_published or on_gpu or not run.undecided:
         about = {"about": _why_published(as_published, on_gpu)}

@@ -41,8 +41,8 @@ MEMORY_SHARE = 0.8
 """Of the free memory, for a step."""
 BUSY = 1.3
 BUSY_MACHINE = (
-    "other programs use this processor: a step takes %.1f times as long as it computes. The plan's time is for a processor that is "
-    "free: if it stays busy, training takes that much longer"
+    "other programs use this processor: a step takes %.1f times as long as it computes. The plan is for a processor that is free: if it "
+    "stays busy, training goes through fewer epochs, to end in time"
 )
 TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.06, 25.0
 
@@ -277,6 +277,7 @@ def _as_plan(
         recipe.bundle,
         architecture=dict(choice.candidate.architecture),
         minutes=round(choice.seconds / 60, 2) or 0.01,
+        most_minutes=None if "max_epochs" in recipe.fixed else round(wishes.seconds / 60, 2),
         memory_gb=round(choice.memory_gb, 1) or 0.1,
         **{**values, **own},
     )

@@ -10,6 +10,7 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class Plan:
         batch_size, max_epochs, lr, weight_average, augmentation, foreground, patches_per_case, empty_fraction, val_interval: knobs of
             ``train.json``.
         minutes: that it takes, about; None if that is not known.
+        most_minutes: that it may take, from its first step on: if it turns out slower, it goes through fewer epochs; None for any time.
+        shortened: where it was: at the end of one epoch, to so many in all. Who follows the plan does the same, whatever the clock says.
         memory_gb: that it takes, about.
         reasons: by the name of a knob; ``about`` holds lines for the head of the file.
     """
@@ -54,6 +57,8 @@ class Plan:
     empty_fraction: float | None = None
     val_interval: int | None = None
     minutes: float | None = None
+    most_minutes: float | None = None
+    shortened: tuple[tuple[int, int], ...] = ()
     memory_gb: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -66,6 +71,7 @@ class Plan:
         for key in ("size", "spacing_mm"):
             value = getattr(self, key)
             object.__setattr__(self, key, None if value is None else tuple(value))
+        object.__setattr__(self, "shortened", tuple((at, epochs) for at, epochs in self.shortened))
 
     def knob(self, name: str, default: Any) -> Any:
         """What the plan says of a knob, or the default."""
@@ -82,7 +88,7 @@ class Plan:
         lines = [f"# {_printable(line)}" for line in self.reasons.get("about", "").splitlines()]
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name == REASONS_FOR or value in (None, "", {}):
+            if item.name == REASONS_FOR or value in (None, "", {}, ()):
                 continue
             lines += ["", *_comment(self.reasons.get(item.name, ""))]
             inner = None if isinstance(value, Mapping | tuple) else False  # None: lists on one line
@@ -130,11 +136,12 @@ def read_plan(file: str | Path) -> Plan:
     """
     path = Path(file)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
         if not isinstance(content, Mapping):
             raise ValueError("expected a mapping of keys (write one with `medseg plan`)")
         refuse_unknown_keys({str(key): value for key, value in content.items()}, KEYS)
-        return Plan(**content)
+        return Plan(**content, reasons=_reasons(text))
     except FileNotFoundError:
         raise FileNotFoundError(f"no such plan: {path}") from None
     except IsADirectoryError:
@@ -145,6 +152,23 @@ def read_plan(file: str | Path) -> Plan:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _reasons(text: str) -> dict[str, str]:
+    """The comments of a plan's text by the key that they stand above, as `Plan.to_yaml` writes them; those at its head are ``about``."""
+    reasons: dict[str, str] = {}
+    comment: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            comment.append(line.removeprefix("#").strip())
+            continue
+        key = line.split(":")[0]
+        if comment and not line and not reasons:
+            reasons["about"] = "\n".join(comment)
+        elif comment and key in KEYS:
+            reasons[key] = " ".join(comment)
+        comment = []
+    return reasons
 
 
 def check_architecture(plan: Plan, network: type) -> None:
@@ -213,6 +237,19 @@ def _spacing(value: object) -> str | None:
     return None if good else "a list of 2 or 3 numbers above 0, in mm"
 
 
+def _shorter_and_shorter(value: object) -> str | None:
+    """Pairs (at the end of this epoch, so many in all): the first rise, the second fall, and none ends before it is decided."""
+    problem = "a list of pairs, [at the end of this epoch, so many in all]"
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return problem
+    for pair in value:
+        if not isinstance(pair, Sequence) or len(pair) != 2 or any(_whole(number) for number in pair):
+            return problem
+    pairs = [(int(at), int(epochs)) for at, epochs in value]
+    falls = all(earlier < later and more > fewer for (earlier, more), (later, fewer) in pairwise(pairs))
+    return None if falls and all(at <= epochs for at, epochs in pairs) else f"{problem}, fewer and fewer,"
+
+
 def _text(value: object) -> str | None:
     return None if isinstance(value, str) else "a text"
 
@@ -249,5 +286,7 @@ _CHECKS = {
     "empty_fraction": _share,
     "val_interval": _whole,
     "minutes": _above_zero,
+    "most_minutes": _above_zero,
+    "shortened": _shorter_and_shorter,
     "memory_gb": _above_zero,
 }

@@ -8,9 +8,10 @@ import math
 import time
 from collections.abc import Callable, Sized
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from ignite.engine import Events
@@ -183,7 +184,12 @@ class KeepPlan:
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Write it, before the first step."""
         if engine.state.epoch == 0:
-            self.plan.write(files_of(self.folder) / PLAN_FILE)
+            self.change()
+
+    def change(self, **values: Any) -> None:
+        """Write it with other values."""
+        self.plan = replace(self.plan, **values)
+        self.plan.write(files_of(self.folder) / PLAN_FILE)
 
 
 class RunProgress:
@@ -196,7 +202,7 @@ class RunProgress:
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
         self.bar: tqdm[NoReturn] | None = None
-        self._first = self._steps = 0
+        self._first = 0
         self._began = self._said = 0.0
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -210,10 +216,10 @@ class RunProgress:
 
     def _start(self, engine: SupervisedTrainer) -> None:
         self._close(engine)
-        self._first, self._steps = engine.state.iteration, engine.state.max_epochs * _steps(engine)
+        self._first = engine.state.iteration
         self._began = self._said = time.monotonic()
         self.bar = progress_bar()(
-            total=self._steps, initial=self._first, desc="training", bar_format=BAR, smoothing=0,
+            total=engine.state.max_epochs * _steps(engine), initial=self._first, desc="training", bar_format=BAR, smoothing=0,
             dynamic_ncols=True, leave=False,
         )  # fmt: skip
 
@@ -222,6 +228,7 @@ class RunProgress:
             return
         now = time.monotonic()
         if not self.bar.disable:
+            self.bar.total = engine.state.max_epochs * _steps(engine)  # a slow training is shortened
             self.bar.set_postfix_str(self.text(engine, now - self._began), refresh=False)
             self.bar.update(engine.state.iteration - self.bar.n)
         elif now - self._said > LINE_SECONDS:
@@ -232,7 +239,7 @@ class RunProgress:
         """How far the run is after so many seconds."""
         done = engine.state.iteration - self._first
         pictures = done * int(getattr(engine.data_loader, "batch_size", None) or 1)
-        left = seconds / done * (self._steps - engine.state.iteration)
+        left = seconds / done * (engine.state.max_epochs * _steps(engine) - engine.state.iteration)
         parts = [
             f"epoch {engine.state.epoch}/{engine.state.max_epochs}",
             f"{pictures / max(seconds, 1e-9):.3g} images/s",

@@ -48,11 +48,13 @@ from medseg_monai.training.handlers import (
 )
 from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
+from medseg_monai.training.pace import KeepTime
 from medseg_monai.training.processes import device_ids, join_processes, local_device
 from medseg_monai.training.progress import KeepPlan, RunProgress, SayWhatComes
 from medseg_monai.training.room import GuardMemory, RefuseFullDisk
 from medseg_monai.training.run_record import describe_run
 from medseg_monai.training.saving import SaveTrained
+from medseg_monai.training.schedules import RepeatedOneCycleLR
 from medseg_monai.training.selection import chosen_metric, other_metrics
 from medseg_monai.training.start import Start, find_start, first_network
 from medseg_monai.training.start_score import ScoreStart
@@ -197,6 +199,12 @@ def training_handlers(
         continuation=Continuation(Path(folder), wanted(resume), describe),
         minutes=stop_after,
     )
+    kept_plan = None if plan is None else KeepPlan(plan, folder)
+    pace = (
+        [KeepTime(kept_plan, evaluator, val_interval=val_interval, parts=[lr_scheduler, *averaging])]
+        if kept_plan is not None and isinstance(lr_scheduler, RepeatedOneCycleLR)
+        else []
+    )
     scoring = [] if start is None else [ScoreStart(evaluator, saving=saving, stopping=stopping, history=history)]
     return HandlerChain(
         [
@@ -211,10 +219,11 @@ def training_handlers(
             LrScheduleHandler(lr_scheduler, print_lr=False, epoch_level=False),  # type: ignore[arg-type]  # torch's new base
             RunProgress(evaluator),
             SameEverywhere(kept),
+            *pace,
             ValidationHandler(val_interval, evaluator, epoch_level=True),
             ValidateLastEpoch(evaluator),
             saving,
-            *([] if plan is None else [KeepPlan(plan, folder)]),
+            *([] if kept_plan is None else [kept_plan]),
             SayWhatComes(
                 spec,
                 evaluator,

@@ -8,16 +8,35 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 
 class RepeatedOneCycleLR(OneCycleLR):
-    """torch's cycle, repeated: the step after the last is the first."""
+    """torch's cycle, repeated: the step after the last is the first. A run that is shortened goes through what is left of it faster.
+
+    Attributes:
+        bends: where the run was shortened: the step, its place in the cycle, and how many steps there are in all since then. A part of
+            the state that torch keeps.
+    """
+
+    bends: tuple[tuple[int, float, int], ...] = ()
+
+    def shorten(self, steps: int, *, instead_of: int) -> None:
+        """From the present step on the run has `steps` steps, and ends with the rate that it would have ended with."""
+        self.bends = (*self.bends, (self.last_epoch, self._place(self.last_epoch), steps))
 
     def get_lr(self) -> list[float | Tensor]:
         """The rates of this step."""
         step = self.last_epoch
-        self.last_epoch = step % self.total_steps
+        self.last_epoch = self._place(step)  # type: ignore[assignment]  # a place between two steps too
         try:
             return super().get_lr()
         finally:
             self.last_epoch = step
+
+    def _place(self, step: int) -> float:
+        """Where in the cycle a step is, 0 to `total_steps` - 1."""
+        if not self.bends:
+            return step % self.total_steps
+        began, place, steps = self.bends[-1]
+        done = min(1.0, (step - began) / (steps - 1 - began)) if steps - 1 > began else 1.0
+        return place + done * (self.total_steps - 1 - place)
 
 
 def one_cycle(optimizer: Optimizer, *, lr: float, total_steps: int, warmup: float) -> LRScheduler:

@@ -53,17 +53,21 @@ class AverageWeights:
         self.decay = decay
         self.steps = 0
 
+    def shorten(self, steps: int, *, instead_of: int) -> None:
+        """Average over the same share of a run that has `steps` steps now."""
+        self.decay = max(0.0, 1 - (1 - self.decay) * instead_of / steps)
+
     def attach(self, engine: SupervisedTrainer) -> None:
         """Register with the trainer."""
         engine.add_event_handler(IterationEvents.MODEL_COMPLETED, self)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many steps the average has seen; the average itself is what the training saves."""
-        return {"steps": self.steps}
+        """How many steps the average has seen, and its decay; the average itself is what the training saves."""
+        return {"steps": self.steps, "decay": self.decay}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""
-        self.steps = state["steps"]
+        self.steps, self.decay = state["steps"], state.get("decay", self.decay)
 
     @torch.no_grad()
     def __call__(self, engine: SupervisedTrainer) -> None:

@@ -53,6 +53,12 @@ def test_more_time_means_a_training_that_takes_longer_and_still_ends(planned: Ca
     assert (short.minutes or 0) < (long.minutes or 0) <= 30
 
 
+def test_the_plan_says_how_long_it_may_take_unless_the_epochs_are_given(planned: Callable[..., Plan]) -> None:
+    """Of 10 minutes, 12 seconds are for the program's start; the clock here moves by a thousandth whenever it is read."""
+    assert planned(minutes=10).most_minutes == pytest.approx(9.8, abs=0.01)
+    assert planned({"max_epochs": 7}, minutes=10).most_minutes is None
+
+
 def test_what_is_given_is_in_the_plan_and_said_to_be_given(planned: Callable[..., Plan]) -> None:
     plan = planned({"architecture": True, "size": [48, 32], "lr": 0.3}, minutes=1)
     assert (plan.size, plan.lr, plan.architecture) == ((48, 32), 0.3, {})

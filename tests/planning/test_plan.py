@@ -19,6 +19,8 @@ PLAN = Plan(
     lr=1e-5,
     augmentation={"flip_x": 0.0},
     minutes=9.5,
+    most_minutes=9.8,
+    shortened=((2, 20), (7, 16)),
     reasons={"about": "Plan for mine\ntwo lines", "size": "because " * 40},
 )
 
@@ -26,7 +28,9 @@ PLAN = Plan(
 def test_what_is_written_is_read_with_reasons_as_comments(tmp_path: Path) -> None:
     PLAN.write(tmp_path / "plan.yaml")
     text = (tmp_path / "plan.yaml").read_text()
-    assert read_plan(tmp_path / "plan.yaml") == PLAN
+    read = read_plan(tmp_path / "plan.yaml")
+    assert read == PLAN
+    assert read.reasons == {"about": "Plan for mine\ntwo lines", "size": ("because " * 40).strip()}
     assert text.startswith("# Plan for mine\n# two lines\n")
     assert "because\nsize: [128, 96]\n" in text
     assert "\nfeatures" not in text
@@ -44,6 +48,22 @@ def test_any_plan_survives_its_file(size, lr, name: str, reason: str, tmp_path_f
     plan = Plan(size=size, lr=lr, architecture={"encoder": name}, reasons={"size": reason, "lr": reason})
     plan.write(file)
     assert read_plan(file) == plan
+
+
+@pytest.mark.parametrize(
+    "shortened", [3, "ab", [3], [[3]], [[0, 5]], [[3, 2]], [[3, 2.5]], [[3, 9], [3, 8]], [[3, 9], [5, 9]], [[True, 9]]]
+)
+def test_a_run_is_shortened_to_fewer_and_fewer_epochs(shortened: object) -> None:
+    with pytest.raises(ValueError, match=r"shortened: a list of pairs"):
+        Plan(shortened=shortened)  # type: ignore[arg-type]
+
+
+def test_a_persons_own_comments_are_reasons_too(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("# for the ward\n\nbundle: unet  # not this\n# I want\n# few\nmax_epochs: 3\n# at the end\n")
+    assert read_plan(file).reasons == {"about": "for the ward", "max_epochs": "I want few"}
+    file.write_text("# only of this\nlr: 0.1\n\n# a\n\nsize: [32, 32]\n")
+    assert read_plan(file).reasons == {"lr": "only of this"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from medseg_monai.training.schedules import one_cycle
+from medseg_monai.training.schedules import RepeatedOneCycleLR, one_cycle
 
 
 def rates(total_steps: int, warmup: float, *, cycles: int = 1) -> list[float]:
@@ -51,6 +51,60 @@ def test_a_rise_of_more_than_one_step_begins_low_and_a_shorter_one_is_left_out(
 @pytest.mark.parametrize("total_steps", [1, 2, 3, 10])
 def test_a_training_that_goes_on_begins_the_cycle_anew(total_steps: int) -> None:
     assert rates(total_steps, 0.25, cycles=3) == pytest.approx(3 * rates(total_steps, 0.25))
+
+
+def shortened_rates(*cuts: tuple[int, int]) -> list[float]:
+    """Of a cycle of 101 steps that at some steps is shortened, to so many in all."""
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = one_cycle(optimizer, lr=1.0, total_steps=101, warmup=0.2)
+    assert isinstance(scheduler, RepeatedOneCycleLR)
+    seen, steps = [], 101
+    while len(seen) < steps:
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+        for at, fewer in cuts:
+            if at == len(seen):
+                scheduler.shorten(fewer, instead_of=steps)
+                steps = fewer
+    return seen
+
+
+def test_a_shortened_run_goes_through_the_rest_of_the_cycle_faster() -> None:
+    """40 steps are left at step 60; of 20 instead each goes two steps further."""
+    whole, short = shortened_rates(), shortened_rates((60, 81))
+    assert short[:61] == whole[:61]
+    assert short[60:] == pytest.approx(whole[60::2])
+
+
+def test_a_run_can_be_shortened_again_and_in_its_rise() -> None:
+    whole = shortened_rates()
+    assert shortened_rates((10, 56)) == pytest.approx([*whole[:10], *whole[10::2]])
+    expected = [*whole[:10], *whole[10:70:2], *whole[70::3]]
+    assert shortened_rates((10, 56), (40, 51)) == pytest.approx(expected)
+    assert len(shortened_rates((60, 61))) == 61
+
+
+def test_where_it_was_shortened_is_part_of_its_state() -> None:
+    def schedule() -> tuple[torch.optim.Optimizer, RepeatedOneCycleLR]:
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        made = one_cycle(optimizer, lr=1.0, total_steps=20, warmup=0.2)
+        assert isinstance(made, RepeatedOneCycleLR)
+        return optimizer, made
+
+    (optimizer, first), (other, second) = schedule(), schedule()
+    for _ in range(8):
+        optimizer.step()
+        first.step()
+    first.shorten(12, instead_of=20)
+    second.load_state_dict(first.state_dict())
+    for _ in range(3):
+        for each in (optimizer, other):
+            each.step()
+        first.step()
+        second.step()
+        assert second.get_last_lr() == first.get_last_lr()
+    assert first.get_last_lr()[0] < 0.01
 
 
 @pytest.mark.parametrize(

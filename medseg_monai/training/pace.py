@@ -1,0 +1,192 @@
+"""A training that turns out slower than planned goes through fewer epochs, so that it ends in the time that it was given.
+
+The clock decides as seldom as it can: what it decides is written into the plan beside the weights before it takes effect, and stands in the
+checkpoint. Who continues the training, or repeats it by that plan, does the same whatever the clock says then.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Protocol
+
+from ignite.engine import Events
+from monai.engines import Evaluator, SupervisedTrainer
+from monai.engines.workflow import Workflow
+
+from medseg_monai.training.progress import KeepPlan, duration
+from medseg_monai.training.stops import between_several
+
+logger = logging.getLogger(__name__)
+
+SAFE = 0.95
+"""Share of the time that a shortened training is to take: the next look at the clock is not to shorten it again."""
+RECENT = 5
+"""Epochs whose median is taken: one that a sleeping laptop stretched decides nothing."""
+LOOKS = 20
+"""Within the first epoch, after so many parts of the time, it is said if that epoch alone takes longer."""
+
+
+class Shortened(Protocol):
+    """A part of a training that depends on how many steps it has."""
+
+    def shorten(self, steps: int, *, instead_of: int) -> None:
+        """The run has so many steps now."""
+
+
+class KeepTime:
+    """Ignite handler: see the module. At the end of each epoch it estimates when the training will end.
+
+    What the first epoch and the first validation waited for their cases does not count: these are decoded once. A training that goes on
+    keeps the epochs that its checkpoint has, so that it ends with the weights of one that nobody interrupted.
+
+    Args:
+        kept: the plan; its ``most_minutes`` run from the first step on, and its ``shortened`` is obeyed.
+        evaluator: runs validation.
+        val_interval: epochs between two validations.
+        parts: are told of another number of steps.
+        clock: gives seconds; None for those of the clock on the wall.
+    """
+
+    def __init__(
+        self,
+        kept: KeepPlan,
+        evaluator: Evaluator,
+        *,
+        val_interval: int,
+        parts: Sequence[Shortened],
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.kept = kept
+        self.evaluator = evaluator
+        self.val_interval = val_interval
+        self.parts = parts
+        self.clock = clock or time.monotonic
+        self._began = self._since = 0.0
+        self._by_clock = self._warned = False  # from the first step of a training on, never of one that goes on
+        self._waits = _Waits(self.clock)
+        self._training: list[float] = []
+        self._rest: dict[bool, list[float]] = {True: [], False: []}  # of an epoch, by whether there was a validation
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        """Register with the trainer, after what makes the folder ready and before the ``ValidationHandler``; of one process only."""
+        plan = self.kept.plan
+        if between_several() or not (plan.most_minutes or plan.shortened):
+            return
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._warn_in_first_epoch)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_trained)
+        engine.add_event_handler(Events.COMPLETED, self._completed)
+        self._waits.attach(engine)
+        self._waits.attach(self.evaluator)
+
+    def _start(self, engine: SupervisedTrainer) -> None:
+        self._began = self._since = self.clock()
+        self._waits.take()
+
+    def _lap(self, before: list[float]) -> None:
+        """Add the seconds since the last lap to those of earlier epochs; the first is without its waits for cases."""
+        now, waited = self.clock(), self._waits.take()
+        before.append(now - self._since - (0.0 if before else waited))
+        self._since = now
+
+    def _epoch_started(self, engine: SupervisedTrainer) -> None:
+        if engine.state.iteration == 0:
+            self._by_clock = self.kept.plan.most_minutes is not None
+        elif self._training:
+            self._lap(self._rest[self.evaluator.state.epoch == engine.state.epoch - 1])
+
+    def _epoch_trained(self, engine: SupervisedTrainer) -> None:
+        self._lap(self._training)
+        done, planned = engine.state.epoch, engine.state.max_epochs
+        epochs = dict(self.kept.plan.shortened).get(done)
+        if epochs is None and self._by_clock and done < planned:
+            epochs = self._in_time(done, planned)
+            if epochs < planned:
+                self._say(done, planned, epochs)
+                self.kept.change(shortened=(*self.kept.plan.shortened, (done, epochs)))
+        if epochs is not None and epochs < planned:  # else the checkpoint knows of it
+            for part in self.parts:
+                part.shorten(epochs * engine.state.epoch_length, instead_of=planned * engine.state.epoch_length)
+            engine.state.max_epochs = epochs
+
+    def _in_time(self, done: int, planned: int) -> int:
+        """How many epochs end in time: those planned, or as many as are still possible, at least those that are done."""
+        room = 60 * (self.kept.plan.most_minutes or 0.0) - (self.clock() - self._began)
+        if self._to_come(done, planned) <= room:
+            return planned
+        room *= SAFE
+        return max((epochs for epochs in range(done, planned) if self._to_come(done, epochs) <= room), default=done)
+
+    def _to_come(self, done: int, epochs: int) -> float:
+        """Seconds from the last step of an epoch to the end of a training of so many epochs."""
+        validations = sum(epoch % self.val_interval == 0 or epoch == epochs for epoch in range(done, epochs + 1))
+        without = epochs - done + 1 - validations
+        usual = self._rest[False] or self._rest[True]
+        return (
+            (epochs - done) * _usual(self._training)
+            + validations * _usual(self._rest[True] or usual)
+            + without * _usual(usual)
+        )
+
+    def _say(self, done: int, planned: int, epochs: int) -> None:
+        logger.warning(
+            "slower than planned: %d epochs of %s would take %s, and training has %s: it ends after %d, its learning rate falling faster. "
+            "More time (--minutes), or a machine without other work, would let it see more",
+            planned,
+            duration(_usual(self._training) + _usual(self._rest[False] or self._rest[True])),
+            duration(self.clock() - self._began + self._to_come(done, planned)),
+            duration(60 * (self.kept.plan.most_minutes or 0.0)),
+            epochs,
+        )
+
+    def _warn_in_first_epoch(self, engine: SupervisedTrainer) -> None:
+        """Say early if the first epoch alone takes longer than all are given: an epoch is never broken off."""
+        if self._warned or not self._by_clock or engine.state.epoch > 1:
+            return
+        limit, spent = 60 * (self.kept.plan.most_minutes or 0.0), self.clock() - self._began
+        expected = spent / engine.state.iteration * engine.state.epoch_length
+        if spent >= limit / LOOKS and expected > limit:
+            self._warned = True
+            logger.warning(
+                "slower than planned: the first epoch alone will take about %s, of %s in all; training ends after it. To end earlier, "
+                "stop it (Ctrl-C) and plan anew",
+                duration(expected),
+                duration(limit),
+            )
+
+    def _completed(self, engine: Workflow) -> None:
+        """Who repeats the training by its plan is not to look at the clock."""
+        if self.kept.plan.most_minutes is not None:
+            self.kept.change(most_minutes=None)
+
+
+class _Waits:
+    """Seconds that engines waited for their cases."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._asked = self._seconds = 0.0
+
+    def attach(self, engine: Workflow) -> None:
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self._ask)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._given)
+
+    def take(self) -> float:
+        """Those since this was asked last."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def _ask(self, engine: Workflow) -> None:
+        self._asked = self.clock()
+
+    def _given(self, engine: Workflow) -> None:
+        self._seconds += self.clock() - self._asked
+
+
+def _usual(seconds: Sequence[float]) -> float:
+    """The median of the latest, the first only if it is the only one; 0 for none."""
+    return median((seconds[1:] or seconds)[-RECENT:]) if seconds else 0.0
