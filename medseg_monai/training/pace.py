@@ -16,8 +16,8 @@ from ignite.engine import Events
 from monai.engines import Evaluator, SupervisedTrainer
 from monai.engines.workflow import Workflow
 
+from medseg_monai.training.processes import between_several
 from medseg_monai.training.progress import KeepPlan, duration
-from medseg_monai.training.stops import between_several
 
 logger = logging.getLogger(__name__)
 
