@@ -39,15 +39,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time `__getattr__` imports what is used
+    from medseg_monai.api.audit import LabelAudit, audit
     from medseg_monai.api.compare import Comparison, compare
+    from medseg_monai.api.correct import Correction, correct
     from medseg_monai.api.datasets import ImageDataset, LabelledCase, load_dataset
+    from medseg_monai.api.drift import ImageDrift, drift
     from medseg_monai.api.evaluate import Evaluation, evaluate
     from medseg_monai.api.explain import Explanations, explain, list_layers
+    from medseg_monai.api.export import ExportedWeights, export
     from medseg_monai.api.plan import plan
     from medseg_monai.api.predict import Predictions, predict
     from medseg_monai.api.prepare import prepare
+    from medseg_monai.api.rerun import RepeatedTraining, rerun
+    from medseg_monai.api.review import ReviewedWeights, review
     from medseg_monai.api.train import train
     from medseg_monai.api.training import Training
+    from medseg_monai.api.tune import TunedWeights, tune
     from medseg_monai.clicks import Box, Click
     from medseg_monai.planning.plan import Plan
     from medseg_monai.prediction import Prediction
@@ -58,48 +65,74 @@ __all__ = [
     "Box",
     "Click",
     "Comparison",
+    "Correction",
     "Evaluation",
     "Explanations",
+    "ExportedWeights",
     "ImageDataset",
+    "ImageDrift",
+    "LabelAudit",
     "LabelledCase",
     "Plan",
     "Prediction",
     "Predictions",
     "Predictor",
+    "RepeatedTraining",
+    "ReviewedWeights",
     "Training",
+    "TunedWeights",
     "__version__",
+    "audit",
     "compare",
+    "correct",
+    "drift",
     "evaluate",
     "explain",
+    "export",
     "list_layers",
     "load_dataset",
     "plan",
     "predict",
     "prepare",
+    "rerun",
+    "review",
     "train",
+    "tune",
 ]
 _PLACES = {
     "Box": "clicks",
     "Click": "clicks",
     "Comparison": "api.compare",
+    "Correction": "api.correct",
     "Evaluation": "api.evaluate",
     "Explanations": "api.explain",
+    "ExportedWeights": "api.export",
     "ImageDataset": "api.datasets",
+    "ImageDrift": "api.drift",
+    "LabelAudit": "api.audit",
     "LabelledCase": "api.datasets",
     "Plan": "planning.plan",
     "Prediction": "prediction",
     "Predictions": "api.predict",
     "Predictor": "predictor",
+    "RepeatedTraining": "api.rerun",
+    "ReviewedWeights": "api.review",
     "Training": "api.training",
+    "TunedWeights": "api.tune",
     "compare": "api.compare",
+    "correct": "api.correct",
+    "drift": "api.drift",
     "evaluate": "api.evaluate",
     "list_layers": "api.explain",
     "load_dataset": "api.datasets",
     "plan": "api.plan",
     "predict": "api.predict",
+    "rerun": "api.rerun",
+    "review": "api.review",
     "train": "api.train",
+    "tune": "api.tune",
 }
-_PACKAGES = ("explain", "prepare")
+_PACKAGES = ("audit", "explain", "export", "prepare")
 """Functions that are packages too, see `medseg_monai.program.callable_package`."""
 
 

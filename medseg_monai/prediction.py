@@ -201,7 +201,7 @@ class Prediction:
         """
         from medseg_monai.figures.cases import masked_pictures, montage, show_texts_as_they_are
 
-        view = self._view()
+        view = self.view()
         if self.geometry is not None:
             figure = montage(view, classes=self.classes)
         else:
@@ -264,8 +264,12 @@ class Prediction:
             raise ValueError("this prediction does not know what its network was trained for: make it with a Predictor")
         return self.spec
 
-    def _view(self) -> CaseView:
-        """For figures."""
+    def view(self) -> CaseView:
+        """For figures: the image and the mask.
+
+        Raises:
+            ValueError: the prediction does not know its image.
+        """
         from medseg_monai.figures.cases import CaseView
 
         spec, label = self._spec(), self._label()
@@ -290,7 +294,7 @@ class Prediction:
         sizes = [f"{100 * n / whole:.2f}" if ml is None else f"{n * ml:.2f}" for n in pixels.values()]
         dices = [f"{self.predicted_dice[name]:.2f}" if name in self.predicted_dice else "–" for name in pixels]
         rows = [[name, f"{n:,}", *rest] for (name, n), *rest in zip(pixels.items(), sizes, dices, strict=True)]
-        shown = [] if self.source is None or self.spec is None else [Shown(case_uri(self._view()))]
+        shown = [] if self.source is None or self.spec is None else [Shown(case_uri(self.view()))]
         return card(
             self.name or "Prediction",
             subtitle="" if any(pixels.values()) else "nothing was found",

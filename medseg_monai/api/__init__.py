@@ -9,6 +9,13 @@
 `compare`    evaluations side by side
 `predict`    the masks of a folder
 `explain`    where a network looks
+`tune`       thresholds and cleaning of masks
+`review`     how far masks can be trusted
+`drift`      a batch of images against training's
+`audit`      labels that are probably wrong
+`correct`    a mask corrected by clicks
+`export`     weights for other runtimes
+`rerun`      a training repeated and compared
 `arguments`  what the functions accept
 `noting`     warnings, which are collected; errors, of which the one is raised that explains it
 `running`    a bundle's config run for a Python program, without an exit

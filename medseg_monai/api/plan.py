@@ -13,9 +13,10 @@ from medseg_monai.api.arguments import (
     given,
     parsed,
     preset,
+    text,
     time_limit,
 )
-from medseg_monai.api.train import bundle_and_data
+from medseg_monai.api.train import bundle_and_data, bundle_of_start
 
 if TYPE_CHECKING:
     from medseg_monai.api.datasets import ImageDataset
@@ -32,6 +33,7 @@ def plan(
     quick: bool = False,
     best: bool = False,
     device: str | None = None,
+    start_from: FilePath | None = None,
     out: FilePath | None = None,
     assignments: Assignments = None,
     verbose: bool = False,
@@ -46,6 +48,7 @@ def plan(
         quick: three minutes, to see whether images and masks are right.
         best: five times the default time.
         device: ``cpu``, ``cuda`` …; default: a GPU if there is one.
+        start_from: weights that training will start from: the plan is then for their network.
         out: the file to write; default: none. ``plan.save(file)`` writes it later, `train` takes the plan itself.
         assignments: any key of the config.
         verbose: show log lines.
@@ -53,10 +56,14 @@ def plan(
     Raises:
         FileNotFoundError, ValueError: a bundle, data set or setting that cannot be used.
     """
+    from medseg_monai.bundle.paths import find_named_weights
+
     chosen, overrides, limit = preset(quick, best), parsed(assignments), time_limit(minutes, hours)
-    data = data_folder(dataset_dir)
+    data, start = data_folder(dataset_dir), text(start_from)
     check_there(data)
-    folder, _ = bundle_and_data(bundle, data)
+    folder, _ = bundle_and_data(bundle or bundle_of_start(start), data)
+    if start is not None:
+        find_named_weights(folder, start)
     from dataclasses import replace
 
     from medseg_monai.api.noting import noting
@@ -64,6 +71,7 @@ def plan(
     from medseg_monai.planning.in_config import bundle_plan
 
     values = given(dataset_dir=str(data), minutes=limit, preset=chosen, memory_gb=memory_gb, device=device)
+    values |= given(start_from=start)
     with noting(verbose):
         made = bundle_plan(bundle_workflow(folder, "train", values, assignments=overrides))
     made = replace(made, bundle=made.bundle or folder.name, dataset_dir=str(data))

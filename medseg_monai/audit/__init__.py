@@ -12,3 +12,7 @@
 `output`           the tables, and the pictures of the page
 ================== ==================================================================================================
 """
+
+from medseg_monai.program.callable_package import make_callable
+
+make_callable(__name__)

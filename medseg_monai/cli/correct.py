@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.api.correct import correct as correct_image
 from medseg_monai.cli.endings import counted, say_end
-from medseg_monai.cli.options import BundleName, Device, Verbose, Weights, check_there, given
+from medseg_monai.cli.options import BundleName, Device, Verbose, Weights
 
 
 def correct(
@@ -33,27 +34,25 @@ def correct(
     verbose: Verbose = False,
 ) -> None:
     """Segment an image and correct the mask by clicks: pixels, counted from 0 at the top left, that are inside or outside."""
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-    from medseg_monai.clicks.text import parse_box, parse_click
-
-    folder = find_bundle(bundle)
-    check_there(image)
-    clicks = [parse_click(text, inside=True) for text in inside or []]
-    clicks += [parse_click(text, inside=False) for text in outside or []]
-    fitted = None if box is None else parse_box(box)
-    if not clicks and fitted is None:
-        raise ValueError("nothing to correct by: give --inside, --outside or --box")
-    find_weights(folder, weights)
-    from medseg_monai.clicks.run import correct_image
+    found = correct_image(
+        bundle,
+        image,
+        inside=inside,
+        outside=outside,
+        box=box,
+        out=out,
+        weights=weights,
+        formats=formats,
+        overlay=overlay,
+        device=device,
+        verbose=verbose,
+    )
     from medseg_monai.grids.kinds import kind_of
 
-    options = given(device=device)
-    found = correct_image(
-        folder, image, out, clicks=clicks, box=fitted, weights=weights, formats=formats, overlay=overlay, **options
-    )
-    unit = kind_of(found.spec).elements.removesuffix("s")
-    by = [counted(len(clicks), "click")] if clicks else []
+    count = len(inside or []) + len(outside or [])
+    unit = "pixel" if found.found.spec is None else kind_of(found.found.spec).elements.removesuffix("s")
+    by = [counted(count, "click")] if count else []
     say_end(
-        f"{image.name} corrected by {' and '.join(by + ['a box'] * (fitted is not None))} -> "
+        f"{image.name} corrected by {' and '.join(by + ['a box'] * (box is not None))} -> "
         f"{', '.join(map(str, found.files))} ({counted(found.changed, unit)} changed)"
     )

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and functions that turn them into overrides of a config."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from medseg_monai.api.arguments import check_there as check_there  # the checks that commands without a function need
-from medseg_monai.api.arguments import given as given
-from medseg_monai.api.arguments import text as text
 from medseg_monai.program.console import say_technical
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; created.")]
@@ -47,6 +44,10 @@ Minutes = Annotated[
     typer.Option(help="Minutes that training may take; default: 10 to 60, by the number of cases; on a GPU no limit."),
 ]
 Hours = Annotated[float | None, typer.Option(help="The same in hours.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option("--from", help="Weights to start from: a bundle's name, a folder or a file; what fits is kept."),
+]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Three minutes, to see whether images and masks are right; not for use.")
 ]

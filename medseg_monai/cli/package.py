@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.api.arguments import check_there
 from medseg_monai.cli.endings import say_end
-from medseg_monai.cli.options import BundleName, Weights, check_there
+from medseg_monai.cli.options import BundleName, Weights
 
 
 def package(

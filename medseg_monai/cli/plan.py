@@ -18,6 +18,7 @@ from medseg_monai.cli.options import (
     MemoryGb,
     Minutes,
     Quick,
+    StartFrom,
     Verbose,
 )
 
@@ -31,6 +32,7 @@ def plan(
     quick: Quick = False,
     best: Best = False,
     device: Device = None,
+    start_from: StartFrom = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("plan.yaml"),
     assignments: Assignments = None,
     verbose: Verbose = False,
@@ -45,9 +47,11 @@ def plan(
         quick=quick,
         best=best,
         device=device,
+        start_from=start_from,
         out=out,
         assignments=assignments,
         verbose=verbose,
     )
     typer.echo(made.to_yaml())
-    say_end(f"plan -> {out}", following=f"medseg train --plan {out}")
+    start = f" --from {start_from}" if start_from else ""
+    say_end(f"plan -> {out}", following=f"medseg train --plan {out}{start}")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.api.rerun import rerun as repeat_training
 from medseg_monai.cli.endings import say_end
-from medseg_monai.cli.options import Assignments, Device, Verbose, Workers, check_there, given
+from medseg_monai.cli.options import Assignments, Device, Verbose, Workers
 
 UNEQUAL = 1
 """The exit code if the weights differ, as that of `cmp`."""
@@ -41,33 +42,25 @@ def rerun(
 
     The number of threads is taken from the record too. Exit code 0 if the weights are equal to the bit, 1 if not.
     """
-    from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.training.recorded import finished_run
-
-    check_there(folder, dataset_dir, *(overlay or []))
-    finished_run(folder)
-    overrides = parse_assignments(assignments or [])
-    from medseg_monai.training.repeating import Repetition
-
-    folder = folder.resolve() if folder.name in ("", "..") else folder
-    repetition = Repetition(
+    found = repeat_training(
         folder,
-        out or folder.with_name(f"{folder.name}_rerun"),
+        out=out,
         dataset_dir=dataset_dir,
-        values=given(device=device, num_workers=workers, resume=resume or None),
-        assignments=overrides,
-        overlays=overlay or [],
+        device=device,
+        workers=workers,
+        resume=resume,
         anyway=anyway,
+        assignments=assignments,
+        overlay=overlay,
+        verbose=verbose,
     )
-    compared = repetition.run()
-    compared.write(repetition.out)
-    for line in compared.lines():
+    for line in found.comparison.lines():
         typer.echo(line)
     say_end(
-        f"{folder} repeated -> {repetition.out}/ (rerun.json: the comparison)",
+        f"{found.first} repeated -> {found.folder}/ (rerun.json: the comparison)",
         following=None
-        if compared.equal
+        if found.equal
         else "medseg compare, after medseg evaluate of both, says what the difference means",
     )
-    if not compared.equal:
+    if not found.equal:
         raise typer.Exit(UNEQUAL)

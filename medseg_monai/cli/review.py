@@ -6,17 +6,9 @@ from typing import Annotated
 
 import typer
 
+from medseg_monai.api.review import review as review_weights
 from medseg_monai.cli.endings import counted, say_end
-from medseg_monai.cli.options import (
-    Assignments,
-    BundleName,
-    DatasetDir,
-    Device,
-    Verbose,
-    Weights,
-    check_there,
-    given,
-)
+from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
 
 
 def review(
@@ -56,20 +48,9 @@ def review(
     assignments: Assignments = None,
 ) -> None:
     """Learn from validation how far masks can be trusted: calibration, predicted Dice, which to review; `medseg predict` then says it."""
-    from medseg_monai.bundle.assignments import parse_assignments
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-
-    folder, overrides = find_bundle(bundle), parse_assignments(assignments or [])
-    check_there(dataset_dir)
-    if weights:
-        find_weights(folder, weights)
-    from medseg_monai.inference.recipe import progress
-    from medseg_monai.training.dataset import open_dataset
-    from medseg_monai.tuning.learning import review_bundle
-
-    found = review_bundle(
-        folder,
-        open_dataset(dataset_dir),
+    found = review_weights(
+        bundle,
+        dataset_dir,
         weights=weights,
         split=split,
         failure_dice=failure_dice,
@@ -79,21 +60,14 @@ def review(
         cover=cover,
         rate=rate,
         unfamiliar=unfamiliar,
-        progress=progress("predicting"),
-        assignments=overrides,
-        **given(device=device),
+        device=device,
+        verbose=verbose,
+        assignments=assignments,
     )
-    quality = found.quality
-    for learnt in (quality.calibration, quality.dice, quality.promise, quality.margins):
-        typer.echo(str(learnt))
-    instead = quality.promise is not None and quality.promise.threshold is not None
-    typer.echo(f"flagged {found.review}{' (not used: the promise is)' if instead else ''}")
-    typer.echo(
-        f"flagged {found.familiarity}" if found.familiarity else f"unfamiliar pictures are not flagged: {found.why_not}"
-    )
-    nothing_failed = ["no case failed there: the threshold is the highest uncertainty seen"]
+    for line in found.lines:
+        typer.echo(line)
     say_end(
-        f"learnt from {counted(found.review.cases, f'{split} case')} -> {found.weights_file.parent / 'spec.json'}, used from now on",
-        doubtful=[] if found.review.failures else nothing_failed,
+        f"learnt from {counted(found.learnt.review.cases, f'{split} case')} -> {found.weights.parent / 'spec.json'}, used from now on",
+        doubtful=found.doubts,
         following=f"medseg predict {bundle} IMAGES, which now flags them",
     )

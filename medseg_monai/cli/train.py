@@ -22,6 +22,7 @@ from medseg_monai.cli.options import (
     Minutes,
     Quick,
     Size,
+    StartFrom,
     Verbose,
     Workers,
 )
@@ -71,10 +72,7 @@ def train(
             help="Continue the folder's training where it was stopped or killed, with its settings; by itself after --stop-after.",
         ),
     ] = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option("--from", help="Weights to start from: a bundle's name, a folder or a file; what fits is kept."),
-    ] = None,
+    start_from: StartFrom = None,
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="With --from: leave the encoder as it is.")
     ] = False,

@@ -27,11 +27,13 @@ class CorrectedImage:
         files: masks, and an overlay if one was wanted.
         changed: pixels or voxels that differ from the network's mask.
         spec: what the weights were trained for.
+        found: the corrected mask; its `original` is the network's.
     """
 
     files: list[Path]
     changed: int
     spec: DatasetSpec
+    found: Prediction
 
 
 def correct_image(
@@ -75,7 +77,7 @@ def correct_image(
     found = predictor(cases[0]["image"])
     corrected = found.correct(clicks, box=box)
     files = _write(corrected, cases[0], out, predictor.spec, wanted)
-    return CorrectedImage(files, int((corrected.mask != found.mask).sum()), predictor.spec)
+    return CorrectedImage(files, int((corrected.mask != found.mask).sum()), predictor.spec, corrected)
 
 
 def _write(found: Prediction, case: dict[str, Any], out: Path, spec: DatasetSpec, wanted: Wanted) -> list[Path]:

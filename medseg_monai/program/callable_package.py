@@ -1,4 +1,4 @@
-"""Packages that are functions too: `medseg_monai.prepare` and `medseg_monai.explain` are commands' names.
+"""Packages that are functions too: `medseg_monai.prepare`, `explain`, `export` and `audit` are commands' names.
 
 ``medseg_monai.prepare("isic2017", raw)`` calls `medseg_monai.api.prepare.prepare`; ``from medseg_monai.prepare.isic import …`` finds the
 package. An attribute of this name can only be one of them: Python sets it to the package when anything in it is imported.

@@ -37,6 +37,21 @@ MOST_FOR_TEMPERATURE = 100
 """So many validation cases say the temperatures, of which there are few; they go through the network once more for that."""
 
 
+@dataclass(frozen=True)
+class SeenCases:
+    """The cases that rules were learnt from, a number each.
+
+    Attributes:
+        predicted: the lowest predicted Dice of the classes, by a fit that has not seen the case.
+        dices: the lowest Dice that they had.
+        uncertainties: of the masks.
+    """
+
+    predicted: tuple[float, ...]
+    dices: tuple[float, ...]
+    uncertainties: tuple[float, ...]
+
+
 class Learnt(NamedTuple):
     """The learnt rules.
 
@@ -46,6 +61,7 @@ class Learnt(NamedTuple):
         why_not: the reason for that, "" otherwise.
         quality: calibration, predicted Dice, promise and margins.
         weights_file: the weights whose spec.json says so now.
+        seen: the cases that it was learnt from.
     """
 
     review: Review
@@ -53,6 +69,7 @@ class Learnt(NamedTuple):
     why_not: str
     quality: Quality
     weights_file: Path
+    seen: SeenCases
 
 
 @dataclass
@@ -128,7 +145,9 @@ def review_bundle(
     training = dataset.cases("training")
     familiarity, why_not = _familiarity(learner, network, training, seen.descriptions, share=unfamiliar)
     replace(learner.trained, review=review, familiarity=familiarity, quality=quality).write(folder)
-    return Learnt(review, familiarity, why_not, quality, learner.weights_file)
+    lowest = [tuple(float(min(row)) for row in rows) for rows in (held_out, seen.dices)]
+    cases_seen = SeenCases(lowest[0], lowest[1], tuple(seen.uncertainties))
+    return Learnt(review, familiarity, why_not, quality, learner.weights_file, cases_seen)
 
 
 def _calibration(learner: Learner, cases: Cases) -> Calibration:

@@ -44,7 +44,9 @@ def test_a_label_that_cannot_be_read_is_the_exit_code_and_the_others_are_judged(
     assert sum(bool(row["rank"]) for row in rows.values()) > 1
 
 
-def test_quick_folds_are_trained_once_and_what_is_doubtful_can_be_left_out(medseg: Medseg, tmp_path: Path) -> None:
+def test_quick_folds_are_trained_once_and_what_is_doubtful_can_be_left_out(
+    medseg: Medseg, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     raw, out = tmp_path / "data", tmp_path / "audit"
     raw.mkdir()
     write_discs(raw, {4: disc(50, 40, 6)}, count=10, split=lambda n: "test" if n == 9 else "training")
@@ -52,7 +54,7 @@ def test_quick_folds_are_trained_once_and_what_is_doubtful_can_be_left_out(medse
     command = ("audit", raw, "--folds", "2", "--out", out, "--device", "cpu", "--from", "0", *small)
     first = medseg(*command)
     assert first.code == 0, first.err
-    assert f"2 quick folds of unet -> {out / 'folds'}/" in first.err
+    assert f"2 quick folds of unet -> {out / 'folds'}/" in caplog.text
     rows = read_records(out / "audit.csv")
     assert {row["case"]: row["probabilities"] for row in rows}["case09"] == "ensemble of folds"
     assert {row["probabilities"] for row in rows} == {"fold 1", "fold 2", "ensemble of folds"}

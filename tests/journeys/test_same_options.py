@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 
 import medseg_monai as mm
-from medseg_monai.cli import evaluate, explain, plan, predict, prepare, train
+from medseg_monai.cli import (
+    audit,
+    correct,
+    drift,
+    evaluate,
+    explain,
+    export,
+    plan,
+    predict,
+    prepare,
+    rerun,
+    review,
+    train,
+    tune,
+)  # fmt: skip
 
 ONLY_THE_COMMANDS = {
     "explain": {"list_layers": "a function of its own, medseg_monai.list_layers"},
@@ -34,6 +48,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "explain": explain.explain,
     "plan": plan.plan,
     "predict": predict.predict,
+    "tune": tune.tune,
+    "review": review.review,
+    "drift": drift.drift,
+    "audit": audit.audit,
+    "correct": correct.correct,
+    "export": export.export,
+    "rerun": rerun.rerun,
     **{f"prepare {name}": getattr(prepare, f"prepare_{name}") for name in (
         "isic2017", "isic2018", "uwmadison", "folder", "msd", "amos", "nifti", "demo"
     )},
@@ -54,6 +75,20 @@ def test_function_and_command_take_the_same(name: str) -> None:
         assert set(ours) - set(theirs) == set(ONLY_THE_FUNCTIONS.get(function, {}))
     both = set(theirs) & set(ours) - set(REQUIRED_BY_THE_COMMAND.get(function, {}))
     assert {key for key in both if theirs[key] != ours[key]} == set(OTHER_DEFAULTS.get(name, {}))
+
+
+WITHOUT_A_FUNCTION = {"app", "check", "doctor", "infer", "init", "label", "list", "package"}
+"""Commands that are about this machine and its files, and a second name."""
+
+
+def test_every_other_command_has_a_function() -> None:
+    import typer
+
+    from medseg_monai.cli.app import app
+
+    command = typer.main.get_command(app)
+    names = set(command.commands)
+    assert names - WITHOUT_A_FUNCTION == {name.split()[0] for name in COMMANDS}
 
 
 def test_preparing_takes_what_one_of_its_commands_takes() -> None:
