@@ -121,7 +121,7 @@ def _with_answer(trained: Path, folder: Path, value: float) -> Path:
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain", "tune"])
 def test_answers_that_are_not_finite_are_failures(
-    command: str, medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path
+    command: str, medseg: Medseg, demo_data: Path, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     weights = _with_answer(trained, tmp_path / "weights", 1e38)
     data = ("-d", demo_data) if command in ("evaluate", "tune") else (demo_data / "images",)
@@ -129,7 +129,7 @@ def test_answers_that_are_not_finite_are_failures(
     outcome = medseg(command, "unetpp", *data, "-w", weights, *out)
     assert outcome.code == 1
     assert "Traceback" not in outcome.err
-    assert "not finite" in outcome.err
+    assert "not finite" in outcome.err + caplog.text
     assert not list(tmp_path.rglob("*_mask.png"))
 
 
