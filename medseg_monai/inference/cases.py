@@ -17,9 +17,9 @@ from torch.utils.data import IterableDataset
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
-from medseg_monai.images.photos import SUFFIXES
-from medseg_monai.inference.folders import PassedOver, walk
-from medseg_monai.inference.volumes import FoundImage, find_volumes, volumes_in
+from medseg_monai.inference.folders import FoundImage
+from medseg_monai.inference.pictures import find_pictures
+from medseg_monai.inference.volumes import find_volumes
 from medseg_monai.program.console import LEFT_OUT
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 FAILURES_FILE = "failures.csv"
 # Errors raised by reading a broken or unusable image; any other error is a bug and is not hidden.
 UNUSABLE = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
+FINDERS = {2: find_pictures, 3: find_volumes}
+"""By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +72,12 @@ def find_cases(
     if not any(map(str, sources)):
         raise ValueError("name the images to segment, files or folders (dataset_dir in inference.json)")
     skipped = Path(leave_out).resolve() if leave_out else None
+    find = FINDERS[2 if spec is None else spec.spatial_dims]
     found: dict[str, FoundImage] = {}
     for source in map(Path, sources):
-        if spec is not None and spec.spatial_dims == 3:
-            here = find_volumes(source, skipped=skipped, series=series)
-        else:
-            here = _find_pictures(source, skipped)
-        found.update((image.path, image) for image in here)
+        found.update((image.path, image) for image in find(source, skipped=skipped, series=series))
     ids = _case_ids(list(found.values()))
     return [{"image": path, "id": case_id} for path, case_id in zip(found, ids, strict=True)]
-
-
-def _find_pictures(source: Path, skipped: Path | None) -> list[FoundImage]:
-    """A picture file, or those in a folder and its subfolders."""
-    if not source.exists():
-        raise FileNotFoundError(f"no such file or folder: {source}")
-    images = _images_below(source, skipped) if source.is_dir() else [source]
-    names = [path.relative_to(source) if source.is_dir() else Path(path.name) for path in images]
-    return [
-        FoundImage(str(path.absolute()), name.with_suffix(""), name.suffix)
-        for path, name in zip(images, names, strict=True)
-    ]
 
 
 def _case_ids(found: Sequence[FoundImage]) -> list[str]:
@@ -135,30 +122,6 @@ def _numbered(ids: Sequence[str], found: Sequence[FoundImage]) -> list[str]:
 def _folded(name: str) -> str:
     """A name as compared by disks that ignore case and the difference between NFC and NFD."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _images_below(folder: Path, skipped: Path | None) -> list[Path]:
-    """Image files in a folder and its subfolders, sorted; the log names the others.
-
-    Raises:
-        ValueError: there are none, or the folder is the one to skip.
-    """
-    passed = PassedOver(folder)
-    images = []
-    for here, names in walk(folder, skipped, passed):
-        for name in names:
-            file = here / name
-            if file.suffix.lower() in SUFFIXES and file.is_file():
-                images.append(file)
-            else:
-                passed.add(file)
-    if not images:
-        volumes = volumes_in(folder)
-        other = f"; the {volumes} volumes there are for a 3D network" if volumes else ""
-        looked = f"looked for {', '.join(sorted(SUFFIXES))}, also in subfolders"
-        raise ValueError(f"no images in {folder} ({looked}){other}{f'; {passed}' if passed.names else ''}")
-    passed.say()
-    return sorted(images)
 
 
 def was_set_aside(answer: Mapping[str, Any]) -> bool:

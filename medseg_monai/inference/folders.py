@@ -7,12 +7,27 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
 NAMED = 50
 """Number of skipped files that are named; the others are counted."""
+
+
+class FoundImage(NamedTuple):
+    """A picture or volume among the sources.
+
+    Args:
+        path: a file, a DICOM folder, or ``FOLDER#SERIES_UID``.
+        name: the path below the source, without suffix.
+        ending: the file's suffix; "" for a folder.
+    """
+
+    path: str
+    name: PurePath
+    ending: str
 
 
 @dataclass

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
 from medseg_monai.images import dicom, dicom_files
 from medseg_monai.images.paired import header_of
 from medseg_monai.images.photos import SUFFIXES
 from medseg_monai.images.volumes import VOLUME_SUFFIXES, volume_suffix
-from medseg_monai.inference.folders import PassedOver, walk
-
-
-class FoundImage(NamedTuple):
-    """A scan among the sources.
-
-    Args:
-        path: for `read_volume`: a file, a DICOM folder, or ``FOLDER#SERIES_UID``.
-        name: the path below the source, without suffix.
-        ending: the file's suffix; "" for a folder.
-    """
-
-    path: str
-    name: PurePath
-    ending: str
+from medseg_monai.inference.folders import FoundImage, PassedOver, walk
 
 
 def find_volumes(source: Path, *, skipped: Path | None = None, series: str = "one") -> list[FoundImage]:
