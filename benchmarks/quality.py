@@ -99,8 +99,8 @@ def predictions(plain: Predictor, cases: Sequence[Mapping[str, Any]]) -> Iterato
         found = plain(main_file(case["image"]))
         assert found.grid is not None
         truth, ignored = split_ignored(read_truth(case, found.grid, plain.spec))
-        planes = found.grid.as_shown(class_masks(truth, len(plain.spec.classes)))
-        yield case, found, planes, None if ignored is None else found.grid.as_shown(ignored)
+        planes = found.grid.kind.as_shown(class_masks(truth, len(plain.spec.classes)))
+        yield case, found, planes, None if ignored is None else found.grid.kind.as_shown(ignored)
 
 
 def look(bundle: str, dataset_dir: Path, split: str, views: bool, against: Sequence[str]) -> None:

@@ -16,15 +16,12 @@ from medseg_monai.clicks import Box, Click, correct
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
-from medseg_monai.formats.geojson import feature_collection, write_geojson
+from medseg_monai.formats.geojson import feature_collection
 from medseg_monai.formats.polygons import Polygon, polygons
 from medseg_monai.grids import Grid
 from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.truth import read_shown
 from medseg_monai.images.given import ImageLike, as_file
-from medseg_monai.images.masks import write_mask
-from medseg_monai.images.photos import read_image
-from medseg_monai.images.volumes import read_image_volume
 from medseg_monai.quality.familiarity import Description
 from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import found_sizes
@@ -67,7 +64,7 @@ class Prediction:
     probabilities: NDArray[np.floating[Any]]
     uncertainty: float
     classes: tuple[str, ...]
-    grid: Grid | None = field(default=None, compare=False, repr=False)
+    grid: Grid = field(compare=False, repr=False)
     flagged: bool | None = None
     reason: str = ""
     predicted_dice: Mapping[str, float] = field(default_factory=dict)
@@ -84,25 +81,23 @@ class Prediction:
     @property
     def geometry(self) -> Geometry | None:
         """Where a volume lies in the patient; of a photograph None."""
-        return None if self.grid is None else self.grid.geometry
+        return self.grid.geometry
 
     @property
     def name(self) -> str:
         """The image's file name; "" for a picture or an array."""
-        named = isinstance(self.source, (str, Path, list, tuple))
-        return Path(main_file(self.source)).name if named else ""
+        return Path(self._file()).name
 
     def sizes(self) -> dict[str, float]:
         """`medseg_monai.quality.usual.found_sizes` of the mask."""
-        voxel_mm = () if self.geometry is None else self.geometry.spacing_mm
-        return found_sizes(self.mask, self.classes, voxel_mm)
+        return found_sizes(self.mask, self.classes, self.grid.sides_mm)
 
     @cached_property
     def image(self) -> NDArray[np.float32] | None:
         """(C, *S) on the image's own grid, of the network's brightness and sharpness; None if it is not known."""
-        if self.network_image is None or self.grid is None:
+        if self.network_image is None:
             return None
-        return self.grid.as_shown(self.grid.restore(self.network_image).numpy())
+        return self.grid.kind.as_shown(self.grid.restore(self.network_image).numpy())
 
     def correct(self, clicks: Sequence[Click] = (), *, box: Box | None = None) -> Prediction:
         """What is found after a person has judged some pixels: `medseg_monai.clicks.correct`.
@@ -133,7 +128,7 @@ class Prediction:
             classes=self.classes,
             task=self.task,
             image=original.image,
-            spacing=None if self.geometry is None else self.geometry.spacing_mm,
+            spacing=self.grid.spacing,
             box=last_box,
         )
         return replace(
@@ -164,16 +159,11 @@ class Prediction:
         Raises:
             ValueError: the prediction does not know its image.
         """
-        from medseg_monai.figures.drawing import overlay
-        from medseg_monai.outputs.pictures import drawn_slice
-        from medseg_monai.outputs.volumes import OVERLAY_PIXELS
+        from medseg_monai.outputs.predictions import WRITERS
 
-        spec, label = self._spec(), self._label()
+        spec = self._spec()
         with as_file(self._source()) as file:
-            if self.geometry is not None:
-                picture = drawn_slice(main_file(file), label, spec, self.geometry, longest=OVERLAY_PIXELS)
-            else:
-                picture = overlay(read_image(main_file(file), 3), class_masks(label, len(self.classes)))
+            picture = WRITERS[spec.spatial_dims].drawn(self.as_case(main_file(file)), self._label(), spec)
         return Image.fromarray(picture)
 
     def polygons(self) -> dict[str, list[Polygon]]:
@@ -199,16 +189,9 @@ class Prediction:
         Raises:
             ValueError: the prediction does not know its image.
         """
-        from medseg_monai.figures.cases import masked_pictures, montage, show_texts_as_they_are
+        from medseg_monai.figures.cases import image_and_mask
 
-        view = self.view()
-        if self.geometry is not None:
-            figure = montage(view, classes=self.classes)
-        else:
-            alone = replace(view, pred=view.truth, title="")
-            figure = masked_pictures([alone, view], classes=self.classes)
-        show_texts_as_they_are(figure)
-        return figure
+        return image_and_mask(self.view(), classes=self.classes)
 
     def save(self, path: str | Path) -> list[Path]:
         """Write the mask as `medseg predict` does, whole or not at all; the suffix decides the format.
@@ -223,36 +206,35 @@ class Prediction:
         Raises:
             ValueError: the suffix is none of these.
         """
-        file = Path(path)
-        if self.geometry is not None:
-            from medseg_monai.outputs.volumes import save_volume_mask
+        from medseg_monai.outputs.predictions import WRITERS
 
-            return save_volume_mask(
-                self._label(),
-                main_file(self._source()),
-                file,
-                self._spec(),
-                self.geometry,
-                predicted_dice=self.predicted_dice,
-                reason=self.reason,
-            )
-        label = self._photo_label("a picture")
-        if file.suffix.lower() == GEOJSON_SUFFIX:
-            return [write_geojson(label, file, self._spec())]
-        if file.suffix.lower() != ".png":
-            raise ValueError(f"{file}: the mask of a photograph is saved as .png or {GEOJSON_SUFFIX}")
-        return write_mask(label, file, self._spec())
+        spec = self._spec()
+        return WRITERS[spec.spatial_dims].save(
+            self.as_case(self._file()),
+            self._label(),
+            Path(path),
+            spec,
+            predicted_dice=self.predicted_dice,
+            reason=self.reason,
+        )
+
+    def as_case(self, image: str) -> dict[str, Any]:
+        """The image as a loaded case, for writers: its file and its grid."""
+        return {"image_meta_dict": {"filename_or_obj": image, **self.grid.meta()}}
 
     def _label(self) -> NDArray[np.uint8]:
         """The mask in the order of networks: (1, W, H) or (classes, W, H), of volumes (1, I, J, K) or (classes, I, J, K)."""
-        axes = 2 if self.geometry is None else 3
-        planes = self.mask if self.mask.ndim > axes else self.mask[None]
-        return planes if axes == 3 else np.ascontiguousarray(planes.swapaxes(1, 2))
+        planes = self.mask if self.task == "multilabel" else self.mask[None]
+        return self.grid.kind.as_shown(planes)  # its own inverse
 
     def _photo_label(self, what: str) -> NDArray[np.uint8]:
         if self.geometry is not None:
             raise ValueError(f"{what}: for masks of photographs; this is a volume's: save it as .nii.gz")
         return self._label()
+
+    def _file(self) -> str:
+        """The image's path; "" for a picture or an array."""
+        return main_file(self.source) if isinstance(self.source, (str, Path, list, tuple)) else ""
 
     def _source(self) -> ImageLike:
         if self.source is None:
@@ -275,10 +257,8 @@ class Prediction:
         spec, label = self._spec(), self._label()
         found = class_masks(label, len(self.classes))
         with as_file(self._source()) as file:
-            volume = self.geometry is not None
-            image = read_image_volume(file, spec.in_channels).array if volume else read_image(main_file(file), 3)
-        affine = None if self.geometry is None else self.geometry.affine
-        return CaseView(image, found, found[:0], title=self._title(), affine=affine)
+            shown = read_shown({"image": file}, spec, in_colour=True)
+        return CaseView(shown.image, found, found[:0], title=self._title(), affine=shown.affine, colour=shown.colour)
 
     def _title(self) -> str:
         return ", ".join(part for part in (self.name, LOOK if self.flagged else "") if part)
@@ -288,10 +268,8 @@ class Prediction:
         from medseg_monai.report.notebook import Shown, Table, card, case_uri
 
         pixels = self.pixels()
-        whole = self._label()[0].size
-        ml = None if self.geometry is None else self.geometry.voxel_ml
-        columns = ["", "pixels", "% of the image"] if ml is None else ["", "voxels", "ml"]
-        sizes = [f"{100 * n / whole:.2f}" if ml is None else f"{n * ml:.2f}" for n in pixels.values()]
+        columns = ["", self.grid.kind.elements, self.grid.kind.relative_size]
+        sizes = [f"{self.grid.relative_size(n):.2f}" for n in pixels.values()]
         dices = [f"{self.predicted_dice[name]:.2f}" if name in self.predicted_dice else "–" for name in pixels]
         rows = [[name, f"{n:,}", *rest] for (name, n), *rest in zip(pixels.items(), sizes, dices, strict=True)]
         shown = [] if self.source is None or self.spec is None else [Shown(case_uri(self.view()))]

@@ -130,8 +130,8 @@ def prediction_of(
         source: the image, as it was given.
     """
     grid = grid_of(case["image_meta_dict"], spec)
-    mask = grid.as_shown(answer["pred"].cpu().numpy())
-    probabilities = grid.as_shown(answer["probability"].cpu().numpy())[-len(spec.classes) :]
+    mask = grid.kind.as_shown(answer["pred"].cpu().numpy())
+    probabilities = grid.kind.as_shown(answer["probability"].cpu().numpy())[-len(spec.classes) :]
     return Prediction(
         mask=mask if spec.task == "multilabel" else mask[0],
         probabilities=probabilities,

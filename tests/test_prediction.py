@@ -88,7 +88,7 @@ def test_a_mask_is_saved_as_a_picture_that_reads_back(found: Prediction, tmp_pat
 
 def test_overlapping_classes_have_a_file_each(found: Prediction, tmp_path: Path) -> None:
     both = np.stack([drawn(), drawn()[::-1]])
-    two = replace(found, mask=both, classes=("a", "b"), spec=TWO, predicted_dice={})
+    two = replace(found, mask=both, classes=("a", "b"), task=TWO.task, spec=TWO, predicted_dice={})
     assert [file.name for file in two.save(tmp_path / "m.png")] == ["m_a.png", "m_b.png"]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "m_b.png")), 255 * both[1])
     assert two.pixels() == {"a": 39, "b": 39}
@@ -111,7 +111,7 @@ def test_a_volume_is_saved_on_its_own_grid(volume: Prediction, tmp_path: Path) -
 def test_overlapping_organs_have_a_file_each(volume: Prediction, tmp_path: Path) -> None:
     planes = np.stack([volume.mask == 1, volume.mask > 0]).astype(np.uint8)
     spec = replace(ORGANS, task="multilabel")
-    two = replace(volume, mask=planes, spec=spec)
+    two = replace(volume, mask=planes, task="multilabel", spec=spec)
     assert [file.name for file in two.save(tmp_path / "m.seg.nrrd")] == ["m_liver.seg.nrrd", "m_spleen.seg.nrrd"]
     assert two.pixels() == {"liver": 3, "spleen": 5}
 
@@ -145,7 +145,7 @@ def test_a_notebook_shows_picture_numbers_and_reason_as_text(found: Prediction, 
 
 
 def test_without_an_image_numbers_are_still_shown() -> None:
-    bare = Prediction(drawn(), drawn()[None].astype(np.float32), 0.0, ("lesion",))
+    bare = Prediction(drawn(), drawn()[None].astype(np.float32), 0.0, ("lesion",), PhotoGrid((40, 30)))
     assert "39" in bare._repr_html_()
     assert "not known" in bare._repr_html_()
     for wanted in (bare.overlay, bare.plot, bare.to_geojson):

@@ -67,10 +67,10 @@ class LabelledCase:
         Raises:
             OSError, ValueError: it cannot be read.
         """
-        channels = self._channels()
-        shown = channels if self.spec.spatial_dims == 3 else channels.transpose(2, 1, 0)  # (C, W, H) -> (H, W, C)
-        alone = len(channels) == 1
-        return np.ascontiguousarray((shown[0] if self.spec.spatial_dims == 3 else shown[..., 0]) if alone else shown)
+        from medseg_monai.grids.kinds import kind_of
+        from medseg_monai.grids.truth import read_shown
+
+        return kind_of(self.spec).as_image(read_shown(self.case, self.spec).image)
 
     @property
     def mask(self) -> NDArray[np.uint8]:
@@ -80,9 +80,10 @@ class LabelledCase:
         Raises:
             OSError, ValueError: it cannot be read, or does not fit the image.
         """
-        label = self._label()
-        shown = label if self.spec.spatial_dims == 3 else label.swapaxes(1, 2)  # (C, W, H) -> (C, H, W)
-        return np.ascontiguousarray(shown if self.spec.task == "multilabel" else shown[0])
+        from medseg_monai.grids.kinds import kind_of
+
+        shown = kind_of(self.spec).as_shown(self._label())
+        return shown if self.spec.task == "multilabel" else shown[0]
 
     def plot(self) -> Figure:
         """A matplotlib figure of the image and the image with its mask; of a volume axial slices with the mask.
@@ -90,18 +91,9 @@ class LabelledCase:
         Raises:
             OSError, ValueError: the image or the mask cannot be read.
         """
-        from dataclasses import replace
+        from medseg_monai.figures.cases import image_and_mask
 
-        from medseg_monai.figures.cases import masked_pictures, montage, show_texts_as_they_are
-
-        view = self.view()
-        if self.spec.spatial_dims == 3:
-            figure = montage(view, classes=self.spec.classes)
-        else:
-            alone = replace(view, pred=view.truth, title="")
-            figure = masked_pictures([alone, view], classes=self.spec.classes)
-        show_texts_as_they_are(figure)
-        return figure
+        return image_and_mask(self.view(), classes=self.spec.classes)
 
     def view(self) -> CaseView:
         """For figures: the true mask, tinted like a prediction.
@@ -111,23 +103,11 @@ class LabelledCase:
         """
         from medseg_monai.evaluation.metrics import class_masks, split_ignored
         from medseg_monai.figures.cases import CaseView
-
-        label, _ = split_ignored(self._label())
-        masks = class_masks(label, len(self.spec.classes))
-        affine = None
-        if self.spec.spatial_dims == 3:
-            from medseg_monai.images.volumes import read_geometry
-
-            affine = read_geometry(self.case["image"]).affine
-        colour = not self.spec.slice_stride
-        none = np.zeros((0, *masks.shape[1:]), np.bool_)
-        return CaseView(self._channels(), masks, none, title=self.id, affine=affine, colour=colour)
-
-    def _channels(self) -> NDArray[Any]:
-        """(C, W, H), of a volume (C, I, J, K)."""
         from medseg_monai.grids.truth import read_shown
 
-        return read_shown(self.case, self.spec)
+        label, _ = split_ignored(self._label())
+        masks, shown = class_masks(label, len(self.spec.classes)), read_shown(self.case, self.spec)
+        return CaseView(shown.image, masks, masks[:0], title=self.id, affine=shown.affine, colour=shown.colour)
 
     def _label(self) -> NDArray[np.uint8]:
         """As `medseg_monai.grids.truth.read_truth` reads it."""

@@ -116,9 +116,10 @@ class Predictions(Sequence["PredictedCase"]):
             KeyError, IndexError: there is no such case.
             FileNotFoundError: its mask was not written as a label map, but as polygons, say.
         """
-        label = self._label(case)
-        shown = label if self.spec.spatial_dims == 3 else label.swapaxes(1, 2)  # (C, W, H) -> (C, H, W)
-        return np.ascontiguousarray(shown if self.spec.task == "multilabel" else shown[0])
+        from medseg_monai.grids.kinds import kind_of
+
+        shown = kind_of(self.spec).as_shown(self._label(case))
+        return shown if self.spec.task == "multilabel" else shown[0]
 
     def _label(self, case: PredictedCase | str | int) -> NDArray[np.uint8]:
         """(1 or classes, W, H), of a volume (1 or classes, I, J, K)."""
@@ -145,15 +146,10 @@ class Predictions(Sequence["PredictedCase"]):
         from medseg_monai.figures.cases import CaseView
         from medseg_monai.grids.truth import read_shown
 
-        label, image, affine = self._label(case), self.images[case.case], None
-        masks = class_masks(label, len(self.spec.classes))
-        if self.spec.spatial_dims == 3:
-            from medseg_monai.images.volumes import read_geometry
-
-            affine = read_geometry(image).affine
+        masks = class_masks(self._label(case), len(self.spec.classes))
+        shown = read_shown({"image": str(self.images[case.case])}, self.spec)
         title = f"{case.case}: {case.mark}" if case.mark else case.case
-        none = np.zeros((0, *masks.shape[1:]), np.bool_)
-        return CaseView(read_shown({"image": str(image)}, self.spec), masks, none, title=title, affine=affine)
+        return CaseView(shown.image, masks, masks[:0], title=title, affine=shown.affine, colour=shown.colour)
 
     def save(self, path: FilePath) -> Path:
         """Save the gallery (``.png``, ``.pdf`` …), the table (``.csv``) or the page (``.html``).

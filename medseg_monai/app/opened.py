@@ -162,8 +162,7 @@ class Opened:
     def _overlapping(self) -> bool:
         """Whether each class has a channel of its own."""
         assert self.prediction is not None
-        axes = 2 if self.prediction.geometry is None else 3
-        return self.mask.ndim > axes
+        return self.prediction.task == "multilabel"
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medseg_monai.app.opened import Opened
+from medseg_monai.predictor import Prediction
 
-PHOTO_FORMATS = {"PNG": "_mask.png", "GeoJSON": "_mask.geojson"}
-VOLUME_FORMATS = {"NIfTI": "_mask.nii.gz", "NRRD": "_mask.seg.nrrd", "MHA": "_mask.mha", "DICOM-SEG": "_mask.dcm"}
-"""The endings, by how people call them."""
+FORMATS = {
+    2: {"PNG": "_mask.png", "GeoJSON": "_mask.geojson"},
+    3: {"NIfTI": "_mask.nii.gz", "NRRD": "_mask.seg.nrrd", "MHA": "_mask.mha", "DICOM-SEG": "_mask.dcm"},
+}
+"""The endings by what people call them, by number of spatial axes."""
+
+
+def formats_for(prediction: Prediction) -> dict[str, str]:
+    """The endings of the files that its mask can be written to, by what people call them."""
+    return FORMATS[len(prediction.grid.own_shape)]
 
 
 def save_case(case: Opened, folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -19,7 +27,7 @@ def save_case(case: Opened, folder: Path, formats: Sequence[str]) -> list[Path]:
     Args:
         case: with a prediction.
         folder: created if needed; the file is named after the case, in the same subfolder.
-        formats: keys of `PHOTO_FORMATS` or `VOLUME_FORMATS`.
+        formats: keys of `formats_for`.
 
     Returns:
         The files.
@@ -28,7 +36,7 @@ def save_case(case: Opened, folder: Path, formats: Sequence[str]) -> list[Path]:
         OSError, ValueError: a file cannot be written, or the format is not for this case.
     """
     answer = case.answer()
-    known = PHOTO_FORMATS if answer.geometry is None else VOLUME_FORMATS
+    known = formats_for(answer)
     written: list[Path] = []
     for name in formats:
         file = folder / f"{case.id}{known[name]}"
@@ -51,7 +59,7 @@ def add_to_training(case: Opened, folder: Path) -> Path:
         OSError: a file cannot be written.
     """
     answer = case.answer()
-    if answer.geometry is not None or answer.mask.ndim > 2:
+    if answer.mask.ndim > 2:
         raise ValueError(
             "only photographs whose classes do not overlap; save the mask, and see docs/datasets.md for its place"
         )

@@ -23,7 +23,6 @@ from medseg_monai.app.received import Received, free_path
 from medseg_monai.app.views import Place, View, index_at, view_of
 from medseg_monai.clicks import Click
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.figures.axial import fullest_slice, to_axial
 from medseg_monai.figures.drawing import as_picture
 from medseg_monai.images.photos import read_image
 from medseg_monai.inference.cases import UNUSABLE, find_cases
@@ -157,10 +156,8 @@ class Tab:
         assert self.choice is not None
         found = await in_turn(partial(self.predict, case, self.choice))
         name = found.classes[class_number]
-        shape = found.mask.shape[-2 if found.geometry is None else -3 :]
-        index = index_at(self.view(case), place, shape, row, column)
-        across, depth = (index[::-1], None) if found.geometry is None else (index[:2], index[2])
-        click = Click(row=across[1], column=across[0], slice=depth, inside=inside, class_name=name)
+        index = index_at(self.view(case), place, found.probabilities.shape[1:], row, column)
+        click = Click.at(index, inside=inside, class_name=name)
         await in_turn(partial(case.click, click, found))
 
     def clicks_in(self, case: Opened, place: Place) -> list[dict[str, Any]]:
@@ -169,8 +166,7 @@ class Tab:
             return []
         marked = np.zeros(case.planes().shape[1:], np.uint8)
         for click in case.clicks:
-            index = (click.row, click.column) if click.slice is None else (click.column, click.row, click.slice)
-            marked[index] = 1 + click.inside
+            marked[click.index(marked.shape)] = 1 + click.inside
         shown = self.view(case).slice_of(marked[None], place)[0]
         return [
             {"x": float(x) + 0.5, "y": float(y) + 0.5, "inside": bool(shown[y, x] == 2)} for y, x in np.argwhere(shown)
@@ -202,10 +198,7 @@ class Tab:
 
     def first_place(self, case: Opened) -> Place:
         """Where to begin: of a volume the axial slice with most of the mask."""
-        geometry = case.answer().geometry
-        if geometry is None:
-            return Place()
-        return Place("axial", fullest_slice(to_axial(case.planes(), geometry.affine)[0]))
+        return self.view(case).first_place(case.planes())
 
     def thumbnail(self, case: Opened) -> bytes:
         """A small picture for the list; a grey square for what cannot be drawn."""

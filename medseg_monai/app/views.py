@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.figures.axial import to_axial
+from medseg_monai.figures.axial import fullest_slice, to_axial
 from medseg_monai.figures.drawing import Picture, as_picture
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.photos import read_image
@@ -46,7 +46,6 @@ class View(Protocol):
 
     Attributes:
         planes: in which it can be cut, and how many slices each has.
-        whole: the place to begin with.
     """
 
     planes: dict[str, int]
@@ -59,6 +58,9 @@ class View(Protocol):
 
     def pixel_sides(self, place: Place) -> tuple[float, float]:
         """Width and height of a pixel, in millimetres; of photographs (1, 1)."""
+
+    def first_place(self, planes: NDArray[np.bool_]) -> Place:
+        """Where to begin to look at a mask, (classes, *S) on the image's own grid."""
 
 
 def index_at(view: View, place: Place, shape: Sequence[int], row: int, column: int) -> tuple[int, ...]:
@@ -98,6 +100,10 @@ class PhotoView:
         """A photograph does not say."""
         return 1.0, 1.0
 
+    def first_place(self, planes: NDArray[np.bool_]) -> Place:
+        """All of it."""
+        return Place()
+
 
 class VolumeView:
     """A volume, as radiologists look at it: the patient's right on the left, the front or the head at the top.
@@ -132,6 +138,10 @@ class VolumeView:
         """From the voxels' sides."""
         left, back, head = self._sides
         return {"axial": (left, back), "coronal": (left, head), "sagittal": (back, head)}[place.plane]
+
+    def first_place(self, planes: NDArray[np.bool_]) -> Place:
+        """The axial slice with most of the mask."""
+        return Place("axial", fullest_slice(to_axial(planes, self._affine)[0]))
 
     def _cut(self, values: NDArray[Any], place: Place) -> NDArray[Any]:
         """(…, H, W) of (…, left, back, head): the first shown axis to the right, the second downwards, the head at the top."""

@@ -106,7 +106,8 @@ def examine(
     masks, probabilities, ignored = looked.masks, looked.probabilities, looked.ignored
     close = evidence_of(masks, probabilities, task=spec.task, ignored=ignored).at(temperature)
     whole = thumbnail_of(masks, probabilities, task=spec.task, ignored=ignored).at(temperature)
-    square = spec.spatial_dims == 2 and masks.shape[1] == masks.shape[2]
+    _, *sides = masks.shape
+    square = sides == [sides[0]] * 2
     corrections = (*corrections_of(close, spec.classes), *turns_of(whole, square=square))
     dices = _dices(looked, spec)
     return Examined(case["id"], str(case["group"]), origin, corrections, whole, detail, dices, looked.soft)

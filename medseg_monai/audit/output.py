@@ -21,7 +21,6 @@ from medseg_monai.figures.cases import CaseView
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.grids.truth import read_shown
-from medseg_monai.images.volumes import read_geometry
 from medseg_monai.inference.cases import UNUSABLE
 from medseg_monai.report.audit import write_audit_report
 
@@ -93,12 +92,12 @@ def _pictures(
 
 def _view(finding: Finding, case: Case, answers: Answers, dataset: Dataset) -> CaseView:
     spec = dataset.spec
-    looked = look_at(case, answers, spec)
+    looked, shown = look_at(case, answers, spec), read_shown(case, spec)
     return CaseView(
-        image=read_shown(case, spec),
+        image=shown.image,
         pred=expected_masks(looked.probabilities, spec).astype(np.uint8),
         truth=looked.masks.astype(np.uint8),
         title=finding.reason,
-        affine=read_geometry(case["image"]).affine if spec.spatial_dims == 3 else None,
-        colour=spec.slice_stride is None,
+        affine=shown.affine,
+        colour=shown.colour,
     )

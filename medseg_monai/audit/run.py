@@ -76,7 +76,7 @@ def audit_dataset(
     examined: list[Examined] = []
     for case in progress(asked) if progress else asked:
         try:
-            looked, detail = look_at(case, answers, dataset.spec), detail_of(read_shown(case, dataset.spec))
+            looked, detail = look_at(case, answers, dataset.spec), detail_of(read_shown(case, dataset.spec).image)
         except UNUSABLE as error:
             gone[case["id"]] = " ".join(str(error).split()) or type(error).__name__
             logger.warning("not judged: %s: %s", case["id"], gone[case["id"]])

@@ -35,6 +35,13 @@ class Click:
             if value is not None or name != "slice":
                 _check_whole(f"a click's {name}", value)
 
+    @classmethod
+    def at(cls, index: Sequence[int], *, inside: bool = True, class_name: str | None = None) -> Click:
+        """The click with an index in a mask: the inverse of `index`."""
+        if len(index) == 2:
+            return cls(index[0], index[1], inside, class_name=class_name)
+        return cls(index[1], index[0], inside, index[2], class_name=class_name)
+
     def index(self, shape: Sequence[int]) -> Index:
         """The click's index in a mask: (row, column), in a volume (column, row, slice), as masks are (H, W) and (I, J, K).
 

@@ -81,12 +81,8 @@ def correct_image(
 
 
 def _write(found: Prediction, case: dict[str, Any], out: Path, spec: DatasetSpec, wanted: Wanted) -> list[Path]:
-    assert found.grid is not None
-    meta = {"filename_or_obj": case["image"], "spatial_shape": found.grid.own_shape}
-    if found.geometry is not None:
-        meta["affine"] = found.geometry.affine
-    pred = found.grid.as_shown(found.mask if spec.task == "multilabel" else found.mask[None])
+    pred = found.grid.kind.as_shown(found.mask if spec.task == "multilabel" else found.mask[None])
     answer = {"pred": torch.from_numpy(np.ascontiguousarray(pred))}
     out.mkdir(parents=True, exist_ok=True)
     writer = WRITERS[spec.spatial_dims](out, spec, wanted)
-    return writer.write({"id": case["id"], "image_meta_dict": meta}, answer).files
+    return writer.write({"id": case["id"], **found.as_case(case["image"])}, answer).files

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from medseg_monai.files.csv_tables import unescaped
-from medseg_monai.prepare.pairs import PICTURES, VOLUMES, find_files, match_places
+from medseg_monai.prepare.pairs import FILE_KINDS, find_files, match_places
 from medseg_monai.prepare.splits import image_id, read_rows
 from medseg_monai.program.messages import listed
 
@@ -97,7 +97,7 @@ def annotator_masks(
 
 def _masks_of(folder: Path, ids: Sequence[str], spatial_dims: int) -> dict[str, MaskFiles]:
     """One annotator's masks, by case id."""
-    found, _ = find_files(folder, VOLUMES if spatial_dims == 3 else PICTURES)
+    found, _ = find_files(folder, FILE_KINDS[spatial_dims])
     images = {Path(f"{case_id}.png"): PurePath(case_id).parent.as_posix() for case_id in ids}  # a suffix, to be ignored
     masks = {path: path.parent.relative_to(folder).as_posix() for path in found}
     matched, orphans = match_places(images, masks, flat=".")

@@ -102,7 +102,7 @@ class ScoreCases:
         self._slices = ScanMasks() if spec.spatial_dims == 2 and are_slices(self._cases) else None
         self.options = options
         self.calibration = calibration
-        self.contrast = spec.spatial_dims == 2 if contrast == "auto" else bool(contrast)
+        self.contrast = kind_of(spec).measures_all if contrast == "auto" else bool(contrast)
         self._contrasts: dict[str, list[float]] = {}
         self._columns = case_columns(dataset.data, strata)
         self._annotators = Annotators(annotator_masks(dataset.data, annotators, spatial_dims=spec.spatial_dims), spec)

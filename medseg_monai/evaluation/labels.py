@@ -82,7 +82,7 @@ def label_contrasts(image: Tensor, truth: Label, grid: Grid, spec: DatasetSpec) 
 
 def case_view(case: Mapping[str, Any], pred: Label, grid: Grid, spec: DatasetSpec, title: str) -> CaseView:
     """A case with its predicted label, to draw; of a volume the axial slice that holds most of the prediction and the truth."""
-    image = read_shown(case, spec)
+    image = read_shown(case, spec).image
     truth, _ = split_ignored(read_truth(case, grid, spec))
     if isinstance(grid, VolumeGrid):
         return _axial_view(image, pred, truth, grid, spec, title)

@@ -266,11 +266,9 @@ class ExplainCases:
 
     def draw(self, answered: AnsweredCase, views: Sequence[ClassView]) -> None:
         """The case's panel: a row for each class that has a map, or one that says why there is none."""
-        image, geometry = read_shown(answered.case, self.spec), answered.grid.geometry
+        picture = read_shown(answered.case, self.spec)
         shown = [view for view in views if any(m.heat is not None for m in view.maps)] or list(views[:1])
-        # channels of volumes are not colours
-        affine = None if geometry is None else geometry.affine
-        figure = explanation_panel(image, shown, affine=affine, colour=geometry is None)
+        figure = explanation_panel(picture.image, shown, affine=picture.affine, colour=picture.colour)
         save_figure(figure, self.folder / f"{answered.case['id']}{PANEL}")
 
 

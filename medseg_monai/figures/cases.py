@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,6 +183,21 @@ def masked_pictures(cases: Sequence[CaseView], *, classes: Sequence[str], column
     for axes in grid[len(views) :]:
         axes.set_axis_off()
     _class_key(figure, classes, truth=any(len(truth) for _, _, truth in views))
+    return figure
+
+
+def image_and_mask(case: CaseView, *, classes: Sequence[str]) -> Figure:
+    """A photograph beside the same with its masks; of a volume the slices with its masks.
+
+    Args:
+        case: without truth, which has no planes.
+        classes: names for the legend.
+    """
+    if np.ndim(case.image) == 4:
+        figure = montage(case, classes=classes)
+    else:
+        figure = masked_pictures([replace(case, pred=case.truth, title=""), case], classes=classes)
+    show_texts_as_they_are(figure)
     return figure
 
 

@@ -1,7 +1,8 @@
 """The grid of an image's pixels, and the mapping to the network's grid and back: the only package in which photographs and volumes differ.
 
 `PhotoGrid` and `VolumeGrid` have the same interface: ``restore``, ``to_network``, ``own_shape``, ``network_shape``, ``spacing``,
-``unit``, ``pixel_size``, ``geometry``, ``content``. Code that has a grid need not know its number of axes.
+``unit``, ``pixel_size``, ``relative_size``, ``size_text``, ``sides_mm``, ``geometry``, ``affine``, ``content``, ``meta``, and the ``kind``
+with names and axis orders. Code that has a grid need not know its number of axes.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medseg_monai.dataset.spec import Aspect, DatasetSpec
+from medseg_monai.grids.kinds import KINDS, ImageKind
 
 
 class Box(NamedTuple):
@@ -37,6 +38,8 @@ class PhotoGrid:
     own_shape: tuple[int, int]
     size: tuple[int, ...] | None = None
     aspect: Aspect = "stretch"
+    kind: ClassVar[ImageKind] = KINDS[2]
+    """What all photographs have in common."""
     unit: ClassVar[str] = "px"
     """Of distances."""
     spacing: ClassVar[tuple[float, float]] = (1.0, 1.0)
@@ -45,6 +48,10 @@ class PhotoGrid:
     """Sizes are in pixels."""
     geometry: ClassVar[None] = None
     """A photograph has no position in the patient."""
+    affine: ClassVar[None] = None
+    """For the same reason."""
+    sides_mm: ClassVar[tuple[float, ...]] = ()
+    """The sides of a pixel are not known."""
     map_dtype: ClassVar[torch.dtype] = torch.float32
     """Type of maps of a whole image until they are written."""
 
@@ -118,9 +125,26 @@ class PhotoGrid:
             raise ValueError(f"got a map of shape {tuple(values.shape)}, expected (C, {grid[0]}, {grid[1]})")
         return self._enlarged(values[self.content]).to(dtype or values.dtype)
 
-    def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
-        """Maps (C, W, H) with the usual axis order of pictures, (C, H, W)."""
-        return np.ascontiguousarray(maps.swapaxes(1, 2))
+    def relative_size(self, pixels: int) -> float:
+        """The share of the photograph that so many pixels are, in percent.
+
+        >>> PhotoGrid((40, 30)).relative_size(60)
+        5.0
+        """
+        width, height = self.own_shape
+        return 100 * pixels / (width * height)
+
+    def size_text(self, pixels: int) -> str:
+        """The size of a mask of so many pixels, for people.
+
+        >>> PhotoGrid((4000, 3000)).size_text(1234)
+        '1,234 pixels'
+        """
+        return f"{pixels:,} pixels"
+
+    def meta(self) -> dict[str, Any]:
+        """What `medseg_monai.grids.grid_of` makes this grid of."""
+        return {"spatial_shape": self.own_shape}
 
     def _enlarged(self, content: Tensor) -> Tensor:
         """(C, w, h) of the box at the photograph's size."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +34,36 @@ def read_truth(case: Mapping[str, Any], grid: Grid | None, spec: DatasetSpec) ->
     return read_label_volume(case["label"], reading, geometry)
 
 
-def read_shown(case: Mapping[str, Any], spec: DatasetSpec) -> NDArray[Any]:
-    """A case's image for figures, (C, *S); for a stack of slices only the slice itself, since channels are not colours.
+class Shown(NamedTuple):
+    """An image for figures.
+
+    Attributes:
+        image: (C, *S).
+        affine: (4, 4), a volume's voxel index to RAS millimetres; None for photographs.
+        colour: whether three channels are red, green and blue.
+    """
+
+    image: NDArray[Any]
+    affine: NDArray[np.float64] | None
+    colour: bool
+
+
+def read_shown(case: Mapping[str, Any], spec: DatasetSpec, *, in_colour: bool = False) -> Shown:
+    """A case's image for figures; for a stack of slices only the slice itself, since channels are not colours.
+
+    Args:
+        case: with ``image``.
+        spec: the data set.
+        in_colour: read photographs with three channels, whatever the network sees of them.
 
     Raises:
         OSError, ValueError: it cannot be read.
     """
     if spec.spatial_dims == 3:
-        return read_image_volume(case["image"], spec.in_channels).array
+        volume = read_image_volume(case["image"], spec.in_channels)
+        return Shown(volume.array, volume.affine, colour=False)
+    if in_colour:
+        return Shown(read_image(main_file(case["image"]), 3), None, colour=True)
     if spec.slice_stride:
-        return read_image(main_file(case["image"]), 1)
-    return read_image(case["image"], spec.in_channels)
+        return Shown(read_image(main_file(case["image"]), 1), None, colour=False)
+    return Shown(read_image(case["image"], spec.in_channels), None, colour=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medseg_monai.grids.geometry import Geometry
+from medseg_monai.grids.kinds import KINDS, ImageKind
 from medseg_monai.grids.resampling import along_axis, resample, weights_between
 from medseg_monai.grids.turn import Shape, Turn, turned_shape
 
@@ -42,6 +43,8 @@ class VolumeGrid:
     geometry: Geometry
     box: Box
     network_spacing_mm: tuple[float, ...] | None = None
+    kind: ClassVar[ImageKind] = KINDS[3]
+    """What all volumes have in common."""
     unit: ClassVar[str] = "mm"
     """Of distances."""
     content: ClassVar[tuple[slice, ...]] = (slice(None),)
@@ -65,6 +68,16 @@ class VolumeGrid:
     def spacing(self) -> tuple[float, float, float]:
         """Voxel sides of the scan along (I, J, K), in millimetres."""
         return self.geometry.spacing_mm
+
+    @property
+    def sides_mm(self) -> tuple[float, float, float]:
+        """The same: they are known."""
+        return self.spacing
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4), from an index of the scan to RAS millimetres."""
+        return self.geometry.affine
 
     @property
     def pixel_size(self) -> float:
@@ -168,9 +181,17 @@ class VolumeGrid:
             restored[:, self.turn.undo(unseen)] = value
         return torch.from_numpy(restored)
 
-    def as_shown(self, maps: NDArray[Any]) -> NDArray[Any]:
-        """Maps (C, I, J, K) unchanged: volumes have these axes in memory too."""
-        return maps
+    def relative_size(self, pixels: int) -> float:
+        """Volume of so many of the scan's voxels, in ml."""
+        return pixels * self.geometry.voxel_ml
+
+    def size_text(self, pixels: int) -> str:
+        """The size of a mask of so many voxels, for people."""
+        return f"{self.relative_size(pixels):.2f} ml"
+
+    def meta(self) -> dict[str, Any]:
+        """What `medseg_monai.grids.grid_of` makes this grid of."""
+        return {"spatial_shape": self.own_shape, "affine": self.affine, "box": self.box}
 
     def fill(
         self,

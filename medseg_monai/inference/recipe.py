@@ -19,6 +19,7 @@ from medseg_monai.bundle.config_keys import check_keys
 from medseg_monai.bundle.paths import default_root, evaluation_folder, find_weights
 from medseg_monai.bundle.trained import Trained, find_trained, load_weights
 from medseg_monai.engines.precision import default_device, placed
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.inference.averaging import with_members
 from medseg_monai.inference.cases import find_cases
 from medseg_monai.inference.inferer import cases_at_once
@@ -159,7 +160,7 @@ def measures_reliability(trained: Trained, reliability: bool | str) -> bool:
     """
     if reliability not in (True, False, "auto"):
         raise ValueError(f"reliability is true, false or auto, not {reliability!r}")
-    return trained.dataset.spatial_dims == 2 if reliability == "auto" else bool(reliability)
+    return kind_of(trained.dataset).measures_all if reliability == "auto" else bool(reliability)
 
 
 def keeps_probabilities(probabilities: bool, margins: bool) -> bool:

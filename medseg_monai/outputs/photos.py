@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import class_masks
-from medseg_monai.figures.drawing import overlay
-from medseg_monai.files.writing import write_whole
+from medseg_monai.figures.drawing import Picture, overlay
 from medseg_monai.formats.geojson import SUFFIX as GEOJSON_SUFFIX
 from medseg_monai.formats.geojson import write_geojson
 from medseg_monai.images.masks import write_mask, write_png
@@ -30,7 +27,7 @@ from medseg_monai.outputs.naming import (
     probability_files,
     uncertainty_file,
 )
-from medseg_monai.outputs.pictures import picture_file, write_picture
+from medseg_monai.outputs.pictures import picture_file, write_overlay, write_picture
 from medseg_monai.outputs.tables import coco_of, rle_rows
 
 
@@ -70,7 +67,7 @@ class PhotoWriter:
             there = margin_files(stem, self.spec)
             files += [write_png(np.uint8(255) * plane, file) for plane, file in zip(masks, there, strict=True)]
         if self.wanted.overlays:
-            files.append(self._write_overlay(image, mask, overlay_file(stem)))
+            files.append(write_overlay(self.drawn(case, mask, self.spec), overlay_file(stem)))
         files += self._write_formats(case["id"], mask)
         return Written(files, self.entries(case["id"], mask, image))
 
@@ -97,7 +94,7 @@ class PhotoWriter:
         """Replace the old mask in files and pictures by a changed one."""
         drawn = overlay_file(self.folder / case_id)
         if drawn.is_file():
-            self._write_overlay(image, mask, drawn)
+            write_overlay(_drawn(image, mask, self.spec), drawn)
         if picture_file(self.folder, case_id).is_file():
             write_picture(self.folder, case_id, image, mask, self.spec)
         self._write_formats(case_id, mask)
@@ -106,14 +103,46 @@ class PhotoWriter:
         """Make the small picture for a run's page."""
         write_picture(self.folder, case["id"], image_of(case), mask, self.spec)
 
-    def _write_overlay(self, image: str, mask: NDArray[np.uint8], file: Path) -> Path:
-        """The image with the outline of each class, as a JPEG of the image's own size."""
-        # one file as a picture, whatever it is a channel of
-        picture = overlay(read_image(image, 3), class_masks(mask, len(self.spec.classes)))
-        content = io.BytesIO()
-        Image.fromarray(picture).save(content, format="JPEG", quality=90)
-        write_whole(file, content.getvalue())
-        return file
+    @staticmethod
+    def drawn(case: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec) -> Picture:
+        """The image with the outline of each class, of the image's own size."""
+        return _drawn(image_of(case), mask, spec)
+
+    @staticmethod
+    def save(
+        case: Mapping[str, Any],
+        mask: NDArray[np.uint8],
+        file: Path,
+        spec: DatasetSpec,
+        *,
+        predicted_dice: Mapping[str, float] | None = None,
+        reason: str = "",
+    ) -> list[Path]:
+        """Write one photograph's mask, (1 or classes, W, H), to a file of any name; the suffix decides the format.
+
+        Args:
+            case: not used: a picture's mask says nothing of the picture.
+            mask: on the photograph's own grid.
+            file: where to.
+            spec: the data set.
+            predicted_dice, reason: not used: these formats have no place for them.
+
+        Returns:
+            The file, or one ``<stem>_<class>`` per overlapping class.
+
+        Raises:
+            ValueError: the suffix is none of those that masks of photographs have.
+        """
+        if file.suffix.lower() == GEOJSON_SUFFIX:
+            return [write_geojson(mask, file, spec)]
+        if file.suffix.lower() != ".png":
+            raise ValueError(f"{file}: the mask of a photograph is saved as .png or {GEOJSON_SUFFIX}")
+        return write_mask(mask, file, spec)
+
+
+def _drawn(image: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Picture:
+    # one file as a picture, whatever it is a channel of
+    return overlay(read_image(image, 3), class_masks(mask, len(spec.classes)))
 
 
 def _levels(maps: Any) -> NDArray[np.uint8]:

@@ -63,6 +63,14 @@ def _write(picture: Picture, masks: NDArray[np.bool_], file: Path) -> Path:
     return file
 
 
+def write_overlay(picture: Picture, file: Path) -> Path:
+    """Write a picture with outlines as a JPEG."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="JPEG", quality=90)
+    write_whole(file, content.getvalue())
+    return file
+
+
 def drawn_slice(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, *, longest: int) -> Picture:
     """The axial slice with most of the mask, radiological, with the outline of each class.
 

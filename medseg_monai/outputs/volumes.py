@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.figures.drawing import Picture
 from medseg_monai.files.csv_tables import csv_rows, csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
@@ -30,6 +29,7 @@ from medseg_monai.outputs.naming import (
     Wanted,
     Written,
     files_per_class,
+    image_of,
     margin_files,
     mask_files,
     named,
@@ -37,7 +37,7 @@ from medseg_monai.outputs.naming import (
     probability_files,
     uncertainty_file,
 )
-from medseg_monai.outputs.pictures import drawn_slice, write_volume_picture
+from medseg_monai.outputs.pictures import drawn_slice, write_overlay, write_volume_picture
 from medseg_monai.quality.conformal import Margins
 
 TABLE_FILE = "volumes.csv"
@@ -80,7 +80,7 @@ class VolumeWriter:
         if self.wanted.margins is not None:
             files += self._write_margins(self.wanted.margins, answer["probability"].numpy(), geometry, image, stem)
         if self.wanted.overlays:
-            files.append(_write_overlay(image, mask, self.spec, geometry, overlay_file(stem)))
+            files.append(write_overlay(self.drawn(case, mask, self.spec), overlay_file(stem)))
         add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
         if "dicomseg" in self.wanted.formats:
             file = named(stem, MASK, DICOM_SEG_SUFFIX)
@@ -104,32 +104,48 @@ class VolumeWriter:
         """Make the small picture for a run's page."""
         write_volume_picture(self.folder, case["id"], case["image_meta_dict"], mask, self.spec)
 
+    @staticmethod
+    def drawn(case: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec) -> Picture:
+        """`drawn_slice`, large enough for fine outlines."""
+        geometry = volume_grid_of(case["image_meta_dict"], spec).geometry
+        return drawn_slice(image_of(case), mask, spec, geometry, longest=OVERLAY_PIXELS)
 
-def save_volume_mask(
-    mask: NDArray[np.uint8],
-    image: str,
-    file: Path,
-    spec: DatasetSpec,
-    geometry: Geometry,
-    *,
-    predicted_dice: Mapping[str, float] | None = None,
-    reason: str = "",
-) -> list[Path]:
-    """Write one volume's mask, (1 or classes, I, J, K), to a file of any name; the suffix decides the format.
+    @staticmethod
+    def save(
+        case: Mapping[str, Any],
+        mask: NDArray[np.uint8],
+        file: Path,
+        spec: DatasetSpec,
+        *,
+        predicted_dice: Mapping[str, float] | None = None,
+        reason: str = "",
+    ) -> list[Path]:
+        """Write one volume's mask, (1 or classes, I, J, K), to a file of any name; the suffix decides the format.
 
-    Returns:
-        The file, or one ``<stem>_<class>`` per overlapping class.
+        Args:
+            case: ``image_meta_dict``, with the scan's file and grid.
+            mask: on the scan's own grid.
+            file: where to.
+            spec: the data set.
+            predicted_dice, reason: for DICOM-SEG, see `write_dicom_seg`.
 
-    Raises:
-        ValueError: the suffix is none of those that label volumes have, or a DICOM-SEG of what is not a DICOM series.
-    """
-    if file.suffix.lower() == DICOM_SEG_SUFFIX:
-        return [write_dicom_seg(mask, image, file, spec, predicted_dice=predicted_dice, reason=reason)]
-    known = (*VOLUMES.label_endings.values(), volume_suffix(file))
-    ending = next((ending for ending in known if ending and file.name.lower().endswith(ending)), "")
-    stem = file.with_name(file.name[: len(file.name) - len(ending)])
-    files = files_per_class(stem, spec, file.name[len(file.name) - len(ending) :])
-    return _write_label_maps(mask, geometry, image, files, spec)
+        Returns:
+            The file, or one ``<stem>_<class>`` per overlapping class.
+
+        Raises:
+            ValueError: the scan's file is not known, the suffix is none of those that label volumes have, or a DICOM-SEG of what is not a
+                DICOM series.
+        """
+        image, geometry = image_of(case), volume_grid_of(case["image_meta_dict"], spec).geometry
+        if not image:
+            raise ValueError(f"{file}: the mask is written like its scan, whose file is not known")
+        if file.suffix.lower() == DICOM_SEG_SUFFIX:
+            return [write_dicom_seg(mask, image, file, spec, predicted_dice=predicted_dice, reason=reason)]
+        known = (*VOLUMES.label_endings.values(), volume_suffix(file))
+        ending = next((ending for ending in known if ending and file.name.lower().endswith(ending)), "")
+        stem = file.with_name(file.name[: len(file.name) - len(ending)])
+        files = files_per_class(stem, spec, file.name[len(file.name) - len(ending) :])
+        return _write_label_maps(mask, geometry, image, files, spec)
 
 
 def _write_label_maps(
@@ -169,12 +185,3 @@ def add_volumes(file: Path, case_id: str, rows: Sequence[tuple[str, float, int]]
         kept = [row for row in csv_rows(file.read_text(encoding="utf-8"))[1:] if row[0] != case_id]
     added = [(case_id, name, f"{ml:.4f}", voxels) for name, ml, voxels in rows]
     write_whole(file, csv_text([COLUMNS, *kept, *added]).encode())
-
-
-def _write_overlay(image: str, mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry, file: Path) -> Path:
-    """`drawn_slice` as a JPEG."""
-    picture = drawn_slice(image, mask, spec, geometry, longest=OVERLAY_PIXELS)
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, format="JPEG", quality=90)
-    write_whole(file, content.getvalue())
-    return file

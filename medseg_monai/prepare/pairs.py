@@ -40,6 +40,8 @@ class FileKind:
 PICTURES = FileKind("picture", tuple(dict.fromkeys((*SUFFIXES, ".gif", ".pbm", ".pgm", ".ppm", ".pnm"))))
 """Photographs, and the formats of masks (Carvana, DRIVE) and older sets (STARE, MIAS)."""
 VOLUMES = FileKind("volume", VOLUME_SUFFIXES)
+FILE_KINDS = {2: PICTURES, 3: VOLUMES}
+"""By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.precision import precision_of
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.planning.machine import memory_limit_bytes
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def fit_memory(
     per_value = ACTIVATION_BYTES[precision_of(precision, device)]
     weights = STATE_BYTES * sum(parameter.numel() for parameter in network.parameters())
     needed = math.inf
-    for patch, batch in _smaller(size, batch_size, shrinks=spec.spatial_dims == 3):
+    for patch, batch in _smaller(size, batch_size, shrinks=kind_of(spec).in_patches):
         values = batch * activations(network, (spec.in_channels, *patch))
         needed = (PROGRAM_BYTES + weights + per_value * values) / 1e9
         if needed <= memory_gb:

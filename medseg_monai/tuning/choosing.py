@@ -64,7 +64,6 @@ def tune_bundle(
     network = learner.predictor(calibration="off")  # masks are made from the network's own probabilities
     kept = TuningCases(network.spec, metric)
     for case, prediction, truth, ignored in learner.predicted(network, learner.cases(dataset, split)):
-        assert prediction.grid is not None  # a Predictor's has one
         channels = network_channels(prediction.probabilities, network.spec)
         kept.add(case["id"], case["group"], channels, truth, ignored, voxel_volume=prediction.grid.pixel_size)
     logger.info("trying settings on %d cases …", len(kept))

@@ -119,14 +119,15 @@ class Learner:
         """
         used = 0
         for case, prediction in self.predictions(predict, cases):
-            assert prediction.grid is not None  # a Predictor's has one
             try:
                 truth, ignored = split_ignored(read_truth(case, prediction.grid, predict.spec))
             except UNUSABLE as error:
                 logger.warning("left out: %s: %s", case["id"], error)
                 continue
             used += 1
-            planes = prediction.grid.as_shown(class_masks(truth, len(predict.spec.classes)))
-            yield Predicted(case, prediction, planes, None if ignored is None else prediction.grid.as_shown(ignored))
+            planes = prediction.grid.kind.as_shown(class_masks(truth, len(predict.spec.classes)))
+            yield Predicted(
+                case, prediction, planes, None if ignored is None else prediction.grid.kind.as_shown(ignored)
+            )
         if not used:
             raise ValueError("no case could be used: the messages above say why")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from medseg_monai.app import opened
 from medseg_monai.app.opened import Opened, stroke_stamp
 from medseg_monai.clicks import Click
+from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.predictor import Prediction
 
 BLOCK = np.zeros((6, 8), bool)
@@ -22,7 +23,7 @@ BLOCK[1:3, 2:5] = True
 
 def prediction(mask: NDArray[np.uint8], classes: tuple[str, ...] = ("lesion",), **facts: object) -> Prediction:
     probabilities = np.stack([(mask == number + 1) * np.float32(0.9) for number in range(len(classes))])
-    return replace(Prediction(mask, probabilities, 0.1, classes), **facts)  # type: ignore[arg-type]
+    return replace(Prediction(mask, probabilities, 0.1, classes, PhotoGrid(mask.shape[:-3:-1])), **facts)  # type: ignore[arg-type]
 
 
 def case_of(found: Prediction) -> Opened:
@@ -60,7 +61,7 @@ def test_exclusive_classes_replace_each_other_and_only_the_own_one_is_erased() -
 
 
 def test_overlapping_classes_keep_each_other() -> None:
-    found = replace(prediction(np.zeros((6, 8), np.uint8)), mask=np.ones((2, 6, 8), np.uint8), classes=("a", "b"))
+    found = replace(prediction(np.zeros((6, 8), np.uint8)), mask=np.ones((2, 6, 8), np.uint8), classes=("a", "b"), task="multilabel")
     case = case_of(found)
     case.paint(BLOCK, whole, 1, erase=True)
     assert case.pixels() == {"a": 48, "b": 42}

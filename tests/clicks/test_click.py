@@ -73,3 +73,10 @@ def test_overlapping_classes_do_not():
 def test_two_clicks_that_contradict_each_other_are_refused(second: Click):
     with pytest.raises(ValueError, match="row 1, column 1: another click says the opposite of the same pixel"):
         said_of_classes([Click(1, 1, class_name="a"), second], (3, 3), ["a", "b"], exclusive=True)
+
+
+@pytest.mark.parametrize(("index", "shape"), [((2, 5), (4, 6)), ((5, 2, 1), (6, 4, 3))])
+def test_a_click_at_an_index_has_that_index(index: tuple[int, ...], shape: tuple[int, ...]):
+    click = Click.at(index, inside=False, class_name="a")
+    assert (click.index(shape), click.row, click.column) == (index, 2, 5)
+    assert (click.inside, click.class_name) == (False, "a")

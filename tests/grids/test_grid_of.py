@@ -66,5 +66,23 @@ def test_a_region_of_all_covers_what_the_network_sees_and_comes_back(
 def test_maps_are_shown_with_the_axes_of_files() -> None:
     """Rows of pictures are the second axis of tensors; volumes keep theirs."""
     photo, volume = grid_of({"spatial_shape": (3, 2)}, PHOTOS), grid_of(SCAN, VOLUMES)
-    assert photo.as_shown(np.array([[[1, 2], [3, 4], [5, 6]]])).tolist() == [[[1, 3, 5], [2, 4, 6]]]
-    assert volume.as_shown(np.array([[[[1, 2, 3]], [[4, 5, 6]]]])).tolist() == [[[[1, 2, 3]], [[4, 5, 6]]]]
+    assert photo.kind.as_shown(np.array([[[1, 2], [3, 4], [5, 6]]])).tolist() == [[[1, 3, 5], [2, 4, 6]]]
+    assert volume.kind.as_shown(np.array([[[[1, 2, 3]], [[4, 5, 6]]]])).tolist() == [[[[1, 2, 3]], [[4, 5, 6]]]]
+
+
+@pytest.mark.parametrize(
+    ("meta", "spec"), [({"spatial_shape": (20, 10)}, PHOTOS), (SCAN, VOLUMES)], ids=["photo", "volume"]
+)
+def test_a_grid_is_made_again_of_what_it_says(meta: dict[str, object], spec: DatasetSpec) -> None:
+    grid = grid_of(meta, spec)
+    again = grid_of(grid.meta(), spec)
+    assert again == grid
+    assert np.array_equal(np.eye(4) if again.affine is None else again.affine, meta.get("affine", np.eye(4)))
+
+
+def test_sizes_of_masks_for_people() -> None:
+    """10 of 200 pixels are 5 %; 150 voxels of 2 x 1 x 5 mm are 1.5 ml."""
+    photo, volume = grid_of({"spatial_shape": (20, 10)}, PHOTOS), grid_of(SCAN, VOLUMES)
+    assert (photo.relative_size(10), photo.size_text(1200)) == (5.0, "1,200 pixels")
+    assert (volume.relative_size(150), volume.size_text(150)) == (pytest.approx(1.5), "1.50 ml")
+    assert (photo.sides_mm, volume.sides_mm) == ((), (2, 1, 5))

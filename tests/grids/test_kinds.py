@@ -1,5 +1,6 @@
 """Facts about photographs and volumes."""
 
+import numpy as np
 import pytest
 import torch.nn.functional as F
 from torch import ones
@@ -35,3 +36,12 @@ def test_what_a_kind_names_exists(kind: ImageKind) -> None:
     find_bundle(kind.first_bundle)
     constant = ones(1, 1, *[2] * len(kind.axes))
     assert (F.interpolate(constant, scale_factor=2, mode=kind.interpolation) == 1).all()
+
+
+def test_images_as_people_index_them() -> None:
+    """Columns come first in tensors, rows in pictures; colours last in pictures, channels first in volumes."""
+    photo, volume = np.arange(6).reshape(1, 3, 2), np.arange(24).reshape(1, 2, 3, 4)
+    assert KINDS[2].as_image(photo).tolist() == [[0, 2, 4], [1, 3, 5]]
+    assert KINDS[2].as_image(np.concatenate([photo, photo + 10]))[1, 0].tolist() == [1, 11]
+    assert np.array_equal(KINDS[3].as_image(volume), volume[0])
+    assert np.array_equal(KINDS[3].as_image(np.concatenate([volume, volume + 50]))[1], volume[0] + 50)

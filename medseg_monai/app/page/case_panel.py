@@ -11,7 +11,7 @@ from medseg_monai.app.commands import explain_command, predict_command, train_co
 from medseg_monai.app.maps import METHODS
 from medseg_monai.app.opened import Opened
 from medseg_monai.app.page.image_panel import ImagePanel
-from medseg_monai.app.saving import PHOTO_FORMATS, VOLUME_FORMATS, add_to_training, save_case
+from medseg_monai.app.saving import add_to_training, formats_for, save_case
 from medseg_monai.app.tab import Tab
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.figures.drawing import class_colours
@@ -63,7 +63,7 @@ class CasePanel:
         assert case.prediction is not None
         classes = list(case.prediction.classes)
         self._class.set_options(dict(enumerate(classes)), value=min(self.image.class_number, len(classes) - 1))
-        known = VOLUME_FORMATS if case.prediction.geometry is not None else PHOTO_FORMATS
+        known = formats_for(case.prediction)
         chosen = [name for name in self._formats.value or [] if name in known] or [next(iter(known))]
         self._formats.set_options(list(known), value=chosen)
         self._tools.set_visibility(True)
@@ -151,8 +151,7 @@ class CasePanel:
     def _row(self, case: Opened, name: str, colour: str) -> None:
         found = case.prediction
         assert found is not None
-        pixels = case.pixels()[name]
-        size = f"{pixels:,} pixels" if found.geometry is None else f"{pixels * found.geometry.voxel_ml:.2f} ml"
+        size = found.grid.size_text(case.pixels()[name])
         dice = found.predicted_dice.get(name)
         with ui.element("tr"):
             for text in ("■", name, size, "" if dice is None or case.corrected else f"predicted Dice {dice:.2f}"):

@@ -51,8 +51,7 @@ class SegmentByClicks(Segment):
         label = request.get("label") or ""
         clicks = clicks_of(self.spec, **said, by_class=request.get("by_class"), label=label)
         answer = found.correct(clicks) if clicks else found
-        assert answer.grid is not None
-        pred = answer.grid.as_shown(answer.mask if self.spec.task == "multilabel" else answer.mask[None])
+        pred = answer.grid.kind.as_shown(answer.mask if self.spec.task == "multilabel" else answer.mask[None])
         case: dict[Any, Any] = AsLabelMap(self.spec)({**data, "pred": pred})
         if len(self.spec.classes) > 1 and label in self.labels:
             case["pred"] = np.where(case["pred"] == self.labels[label], case["pred"], 0).astype(np.uint8)
