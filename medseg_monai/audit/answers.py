@@ -14,26 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medseg_monai.bundle.paths import find_bundle, find_weights
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, read_dataset
 from medseg_monai.dataset.cases import Case, as_list, main_file, stem
 from medseg_monai.folds.run import DATA_FOLDER, PROBABILITIES
 from medseg_monai.folds.split import POOL
-from medseg_monai.grids.geometry import check_same_grid
-from medseg_monai.images.formats import open_picture
-from medseg_monai.images.volumes import read_geometry, read_volume
 from medseg_monai.inference.cases import find_cases
 from medseg_monai.outputs.naming import probability_files
+from medseg_monai.outputs.reading import Probabilities, read_probabilities
 from medseg_monai.predictor import Predictor
 from medseg_monai.training.folder import WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
 
-Probabilities: TypeAlias = "NDArray[np.floating[Any]]"
 MISSING = "it has no probabilities of a network that has not seen it"
 
 
@@ -120,40 +114,7 @@ def _predictions(folder: Path, dataset: Dataset) -> Iterator[tuple[str, Answer]]
 
 
 def _reader(files: Sequence[Path], spec: DatasetSpec) -> Callable[[Case], Probabilities]:
-    def read(case: Case) -> Probabilities:
-        planes = [_read_picture(file) if spec.spatial_dims == 2 else _read_volume(file, case) for file in files]
-        if len({plane.shape for plane in planes}) > 1:
-            raise ValueError(f"{files[0]}: the probabilities of the classes differ in size")
-        return np.stack(planes)
-
-    return read
-
-
-def _read_picture(file: Path) -> Probabilities:
-    """A class's map, (W, H)."""
-    try:
-        with open_picture(file) as picture:
-            if picture.mode != "L":
-                raise ValueError(f"{file}: is no map of probabilities: its pixels are {picture.mode}, not 8-bit grey")
-            levels = np.asarray(picture)
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{file}: cannot be read: {error}") from None
-    plane: Probabilities = levels.T.astype(np.float32) / 255
-    return plane
-
-
-def _read_volume(file: Path, case: Case) -> Probabilities:
-    volume = read_volume(file)
-    try:
-        check_same_grid(volume.geometry, read_geometry(case["image"]))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
-    shares: Probabilities = volume.array.astype(np.float16)
-    if shares.min() < -0.01 or shares.max() > 1.01:
-        raise ValueError(f"{file}: is no map of probabilities: its values are {shares.min():g} to {shares.max():g}")
-    return shares
+    return lambda case: read_probabilities(files, spec, image=case["image"])
 
 
 def asked_answers(
@@ -219,5 +180,4 @@ class _Asked:
         image = case["image"]
         stack = self._predictor.spec.slice_stride is not None  # whose neighbours are found by the slice's own file
         found = self._predictor(main_file(image) if stack or len(as_list(image)) == 1 else as_list(image))
-        assert found.grid is not None  # a Predictor's has one
-        return found.grid.as_shown(found.probabilities)  # it is its own inverse
+        return found.grid.kind.as_shown(found.probabilities)  # it is its own inverse

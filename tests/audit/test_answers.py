@@ -93,7 +93,7 @@ def test_a_folder_of_predictions_is_read_by_name(tmp_path: Path) -> None:
     [
         (b"no picture", "case00_probability.png: cannot be read"),
         (None, r"No such file|no such file"),
-        ("RGB", "case00_probability.png: is no map of probabilities: its pixels are RGB, not 8-bit grey"),
+        ("RGB", "case00_probability.png: not a map of probabilities: its pixels are RGB, not 8-bit grey"),
     ],
 )
 def test_files_that_are_no_maps_are_named(tmp_path: Path, content: bytes | str | None, message: str) -> None:
@@ -137,7 +137,7 @@ def test_a_map_of_another_grid_or_of_other_values_is_refused(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="scan_probability_liver.nii.gz: is up to .* mm away from its image"):
         answer.read(case)
     answer, case = volumes(tmp_path, {**share, "liver": np.full((6, 5, 4), 7.0)})
-    with pytest.raises(ValueError, match="is no map of probabilities: its values are 7 to 7"):
+    with pytest.raises(ValueError, match="not a map of probabilities: its values are 7 to 7"):
         answer.read(case)
 
 
