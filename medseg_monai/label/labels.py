@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -74,26 +74,79 @@ def usable_label(
     Raises:
         OSError, ValueError: the label is unusable, or on another grid than the image.
     """
-    anew = spec.task == "multilabel" or tuple(names) != spec.classes[: len(names)]
-    if spec.spatial_dims == 3:
-        geometry = read_geometry(image)
-        files = [label]
-        if anew:
-            numbers = _class_numbers(read_label_numbers(label, geometry), label, spec, names)
-            files = [
-                write_label_volume(plane, geometry, folder / f"{image.name}{name}.nii.gz")
-                for name, plane in _planes(numbers, spec).items()
-            ]
-        read_label_volume(files, spec, geometry)
-    else:
-        files = [label]
-        if anew or label.suffix.lower() not in SUFFIXES:
-            numbers = _class_numbers(_picture_numbers(label), label, spec, names)
-            files = [
-                write_png(plane.T, folder / f"{image.name}{name}.png") for name, plane in _planes(numbers, spec).items()
-            ]
-        read_mask(files, spec, image=read_header(image))
+    files, stored = [label], STORED[spec.spatial_dims](image)
+    renamed = tuple(names) != spec.classes[: len(names)]
+    if spec.task == "multilabel" or renamed or not stored.trains_on(label):
+        numbers = _class_numbers(stored.numbers(label), label, spec, names)
+        files = [stored.write(plane, folder / f"{image.name}{name}") for name, plane in _planes(numbers, spec).items()]
+    stored.check(files, spec)
     return str(files[0]) if len(files) == 1 else [str(file) for file in files]
+
+
+class StoredLabels(Protocol):
+    """The labels of an image as files, of a format that people save or training reads."""
+
+    def trains_on(self, label: Path) -> bool:
+        """Whether training reads files of this format."""
+
+    def numbers(self, label: Path) -> Array:
+        """The numbers in a saved label, with the axes of its file."""
+
+    def write(self, numbers: Array, stem: Path) -> Path:
+        """Write numbers with these axes in a format that training reads."""
+
+    def check(self, files: Sequence[Path], spec: DatasetSpec) -> None:
+        """Raise OSError or ValueError if training could not read the files, or they do not fit the image."""
+
+
+class PictureLabels:
+    """Labels of a photograph: (H, W)."""
+
+    def __init__(self, image: Path) -> None:
+        self.header = read_header(image)
+
+    def trains_on(self, label: Path) -> bool:
+        """Pictures; not the NIfTI and NRRD files of 3D Slicer."""
+        return label.suffix.lower() in SUFFIXES
+
+    def numbers(self, label: Path) -> Array:
+        """From a picture, or the single slice of a volume file."""
+        return _picture_numbers(label)
+
+    def write(self, numbers: Array, stem: Path) -> Path:
+        """As PNG."""
+        return write_png(numbers.T, stem.with_name(f"{stem.name}.png"))
+
+    def check(self, files: Sequence[Path], spec: DatasetSpec) -> None:
+        """Read them as training does."""
+        read_mask(files, spec, image=self.header)
+
+
+class VolumeLabels:
+    """Labels of a volume: (I, J, K), on its grid."""
+
+    def __init__(self, image: Path) -> None:
+        self.geometry = read_geometry(image)
+
+    def trains_on(self, label: Path) -> bool:
+        """All formats."""
+        return True
+
+    def numbers(self, label: Path) -> Array:
+        """From any format."""
+        return read_label_numbers(label, self.geometry)
+
+    def write(self, numbers: Array, stem: Path) -> Path:
+        """As NIfTI."""
+        return write_label_volume(numbers, self.geometry, stem.with_name(f"{stem.name}.nii.gz"))
+
+    def check(self, files: Sequence[Path], spec: DatasetSpec) -> None:
+        """Read them as training does."""
+        read_label_volume(files, spec, self.geometry)
+
+
+STORED: Mapping[int, Callable[[Path], StoredLabels]] = {2: PictureLabels, 3: VolumeLabels}
+"""By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
 
 
 def _picture_numbers(label: Path) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from medseg_monai.clicks.click import Click
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.outputs.naming import file_rules
 
 Points = Sequence[Sequence[float]]
 
@@ -42,11 +43,12 @@ def clicks_of(
 
 def _click(point: Sequence[float], spec: DatasetSpec, field: str, *, inside: bool, class_name: str | None) -> Click:
     numbers = [math.floor(number + 0.5) for number in point]
-    flat = spec.spatial_dims == 2
-    if flat and len(numbers) == 3 and numbers[2] == 0:
-        numbers = numbers[:2]  # clients that show a photograph as a volume of one slice
+    if len(numbers) == 3 and not any(numbers[spec.spatial_dims :]):
+        numbers = numbers[: spec.spatial_dims]  # clients that show a photograph as a volume of one slice
     if len(numbers) != spec.spatial_dims:
-        wanted = "x, y of a photograph" if flat else "x, y, z of a volume"
-        raise ValueError(f"params.{field}: expected {wanted}, not {list(point)}")
-    column, row = numbers[:2]
-    return Click(row, column, inside, slice=None if flat else numbers[2], class_name=class_name)
+        wanted = ", ".join("xyz"[: spec.spatial_dims])
+        raise ValueError(
+            f"params.{field}: expected {wanted} of a {file_rules(spec).images.removesuffix('s')}, not {list(point)}"
+        )
+    column, row, *depth = numbers
+    return Click(row, column, inside, slice=depth[0] if depth else None, class_name=class_name)

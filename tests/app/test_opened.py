@@ -61,7 +61,9 @@ def test_exclusive_classes_replace_each_other_and_only_the_own_one_is_erased() -
 
 
 def test_overlapping_classes_keep_each_other() -> None:
-    found = replace(prediction(np.zeros((6, 8), np.uint8)), mask=np.ones((2, 6, 8), np.uint8), classes=("a", "b"), task="multilabel")
+    found = replace(
+        prediction(np.zeros((6, 8), np.uint8)), mask=np.ones((2, 6, 8), np.uint8), classes=("a", "b"), task="multilabel"
+    )
     case = case_of(found)
     case.paint(BLOCK, whole, 1, erase=True)
     assert case.pixels() == {"a": 48, "b": 42}
