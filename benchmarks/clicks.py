@@ -202,7 +202,6 @@ def read_cases(bundle: str, folder: Path, split: str) -> list[Case]:
         with Image.open(main_file(given["image"])) as opened:
             image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
         truth = read_truth(given, found.grid, predictor.spec)
-        assert found.grid is not None
         shown = found.grid.kind.as_shown(truth)[0] == 1
         cases.append(Case(str(given["id"]), image, found.probabilities[0], found.mask > 0, shown))
     return cases

@@ -97,7 +97,6 @@ def predictions(plain: Predictor, cases: Sequence[Mapping[str, Any]]) -> Iterato
     """Each case with the answer to it and its truth as the mask lies."""
     for case in cases:
         found = plain(main_file(case["image"]))
-        assert found.grid is not None
         truth, ignored = split_ignored(read_truth(case, found.grid, plain.spec))
         planes = found.grid.kind.as_shown(class_masks(truth, len(plain.spec.classes)))
         yield case, found, planes, None if ignored is None else found.grid.kind.as_shown(ignored)
