@@ -29,6 +29,7 @@ from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Reliability
+from medseg_monai.quality.risk_coverage import aurc
 from medseg_monai.tuning.learning import class_dices
 
 logging.disable(logging.WARNING)
@@ -48,12 +49,6 @@ class Found:
     outer: list[bool] = field(default_factory=list)
     inner: list[bool] = field(default_factory=list)
     sizes: list[tuple[float, float]] = field(default_factory=list)
-
-
-def aurc(score: Array, dice: Array) -> float:
-    """Area under the risk-coverage curve: the mean, over all coverages, of 1 - Dice among the cases of the highest score."""
-    risk = (1 - dice)[np.argsort(-score, kind="stable")]
-    return float(np.mean(np.cumsum(risk) / np.arange(1, len(risk) + 1)))
 
 
 def interval(values: Sequence[float]) -> str:

@@ -5,7 +5,11 @@
     medseg evaluate unetpp -d data/isic2017 --weights weights/unetpp --set tta=flips --out weights/unetpp/evaluation_test_flips
     python scripts/ship_weights.py unetpp weights/unetpp --inference-depth 4
 
-`python scripts/ship_weights.py unetpp`, without a folder, writes what `medseg review` has learnt of the shipped weights into the card.
+`python scripts/ship_weights.py unetpp`, without a folder, writes what `medseg review` has learnt of the shipped weights into the card, and
+with `--evaluation FOLDER`, a later evaluation of them, also how far that holds on its cases, into the card and the metadata:
+
+    medseg evaluate unetpp -d data/isic2017 --weights bundles/unetpp/models --out evaluations/unetpp
+    python scripts/ship_weights.py unetpp --evaluation evaluations/unetpp
 
 The weights are stored in half precision, except vectors (biases, batch norm), for which float32 costs nothing. `spec.json` includes
 cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
@@ -18,7 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +37,10 @@ from medseg_monai.bundle.trained import (
     write_weights,
 )
 from medseg_monai.evaluation.tables import Evaluation, read_evaluation
-from medseg_monai.export.metadata import metadata_for
+from medseg_monai.evaluation.trust import read_trust
+from medseg_monai.export.metadata import TRUST_METRICS, metadata_for, trust_metrics
 from medseg_monai.export.package import data_licence
+from medseg_monai.files.writing import sha256_of
 
 LARGEST = 12_000_000
 """Largest size of a weights file, in bytes: the repository keeps every version forever."""
@@ -87,38 +93,86 @@ def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str
             *lines,
             "",
             "Mean and 95 % bootstrap interval over cases; HD95 in pixels of the image, or mm.",
-            *trust(trained),
+            *trust(trained, evaluations["evaluation_test"]),
             END,
         ]
     )
 
 
-def trust(trained: Trained) -> list[str]:
-    """What `medseg review` has learnt of the weights, for the card, between markers of its own; nothing if it has not run."""
+def trust(trained: Trained, evaluation: Evaluation | None = None) -> list[str]:
+    """What `medseg review` has learnt of the weights, for the card, between markers of its own; nothing if it has not run.
+
+    Args:
+        trained: what was learnt.
+        evaluation: which found how far it holds.
+    """
     learnt = trained.quality
     parts = [] if learnt is None else [learnt.calibration, learnt.dice, learnt.promise, learnt.margins]
-    said = [f"- {text[:1].upper()}{text[1:]}." for text in map(str, filter(None, parts))]
-    return (
-        ["", TRUST, "How far its masks can be trusted, as learnt by `medseg review`:", "", *said, END_TRUST]
-        if said
-        else []
-    )
+    said = _points(map(str, filter(None, parts)))
+    if not said:
+        return []
+    lines = ["", TRUST, "How far its masks can be trusted, as learnt by `medseg review`:", "", *said]
+    held = [] if evaluation is None else _points(_measured(evaluation))
+    if evaluation is not None and held:
+        run = evaluation.run
+        lines += [
+            "",
+            f"What of it holds on {evaluation.summary.n_cases} {run['split']} cases of {run['dataset']}:",
+            "",
+            *held,
+        ]
+    return [*lines, END_TRUST]
 
 
-def refresh(bundle: Path) -> None:
+def _points(texts: Iterable[str]) -> list[str]:
+    return [f"- {text[:1].upper()}{text[1:]}." for text in texts]
+
+
+def _measured(evaluation: Evaluation) -> Iterator[str]:
+    """What an evaluation found of probabilities and of what is said of masks."""
+    numbers, found = trust_metrics(evaluation.folder), read_trust(evaluation.folder)
+    if "ece_calibrated" in numbers:
+        ece, brier = ([numbers[f"{key}_{word}calibrated"] for word in ("un", "")] for key in ("ece", "brier"))
+        yield f"calibration error {ece[0]:.4f} before, {ece[1]:.4f} after; Brier score {brier[0]:.4f} and {brier[1]:.4f}"
+    if found is not None:
+        yield str(found)
+
+
+def refresh(bundle: Path, folder: Path | None = None) -> None:
     """Write what was learnt since the weights were shipped into the card; weights and scores stay as they are.
 
+    Args:
+        bundle: its folder.
+        folder: an evaluation of the shipped weights; how far what was learnt holds there goes into card and metadata.
+
     Raises:
-        ValueError: the card has no part on the weights.
+        FileNotFoundError: there is no such evaluation.
+        ValueError: the card has no part on the weights, or the evaluation is of others.
     """
+    trained, evaluation = Trained.read(bundle / "models"), None if folder is None else read_evaluation(folder)
+    if evaluation is not None:
+        _check_shipped(bundle, evaluation)
     card = bundle / "docs" / "README.md"
     before, begin, rest = card.read_text(encoding="utf-8").partition(BEGIN)
     section, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{card} has no part on the weights: ship them first")
     kept = section.partition(TRUST)[0].rstrip("\n")
-    lines = "\n".join([kept, *trust(Trained.read(bundle / "models")), END])
+    lines = "\n".join([kept, *trust(trained, evaluation), END])
     card.write_text(f"{before}{begin}{lines}{after}", encoding="utf-8")
+    own = json.loads((bundle / OWN_FILE).read_text(encoding="utf-8"))
+    scores = {name: value for name, value in own["metadata"]["eval_metrics"].items() if name not in TRUST_METRICS}
+    own["metadata"]["eval_metrics"] = {**scores, **(trust_metrics(folder) if folder is not None else {})}
+    (bundle / OWN_FILE).write_text(dump(own), encoding="utf-8")
+    sync_bundles([])
+
+
+def _check_shipped(bundle: Path, evaluation: Evaluation) -> None:
+    """Raise a ValueError unless the evaluation is of the bundle's own weights."""
+    evaluated = Path(str(evaluation.run.get("weights")))
+    shipped = bundle / "models" / WEIGHTS_FILE
+    if not evaluated.is_file() or sha256_of([evaluated]) != sha256_of([shipped]):
+        raise ValueError(f"{evaluation.folder} is an evaluation of {evaluated}, not of {shipped}")
 
 
 def with_section(card: str, text: str) -> str:
@@ -174,11 +228,14 @@ def main(arguments: list[str]) -> int:
         nargs="?",
         help="folder with model.pt, spec.json, evaluation_test; none to refresh the card",
     )
+    parser.add_argument(
+        "--evaluation", type=Path, help="of the shipped weights: what was learnt of them is compared with it"
+    )
     parser.add_argument("--inference-depth", type=int, help="of U-Net++: the fast mode that is used by default")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.weights is None:
-            refresh(BUNDLES / chosen.bundle)
+            refresh(BUNDLES / chosen.bundle, chosen.evaluation)
         else:
             ship(BUNDLES / chosen.bundle, chosen.weights, inference_depth=chosen.inference_depth)
     except (OSError, ValueError) as error:

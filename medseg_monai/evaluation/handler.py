@@ -29,6 +29,7 @@ from medseg_monai.evaluation.strata import STRATA_FILE, strata_lines, stratify, 
 from medseg_monai.evaluation.summary import summarise
 from medseg_monai.evaluation.surfaces import Mask
 from medseg_monai.evaluation.tables import write_evaluation
+from medseg_monai.evaluation.trust import MeasureTrust
 from medseg_monai.figures.cases import CaseView, gallery, save_figure
 from medseg_monai.figures.plots import class_overlap, score_distribution
 from medseg_monai.figures.strata import strata_plot
@@ -61,6 +62,7 @@ class ScoreCases:
         cleaning: its ``drop_isolated`` is applied here if cases are slices of scans, because it needs whole scans.
         options: tolerances, and when lesions match.
         calibration: the handler that measures calibration; its numbers by case go into ``cases.csv``.
+        trust: the handler that notes what is said of each mask; how far it holds goes into the summary and files of its own.
         contrast: whether to measure how much each structure stands out: ``auto`` for photographs, for whose small masks it takes no time.
         strata: a table with columns by which to divide cases, besides the data set's own ``strata``.
         annotators: a folder with a folder of masks for each annotator, besides the data set's own ``annotators``.
@@ -82,6 +84,7 @@ class ScoreCases:
         cleaning: Cleaning = PLAIN,
         options: MeasureOptions = DEFAULTS,
         calibration: MeasureCalibration | None = None,
+        trust: MeasureTrust | None = None,
         contrast: bool | str = "auto",
         strata: str | Path | None = None,
         annotators: str | Path | None = None,
@@ -102,6 +105,7 @@ class ScoreCases:
         self._slices = ScanMasks() if spec.spatial_dims == 2 and are_slices(self._cases) else None
         self.options = options
         self.calibration = calibration
+        self.trust = trust
         self.contrast = kind_of(spec).measures_all if contrast == "auto" else bool(contrast)
         self._contrasts: dict[str, list[float]] = {}
         self._columns = case_columns(dataset.data, strata)
@@ -230,6 +234,7 @@ class ScoreCases:
         summary = summarise(self.scores, distance_unit=unit)
         strata = stratify(self.scores, self._columns, size_unit=kind_of(self.spec).relative_size)
         more = [*strata_lines(strata), *agreement_lines(self._annotators.write(self.folder), self._annotators.unread)]
+        more += self.trust.write(self.scores, self.folder) if self.trust else []
         if strata:
             write_strata(self.folder, strata)
         write_evaluation(self.folder, self.scores, summary, run=run, scans=self.scan_scores, more=more)

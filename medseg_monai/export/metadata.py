@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import medseg_monai
 from medseg_monai.bundle.literals import inert
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.evaluation.reliability import read_calibration
 from medseg_monai.evaluation.tables import Evaluation
+from medseg_monai.evaluation.trust import read_trust
 from medseg_monai.grids.kinds import kind_of
 
 METADATA = Path("configs") / "metadata.json"
@@ -34,6 +38,11 @@ TEXTS = (
     *("copyright", "data_source", "data_type", "image_classes", "label_classes", "pred_classes", "intended_use"),
 )
 OBJECTS = ("changelog", "required_packages_version", "eval_metrics", "supported_apps")
+TRUST_METRICS = (
+    *("ece_uncalibrated", "brier_uncalibrated", "ece_calibrated", "brier_calibrated"),
+    *("predicted_dice_error", "aurc", "aurc_uncertainty", "flagged_share", "failure_share_unflagged"),
+)
+"""Of ``eval_metrics``, see `trust_metrics`."""
 TENSOR_KEYS = ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range")
 
 
@@ -86,12 +95,32 @@ def output_channels(spec: DatasetSpec) -> tuple[str, ...]:
 
 
 def eval_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Mean scores by name, e.g. ``mean_dice``; per class too if there are several."""
+    """Mean scores by name, e.g. ``mean_dice``; per class too if there are several; and `trust_metrics`."""
     summary = evaluation.summary
     found = {f"mean_{name}": round(score.mean, 4) for name, score in summary.overall.scores.items()}
     if len(summary.per_class) > 1:
         found |= {f"{name}_dice": round(one.scores["dice"].mean, 4) for name, one in summary.per_class.items()}
-    return found
+    measured = {name: value for name, value in found.items() if not math.isnan(value)}  # JSON has no NaN
+    return measured | trust_metrics(evaluation.folder)
+
+
+def trust_metrics(folder: Path) -> dict[str, float]:
+    """How far probabilities and masks can be trusted, as an evaluation found: as much as it has measured.
+
+    ``ece_`` and ``brier_uncalibrated`` and ``_calibrated`` are of all cases together, mean over classes; ``aurc`` is that of the predicted
+    Dice; ``flagged_share`` of all cases, ``failure_share_unflagged`` of those that are not flagged.
+    """
+    found: dict[str, float] = {}
+    calibration, trust = read_calibration(folder) or {}, read_trust(folder)
+    for when, word in (("before", "uncalibrated"), ("after", "calibrated")):
+        by_class = calibration.get(when, {}).values()
+        found |= {f"{key}_{word}": fmean(one[key] for one in by_class) for key in ("ece", "brier") if by_class}
+    if trust is not None:
+        passed = max(1, trust.cases - trust.flagged)
+        shares = (trust.flagged / trust.cases, trust.passed_failures / passed)
+        values = (trust.error, trust.aurc, trust.aurc_uncertainty, *shares)
+        found |= dict(zip(TRUST_METRICS[4:], values, strict=True))
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def network_data_format(known: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:

@@ -50,6 +50,7 @@ __all__ = [
     "keeps_probabilities",
     "margins_of",
     "measures_reliability",
+    "measures_trust",
     "model_card",
     "progress",
     "trained_network",
@@ -147,7 +148,7 @@ def margins_of(trained: Trained, margins: bool, calibration: str) -> Margins | N
     known = trained.quality.margins if trained.quality is not None else None
     if known is None:
         raise ValueError("margins of inner and outer masks are not known for these weights: run medseg review first")
-    if not any(limit is not None for limit in (*known.outer, *known.inner)):
+    if not known.known:
         raise ValueError(f"{known}: run medseg review with more validation cases, or with a lower --rate")
     return known
 
@@ -161,6 +162,11 @@ def measures_reliability(trained: Trained, reliability: bool | str) -> bool:
     if reliability not in (True, False, "auto"):
         raise ValueError(f"reliability is true, false or auto, not {reliability!r}")
     return kind_of(trained.dataset).measures_all if reliability == "auto" else bool(reliability)
+
+
+def measures_trust(trained: Trained) -> bool:
+    """Whether an evaluation also measures how far what is said of masks holds: if anything is said of them."""
+    return trained.quality is not None and trained.quality.dice is not None
 
 
 def keeps_probabilities(probabilities: bool, margins: bool) -> bool:

@@ -32,6 +32,7 @@ from medseg_monai.evaluation.tables import (
     metric_label,
     read_evaluation,
 )
+from medseg_monai.evaluation.trust import TRUST_PICTURE, read_trust
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
@@ -91,6 +92,7 @@ def write_evaluation_report(folder: str | Path) -> Path:
         scans=_scan_content(evaluation.scans),
         charts=_charts(evaluation),
         calibration=_calibration_content(evaluation.folder),
+        trust=_trust_content(evaluation.folder),
         strata=strata,
         agreement=agreement,
         groups=groups,
@@ -224,6 +226,12 @@ def _calibration_content(folder: Path) -> dict[str, Any] | None:
     calibrated = "" if "after" in found else " No temperature is known for these weights: medseg review learns it."
     text = f"Mean over classes: calibration error {error}; Brier score {brier}.{calibrated}"
     return {"picture": data_uri(folder / CALIBRATION_PICTURE), "text": text}
+
+
+def _trust_content(folder: Path) -> dict[str, str] | None:
+    """The risk-coverage curve and what it says, or None if nothing was said of the masks."""
+    found = read_trust(folder)
+    return None if found is None else {"picture": data_uri(folder / TRUST_PICTURE), "text": f"Here: {found}."}
 
 
 def _charts(evaluation: Evaluation) -> list[Histogram]:

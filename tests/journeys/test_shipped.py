@@ -1,6 +1,7 @@
 """The weights that bundles ship: what their files say, and that they outline the lesions of the examples."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 from medseg_monai import Predictor
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.export.check import check_bundle
+from medseg_monai.export.metadata import TRUST_METRICS
 from medseg_monai.files.writing import sha256_of
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/models/model.pt"))
@@ -107,6 +109,21 @@ def test_every_bundle_ships_what_its_masks_are_worth(bundle: Path) -> None:
     assert quality.promise is not None
     few = quality.calibration.cases < 49  # the hippocampus' eight validation cases are too few for a promise
     assert (quality.promise.threshold is None) == few
+
+
+def test_card_and_metadata_say_how_far_that_holds_on_test_cases(bundle: Path) -> None:
+    metrics = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["eval_metrics"]
+    assert set(TRUST_METRICS) <= metrics.keys()
+    card = (bundle / "docs" / "README.md").read_text(encoding="utf-8")
+    (held,) = [line for line in card.splitlines() if line.startswith("- Predicted Dice off by")]
+    assert f"AURC {metrics['aurc']:.4f} (" in held
+    assert f"of the uncertainty {metrics['aurc_uncertainty']:.4f}," in held
+    before, after = (metrics[f"ece_{word}calibrated"] for word in ("un", ""))
+    assert f"- Calibration error {before:.4f} before, {after:.4f} after" in card
+    assert after < before
+    flagged, cases = map(int, re.findall(r"(\d+) of (\d+) masks flagged", held)[0])
+    assert flagged / cases == pytest.approx(metrics["flagged_share"], abs=5e-5)
+    assert metrics["failure_share_unflagged"] <= 0.021, "2 % were promised on average"
 
 
 def test_the_photographs_predicted_dice_is_said_and_that_of_noise_is_lower() -> None:
