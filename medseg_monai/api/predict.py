@@ -67,7 +67,7 @@ class Predictions(Sequence["PredictedCase"]):
     @property
     def empty(self) -> list[PredictedCase]:
         """The cases in which nothing was found."""
-        return [case for case in self.cases if not any(case.pixels.values())]
+        return [case for case in self.cases if case.empty]
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -128,7 +128,7 @@ def _say_end(found: Predictions) -> None:
     images, failed = len(found.images), [Path(failure.path).name for failure in found.failures]
     in_order = sorted(found, key=lambda case: case.case)
     flagged = [case.case for case in in_order if case.flagged]
-    empty = [case.case for case in in_order if not any(case.pixels.values())]
+    empty = [case.case for case in in_order if case.empty]
     done = images - len(failed)
     earlier = f", {found.earlier} of them from earlier runs" if found.earlier else ""
     counts = [f"{done} {'mask' if done == 1 else 'masks'}{earlier}"]

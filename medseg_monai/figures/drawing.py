@@ -28,6 +28,7 @@ HALO_COLOUR: Colour = (0, 0, 0)
 # Share of the longer side: equally wide in thumbnails of a 24-megapixel photograph and of a small image.
 LINE_SHARE = 0.007
 NARROWEST_LINE = 1.5
+MARGIN_WIDTH = 0.35  # of the lines of outer and inner masks, as a share of an outline's
 HALO = 1.8  # width of the dark line beneath, which separates a colour from a similar background
 
 
@@ -99,6 +100,14 @@ def draw_masks(picture: Picture, masks: Mask, *, fill: float = 0.2) -> None:
         tint(picture, mask, colour, fill)
     for mask, colour in coloured:
         draw_outline(picture, mask, colour)
+
+
+def draw_margins(picture: Picture, masks: Mask) -> None:
+    """Thin lines, in place, along outer and inner masks, bool (2 x classes, H, W): all outer ones first, each in its class's colour."""
+    width = MARGIN_WIDTH * line_width(picture)
+    for mask, colour in zip(masks, 2 * class_colours(len(masks) // 2), strict=True):
+        if mask.any() and not mask.all():
+            draw_outline(picture, mask, colour, width=width)
 
 
 def error_map(picture: Picture, pred: Mask, truth: Mask) -> Picture:

@@ -49,9 +49,25 @@ class PredictedCase:
         )
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing was found."""
+        return not any(self.pixels.values())
+
+    @property
     def mark(self) -> str:
         """What is to be seen first: a doubtful case, or one in which nothing was found."""
-        return FLAGGED if self.flagged else FINE if any(self.pixels.values()) else EMPTY
+        return FLAGGED if self.flagged else EMPTY if self.empty else FINE
+
+    @property
+    def why(self) -> str:
+        """Why a person should look at it, or how sure the network is if nothing says that one should."""
+        if self.mark == EMPTY:
+            return EMPTY
+        if self.flagged:
+            return self.reason
+        sure = [] if self.lowest_dice is None else [f"predicted Dice {self.lowest_dice:.2f}"]
+        sure += [] if self.uncertainty is None else [f"uncertainty {self.uncertainty:.2f}"]
+        return ", ".join(["not flagged" if self.flagged is False else "not known whether a person should look", *sure])
 
     @property
     def lowest_dice(self) -> float | None:

@@ -99,9 +99,10 @@ class PhotoWriter:
             write_picture(self.folder, case_id, image, mask, self.spec)
         self._write_formats(case_id, mask)
 
-    def draw_small(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
-        """Make the small picture for a run's page."""
-        write_picture(self.folder, case["id"], image_of(case), mask, self.spec)
+    def draw_small(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Make the small picture for a run's page; arguments as for `write`, with ``margin_levels`` if they are known."""
+        mask, levels = answer["pred"].cpu().numpy(), answer.get("margin_levels")
+        write_picture(self.folder, case["id"], image_of(case), mask, self.spec, margin_levels=levels)
 
     @staticmethod
     def drawn(case: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec) -> Picture:

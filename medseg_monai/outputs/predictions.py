@@ -44,7 +44,7 @@ class WritePredictions:
     """Ignite handler: write each case's outputs while the network goes on; tables at the end, even if the run is interrupted.
 
     Expects decollated output with ``pred``, the mask on the image's own grid; ``probability`` and ``uncertainty_map`` where those are
-    wanted; ``uncertainty``, ``predicted_dice``, ``flagged`` and ``reason`` if they are known.
+    wanted; ``uncertainty``, ``predicted_dice``, ``flagged``, ``reason`` and ``margin_levels`` if they are known.
 
     Args:
         folder: output folder.
@@ -170,7 +170,7 @@ class WritePredictions:
         written = self._writer.write(case, answer)
         if self.pictures:
             try:
-                self._writer.draw_small(case, mask)
+                self._writer.draw_small(case, answer)
             except (OSError, ValueError) as error:  # the masks are what counts: the page goes without
                 logger.debug("%s: no picture for the page: %s", case["id"], error)
         # last: a case that cannot be written is in no table

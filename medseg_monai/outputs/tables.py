@@ -23,7 +23,8 @@ from medseg_monai.outputs.order import PredictedCase
 PREDICTIONS_FILE, RLE_FILE, COCO_FILE = "predictions.csv", "masks_rle.csv", "masks.coco.json"
 PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged", "reason", "predicted_dice")
 ORDER_COLUMN = "order"
-"""Of ``predictions.csv``: 1 for the case that a person should look at first. It depends on all cases, so it is made when it is written."""
+"""Of ``predictions.csv``, whose rows stand in it: 1 for the case that a person should look at first. It depends on all cases, so it is
+made when it is written."""
 RLE_COLUMNS = ("case", "class", "width", "height", "rle")
 Rows = list[list[Any]]
 
@@ -137,7 +138,7 @@ def _with_order(entries: Mapping[str, Rows]) -> str:
         for case, rows in whole.items()
     ]
     order = {one.case: place for place, one in enumerate(sorted(found, key=lambda one: one.urgency), start=1)}
-    rows = [[*row, order[case]] for case in sorted(whole) for row in whole[case]]
+    rows = [[*row, order[case]] for case in sorted(whole, key=order.__getitem__) for row in whole[case]]
     return csv_text([[*PREDICTIONS_COLUMNS, ORDER_COLUMN], *rows])
 
 

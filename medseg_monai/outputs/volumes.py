@@ -100,9 +100,18 @@ class VolumeWriter:
             )
         ]
 
-    def draw_small(self, case: Mapping[str, Any], mask: NDArray[np.uint8]) -> None:
-        """Make the small picture for a run's page."""
-        write_volume_picture(self.folder, case["id"], case["image_meta_dict"], mask, self.spec)
+    def draw_small(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Make the small picture for a run's page, with outer and inner masks if these are written; arguments as for `write`."""
+        margins = self.wanted.margins
+        write_volume_picture(
+            self.folder,
+            case["id"],
+            case["image_meta_dict"],
+            answer["pred"].cpu().numpy(),
+            self.spec,
+            margins=margins,
+            probability=None if margins is None else answer["probability"].numpy(),
+        )
 
     @staticmethod
     def drawn(case: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec) -> Picture:

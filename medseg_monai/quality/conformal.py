@@ -220,6 +220,11 @@ class Margins:
         if type(self.cases) is not int or self.cases < 0:
             raise ValueError(f"margins: cases is a number of cases, not {self.cases!r}")
 
+    @property
+    def known(self) -> bool:
+        """Whether anything could be learnt."""
+        return any(value is not None for value in (*self.outer, *self.inner))
+
     def masks(self, probabilities: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
         """The outer mask of each class, then the inner ones, (*S) each.
 
@@ -232,6 +237,19 @@ class Margins:
         for limits, otherwise in ((self.outer, True), (self.inner, False)):
             for plane, limit in zip(planes, limits, strict=True):
                 yield np.full(plane.shape, otherwise) if limit is None else plane >= limit
+
+    def levels(self, probabilities: NDArray[Any]) -> NDArray[np.float32]:
+        """(2 x classes, *S): by how much a pixel's probability exceeds what each of `masks` takes; the mask is where this is not below 0.
+
+        Levels may be interpolated, as probabilities are, and unlike masks: the outlines stay smooth.
+        """
+        planes, limits = [*probabilities[-len(self.outer) :]] * 2, (*self.outer, *self.inner)
+        otherwise = [1.0] * len(self.outer) + [-1.0] * len(self.inner)
+        found = [
+            np.full(plane.shape, certain, np.float32) if limit is None else plane.astype(np.float32) - np.float32(limit)
+            for plane, limit, certain in zip(planes, limits, otherwise, strict=True)
+        ]
+        return np.stack(found)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -247,7 +265,7 @@ class Margins:
             f"outer and inner masks: each holds for {self.cover:.0%} of the pixels in {self.rate:.0%} of the cases"
             f" ({self.cases} validation cases)"
         )
-        return said if any(value is not None for value in (*self.outer, *self.inner)) else f"no {said}: too few cases"
+        return said if self.known else f"no {said}: too few cases"
 
 
 class MarginCases:

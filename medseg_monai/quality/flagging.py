@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,7 @@ def flag(
     *,
     predicted: Mapping[str, float] | None = None,
     promise: Promise | None = None,
+    empty: Collection[str] = (),
 ) -> Flag:
     """Whether a case is unlike those of training, or its mask may be poor.
 
@@ -63,6 +64,7 @@ def flag(
         description: of the case; empty for volumes.
         review, familiarity, promise: what `medseg review` has learnt, as far as it has.
         predicted: the predicted Dice of each class's mask, if it is known.
+        empty: classes of which nothing was found.
     """
     known = familiarity if description else None
     kept = promise if promise is not None and promise.threshold is not None and predicted else None
@@ -75,9 +77,8 @@ def flag(
         worst = min(predicted, key=lambda name: predicted[name])
         if kept.flags(predicted[worst]):
             whose = f" of {worst}" if len(predicted) > 1 else ""
-            reasons.append(
-                f"its mask may be poor: predicted Dice{whose} {predicted[worst]:.2f}, flagged up to {kept.threshold:.2f}"
-            )
+            what = f"nothing{whose} was found" if worst in empty else "its mask may be poor"
+            reasons.append(f"{what}: predicted Dice{whose} {predicted[worst]:.2f}, flagged up to {kept.threshold:.2f}")
     elif review is not None and review.flags(uncertainty):
         reasons.append(f"uncertain outline: uncertainty {uncertainty:.2f}, flagged from {review.threshold:.2f}")
     return Flag(bool(reasons), "; ".join(reasons))
@@ -112,10 +113,26 @@ def number_case(
     return mask_numbers(answer[grid_of(meta, spec).content], spec, calibration)
 
 
+def margin_levels(
+    logits: Tensor, meta: Mapping[str, Any], spec: DatasetSpec, learnt: Quality
+) -> NDArray[np.float32] | None:
+    """`Margins.levels` of a network's answer, without the bars around a photograph; arguments as for `describe_case`.
+
+    None for volumes, whose probabilities would have to be kept for it, and if no margins were learnt.
+    """
+    if spec.spatial_dims != 2 or learnt.margins is None or not learnt.margins.known:
+        return None
+    probs = probabilities(torch.as_tensor(logits).as_subclass(Tensor)[grid_of(meta, spec).content].cpu(), spec)
+    if learnt.calibration is not None:
+        probs = learnt.calibration.apply(probs, spec.task)
+    return learnt.margins.levels(probs.float().numpy())
+
+
 class Flagd(MapTransform):
     """`flag` of a case, from the image and the logits under `key`: stands after `MeasureUncertaintyd`, before the logits become a mask.
 
-    Adds ``description``, ``mask_numbers`` and ``predicted_dice`` (class -> Dice; empty if it was not learnt), ``flagged`` and ``reason``.
+    Adds ``description``, ``mask_numbers`` and ``predicted_dice`` (class -> Dice; empty if it was not learnt), ``flagged``, ``reason`` and
+    ``margin_levels`` (see `margin_levels`).
 
     Args:
         key: the logits'.
@@ -154,6 +171,7 @@ class Flagd(MapTransform):
         case["mask_numbers"] = number_case(logits, meta, self.spec, learnt.calibration)
         dices = () if learnt.dice is None else learnt.dice.predict(case["mask_numbers"])
         case["predicted_dice"] = dict(zip(self.spec.classes, dices, strict=False))
+        case["margin_levels"] = margin_levels(logits, meta, self.spec, learnt)
         case["flagged"], case["reason"] = flag(
             float(case["uncertainty"]),
             case["description"],
@@ -161,5 +179,6 @@ class Flagd(MapTransform):
             self.familiarity,
             predicted=case["predicted_dice"],
             promise=learnt.promise,
+            empty=[name for name, one in zip(self.spec.classes, case["mask_numbers"], strict=True) if one.empty],
         )
         return case

@@ -14,7 +14,7 @@ from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.files.csv_tables import read_records
 from medseg_monai.grids.kinds import kind_of
 from medseg_monai.images.formats import open_picture
-from medseg_monai.outputs.naming import possible_masks
+from medseg_monai.outputs.naming import margin_files, possible_masks
 from medseg_monai.outputs.order import EMPTY, FLAGGED, PredictedCase
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE
@@ -27,6 +27,8 @@ from medseg_monai.tuning.review import Review
 PAGE_FILE = "index.html"
 MOST_PICTURE_BYTES = 10 * 10**6  # of JPEG: a third more as text in the page, below its 20 MB
 MOST_ROWS = 10_000
+MOST_FIRST = 3
+"""Cases that are named at the top, with the reason."""
 
 
 def write_prediction_report(
@@ -63,12 +65,14 @@ def write_prediction_report(
         sections=[("Pictures", "cases"), ("All cases", "all"), ("Run", "run")],
         **page_facts(),
         tiles=_tiles(found, len(failures)),
+        first=[{"case": case.case, "number": pictured.get(case.case), "why": case.why} for case in found[:MOST_FIRST]],
         reading=_how_flagged(trained.review, trained.familiarity, trained.quality or Quality()),
+        margins=_margins_words(place, found, trained),
         key=[(name, hexadecimal(colour)) for name, colour in _coloured(spec)],
         cards=cards,
         not_shown=len(found) - len(cards),
         left_out=failures,
-        columns=["case", "class", "note", *_area_columns(spec), "uncertainty", "predicted Dice", "why"],
+        columns=["case", "class", "note", "order", *_area_columns(spec), "predicted Dice", "uncertainty", "why"],
         classes=list(spec.classes),
         marks=[mark for mark in (FLAGGED, EMPTY) if any(case.mark == mark for case in found)],
         most_rows=MOST_ROWS,
@@ -111,7 +115,7 @@ def _coloured(spec: DatasetSpec) -> list[tuple[str, drawing.Colour]]:
 
 def _tiles(found: list[PredictedCase], failures: int) -> list[dict[str, Any]]:
     known = any(case.flagged is not None for case in found)
-    flagged, empty = (sum(case.mark == mark for case in found) for mark in (FLAGGED, EMPTY))
+    flagged, empty = sum(case.mark == FLAGGED for case in found), sum(case.empty for case in found)
     return [
         {"name": "segmented", "number": f"{len(found):,}", "range": "", "bad": False},
         {
@@ -156,6 +160,20 @@ def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality
     )
 
 
+def _margins_words(place: Path, found: list[PredictedCase], trained: Trained) -> str:
+    """What the thin lines in the pictures are; "" if there are none."""
+    margins, spec = None if trained.quality is None else trained.quality.margins, trained.dataset
+    if margins is None or not margins.known or not found:
+        return ""
+    if spec.spatial_dims == 3 and not margin_files(place / found[0].case, spec)[0].is_file():
+        return ""  # of volumes they are drawn only if they were wanted
+    return (
+        f"Thin lines: the outer mask holds {margins.cover:.0%} of the true one, and {margins.cover:.0%} of the inner one "
+        f"lie within it, each in {margins.rate:.0%} of cases like validation's. The farther apart they are, the less is "
+        "known of where the outline lies."
+    )
+
+
 def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[dict[str, Any]]:
     """The cases whose pictures fit into the page."""
     cards: list[dict[str, Any]] = []
@@ -178,15 +196,23 @@ def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[d
                 "picture": data_uri(file, content),
                 "mask": _link_to_mask(place, case, spec),
                 "areas": [
-                    (name, hexadecimal(colour), _in_words(areas[name], spec))
+                    (name, hexadecimal(colour), _in_words(areas[name], spec), _of_several(case, name))
                     for name, colour in _coloured(spec)
                     if case.pixels.get(name)
                 ],
                 "uncertainty": case.uncertainty,
                 "predicted_dice": case.lowest_dice,
+                "empty": case.empty and case.mark != EMPTY,
+                "several": len(case.predicted_dice or {}) > 1,
             }
         )
     return cards
+
+
+def _of_several(case: PredictedCase, name: str) -> float | None:
+    """The predicted Dice of one of several classes; of a single one None, since the case's is shown."""
+    known = case.predicted_dice or {}
+    return known.get(name) if len(known) > 1 else None
 
 
 def _masks(place: Path, case: PredictedCase, spec: DatasetSpec) -> list[Path]:
@@ -238,10 +264,11 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """The table: a row for each case and class."""
     rows = []
-    for case in found[: MOST_ROWS // len(spec.classes)]:
+    for order, case in enumerate(found[: MOST_ROWS // len(spec.classes)], start=1):
         for name, (count, size) in _areas(place, case, spec).items():
             number = "–" if case.uncertainty is None else f"{case.uncertainty:.3f}"
             dice = (case.predicted_dice or {}).get(name)
-            cells = [name, case.mark, count, size, number, "–" if dice is None else f"{dice:.2f}", case.reason]
+            known = "–" if dice is None else f"{dice:.2f}"
+            cells = [name, case.mark, f"{order}", count, size, known, number, case.reason]
             rows.append({"case": case.case, "number": pictured.get(case.case), "cells": cells})
     return rows

@@ -12,6 +12,7 @@ from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.outputs.pictures import LONGEST_SIDE, drawn_slice, picture_file, write_picture, write_volume_picture
 from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.quality.conformal import Margins
 
 
 def test_small_pictures_are_enlarged_and_large_ones_made_small(tmp_path: Path) -> None:
@@ -90,3 +91,41 @@ def test_a_volumes_picture_is_kept_beside_the_masks(tmp_path: Path) -> None:
         shown = np.asarray(picture).astype(int)
     drawn = drawn_slice(str(scan), mask, spec, geometry, longest=560)
     assert np.abs(shown - drawn).mean() < 4, "drawn once: JPEG's loss alone"
+
+
+def lines_of(with_lines: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Where two pictures differ by more than JPEG's loss."""
+    return np.abs(with_lines.astype(int) - without).max(axis=2) > 30
+
+
+def test_outer_and_inner_masks_are_thin_lines_around_and_within_the_mask(tmp_path: Path) -> None:
+    """A mask of 20 to 80 of 100 columns; levels of another size put the outer one at 10 to 90 and the inner one at 30 to 70."""
+    Image.fromarray(np.full((50, 100, 3), 200, np.uint8)).save(tmp_path / "image.png")
+    mask = np.zeros((1, 100, 50), np.uint8)
+    mask[0, 20:80, 10:40] = 1
+    columns = np.abs(np.arange(20) * 5 + 2.5 - 50)  # 20 x 10, from the middle
+    levels = np.stack([(limit - columns)[:, None].repeat(10, axis=1) for limit in (40, 20)]).astype(np.float32)
+    shown = []
+    for given in (None, levels):
+        file = write_picture(tmp_path, "a", str(tmp_path / "image.png"), mask, demo_spec(), margin_levels=given)
+        with Image.open(file) as picture:
+            shown.append(np.asarray(picture))
+    scale = shown[0].shape[1] / 100
+    drawn = lines_of(shown[1], shown[0])[round(25 * scale)].nonzero()[0] / scale
+    assert all(min(abs(x - line) for line in (10, 30, 70, 90)) < 1.5 for x in drawn)
+    assert all(min(abs(drawn - line)) < 1.5 for line in (10, 30, 70, 90))
+
+
+def test_a_volumes_margins_are_those_of_the_slice_that_is_drawn(tmp_path: Path) -> None:
+    scan, mask, geometry = write_scan(tmp_path)
+    spec, margins = spec_of(Intensity("window", lower=0, upper=110)), Margins((0.1,), (0.9,), 0.9, 0.95, 30)
+    probability = mask.astype(np.float16) * np.float16(0.5)
+    probability[0, 3:, :, 3] = np.maximum(probability[0, 3:, :, 3], np.float16(0.2))
+    drawn = [
+        drawn_slice(str(scan), mask, spec, geometry, longest=64, margins=margins, probability=given)
+        for given in (None, probability, mask.astype(np.float16) * 0)
+    ]
+    assert np.array_equal(drawn[0], drawn[2]), "masks of nothing have no outline"
+    columns = lines_of(drawn[1], drawn[0]).any(axis=0).nonzero()[0] / 4
+    assert min(abs(columns - 3)) < 1
+    assert not (columns < 2).any()

@@ -64,8 +64,8 @@ def test_the_order_says_what_to_look_at_first(tmp_path: Path) -> None:
     table.save()
     for _ in range(2):  # also as it is read back
         rows = [line.split(",") for line in (tmp_path / "predictions.csv").read_text().splitlines()[1:]]
-        order = [row[0] for row in sorted(rows, key=lambda row: int(row[-1]))]
-        assert order == ["strange", "worse", "bad", "nothing", "fine", "better"]
+        assert [row[0] for row in rows] == ["strange", "worse", "bad", "nothing", "fine", "better"]
+        assert [row[-1] for row in rows] == list("123456")
         predictions_table(tmp_path).save()
 
 
@@ -76,7 +76,7 @@ def test_rows_of_a_version_without_reasons_are_kept(tmp_path: Path) -> None:
     table.save()
     assert (tmp_path / "predictions.csv").read_text().splitlines() == [
         "case,class,pixels,uncertainty,flagged,reason,predicted_dice,order",
-        "a,lesion,2,0.1000,no,,,2", 'b,lesion,1,0.2000,yes,"unsure, unlike",,1',
+        'b,lesion,1,0.2000,yes,"unsure, unlike",,1', "a,lesion,2,0.1000,no,,,2",
     ]  # fmt: skip
 
 

@@ -193,3 +193,14 @@ def test_every_case_may_fail_and_none_may_be_more_than_all() -> None:
     for change in ({"failures": 4}, {"passed": 4}, {"failures": 2}, {"passed": 2}, {"cases": 2}):
         with pytest.raises(ValueError, match="do not fit each other"):
             Promise.from_dict({**all_fail.to_dict(), **change})
+
+
+def test_levels_are_not_below_zero_in_the_masks() -> None:
+    margins = Margins((0.25, None), (0.75, None), 0.9, 0.95, 30)
+    probabilities = np.random.default_rng(0).integers(0, 9, (3, 6, 5)) / 8
+    levels = margins.levels(probabilities)
+    assert levels.shape == (4, 6, 5)
+    assert np.array_equal(levels >= 0, np.stack(list(margins.masks(probabilities))))
+    assert levels[0] == pytest.approx(probabilities[1] - 0.25), "the last channels are the classes'"
+    assert margins.known
+    assert not Margins((None,), (None,), 0.9, 0.95, 3).known

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
-from medseg_monai.quality.conformal import Promise
+from medseg_monai.quality.calibration import Calibration
+from medseg_monai.quality.conformal import Margins, Promise
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
 from medseg_monai.quality.flagging import Flagd, describe_case, flag, number_case
+from medseg_monai.quality.learnt import Quality
 from medseg_monai.tuning.review import Review
 
 SIZE = (96, 72)
@@ -154,3 +156,33 @@ def test_the_numbers_of_a_mask_leave_out_the_bars_of_a_photograph_and_nothing_of
     whole = {"spatial_shape": torch.tensor([4] * 3), "affine": torch.eye(4), "box": torch.tensor([[0, 4]] * 3)}
     (found,) = number_case(torch.tensor([9.0, -9.0, -9.0, -9.0])[:, None, None].expand(1, 4, 4, 4), whole, volume)
     assert found.size == pytest.approx(np.log(1 / 3))
+
+
+def test_the_transform_adds_levels_of_outer_and_inner_masks_without_bars_and_calibrated() -> None:
+    image, logits, meta = case_of(200, 100, 0.0)
+    logits[:, :48] = 0.0
+    calibration = Calibration((2.0,), cases=9, ece_before=0.1, ece_after=0.05, brier_before=0.2, brier_after=0.1)
+    margins = Margins((0.05,), (0.45,), 0.9, 0.95, 30)
+    data = {"image": image, "pred": logits, "image_meta_dict": meta, "uncertainty": 0.7}
+    levels = Flagd(spec=SPEC, quality=Quality(calibration, margins=margins))(data)["margin_levels"]
+    assert levels.shape == (2, 96, 48), "the photograph between the bars"
+    # logits 0 and -9, calibrated: probabilities 0.5 and 1 / (1 + e^4.5)
+    expected = [[0.45, 0.01098694 - 0.05], [0.05, 0.01098694 - 0.45]]
+    assert levels[:, [0, 95], 20] == pytest.approx(np.array(expected), abs=1e-5)
+    for unknown in (Quality(calibration), Quality(margins=Margins((None,), (None,), 0.9, 0.95, 3))):
+        assert Flagd(spec=SPEC, quality=unknown)(data)["margin_levels"] is None
+
+
+def test_that_nothing_was_found_is_the_reason_if_it_is() -> None:
+    two = {"liver": 0.9, "tumour": 0.25}
+    assert flag(0.1, {}, None, None, predicted={"lesion": 0.0}, promise=PROMISE, empty=["lesion"]).reason == (
+        "nothing was found: predicted Dice 0.00, flagged up to 0.60"
+    )
+    for empty, what in (
+        (["tumour"], "nothing of tumour was found"),
+        (["liver"], "its mask may be poor"),
+        ([], "its mask"),
+    ):
+        reason = flag(0.1, {}, None, None, predicted=two, promise=PROMISE, empty=empty).reason
+        assert reason.startswith(what)
+        assert reason.endswith("predicted Dice of tumour 0.25, flagged up to 0.60")

@@ -10,7 +10,7 @@ from predictions import SPEC, TRAINED, predicted
 from medseg_monai.outputs.naming import output_files
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import predictions_table
-from medseg_monai.quality.conformal import Promise
+from medseg_monai.quality.conformal import Margins, Promise
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.report import prediction
 from medseg_monai.report.prediction import EMPTY, FLAGGED, read_predictions, write_prediction_report
@@ -26,7 +26,10 @@ def folder(tmp_path: Path) -> Path:
 def test_doubtful_cases_stand_first_then_empty_ones_then_the_least_certain(folder: Path) -> None:
     predicted(folder, {"sure": (50, 0.1), "unsure": (50, 0.3), "empty": (0, 0.0), "flagged": (50, 0.5)})
     page = write_prediction_report(folder, trained=TRAINED).read_text()
-    order = [page.index(f"<strong>{case}</strong>") for case in ("flagged", "empty", "unsure", "sure")]
+    order = [
+        page.index(f"<strong>{place}. {case}</strong>")
+        for place, case in enumerate(("flagged", "empty", "unsure", "sure"), 1)
+    ]
     assert order == sorted(order)
     assert (page.count(f'<span class="mark">{FLAGGED}</span>'), page.count(f'<span class="mark">{EMPTY}</span>')) == (
         1,
@@ -48,7 +51,7 @@ def test_areas_are_shares_of_the_image(folder: Path) -> None:
     predicted(folder, {"a": (50, 0.1)})
     page = write_prediction_report(folder, trained=TRAINED).read_text()
     assert "25.00 % of the image" in page  # 50 of 20 x 10
-    assert f"<td>{SPEC.classes[0]}</td><td></td><td>50</td><td>25.00</td><td>0.100</td>" in page
+    assert f"<td>{SPEC.classes[0]}</td><td></td><td>1</td><td>50</td><td>25.00</td><td>–</td><td>0.100</td>" in page
     for file in output_files("a", SPEC, folder):  # other formats leave no file that tells the size
         file.unlink()
     assert "50 pixels</span>" in write_prediction_report(folder, trained=TRAINED).read_text()
@@ -70,7 +73,7 @@ def test_a_name_that_is_not_utf8_is_shown_and_linked_by_its_bytes(folder: Path) 
     predicted(folder, {os.fsdecode(b"caf\xe9 1"): (50, 0.1)})
     page = write_prediction_report(folder, trained=TRAINED).read_text()
     assert f'href="caf%E9%201_mask_{SPEC.classes[0]}.png"' in page
-    assert r"<strong>caf\xe9 1</strong>" in page
+    assert r"<strong>1. caf\xe9 1</strong>" in page
 
 
 def test_without_a_threshold_it_says_that_nothing_is_known(folder: Path) -> None:
@@ -113,7 +116,7 @@ def test_predicted_dice_reasons_and_the_promise_are_shown(folder: Path) -> None:
     table.save()
     promise = Promise(0.8, dice=0.7, risk=0.02, confidence=None, cases=100, failures=5, passed=90, failures_passed=0)
     page = write_prediction_report(folder, trained=replace(TRAINED, quality=Quality(promise=promise))).read_text()
-    assert page.index("<strong>poor</strong>") < page.index("<strong>good</strong>"), (
+    assert page.index("<strong>1. poor</strong>") < page.index("<strong>2. good</strong>"), (
         "though it is the more certain one"
     )
     assert "predicted Dice 0.42</span>" in page
@@ -123,3 +126,48 @@ def test_predicted_dice_reasons_and_the_promise_are_shown(folder: Path) -> None:
         in page
     )
     assert "from uncertainty 0.400" not in page, "the promise takes its place"
+
+
+def test_three_cases_are_named_at_the_top_with_the_reason(folder: Path) -> None:
+    predicted(folder, {"sure": (50, 0.1), "unsure": (50, 0.3), "empty": (0, 0.0), "flagged": (50, 0.5)})
+    (picture_file(folder, "empty")).unlink()
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    first = page.split('<ol class="first">')[1].split("</ol>")[0]
+    reasons = (
+        "flagged</a>: uncertain outline",
+        "empty</strong>: nothing found",
+        "unsure</a>: not flagged, uncertainty",
+    )
+    places = [first.index(text) for text in reasons]
+    assert places == sorted(places)
+    assert first.count("<li>") == 3
+    assert 'href="#case-2">unsure' in first, "its own picture, which is the second, for one has none"
+
+
+def test_the_thin_lines_are_explained_only_if_there_are_any(folder: Path) -> None:
+    predicted(folder, {"a": (50, 0.1)})
+    count = len(SPEC.classes)
+    known = Margins((0.1,) * count, (0.9,) * count, rate=0.9, cover=0.95, cases=30)
+    unknown = Margins((None,) * count, (None,) * count, rate=0.9, cover=0.95, cases=3)
+    for margins, there in ((known, True), (unknown, False), (None, False)):
+        page = write_prediction_report(folder, trained=replace(TRAINED, quality=Quality(margins=margins))).read_text()
+        assert ("the outer mask holds 95% of the true one" in page) == there
+
+
+def test_each_of_several_classes_has_its_own_predicted_dice(folder: Path) -> None:
+    predicted(folder, {"a": (50, 0.1)})
+    table = predictions_table(folder)
+    rows = zip(table.entries["a"], ("0.9100", "0.4200", "0.8000"), strict=False)
+    table.entries["a"] = [[*row[:4], "no", "", dice] for row, dice in rows]
+    table.save()
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    assert "25.00 % of the image, predicted Dice 0.91</span>" in page
+    assert "lowest predicted Dice 0.42</span>" in page
+
+
+def test_a_flagged_case_in_which_nothing_was_found_counts_as_both(folder: Path) -> None:
+    predicted(folder, {"gone": (0, 0.5), "there": (50, 0.1)})
+    page = write_prediction_report(folder, trained=TRAINED).read_text()
+    for name, number in (("to review", 1), ("nothing found", 1)):
+        assert f'<span class="name">{name}</span><span class="number">{number}</span>' in page
+    assert f'<span class="mark">{FLAGGED}</span> <span class="range">nothing found</span>' in page
