@@ -80,7 +80,7 @@ $(LABEL_VENV)/.installed: pyproject.toml constraints/monailabel.txt constraints/
 	@touch $@
 
 test-label: $(LABEL_VENV)/.installed
-	$(LABEL_VENV)/bin/python -m pytest -m label tests/journeys/test_label_server.py tests/journeys/test_hostile_requests.py
+	$(LABEL_VENV)/bin/python -m pytest -m label tests/journeys/test_label_server.py tests/journeys/test_label_trust.py tests/journeys/test_hostile_requests.py
 
 test-browser: $(VENV)/.installed-dev
 	$(PIP) -e '.[browser]'
