@@ -35,13 +35,9 @@ def fit_to_box(answer: Answer, number: int, corners: tuple[Index, Index]) -> Non
     odds, has = logit(answer.probabilities[number][cut].astype(np.float32)), answer.has(number, cut).copy()
     if _fit(has) >= FILLED and not crosses:
         return
-    best, found = 0.0, has
-    # from the highest level down: the tightest mask that fills the box, or the one that comes nearest to it
-    for level in np.unique(np.quantile(odds, np.linspace(0, 1, LEVELS + 1)))[::-1]:
-        if (fit := _fit(odds >= level)) > best:
-            best, found = fit, odds >= level
-        if best >= FILLED:
-            break
+    # from the highest level down: the tightest mask that fills the box, as that of the lowest level always does
+    levels = np.unique(np.quantile(odds, np.linspace(0, 1, LEVELS + 1)))[::-1]
+    found = next(mask for mask in (odds >= level for level in levels) if _fit(mask) >= FILLED)
     answer.remove(number, cut, has & ~found)
     answer.add(number, cut, found & ~has)
 

@@ -80,10 +80,6 @@ class Window:
             field = lower + share * (field.take(np.minimum(before + 1, count - 1), axis=axis) - lower)
         return field
 
-    def holds(self, index: Sequence[int]) -> bool:
-        """Whether a pixel of the image lies in the box."""
-        return all(low <= at < high for low, at, high in zip(self.first, index, self.last, strict=True))
-
     def coarse(self, index: Sequence[int]) -> tuple[int, ...]:
         """The coarser pixel that a pixel of the image lies in."""
         return tuple(

@@ -93,7 +93,7 @@ def _pairs(true: NDArray[np.int32], predicted: NDArray[np.int32], n_true: int, n
     both = (true > 0) & (predicted > 0)
     keys = (true[both].astype(np.int64) - 1) * n_predicted + predicted[both] - 1
     if n_true * n_predicted <= _COUNTED:
-        table = np.bincount(keys, minlength=n_true * n_predicted)
+        table = np.bincount(keys)
         found = np.flatnonzero(table)
         shared = table[found]
     else:

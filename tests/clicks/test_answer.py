@@ -51,10 +51,17 @@ def test_log_odds_add_up():
     assert np.allclose(answer.probabilities[:, 0, 2], [0.3, 0.1])
 
 
+def test_of_overlapping_classes_the_odds_of_one_change():
+    answer = Answer(np.zeros((2, 2, 4), np.uint8), np.full((2, 2, 4), 0.5, np.float32), exclusive=False)
+    answer.odds_change(0, HERE, np.array([[1, 0]], np.float32))
+    assert np.allclose(answer.probabilities[0, 0], [0.5, np.e / (1 + np.e), 0.5, 0.5])
+    assert np.all(answer.probabilities[1] == 0.5)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_certain_probabilities_can_be_moved(value: float):
     answer = Answer(np.zeros((1, 1, 2), np.uint8), np.full((1, 1, 2), value, np.float32), exclusive=False)
-    answer.odds_change(0, (slice(0, 1), slice(0, 1)), np.array([[20.0 if value == 0 else -20.0]], np.float32))
+    answer.odds_change(0, (slice(0, 1), slice(0, 2)), np.array([[20.0 if value == 0 else -20.0, 0]], np.float32))
     assert (answer.probabilities[0, 0, 0] > 0.5) == (value == 0)
     assert answer.probabilities[0, 0, 1] == value
 

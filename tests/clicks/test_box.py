@@ -1,6 +1,7 @@
 """A class that has to fit into a box."""
 
 import numpy as np
+import pytest
 
 from medseg_monai.clicks.answer import Answer
 from medseg_monai.clicks.box import fit_to_box
@@ -29,6 +30,26 @@ def test_a_mask_shrinks_or_grows_to_the_level_that_fills_the_box():
 def test_a_mask_that_fills_its_box_stays():
     mask = DISTANCE <= 20
     assert np.array_equal(fitted(mask, 20, 20), mask)
+
+
+@pytest.mark.parametrize(("columns", "same"), [(97, True), (96, False)])
+def test_from_97_percent_of_the_box_on_a_mask_counts_as_filling_it(columns: int, same: bool):
+    mask = np.zeros((1, 4, 100), np.uint8)
+    mask[:, :, 2 : 2 + columns] = 1
+    answer = Answer(mask, np.full(mask.shape, 0.5, np.float32), exclusive=False)
+    fit_to_box(answer, 0, ((0, 0), (3, 99)))
+    assert answer.mask.all() != same  # a flat probability has but one level, that of the whole box
+
+
+def test_an_empty_mask_grows_to_the_tightest_level_that_reaches_the_sides():
+    """A cross of 97 columns' width is likelier than what surrounds it, and a dot is likeliest."""
+    likely = np.full((1, 5, 100), 0.2, np.float32)
+    likely[0, 2, 1:98] = likely[0, :, 40] = 0.3
+    cross = likely[0] > 0.25
+    likely[0, 2, 40] = 0.4
+    answer = Answer(np.zeros(likely.shape, np.uint8), likely, exclusive=False)
+    fit_to_box(answer, 0, ((0, 0), (4, 99)))
+    assert np.array_equal(answer.mask[0] > 0, cross)
 
 
 def test_nothing_stays_outside():

@@ -82,6 +82,41 @@ def test_clicks_that_the_mask_confirms_change_nothing():
     assert np.array_equal(found.mask > 0, probability > 0.5)
 
 
+def test_a_click_that_the_mask_confirms_leaves_the_pixels_beside_it():
+    """A pixel that was cleaned away, well inside, with a click next to it."""
+    probability = softly(np.hypot(ROWS - 60, COLUMNS - 60), 40)
+    mask = (probability > 0.5).astype(np.uint8)
+    mask[60, 60] = 0
+    found = correct(mask, probability[None], [Click(60, 61), Click(5, 150, inside=False)], **ONE)
+    assert np.array_equal(found.mask, mask)
+
+
+def test_a_click_on_a_wrong_pixel_also_concerns_those_that_touch_it():
+    """Also if nothing in the image resembles it; but not those that are nearer to a click that says the opposite."""
+    noise = np.random.default_rng(0).normal(size=(30, 41, 51))
+    clicks = [Click(20, 25), Click(20, 27, inside=False)]
+    found = correct(np.zeros((41, 51), np.uint8), np.zeros((1, 41, 51), np.float32), clicks, image=noise, **ONE)
+    assert found.mask[19:22, 24:27].all()
+    assert not found.mask[19:22, 27:].any()
+
+
+def test_the_unit_of_the_spacing_does_not_matter():
+    probability, image, _ = two_discs()
+    clicks = [Click(60, 70), Click(60, 145, inside=False)]
+    found = [corrected(probability, clicks, image=image, spacing=(side, side)) for side in (1.0, 0.25, 4.0)]
+    assert np.array_equal(found[0].mask, found[1].mask)
+    assert np.array_equal(found[0].mask, found[2].mask)
+
+
+def test_a_speck_in_what_a_click_adds_is_added_with_it():
+    probability, image, _ = two_discs()
+    image[0, 60:62, 68:70] = 160  # a reflection on the missed rim
+    clicks = [Click(60, 72), Click(50, 69), Click(70, 69)]
+    found = corrected(probability, clicks, image=image)
+    assert found.mask[55:67, 66:72].all()
+    assert (found.probabilities[0, 60:62, 68:70] > 0.5).all()
+
+
 def test_no_clicks_no_change():
     probability, image, _ = two_discs()
     found = corrected(probability, [], image=image)
@@ -178,6 +213,7 @@ def test_of_exclusive_classes_a_pixel_is_taken_from_the_other():
     assert np.allclose(found.probabilities.sum(axis=0).clip(0, 1), found.probabilities.sum(axis=0), atol=1e-5)
     gone = correct(mask.astype(np.uint8), probabilities, [Click(60, 85, inside=False)], **options)
     assert gone.mask[60, 85] == 0
+    assert not gone.mask[(gone.mask != mask)].any()  # all that is taken from one class is background
     not_left = correct(
         mask.astype(np.uint8), probabilities, [Click(60, 85, inside=False, class_name="left")], **options
     )

@@ -32,11 +32,22 @@ def test_certainty_grows_with_the_distance_from_the_outline():
     assert np.all(np.diff(field[20, 31:40]) < 0)
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_empty_and_full_masks_have_an_answer(value: float):
-    field = evidence(np.full((5, 6), value), np.full((5, 6), 0.4), radius=3.0, steps=(1.0, 1.0))
-    assert np.isfinite(field).all()
-    assert np.all(field > 0) == bool(value)
+def test_it_is_three_parts_probability_and_two_parts_distance():
+    """Log-odds of log 4 and 0 lie log 2 on either side of the outline; a radius of 3.5 is worth 7, so half a pixel is worth 1."""
+    inside = COLUMNS < 30
+    field = evidence(inside.astype(np.float32), np.where(inside, 0.8, 0.5), radius=3.5, steps=(1.0, 1.0))
+    assert np.allclose(field[:, 29], 0.6 * np.log(2) + 0.4 * 1)
+    assert np.allclose(field[:, 27], 0.6 * np.log(2) + 0.4 * 5)
+    assert np.allclose(field[:, 30], -0.6 * np.log(2) - 0.4 * 1)
+    assert np.allclose(field[:, 59], -0.6 * np.log(2) - 0.4 * np.log(999))  # as sure as a probability can be
+
+
+@pytest.mark.parametrize(("value", "sign"), [(0.0, -1), (1.0, 1)])
+def test_empty_and_full_masks_are_far_from_any_outline(value: float, sign: int):
+    """A probability that contradicts the mask counts a quarter for it."""
+    probability = np.full((5, 6), 0.5 - sign * 0.1)
+    field = evidence(np.full((5, 6), value), probability, radius=3.0, steps=(1.0, 1.0))
+    assert np.allclose(field, sign * (0.6 * 0.25 + 0.4 * np.log(999)))
 
 
 def test_log_odds_are_limited():
@@ -67,3 +78,10 @@ def test_a_large_image_is_looked_at_coarsely():
     mask = np.zeros((1000, 1200), bool)
     mask[200:600, 300:900] = True
     assert object_radius(mask, [(999, 1199)], (1, 1)) == pytest.approx((400 * 600 / np.pi) ** 0.5, rel=0.02)
+
+
+def test_small_objects_of_a_large_image_are_seen():
+    """Every fourth pixel of 1000 x 1200 is looked at."""
+    mask = np.zeros((1000, 1200), bool)
+    mask[20:36, 20:36] = True
+    assert object_radius(mask, [(500, 500)], (1, 1)) == pytest.approx((16 * 16 / np.pi) ** 0.5)

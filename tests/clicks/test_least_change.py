@@ -1,6 +1,7 @@
 """The smallest change that makes clicks right: against a general solver, and what is promised of it."""
 
 import numpy as np
+import pytest
 from scipy.optimize import minimize
 
 from medseg_monai.clicks.least_change import JITTER, MARGIN, _kernel, least_change
@@ -34,6 +35,28 @@ def test_clicks_become_right_by_the_margin():
     after = FIELD + least_change(FIELD, COLOURS, points, inside, **GRID)
     for point, positive in zip(points, inside, strict=True):
         assert (after[point] if positive else -after[point]) >= MARGIN - 0.01
+
+
+def test_what_one_click_changes_by_hand():
+    """It lifts -2 to 1, so by 3. Half its reach away Wendland's function is (1/2)^4 * 3; unlike pixels follow a normal density."""
+    field, colours = np.full((3, 21), -2, np.float32), np.full((2, 3, 21), 0.5, np.float32)
+    colours[:, 0, 5] = 1.5, -1.5  # one and two standard deviations off: 2.5 in the mean square
+    field[1, 15] = -5  # three off, that is one of the field's scale
+    change = least_change(field, colours, [(1, 10)], [True], steps=(1e-9, 1.0), reach=10)
+    near = 3 / 16
+    assert change[1, 10] == pytest.approx(3, abs=1e-4)
+    assert change[1, 5] == pytest.approx(3 * near, abs=1e-4)
+    assert change[0, 5] == pytest.approx(3 * near * np.exp(-2.5 / 2), abs=1e-4)
+    assert change[1, 15] == pytest.approx(3 * near * np.exp(-1 / 2), abs=1e-4)
+
+
+def test_clicks_that_say_the_same_have_an_answer():
+    """Side by side, with a reach of a thousand pixels, they have all but the same kernel function."""
+    field = np.full((3, 4), -2, np.float32)
+    change = least_change(
+        field, np.zeros((0, 3, 4), np.float32), [(1, 1), (1, 2)], [True, True], steps=(1, 1), reach=1e4
+    )
+    assert np.allclose(change, 3, atol=1e-3)
 
 
 def test_clicks_that_are_clearly_right_change_nothing():

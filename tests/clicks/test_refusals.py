@@ -16,7 +16,9 @@ def test_a_pixel_follows_the_nearest_click():
 
 
 def test_without_such_a_click_nothing_is_refused():
-    assert not Refusals({0: {(0, 9): True}}, 3, (1, 1)).near(0, CUT).any()
+    """What is inside class 0 is in none of the others, which says nothing about pixels that class 0 loses."""
+    said = {0: {(0, 9): True}, 1: {(0, 9): False}, 2: {(0, 9): False}}
+    assert not Refusals(said, 3, (1, 1)).near(0, CUT).any()
 
 
 def test_one_click_for_all_around_it():

@@ -1,5 +1,6 @@
 """`medseg correct`: an image segmented, corrected and written."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_a_mask_is_corrected_by_clicks(
     photograph = sorted((demo_data / "images").iterdir())[0]
     given = ("correct", "unetpp", photograph, "-w", trained)
     assert medseg("predict", "unetpp", photograph, "-w", trained, "--out", tmp_path / "masks").code == 0
+    (tmp_path / "new").mkdir()  # one that is there will do
     before = pixels(tmp_path / "masks" / f"{photograph.stem}_mask.png")
     clicks = ("--inside", "10,20", "--outside", "lesion:70,90", "--box", "5,6,79,95")
     ended = medseg(*given, *clicks, "--out", tmp_path / "new", "--overlay")
@@ -45,8 +47,11 @@ def test_a_mask_is_corrected_by_clicks(
         1,
         True,
     )
+    (tmp_path / "two").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(photograph, tmp_path / "two" / f"{name}{photograph.suffix}")
     several = medseg(
-        "correct", "unetpp", photograph.parent, "-w", trained, "--inside", "1,2", "--out", tmp_path / "none"
+        "correct", "unetpp", tmp_path / "two", "-w", trained, "--inside", "1,2", "--out", tmp_path / "none"
     )
     assert (several.code, "clicks are about one: name it" in several.err) == (1, True)
     assert not (tmp_path / "none").exists()
@@ -68,14 +73,18 @@ def test_a_volumes_mask_is_corrected_by_a_click(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "x.nii.gz")
     clicks = [Click(7, 11, slice=3, class_name="b"), Click(20, 2, slice=9, inside=False)]
     found = correct_image(
-        REPOSITORY / "bundles" / "unetpp", tmp_path / "x.nii.gz", tmp_path / "new", clicks=clicks, weights=str(tmp_path)
+        REPOSITORY / "bundles" / "unetpp",
+        tmp_path / "x.nii.gz",
+        tmp_path / "deep" / "new",
+        clicks=clicks,
+        weights=str(tmp_path),
     )
-    assert found.files == [tmp_path / "new" / "x_mask.nii.gz"]
+    assert found.files == [tmp_path / "deep" / "new" / "x_mask.nii.gz"]
     mask = nibabel.load(found.files[0])
     numbers = np.asarray(mask.dataobj)
     assert (numbers[11, 7, 3], numbers[2, 20, 9]) == (2, 0)
     assert np.allclose(mask.affine, affine)
     assert (
         f"x,b,{0.012 * (numbers == 2).sum():.4f},{(numbers == 2).sum()}"
-        in (tmp_path / "new" / "volumes.csv").read_text()
+        in (tmp_path / "deep" / "new" / "volumes.csv").read_text()
     )

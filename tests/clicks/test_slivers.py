@@ -1,6 +1,7 @@
 """Small pieces that a change leaves behind."""
 
 import numpy as np
+import pytest
 
 from medseg_monai.clicks.slivers import slivers
 
@@ -40,6 +41,24 @@ def test_a_hole_in_what_was_added():
     before = np.zeros_like(BEFORE)
     assert np.array_equal(np.argwhere(slivers(before, after, {}, inside=True)), [[1, 5]])
     assert not slivers(before, after, {(1, 5): False}, inside=True).any()
+
+
+@pytest.mark.parametrize(("added", "goes"), [(20, True), (19, False)])
+def test_up_to_a_tenth_of_the_change_is_small(added: int, goes: bool):
+    after = grid("............", ".########...", ".##..####...", ".########...", "............")
+    before = np.zeros_like(after)
+    before[1, 1 : 1 + 22 - added] = True
+    hole = grid("............", "............", "...##.......", "............", "............")
+    assert np.array_equal(slivers(before, after, {}, inside=True), hole & goes)
+
+
+def test_a_corner_is_no_contact():
+    before = np.ones((4, 6), bool)
+    beside, across = np.zeros((2, 4, 6), bool)
+    beside[3, 3] = across[3, 4] = True
+    before[3] = before[:, 4:] = False  # 12 pixels, of which none is left
+    assert np.array_equal(slivers(before | beside, beside, {}, inside=False), beside)
+    assert not slivers(before | across, across, {}, inside=False).any()
 
 
 def test_what_was_there_elsewhere_stays():

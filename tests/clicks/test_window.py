@@ -22,6 +22,14 @@ def test_the_images_border_ends_it():
     assert (window.first, window.last, window.shape) == ((0, 0), (20, 30), (20, 30))
 
 
+def test_a_small_window_anywhere_is_the_image_itself():
+    window = Window.around(np.array([[9, 20], [11, 18]]), 3.0, (20, 30), (2.0, 1.0))
+    image = np.random.default_rng(0).random((2, 20, 30)).astype(np.float32)
+    assert np.array_equal(window.reduced(image), image[:, 7:14, 15:24])
+    assert np.allclose(window.enlarged(window.reduced(image)[1], window.cut), image[1, 7:14, 15:24])
+    assert np.allclose(window.enlarged(window.reduced(image)[1], (slice(8, 11), slice(20, 24))), image[1, 8:11, 20:24])
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     shape=st.lists(st.integers(1, 700), min_size=2, max_size=3),

@@ -51,6 +51,15 @@ def test_empty_masks_agree_and_ignored_pixels_count_for_none():
     assert set(found.values()) == {1}
 
 
+def test_a_pixel_that_one_annotator_ignores_counts_for_none_of_the_pairs():
+    """Of 2 x 3 pixels five are left: the network has all of them, ann three, ben two of these three."""
+    everything = np.ones((1, 2, 3), np.uint8)
+    ann, ben = everything.copy(), everything.copy()
+    ann[0, 1, 2], ann[0, 0, :2], ben[0, 0] = IGNORED, 0, 0
+    found = {(p.one, p.other): p.jaccard for p in compare_labels("x", everything, {"a": ann, "b": ben}, ["lesion"])}
+    assert found == {("network", "a"): 3 / 5, ("network", "b"): 2 / 5, ("a", "b"): 2 / 3}
+
+
 def test_summary_by_hand():
     everybody, ann, ben = summarise_agreement([*pairs("1", (0.8, 0.6), 0.9), *pairs("2", (0.5, 0.7), 0.3)])
     assert (everybody.who, everybody.cases) == ("", 2)
@@ -73,6 +82,21 @@ def test_the_network_is_worse_than_equal_to_or_better_than_another_annotator(shi
         near = generator.normal(0.7, 0.05, 3)
         found += pairs(str(number), near[:2] + shift, near[2])
     assert words in in_words(summarise_agreement(found)[0])
+
+
+def test_nobody_can_be_told_apart_who_always_agrees():
+    everybody = summarise_agreement([pair for number in range(6) for pair in pairs(str(number), (0.7, 0.7), 0.7)])[0]
+    assert (everybody.difference.low, everybody.difference.high) == (0, 0)
+    assert "cannot be told apart" in in_words(everybody)
+
+
+def test_no_interval_of_a_jaccard_reaches_beyond_one():
+    cases = [pair for number in range(10) for pair in pairs(str(number), (1.0, 1.0), 1.0 if number else 0.2)]
+    cases += [pair for number in range(10, 20) for pair in pairs(str(number), (1.0, 1.0), 1.0 if number > 10 else 0.2)]
+    everybody = summarise_agreement(cases)[0]
+    assert everybody.annotators.mean == pytest.approx(0.92)
+    assert everybody.annotators.high == 1
+    assert everybody.difference.low <= 0.08 <= everybody.difference.high <= 1
 
 
 def drawn(path, columns):

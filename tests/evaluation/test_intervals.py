@@ -75,6 +75,8 @@ def test_a_single_case_that_differs_has_students_interval():
 def test_too_few_cases_have_no_interval():
     assert np.isnan(interval(DICE[: LEAST_CASES - 1])).all()
     assert not np.isnan(interval(DICE[:LEAST_CASES])).any()
+    for end in mean_interval(np.ones((LEAST_CASES - 1, 3)), seed=0, n_bootstrap=10):
+        assert np.isnan(end).tolist() == [True] * 3  # of each column
 
 
 @given(arrays(np.float64, st.integers(LEAST_CASES, 30), elements=st.floats(0, 1, width=16)), st.floats(0.5, 4))

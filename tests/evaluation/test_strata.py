@@ -87,6 +87,14 @@ def test_values_that_are_missing_and_values_that_are_many():
     assert by_name(strata, "scanner") == [("A", 15), ("B", 14)]
 
 
+@pytest.mark.parametrize(("values", "others"), [(12, None), (13, "2 others")])
+def test_twelve_values_have_a_stratum_each(values, others):
+    columns = {f"c{i}": {"reader": f"r{i % values:02d}"} for i in range(39)}
+    names = [name for name, _ in by_name(stratify([row(i, 0.8) for i in range(39)], columns, size_unit="ml"), "reader")]
+    assert len(names) == 12
+    assert names[-1] == (others or "r11")
+
+
 def test_the_worst_is_named_with_the_chance_of_it():
     generator = np.random.default_rng(0)
     scores = [
