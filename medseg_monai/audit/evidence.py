@@ -132,7 +132,11 @@ def block_means(maps: NDArray[Any], step: int) -> NDArray[np.float32]:
 
 
 def reduced_masks(masks: Mask, step: int) -> Mask:
-    """Masks (classes, *S) reduced by a whole factor: a block is inside if half of it is."""
+    """Masks (classes, *S) reduced by a whole factor: a block is inside if half of it is.
+
+    >>> reduced_masks(np.array([[True, False, False, False, True]]), 2).tolist()
+    [[True, False, True]]
+    """
     return masks if step == 1 else block_means(masks, step) >= 0.5
 
 

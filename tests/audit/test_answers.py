@@ -12,7 +12,7 @@ from audited import HEIGHT, SPEC, WIDTH, sure, true_disc, write_discs
 from PIL import Image
 
 from medseg_monai.audit import answers
-from medseg_monai.audit.answers import kept_answers, unseen_splits
+from medseg_monai.audit.answers import asked_answers, kept_answers, unseen_splits
 from medseg_monai.dataset import Dataset, DatasetSpec, write_dataset
 from medseg_monai.folds.split import fold_datasets
 
@@ -141,6 +141,28 @@ def test_a_map_of_another_grid_or_of_other_values_is_refused(tmp_path: Path) -> 
         answer.read(case)
 
 
+def test_maps_of_the_classes_have_one_size(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path, count=1)
+    spec = DatasetSpec("discs", "multilabel", classes=("disc", "ring"), channels=("grey",), size=(48, 48))
+    ours = Dataset(spec, tmp_path, training=dataset.training)
+    for name, side in (("disc", 4), ("ring", 5)):
+        keep(tmp_path / "masks", f"case00_{name}", np.full((side, 4), 0.5)).rename(
+            tmp_path / "masks" / f"case00_probability_{name}.png"
+        )
+    answer = kept_answers(tmp_path / "masks", ours)["case00"]
+    with pytest.raises(
+        ValueError, match="case00_probability_disc.png: the probabilities of the classes differ in size"
+    ):
+        answer.read(ours.cases("training")[0])
+
+
+def test_maps_of_pictures_go_from_zero_to_one(tmp_path: Path) -> None:
+    dataset = write_discs(tmp_path, count=1)
+    keep(tmp_path / "masks", "case00", np.array([[0, 0.2], [0.8, 1], [0.4, 0.6]]))
+    found = kept_answers(tmp_path / "masks", dataset)["case00"].read(dataset.cases("training")[0])
+    np.testing.assert_allclose(found, [[[0, 0.2], [0.8, 1], [0.4, 0.6]]], atol=1e-6)
+
+
 def test_a_class_without_its_map_is_named(tmp_path: Path) -> None:
     answer, case = volumes(tmp_path, {"liver": np.full((6, 5, 4), 0.5)})
     with pytest.raises(OSError, match="left_kidney"):
@@ -154,6 +176,34 @@ def test_weights_have_seen_what_they_were_trained_on() -> None:
     assert unseen_splits(folds, SPEC) == ("test",)  # type: ignore[arg-type]
     other = DatasetSpec("others", "binary", classes=("disc",), channels=("grey",), size=(4, 4))
     assert unseen_splits(folds, other) == ("training", "validation", "test")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Weights of these discs, of which nothing but their description is there."""
+    trained = SimpleNamespace(dataset=SPEC, training={})
+    monkeypatch.setattr(answers, "find_weights", lambda root, weights, dataset: root / "models" / "model.pt")
+    monkeypatch.setattr(answers.Trained, "read", lambda place: trained)
+    return trained
+
+
+def test_weights_answer_for_what_they_have_not_seen(tmp_path: Path, weights: SimpleNamespace) -> None:
+    dataset = write_discs(tmp_path, split=lambda n: "test" if n > 9 else "validation" if n > 7 else "training")
+    bundle = tmp_path / "unet"
+    found = asked_answers(bundle, None, dataset)
+    assert sorted(found) == ["case08", "case09", "case10", "case11"]
+    assert {answer.origin for answer in found.values()} == {"unet"}
+    chosen = asked_answers(bundle, None, dataset, splits=("training",), origin="fold 1")
+    assert (len(chosen), chosen["case00"].origin) == (8, "fold 1")
+
+
+def test_weights_that_cannot_answer_say_so(tmp_path: Path, weights: SimpleNamespace) -> None:
+    dataset = write_discs(tmp_path)
+    with pytest.raises(ValueError, match="was trained on discs and has seen all cases: leave the bundle out"):
+        asked_answers(tmp_path / "unet", None, dataset)
+    weights.dataset = DatasetSpec("rings", "binary", classes=("ring",), channels=("grey",), size=(4, 4))
+    with pytest.raises(ValueError, match="the weights know ring, data set discs has disc"):
+        asked_answers(tmp_path / "unet", None, dataset)
 
 
 def test_folds_that_kept_nothing_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

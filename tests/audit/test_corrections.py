@@ -56,6 +56,27 @@ def test_a_part_that_is_missing_is_its_share_of_the_structure() -> None:
     assert one.words == f"lacks a part of disc ({100 * changed / size:.0f} % of its size)"
 
 
+def test_a_part_of_which_the_network_is_unsure_is_worth_little() -> None:
+    truth = disc(30, 24, 10)[None]
+    label = truth.copy()
+    label[:, 30:] = False
+    shares = np.where(label, 0.98, np.where(truth, 0.6, 0.02)).astype(np.float32)
+    corrections = corrections_of(evidence_of(label, shares, task="binary"), ("disc",))
+    (part,) = (one for one in corrections if one.kind == "missing part")
+    changed = np.count_nonzero(truth & ~label)
+    assert (part.changed, part.gain) == (changed, pytest.approx(changed * math.log(1.5), rel=1e-4))
+
+
+def test_no_label_is_moved_by_more_than_half_of_its_extent() -> None:
+    mask = np.zeros((1, 3, 20), bool)
+    mask[0, :, 4:8] = True
+    odds = np.full(mask.shape, -2, np.float32)
+    odds[0, :, 7:11] = 2  # three to the right
+    shift, likelihood = best_shift(mask, odds)
+    assert shift == (0, 2)
+    assert likelihood == pytest.approx(3 * (3 * 2 - 2), abs=1e-3)
+
+
 def test_a_part_too_much_need_not_touch_the_rest() -> None:
     truth = disc(20, 24, 8)[None]
     label = truth | disc(45, 24, 4)

@@ -31,6 +31,19 @@ def test_exclusive_classes_expect_the_likeliest_of_all() -> None:
     assert evidence.expected.tolist() == [[[True, False, False]], [[False, True, False]]]
 
 
+def test_classes_that_may_overlap_are_expected_each_for_itself() -> None:
+    probabilities = np.array([[[0.6, 0.1]], [[0.7, 0.2]]], np.float32)
+    evidence = evidence_of(np.zeros((2, 1, 2), bool), probabilities, task="multilabel")
+    assert evidence.expected.tolist() == [[[True, False]], [[True, False]]]
+
+
+def test_volumes_are_reduced_to_80_voxels() -> None:
+    label = np.zeros((1, 170, 6, 5), bool)
+    label[0, 40:121, 2:4, 2] = True  # 81 long, with 40 on either side: 161
+    evidence = evidence_of(label, np.zeros(label.shape, np.float32), task="binary")
+    assert (evidence.step, evidence.masks.shape) == (3, (1, 54, 2, 2))
+
+
 def test_ignored_pixels_say_nothing() -> None:
     probabilities = np.full((1, 1, 4), 0.9, np.float32)
     ignored = np.array([[[True, False, False, True]]])

@@ -60,6 +60,39 @@ def test_the_wrong_labels_of_many_come_first_each_with_its_kind() -> None:
     assert [one.dice for one in findings[2:]] == [1.0] * 10
 
 
+@pytest.mark.parametrize(
+    ("shape", "spatial", "lies"), [((48, 48), 2, True), ((48, 40), 2, False), ((20, 20, 9), 3, False)]
+)
+def test_only_a_square_picture_may_have_its_axes_exchanged(shape: tuple[int, ...], spatial: int, lies: bool) -> None:
+    truth = np.zeros((1, *shape), bool)
+    truth[0, 2:8, 11:17] = True
+    label = np.zeros_like(truth)
+    label[0, 11:17, 2:8] = True
+    spec = DatasetSpec("x", "binary", classes=("a",), channels=("g",), spatial_dims=spatial, size=shape)  # type: ignore[arg-type]
+    case = {"id": "a", "group": "a"}
+    found = examine(case, Looked(label, sure(truth), None), np.zeros(4), spec, temperature=(1.0,))
+    assert any("axes exchanged" in one.words for one in found.corrections) == lies
+
+
+def test_labels_of_two_pictures_that_were_exchanged_name_each_other() -> None:
+    places = [(15, 15, 8), (45, 15, 8), (15, 35, 8), (45, 35, 8)]
+    chance, truths = np.random.default_rng(0), [disc(*place) for place in places]
+    examined = [
+        examine(
+            {"id": name, "group": name}, Looked(truths[label][None], sure(truth)[None], None), _unlike(chance), SPEC,
+            temperature=(1.0,),
+        )
+        for name, truth, label in zip("abcd", truths, (1, 0, 2, 3), strict=True)
+    ]  # fmt: skip
+    first, second, *others = findings_of(examined, SPEC.classes)
+    assert {(one.case, one.reason) for one in (first, second)} == {
+        ("a", "its label fits the picture of b better than its own"),
+        ("b", "its label fits the picture of a better than its own"),
+    }
+    assert {first.kind, second.kind} == {"another picture's mask"}
+    assert [one.kind for one in others] == ["", ""]
+
+
 def test_twins_say_how_far_their_labels_agree() -> None:
     same = _unlike(np.random.default_rng(1))
     cases = [{"id": name, "group": name} for name in "ab"]
@@ -84,6 +117,12 @@ def test_the_likeliest_class_must_be_likelier_than_the_background() -> None:
     spec = DatasetSpec("x", "multiclass", classes=("a", "b"), channels=("grey",), size=(4, 4))
     probabilities = np.array([[[0.3, 0.4, 0.1]], [[0.3, 0.35, 0.1]]], np.float32)
     assert expected_masks(probabilities, spec).tolist() == [[[False, True, False]], [[False, False, False]]]
+
+
+def test_classes_that_may_overlap_need_not_be_the_likeliest() -> None:
+    spec = DatasetSpec("x", "multilabel", classes=("a", "b"), channels=("grey",), size=(4, 4))
+    probabilities = np.array([[[0.8, 0.4]], [[0.6, 0.3]]], np.float32)
+    assert expected_masks(probabilities, spec).tolist() == [[[True, False]], [[True, False]]]
 
 
 def test_frames_without_patients_are_not_ranked_as_twins(caplog: pytest.LogCaptureFixture) -> None:

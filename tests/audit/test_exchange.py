@@ -56,6 +56,24 @@ def test_labels_of_square_pictures_may_have_their_axes_exchanged() -> None:
     assert one.words == "fits better with its axes exchanged"
 
 
+def test_labels_of_square_pictures_may_be_turned_by_a_quarter() -> None:
+    truth = (disc(12, 30, 7, shape=(48, 48)) | disc(30, 40, 4, shape=(48, 48)))[None]
+    (one,) = turns_of(thumbnail_of(np.rot90(truth, axes=(1, 2)), sure(truth), task="binary"), square=True)
+    assert one.words.startswith("fits better mirrored along axis")
+    assert one.words.endswith("and with its axes exchanged")
+    assert one.gain / one.changed == pytest.approx(np.log(49), rel=1e-3)  # every pixel is right afterwards
+
+
+def test_ignored_pixels_say_nothing_and_overlapping_classes_are_expected_each_for_itself() -> None:
+    shares = np.full((2, 96, 48), 0.9, np.float32)
+    ignored = np.zeros((1, 96, 48), bool)
+    ignored[:, :48] = True
+    thumbnail = thumbnail_of(np.ones((2, 96, 48), bool), shares, task="multilabel", ignored=ignored)
+    assert not thumbnail.odds[:, :24].any()
+    assert thumbnail.odds[:, 24:] == pytest.approx(np.log(9), abs=1e-5)
+    assert thumbnail.expected[:, 24:].all()
+
+
 def test_volumes_are_mirrored_along_any_axes() -> None:
     truth = np.zeros((1, 24, 20, 22), bool)
     truth[0, 2:8, 3:9, 4:9] = True

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from audited import disc, right_answers, write_discs
 
+from medseg_monai.audit import output
 from medseg_monai.audit.answers import Answer
 from medseg_monai.audit.output import AUDIT_FILE, COLUMNS, FACTS_FILE, LEAVE_OUT_FILE, audit_table, write_audit
 from medseg_monai.audit.run import Audit, audit_dataset
 from medseg_monai.dataset import SPLITS, Dataset, read_dataset
 from medseg_monai.dataset.cases import Case
 from medseg_monai.evaluation.metrics import class_masks
+from medseg_monai.figures.audit import doubt_picture
+from medseg_monai.figures.cases import CaseView
 from medseg_monai.files.csv_tables import csv_records, read_records
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.prepare.demo import prepare_demo
@@ -56,7 +59,9 @@ def test_the_files_and_that_prepare_reads_what_to_leave_out(audited: tuple[Datas
 
 
 @pytest.mark.parametrize("kind", ["mr", "volumes"])
-def test_overlapping_classes_and_volumes_from_labels_to_the_page(kind: str, tmp_path: Path) -> None:
+def test_overlapping_classes_and_volumes_from_labels_to_the_page(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A network that is right about all but one of the demo's cases, in which it sees its first two classes exchanged."""
     size = (24, 21, 16) if kind == "volumes" else (64, 48)
     count = 8 if kind == "volumes" else 12
@@ -76,5 +81,9 @@ def test_overlapping_classes_and_volumes_from_labels_to_the_page(kind: str, tmp_
     assert (audit.findings[0].case, audit.findings[0].kind) == (wrong, "swapped classes")
     assert audit.findings[0].classes == dataset.spec.classes[:2]
     assert [one.case for one in audit.listed] == [wrong]
+    views: list[CaseView] = []
+    monkeypatch.setattr(output, "doubt_picture", lambda view: views.append(view) or doubt_picture(view))
     page = write_audit(tmp_path / "out", audit, dataset, answers, run={}).read_text()
     assert page.count('<img src="data:image/jpeg;base64,') == count
+    assert len(views) == count
+    assert {view.affine is not None for view in views} == {kind == "volumes"}  # by which a volume is shown upright

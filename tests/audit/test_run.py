@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from audited import disc, right_answers, true_disc, write_discs
+from PIL import Image
 
 from medseg_monai.audit.answers import MISSING, Answer
 from medseg_monai.audit.run import audit_dataset, facts_of, learn_temperature
+from medseg_monai.dataset import DatasetSpec
 
 
 def test_a_wrong_label_is_listed_and_every_case_is_accounted_for(tmp_path: Path) -> None:
@@ -58,3 +60,16 @@ def test_a_network_that_is_too_sure_is_believed_less(tmp_path: Path) -> None:
     (temperature,) = learn_temperature(dataset.spec, dataset.cases("training"), right_answers(dataset))
     assert temperature == pytest.approx(np.log(49) / np.log(4), rel=0.05)
     assert learn_temperature(dataset.spec, [], {}) == (1.0,)
+
+
+def test_of_exclusive_classes_the_background_is_one_too(tmp_path: Path) -> None:
+    """0.97 for the class and 0.015 for each of the two others; of the labels a tenth is each of the others: ln 64.7 becomes ln 8."""
+    spec = DatasetSpec("x", "multiclass", classes=("a", "b"), channels=("g",), size=(60, 48))
+    truth = np.arange(60)[:, None] // 20 + np.zeros((1, 48), int)
+    chance = np.random.default_rng(0).random(truth.shape)
+    label = (truth + (chance < 0.1) + 2 * (chance > 0.9)) % 3
+    Image.fromarray(label.T.astype(np.uint8)).save(tmp_path / "label.png")
+    case = {"id": "x", "image": str(tmp_path / "label.png"), "label": str(tmp_path / "label.png")}
+    shares = np.stack([np.where(truth == number, 0.97, 0.015) for number in (1, 2)]).astype(np.float32)
+    found = learn_temperature(spec, [case], {"x": Answer("fold 1", lambda case: shares)})
+    assert found == pytest.approx([np.log(0.97 / 0.015) / np.log(8)] * len(found), rel=0.05)

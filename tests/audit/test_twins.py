@@ -30,9 +30,17 @@ def test_the_same_picture_saved_again_is_a_twin_and_no_other_is() -> None:
     assert twins.alike > 0.95
 
 
+def test_details_are_those_of_the_mean_of_the_channels_whatever_their_unit() -> None:
+    image = pictures(1)[0].astype(np.float32)
+    opposite = np.stack([image[0], 500 - image[0]])  # what one channel shows the other takes away
+    assert not detail_of(opposite).any()
+    np.testing.assert_allclose(detail_of(image / 1e6), detail_of(image), atol=1e-5)
+
+
 def test_two_pictures_of_one_patient_may_be_alike() -> None:
     images = pictures(3)
     details = [detail_of(image) for image in [*images, images[0]]]
+    assert [(one.first, one.second) for one in find_twins(details, list("abcd"))] == [(0, 3)]
     assert list(find_twins(details, list("abca"))) == []
 
 

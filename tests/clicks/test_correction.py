@@ -91,11 +91,13 @@ def test_a_click_that_the_mask_confirms_leaves_the_pixels_beside_it():
     assert np.array_equal(found.mask, mask)
 
 
-def test_a_click_on_a_wrong_pixel_also_concerns_those_that_touch_it():
+@pytest.mark.parametrize("side", [1.0, 0.25, 4.0])
+def test_a_click_on_a_wrong_pixel_also_concerns_those_that_touch_it(side: float):
     """Also if nothing in the image resembles it; but not those that are nearer to a click that says the opposite."""
     noise = np.random.default_rng(0).normal(size=(30, 41, 51))
     clicks = [Click(20, 25), Click(20, 27, inside=False)]
-    found = correct(np.zeros((41, 51), np.uint8), np.zeros((1, 41, 51), np.float32), clicks, image=noise, **ONE)
+    mask, probability = np.zeros((41, 51), np.uint8), np.zeros((1, 41, 51), np.float32)
+    found = correct(mask, probability, clicks, image=noise, spacing=(side, side), **ONE)
     assert found.mask[19:22, 24:27].all()
     assert not found.mask[19:22, 27:].any()
 
@@ -110,11 +112,10 @@ def test_the_unit_of_the_spacing_does_not_matter():
 
 def test_a_speck_in_what_a_click_adds_is_added_with_it():
     probability, image, _ = two_discs()
-    image[0, 60:62, 68:70] = 160  # a reflection on the missed rim
-    clicks = [Click(60, 72), Click(50, 69), Click(70, 69)]
-    found = corrected(probability, clicks, image=image)
-    assert found.mask[55:67, 66:72].all()
-    assert (found.probabilities[0, 60:62, 68:70] > 0.5).all()
+    image[0, 70:73, 62:65] = 900  # a reflection on the missed rim, unlike the skin and the lesion
+    found = corrected(probability, [Click(60, 70)], image=image)
+    assert found.mask[68:75, 61:66].all()
+    assert (found.probabilities[0, 70:73, 62:65] > 0.5).all()
 
 
 def test_no_clicks_no_change():
