@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medseg_monai.clicks import Box, Click, correct
+from medseg_monai.clicks.seen import SeenVolume
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.evaluation.metrics import class_masks
@@ -21,6 +22,7 @@ from medseg_monai.formats.polygons import Polygon, polygons
 from medseg_monai.grids import Grid
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.truth import read_shown
+from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.images.given import ImageLike, as_file
 from medseg_monai.quality.familiarity import Description
 from medseg_monai.quality.mask_numbers import MaskNumbers
@@ -99,6 +101,12 @@ class Prediction:
             return None
         return self.grid.kind.as_shown(self.grid.restore(self.network_image).numpy())
 
+    def _to_compare(self) -> NDArray[np.float32] | SeenVolume | None:
+        """What clicks compare pixels by: the image, of a volume as the network saw it, which need not be restored as a whole."""
+        if isinstance(self.grid, VolumeGrid) and self.network_image is not None:
+            return SeenVolume(self.grid, self.network_image)
+        return self.image
+
     def correct(self, clicks: Sequence[Click] = (), *, box: Box | None = None) -> Prediction:
         """What is found after a person has judged some pixels: `medseg_monai.clicks.correct`.
 
@@ -127,7 +135,7 @@ class Prediction:
             every,
             classes=self.classes,
             task=self.task,
-            image=original.image,
+            image=original._to_compare(),
             spacing=self.grid.spacing,
             box=last_box,
         )

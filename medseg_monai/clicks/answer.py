@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.clicks.evidence import CERTAIN
+from medseg_monai.clicks.window import as_floats
 
 Bools = NDArray[np.bool_]
 Cut = tuple[slice, ...]
@@ -35,16 +36,17 @@ class Answer:
 
     def odds_change(self, number: int, cut: Cut, change: NDArray[np.floating[Any]]) -> None:
         """Add `change` to the log-odds of a class; where classes exclude each other, the others share what is left as before."""
-        old = np.clip(self.probabilities[number][cut].astype(np.float32), CERTAIN**2, 1 - CERTAIN**2)
-        factor = np.exp(change)
-        new = old * factor / (1 - old + old * factor)
         moved = change != 0
+        values = self.probabilities[number][cut]
+        old = np.clip(as_floats(values[moved]), CERTAIN**2, 1 - CERTAIN**2)
+        raised = old * np.exp(change[moved])
+        new = raised / (1 - old + raised)
         if self.exclusive and len(self.probabilities) > 1:
-            share = np.where(moved, (1 - new) / (1 - old), 1)
+            share = ((1 - new) / (1 - old)).astype(self.probabilities.dtype)
             for other in range(len(self.probabilities)):
                 if other != number:
-                    self.probabilities[other][cut] *= share.astype(self.probabilities.dtype)
-        self.probabilities[number][cut] = np.where(moved, new, self.probabilities[number][cut])
+                    self.probabilities[other][cut][moved] *= share
+        values[moved] = new
 
     def add(self, number: int, cut: Cut, where: Bools) -> None:
         """Give pixels to a class."""

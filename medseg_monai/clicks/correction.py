@@ -17,6 +17,7 @@ from medseg_monai.clicks.click import Box, Click, Index, class_number, said_of_c
 from medseg_monai.clicks.evidence import UNDECIDED, evidence, object_radius
 from medseg_monai.clicks.least_change import least_change
 from medseg_monai.clicks.refusals import Refusals, squared_distances
+from medseg_monai.clicks.seen import SeenVolume
 from medseg_monai.clicks.slivers import slivers
 from medseg_monai.clicks.window import Floats, Window
 from medseg_monai.dataset.spec import Task
@@ -31,6 +32,8 @@ NEGLIGIBLE = 0.05
 """Changes of log-odds below this are none."""
 SMOOTHING = 1.5
 """Standard deviation, in the coarser grid's smallest steps, of the blur of a change: outlines follow the image, not its noise."""
+EXPONENT = np.uint16(0x7C00)
+"""Bits of a float16 that are all set in infinite numbers and NaN, and only in these."""
 BRUSH = 1.5
 """Radius of what a click changes at least, in pixels of the coarser grid."""
 
@@ -55,7 +58,7 @@ def correct(
     *,
     classes: Sequence[str],
     task: Task,
-    image: NDArray[Any] | None = None,
+    image: NDArray[Any] | SeenVolume | None = None,
     spacing: Sequence[float] | None = None,
     box: Box | None = None,
 ) -> Corrected:
@@ -73,7 +76,8 @@ def correct(
         clicks: what was clicked, all of it: the mask is the network's.
         classes: names of the classes.
         task: how classes relate, as in dataset.json.
-        image: (C, *S), of any kind of numbers; without it pixels are compared by place and probability alone.
+        image: (C, *S), of any kind of numbers, or a volume as the network saw it; without it pixels are compared by place and
+            probability alone.
         spacing: sides of a pixel along the axes of S; default 1.
         box: what the class just fits into. Applied before the clicks.
 
@@ -88,7 +92,7 @@ def correct(
     sides = tuple(spacing or (1.0,) * len(shape))
     if box is not None:
         fit_to_box(answer, class_number(box.class_name, classes, "box"), box.corners(shape))
-    before = {number: answer.has(number).copy() for number in said}
+    before = {number: answer.has(number) for number in said}
     changes = {
         number: _change(before[number], answer.probabilities[number], points, image, sides)
         for number, points in said.items()
@@ -105,7 +109,7 @@ def _checked_shape(
     probabilities: NDArray[np.floating[Any]],
     classes: Sequence[str],
     task: Task,
-    image: NDArray[Any] | None,
+    image: NDArray[Any] | SeenVolume | None,
 ) -> tuple[int, ...]:
     """*S.
 
@@ -122,9 +126,16 @@ def _checked_shape(
         raise ValueError(f"mask: expected {wanted} as the probabilities have, got {mask.shape}")
     if image is not None and image.shape[1:] != shape:
         raise ValueError(f"image: expected (channels, {', '.join(map(str, shape))}), got {image.shape}")
-    if not np.isfinite(probabilities.sum(dtype=np.float64)):
+    if not all(map(_is_finite, probabilities)):
         raise ValueError("probabilities: contain numbers that are not finite")
     return shape
+
+
+def _is_finite(values: NDArray[np.floating[Any]]) -> bool:
+    """Whether all values are; of float16 by their bits, for NumPy computes with them slowly."""
+    if values.dtype == np.float16:
+        return not values.size or int((values.view(np.uint16) & EXPONENT).max()) < EXPONENT
+    return bool(np.isfinite(values.sum(dtype=np.float64)))
 
 
 @dataclass(frozen=True)
@@ -140,14 +151,16 @@ def _change(
     mask: Bools,
     probability: NDArray[np.floating[Any]],
     points: Mapping[Index, bool],
-    image: NDArray[Any] | None,
+    image: NDArray[Any] | SeenVolume | None,
     spacing: Sequence[float],
 ) -> _Change:
     """What clicks change of one class."""
+    if not any(points.values()) and not mask.any():
+        return _no_change(points, spacing)  # what is nowhere cannot be taken away
     radius = object_radius(mask, list(points), spacing)
     reach = REACH * radius
     window = Window.around(np.array(list(points)), reach, mask.shape, spacing)
-    has, share = window.reduced(np.stack([mask, probability]))
+    has, share = window.reduced([mask, probability])
     field = evidence(has, share, radius=radius, steps=window.steps)
     places = _coarse_places(window, points)
     if not places:
@@ -171,6 +184,14 @@ def _change(
     return _Change(window, added, after)
 
 
+def _no_change(points: Mapping[Index, bool], spacing: Sequence[float]) -> _Change:
+    """None, in a window of the clicked pixels."""
+    places = np.array(list(points))
+    window = Window.around(places, 0.0, places.max(axis=0) + 1, spacing)
+    nothing = np.zeros(window.shape, np.float32)
+    return _Change(window, nothing, nothing)
+
+
 def _reach_of_depth(has: Bools, places: Mapping[Index, bool], steps: Sequence[float]) -> float:
     """How far clicks reach by the distance of those that are wrong from the outline; no limit if none is, or if there is no outline."""
     wrong = [place for place, inside in places.items() if has[place] != inside]
@@ -188,11 +209,11 @@ def _coarse_places(window: Window, points: Mapping[Index, bool]) -> dict[Index, 
     return {place: inside.pop() for place, inside in places.items() if len(inside) == 1}
 
 
-def _colours(image: NDArray[Any] | None, window: Window) -> Floats:
+def _colours(image: NDArray[Any] | SeenVolume | None, window: Window) -> Floats:
     """The image on the window's coarser grid, slightly blurred, in standard deviations of each channel."""
     if image is None:
         return np.zeros((0, *window.shape), np.float32)
-    colours = np.nan_to_num(window.reduced(image))
+    colours = np.nan_to_num(image.reduced(window) if isinstance(image, SeenVolume) else window.reduced(image))
     blurred = np.stack([gaussian_filter(channel, 1, mode="nearest") for channel in colours])
     spread = blurred.std(axis=tuple(range(1, blurred.ndim)), keepdims=True)
     scaled: Floats = blurred / np.maximum(spread, 1e-6)
@@ -203,7 +224,8 @@ def _apply(
     answer: Answer, changes: Mapping[int, _Change], before: Mapping[int, Bools], refusals: Refusals | None
 ) -> None:
     """Change mask and probabilities. A pixel that several exclusive classes gain goes to the one of the highest log-odds."""
-    claimed = np.full(answer.mask.shape, -np.inf, np.float32) if refusals else None
+    rivals = sum(bool((change.added > 0).any()) for change in changes.values()) > 1
+    claimed = np.full(answer.mask.shape, -np.inf, np.float32) if refusals and rivals else None
     for number, change in changes.items():
         if not change.added.any():
             continue

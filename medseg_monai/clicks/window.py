@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,11 @@ class Window:
         """The box as slices of the image."""
         return tuple(slice(low, high) for low, high in zip(self.first, self.last, strict=True))
 
-    def reduced(self, maps: NDArray[Any]) -> Floats:
-        """(C, *S) of the image's grid to float32 (C, *shape): means over the coarser pixels."""
-        parts = np.stack([channel[self.cut] for channel in maps]).astype(np.float32)
-        reduced: Floats = F.interpolate(torch.from_numpy(parts)[None], size=self.shape, mode="area")[0].numpy()
+    def reduced(self, maps: Iterable[NDArray[Any]]) -> Floats:
+        """Maps (*S) of the image's grid to float32 (C, *shape): means over the coarser pixels."""
+        # one map at a time: floats of a whole CT are large
+        parts = (torch.from_numpy(as_floats(channel[self.cut]))[None, None] for channel in maps)
+        reduced: Floats = np.stack([F.interpolate(part, size=self.shape, mode="area")[0, 0].numpy() for part in parts])
         return reduced
 
     def around_change(self, change: Floats) -> tuple[slice, ...]:
@@ -77,7 +78,11 @@ class Window:
             before = np.minimum(at.astype(int), max(0, count - 2))
             share = (at - before).astype(np.float32).reshape(-1, *[1] * (field.ndim - axis - 1))
             lower = field.take(before, axis=axis)
-            field = lower + share * (field.take(np.minimum(before + 1, count - 1), axis=axis) - lower)
+            upper = field.take(np.minimum(before + 1, count - 1), axis=axis)
+            upper -= lower
+            upper *= share
+            upper += lower
+            field = upper
         return field
 
     def coarse(self, index: Sequence[int]) -> tuple[int, ...]:
@@ -86,6 +91,14 @@ class Window:
             (at - low) * count // (high - low)
             for at, low, high, count in zip(index, self.first, self.last, self.shape, strict=True)
         )
+
+
+def as_floats(values: NDArray[Any]) -> Floats:
+    """A float32 copy, C-contiguous; of float16 by torch, which converts ten times as fast as NumPy."""
+    if values.dtype == np.float16:
+        copied: Floats = torch.from_numpy(np.ascontiguousarray(values)).float().numpy()
+        return copied
+    return np.array(values, np.float32, order="C")
 
 
 def _coarse_shape(sides: NDArray[np.intp], extent: NDArray[np.float64]) -> NDArray[np.intp]:

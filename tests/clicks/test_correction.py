@@ -297,3 +297,17 @@ def test_a_photograph_of_twelve_megapixels_takes_no_minute():
     found = correct(mask, probability[None], [Click(1500, 2700)], **ONE)
     assert found.mask[1500, 2700] == 1
     assert time.process_time() - start < 20
+
+
+def test_a_class_that_is_nowhere_is_left_alone_by_clicks_inside_another():
+    """The click says of the second class that it is not there: its probabilities stay, but for what the first one takes."""
+    probability, image, _ = two_discs()
+    second = np.full_like(probability, 0.01)
+    both = np.stack([probability * 0.99, second])
+    mask = (probability > 0.5).astype(np.uint8)
+    clicks = [Click(60, 70, class_name="a")]
+    found = correct(mask, both, clicks, classes=["a", "b"], task="multiclass", image=image)
+    assert not (found.mask == 2).any()
+    untouched = found.probabilities[0] == both[0]
+    assert untouched.any()
+    assert np.array_equal(found.probabilities[1][untouched], second[untouched])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg_monai.clicks.window import MAX_PIXELS, Window
+from medseg_monai.clicks.window import MAX_PIXELS, Window, as_floats
 
 
 def test_all_within_reach_and_no_more():
@@ -71,3 +71,14 @@ def test_what_a_change_can_reach_is_found():
     rest[part] = 0
     assert not rest.any()
     assert everywhere[part].size < 25 * np.prod(window.steps)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16, np.float32, np.float64])
+def test_floats_are_a_copy_of_any_part(dtype: type):
+    values = (np.arange(24).reshape(4, 6) % 2).astype(dtype)
+    found = as_floats(values[::-2, 1:4])
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    assert np.array_equal(found, values[::-2, 1:4].astype(np.float32))
+    found[:] = 7
+    assert values.max() == 1
