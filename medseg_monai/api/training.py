@@ -116,6 +116,10 @@ class Training:
         best, last = self.best_epoch, self.epochs
         if best == 0:
             return ["no epoch was better than the weights that it started from, which it keeps"]
+        if self.scores.get("mean_dice") == 0:
+            return [
+                "the validation Dice is 0, nothing is where it should be: train for longer, or look at images and masks"
+            ]
         late = best is not None and best == last
         return ["the last epoch was the best: more epochs may improve the scores"] if late else []
 

@@ -28,6 +28,7 @@ PROPERTIES = {
     for entry in properties.values()
 }
 """Ids that MONAI's tools read from outside."""
+_OWNER = "medseg_workflow"
 READ_BY_LABEL = {"displayable_configs"}
 """Further ids that MONAI Label reads."""
 
@@ -55,14 +56,24 @@ def config_at_work() -> Mapping[str, Any] | None:
 
 
 def workflow_at_work() -> ConfigWorkflow | None:
-    """The workflow whose expression calls this: MONAI gives an expression no access to its own config."""
+    """The workflow whose expression calls this: MONAI gives an expression no access to its own config.
+
+    It is found too when a part of its config is asked for from outside, if `belongs_to` has said whose parser that is.
+    """
     frame = inspect.currentframe()
     while frame is not None:
         owner = frame.f_locals.get("self")
+        if isinstance(owner, ConfigParser):
+            owner = vars(owner).get(_OWNER)  # its attributes are ids of the config
         if isinstance(owner, ConfigWorkflow):
             return owner
         frame = frame.f_back
     return None
+
+
+def belongs_to(workflow: ConfigWorkflow) -> None:
+    """Note in a workflow's parser whose it is."""
+    setattr(workflow.parser, _OWNER, workflow)
 
 
 def _ids_of_files(folder: Path, config: Mapping[str, Any]) -> set[str]:

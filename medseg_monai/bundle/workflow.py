@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from medseg_monai.bundle.config_keys import belongs_to
 from medseg_monai.bundle.literals import literals
 from medseg_monai.program.messages import did_you_mean
 from medseg_monai.program.process import IS_PROGRAM
@@ -149,5 +150,6 @@ def bundle_workflow(
         tracking=tracking,
         **given,
     )
+    belongs_to(workflow)
     workflow.medseg_given = frozenset({*(values or {}), *(assignments or {})})  # which a plan leaves alone
     return workflow

@@ -25,8 +25,8 @@ SAFE = 0.95
 """Share of the time that a shortened training is to take: the next look at the clock is not to shorten it again."""
 RECENT = 5
 """Epochs whose median is taken: one that a sleeping laptop stretched decides nothing."""
-LOOKS = 20
-"""Within the first epoch, after so many parts of the time, it is said if that epoch alone takes longer."""
+EARLY = 0.1
+"""Share of the time in which nothing is decided: what is done once (files, pictures, memory) makes the first seconds slow."""
 
 
 class Shortened(Protocol):
@@ -113,12 +113,16 @@ class KeepTime:
                 part.shorten(epochs * engine.state.epoch_length, instead_of=planned * engine.state.epoch_length)
             engine.state.max_epochs = epochs
 
+    def _limit(self) -> float:
+        """Seconds that training may take; no limit is 0."""
+        return 60 * (self.kept.plan.most_minutes or 0.0)
+
     def _in_time(self, done: int, planned: int) -> int:
         """How many epochs end in time: those planned, or as many as are still possible, at least those that are done."""
-        room = 60 * (self.kept.plan.most_minutes or 0.0) - (self.clock() - self._began)
-        if self._to_come(done, planned) <= room:
+        limit, spent = self._limit(), self.clock() - self._began
+        if spent < EARLY * limit or spent + self._to_come(done, planned) <= limit:
             return planned
-        room *= SAFE
+        room = SAFE * (limit - spent)
         return max((epochs for epochs in range(done, planned) if self._to_come(done, epochs) <= room), default=done)
 
     def _to_come(self, done: int, epochs: int) -> float:
@@ -137,9 +141,9 @@ class KeepTime:
             "slower than planned: %d epochs of %s would take %s, and training has %s: it ends after %d, its learning rate falling faster. "
             "More time (--minutes), or a machine without other work, would let it see more",
             planned,
-            duration(_usual(self._training) + _usual(self._rest[False] or self._rest[True])),
+            duration(self._to_come(done, done + 1) - self._to_come(done, done)),
             duration(self.clock() - self._began + self._to_come(done, planned)),
-            duration(60 * (self.kept.plan.most_minutes or 0.0)),
+            duration(self._limit()),
             epochs,
         )
 
@@ -147,9 +151,9 @@ class KeepTime:
         """Say early if the first epoch alone takes longer than all are given: an epoch is never broken off."""
         if self._warned or not self._by_clock or engine.state.epoch > 1:
             return
-        limit, spent = 60 * (self.kept.plan.most_minutes or 0.0), self.clock() - self._began
+        limit, spent = self._limit(), self.clock() - self._began
         expected = spent / engine.state.iteration * engine.state.epoch_length
-        if spent >= limit / LOOKS and expected > limit:
+        if spent >= EARLY * limit and expected > limit:
             self._warned = True
             logger.warning(
                 "slower than planned: the first epoch alone will take about %s, of %s in all; training ends after it. To end earlier, "

@@ -152,11 +152,11 @@ def done_at(seconds: float, now: datetime | None = None) -> str:
 def duration(seconds: float) -> str:
     """A time in words.
 
-    >>> duration(42), duration(754), duration(7260), duration(200000)
-    ('42 s', '13 min', '2 h 1 min', '2 d 7 h')
+    >>> duration(0.345), duration(42), duration(754), duration(7260), duration(200000)
+    ('0.34 s', '42 s', '13 min', '2 h 1 min', '2 d 7 h')
     """
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s" if 0 < seconds < 1 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"

@@ -56,7 +56,10 @@ class RefuseFullDisk:
 
         Raises:
             DiskFullError: it is not there; says how much is needed and how much there is.
+            NotADirectoryError: a file is in the folder's place.
         """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(f"{self.folder} is a file: name a folder for the training with --out")
         needed = checkpoint_bytes(self.kept, engine.network) + OTHER_FILES_BYTES
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
@@ -117,6 +120,7 @@ class GuardMemory:
         self.precision = precision
         self._free_gb = math.inf
         self._limit = ExitStack()
+        self._said: BaseException | None = None
 
     def attach(self, engine: SupervisedTrainer) -> None:
         """Register with the trainer, before all others: those that end a training raise. In the first of several processes only."""
@@ -144,7 +148,11 @@ class GuardMemory:
         self._limit.close()
 
     def _failed(self, engine: SupervisedTrainer, error: BaseException) -> None:
+        """Called twice for one error: ignite raises what was raised within an epoch once more."""
         self._limit.close()
+        if error is self._said:
+            return
+        self._said = error
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
             batch = _batch_of(engine)
             advice = f"less than batch_size {batch}, or a smaller size"

@@ -60,7 +60,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def run(folder: Path, plan: Plan, clock: Clock, **options: Any) -> Any:
         monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=clock))
-        trainer = small_training(folder, plan=plan, epochs=EPOCHS, handlers={"clock": clock}, **options)
+        trainer = small_training(folder, plan=plan, handlers={"clock": clock}, **{"epochs": EPOCHS, **options})
         trainer.run()
         return trainer
 
@@ -123,6 +123,13 @@ def test_a_machine_that_becomes_busy_later(tmp_path: Path, train: Callable[..., 
     clock = Clock(lambda epoch: 1.6 if epoch <= 5 else 3.3)
     trainer = train(tmp_path, MINUTE, clock)
     assert (trainer.state.epoch, round(clock.seconds, 1)) == (8, 53.7)
+
+
+def test_what_is_done_once_in_the_first_seconds_decides_nothing(tmp_path: Path, train: Callable[..., Any]) -> None:
+    """At the pace of the first epoch, of 5.7 seconds, 30 would take 171; the others take 1.5."""
+    clock = Clock(lambda epoch: 1.9 if epoch == 1 else 0.5)
+    assert train(tmp_path, MINUTE, clock, epochs=30).state.epoch == 30
+    assert clock.seconds == pytest.approx(49.2)
 
 
 def test_one_epoch_that_a_sleeping_laptop_stretched_decides_nothing(tmp_path: Path, train: Callable[..., Any]) -> None:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from conftest import Outcome
 
+from medseg_monai.bundle.trained import Trained
+from medseg_monai.planning.plan import Plan
 from medseg_monai.training.recorded import read_record
 
 Medseg = Callable[..., Outcome]
@@ -44,6 +46,25 @@ def test_it_ends_with_the_same_weights(medseg: Medseg, recorded: Path) -> None:
     assert (compared["equal"], compared["promised"], compared["epochs"]) == (True, True, 2)
     again = medseg("rerun", recorded, "--resume")  # it has ended: only compared
     assert (again.code, "nothing to continue" in again.err) == (0, True)
+
+
+def test_a_planned_training_is_repeated_by_its_plan(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
+    """Also where it was shortened, and where the network's own arguments were given beside the plan."""
+    planned = Plan("unet", size=(48, 32), batch_size=3, max_epochs=3, lr=0.01, most_minutes=60.0, shortened=((1, 2),))
+    planned.write(tmp_path / "plan.yaml")
+    named = ("--plan", tmp_path / "plan.yaml", "--out", tmp_path / "first")
+    first = medseg("train", "-d", demo_data, *named, "--set", "architecture#features=[4, 8]")
+    assert first.code == 0, first.err
+    (tmp_path / "plan.yaml").unlink()
+    outcome = medseg("rerun", tmp_path / "first")
+    assert outcome.code == 0, outcome.err
+    assert "tensors are equal to the bit" in outcome.out
+    facts = [Trained.read(tmp_path / name).training for name in ("first", "first_rerun")]
+    assert [(fact["epochs"], fact["batch_size"], fact["lr"]) for fact in facts] == [(2, 3, 0.01)] * 2
+    first_run, again = (read_record(tmp_path / name) for name in ("first", "first_rerun"))
+    assert first_run is not None
+    assert again is not None
+    assert again["config"].keys() == first_run["config"].keys()
 
 
 def test_other_settings_are_said_and_only_trained_if_wanted(medseg: Medseg, recorded: Path) -> None:

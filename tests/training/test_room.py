@@ -68,6 +68,14 @@ def test_a_full_disk_ends_training_before_its_first_epoch(
     assert not (out / "model.pt").exists()
 
 
+def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    trainer = trainer_of(nn.Conv2d(1, 1, 3, padding=1))
+    RefuseFullDisk(trainer.network, tmp_path / "out").attach(trainer)
+    with pytest.raises(NotADirectoryError, match=r"out is a file: name a folder for the training with --out"):
+        trainer.run()
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="files are not reserved here")
 def test_a_limit_of_the_users_own_is_found_too(tmp_path: Path) -> None:
     trainer = trainer_of(nn.Conv2d(1, 1, 3, padding=1))
@@ -122,6 +130,7 @@ def test_memory_that_runs_out_is_an_error_before_the_kernel_ends_the_process(
         "Memory ran out; 0.4 GB were free when training began: batch_size 1 instead of 2 would take about 0."
         in caplog.text
     )
+    assert caplog.text.count("Memory ran out") == 1
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
