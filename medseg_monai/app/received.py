@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterable
+import threading
+from collections.abc import AsyncIterable, Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from medseg_monai.export.unpack import unpack
@@ -14,6 +15,8 @@ MOST_BYTES = 20 * 10**9
 """Of all files of a tab."""
 MOST_FILES = 20_000
 LONGEST_NAME = 120
+IMAGES, TRUTHS = "images", "truth"
+"""Folders below a tab's own."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by Windows
 
@@ -29,12 +32,13 @@ class Received:
         self.folder = Path(tempfile.mkdtemp(prefix="medseg-app-"))
         self._bytes = self._files = 0
 
-    async def store(self, name: str, chunks: AsyncIterable[bytes]) -> Path:
+    async def store(self, name: str, chunks: AsyncIterable[bytes], *, folder: str = IMAGES) -> Path:
         """Store a file that arrives in pieces; a zip is replaced by the folder of what is in it.
 
         Args:
             name: as the browser says it, with the folders above it.
             chunks: the content.
+            folder: `IMAGES` or `TRUTHS`.
 
         Returns:
             The file, or the zip's folder.
@@ -44,7 +48,7 @@ class Received:
         """
         if self._files >= MOST_FILES:
             raise ValueError(f"more than {MOST_FILES:,} files: remove some, or use `medseg predict`")
-        target = free_path(self.folder / "images" / safe_name(name))
+        target = free_path(self.folder / folder / safe_name(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         self._files += 1
         before = self._bytes
@@ -63,9 +67,22 @@ class Received:
             raise
         return _unpacked(target) if target.suffix.lower() == ".zip" else target
 
-    def close(self) -> None:
-        """Remove all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def close(self, after: Sequence[Callable[[], object]] = ()) -> None:
+        """Remove all.
+
+        Args:
+            after: what is waited for first: processes that write here would make folders anew. It does not hold up the caller.
+        """
+        if not after:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+
+        def remove() -> None:
+            for wait in after:
+                wait()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+        threading.Thread(target=remove, name="remove", daemon=False).start()
 
 
 def safe_name(name: str) -> PurePosixPath:

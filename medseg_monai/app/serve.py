@@ -16,6 +16,7 @@ from medseg_monai.app.files import routes
 from medseg_monai.app.guard import Guard
 from medseg_monai.app.page.page import Page
 from medseg_monai.app.tab import Tab
+from medseg_monai.app.trainings import Trainings
 
 HOST = "127.0.0.1"
 MOST_BYTES = 8 * 10**9
@@ -46,6 +47,7 @@ def serve(port: int, *, browse: bool, say: Callable[[str], None]) -> None:
         say: called with the address, once the server answers.
     """
     tabs: dict[str, Tab] = {}
+    trainings = Trainings()
     token = secrets.token_urlsafe(32)
 
     def started() -> None:
@@ -59,7 +61,7 @@ def serve(port: int, *, browse: bool, say: Callable[[str], None]) -> None:
 
     @ui.page("/", title="medseg_monai")
     def page() -> None:
-        Page(tabs)
+        Page(tabs, trainings)
 
     ui.run_with(server, language="en-US", show_welcome_message=False, cache_control_directives="private, max-age=3600")
     guarded = Guard(server, token=token, port=port, most_bytes=MOST_BYTES)
@@ -71,6 +73,7 @@ def serve(port: int, *, browse: bool, say: Callable[[str], None]) -> None:
     finally:
         for tab in list(tabs.values()):
             tab.close()
+        trainings.close()
 
 
 class _Server(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""One tab of the browser: its files, its cases, and a run of a network over them that can be stopped. Nothing here draws the page."""
+"""One tab of the browser: its files, its cases, runs over them that can be stopped, scores. Nothing here draws the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from medseg_monai.app.layers import thumbnail_jpeg
 from medseg_monai.app.maps import METHODS, Map, explained_map, map_names, network_map
 from medseg_monai.app.network import Choice, in_turn, predictor
 from medseg_monai.app.opened import Opened
-from medseg_monai.app.received import Received, free_path
+from medseg_monai.app.received import IMAGES, Received, free_path
+from medseg_monai.app.scoring import Scoring, score
 from medseg_monai.app.views import Place, View, index_at, view_of
 from medseg_monai.clicks import Click
 from medseg_monai.dataset.spec import DatasetSpec
@@ -29,7 +30,7 @@ from medseg_monai.inference.cases import UNUSABLE, find_cases
 from medseg_monai.predictor import Prediction
 from medseg_monai.program.console import listening
 
-KEPT_PREDICTIONS = 2
+KEPT_PREDICTIONS = 4
 """Whose probabilities stay in memory; those of others are computed again when they are looked at."""
 
 
@@ -64,6 +65,8 @@ class Tab:
         progress: of the run in progress; None if there is none.
         choice: the weights of the last run.
         notes: what of the files the last run passed over.
+        beside: other weights, whose masks are shown beside those of `choice`.
+        scorings: against true masks, the last one at the end.
     """
 
     def __init__(self) -> None:
@@ -73,6 +76,8 @@ class Tab:
         self.progress: Progress | None = None
         self.choice: Choice | None = None
         self.notes: list[str] = []
+        self.beside: Choice | None = None
+        self.scorings: list[Scoring] = []
         self._thumbnails: dict[str, bytes] = {}
         self._predictions: OrderedDict[tuple[str, Choice], Prediction] = OrderedDict()
         self._view: tuple[str, View] | None = None
@@ -82,7 +87,9 @@ class Tab:
         """The tab is gone: stop, and remove its files."""
         if self.progress is not None:
             self.progress.cancelled = True
-        self.received.close()
+        for scoring in self.scorings:
+            scoring.job.stop()
+        self.received.close(after=[scoring.job.wait for scoring in self.scorings])
 
     def sorted(self) -> list[Opened]:
         """The cases, those first that a person should look at first."""
@@ -94,7 +101,7 @@ class Tab:
         Raises:
             ValueError: there is none.
         """
-        before, place = len(self.cases), self.received.folder / "images"
+        before, place = len(self.cases), self.received.folder / IMAGES
         with listening(verbose=False) as messages:
             found = find_cases(place, spec=spec, series="all")
         self.notes = [message.replace(str(place), "what was dropped") for message in messages]
@@ -144,6 +151,62 @@ class Tab:
                 self._predictions.popitem(last=False)
         self._predictions.move_to_end(key)
         return self._predictions[key]
+
+    async def compare(self, case: Opened) -> Prediction | None:
+        """What the other weights find in a case; None if none are chosen, or they are for other images.
+
+        Raises:
+            OSError, ValueError: the weights cannot be loaded.
+        """
+        other = self.beside
+        if other is None or case.prediction is None:
+            return None
+        volume = case.prediction.geometry is not None
+        if (await in_turn(partial(predictor, other))).spec.spatial_dims != 2 + volume:
+            raise ValueError(f"{other.label} is for {'photographs' if volume else 'volumes'}")
+        return await in_turn(partial(self.predict, case, other))
+
+    def planes_beside(self, case: Opened) -> NDArray[np.bool_]:
+        """The mask that the other weights find, of each class, (classes, *S). Call it in the network's thread.
+
+        Raises:
+            LookupError: no other weights are chosen.
+        """
+        if self.beside is None:
+            raise LookupError("no other weights are chosen")
+        found = Opened(case.id, case.path)
+        found.set_prediction(self.predict(case, self.beside))
+        return found.planes()
+
+    async def agreement(self, case: Opened) -> str:
+        """How the mask as it is now and that of the other weights compare, in words."""
+        assert self.beside is not None
+        found = await in_turn(partial(self.predict, case, self.beside))
+        theirs = dict(zip(found.classes, await in_turn(partial(self.planes_beside, case)), strict=True))
+        assert case.prediction is not None
+        ours = dict(zip(case.prediction.classes, case.planes(), strict=True))
+        unit = "pixels" if found.geometry is None else "voxels"
+        said = [
+            f"{name}: {np.count_nonzero(ours[name]):,} {unit} left, {np.count_nonzero(theirs[name]):,} right, "
+            f"Dice of the two {_dice(ours[name], theirs[name]):.3f}"
+            for name in ours
+            if name in theirs
+        ]
+        return "; ".join(said) or f"they know other classes: {', '.join(theirs)}"
+
+    async def score(self, truths: Path | None = None) -> Scoring:
+        """Begin to score the weights of the last run on the dropped images, by dropped masks or those in a folder.
+
+        Raises:
+            FileNotFoundError, ValueError: something is missing, or is being scored.
+        """
+        if self.choice is None:
+            raise ValueError("segment the images first")
+        if self.scorings and not self.scorings[-1].job.ended:
+            raise ValueError("wait until the running evaluation ends, or stop it")
+        spec = (await in_turn(partial(predictor, self.choice))).spec
+        self.scorings.append(score(self.received, self.choice, spec, truths))
+        return self.scorings[-1]
 
     async def click(
         self, case: Opened, place: Place, row: int, column: int, *, class_number: int, inside: bool
@@ -218,3 +281,9 @@ class Tab:
             planes: NDArray[np.bool_] | None = None if case.prediction is None else case.planes()
             return thumbnail_jpeg(as_picture(read_image(case.path, 3)).copy(), planes)
         return thumbnail_jpeg(np.full((8, 8, 3), 128, np.uint8))
+
+
+def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Of two masks; 1 if both are empty."""
+    size = int(np.count_nonzero(one)) + int(np.count_nonzero(other))
+    return 2 * int(np.count_nonzero(one & other)) / size if size else 1.0

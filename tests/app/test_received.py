@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -110,3 +111,15 @@ def test_free_path(tmp_path: Path) -> None:
     (tmp_path / "a.b.jpg").touch()
     assert free_path(tmp_path / "a.b.jpg").name == "a.b (2).jpg"
     assert free_path(tmp_path / "new").name == "new"
+
+
+def test_files_are_removed_after_who_writes_there_has_ended(files: Received) -> None:
+    store(files, "a.jpg", b"x")
+    ended = threading.Event()
+    files.close(after=[ended.wait])
+    assert files.folder.is_dir()
+    ended.set()
+    for thread in threading.enumerate():
+        if thread.name == "remove":
+            thread.join(10)
+    assert not files.folder.exists()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,9 @@ import pytest
 from conftest import REPOSITORY, Outcome
 from PIL import Image
 
-from medseg_monai.app.commands import train_commands
-from medseg_monai.app.network import Choice
+from medseg_monai.app.commands import prepare_corrections
 from medseg_monai.app.opened import Opened
-from medseg_monai.app.saving import add_to_training, save_case
+from medseg_monai.app.saving import add_to_training, corrections_in, save_case
 from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import read_dataset
@@ -60,9 +59,25 @@ def test_what_is_added_is_a_data_set_with_this_mask(
         case.id = name
         added = add_to_training(case, folder)
         assert np.array_equal(np.asarray(Image.open(added)) > 0, case.mask > 0)
-    _, command, *arguments = shlex.split(train_commands(Choice("unetpp"), folder, ["lesion"])[0])
-    outcome = medseg(command, *arguments)
+    outcome = medseg(*prepare_corrections(folder, ["lesion"]))
     assert outcome.code == 0, outcome.err
     dataset = read_dataset(folder / "dataset")
     assert dataset.spec.classes == ("lesion",)
     assert sum(len(getattr(dataset, split)) for split in ("training", "validation", "test")) >= 1
+
+
+def test_the_same_image_is_replaced_and_another_of_its_name_is_not(case: Opened, tmp_path: Path) -> None:
+    case.id = "mole"
+    assert add_to_training(case, tmp_path).name == "mole.png"
+    assert add_to_training(case, tmp_path).name == "mole.png"
+    assert corrections_in(tmp_path) == 1
+    other = Opened("mole", tmp_path / "other.jpg")
+    Image.new("RGB", (30, 20)).save(other.path)
+    other.set_prediction(replace(case.answer(), mask=np.ones((20, 30), np.uint8)))
+    assert add_to_training(other, tmp_path).name == "mole_2.png"
+    png = Opened("mole", tmp_path / "other.png")
+    Image.new("RGB", (30, 20)).save(png.path)
+    png.set_prediction(other.answer())
+    assert add_to_training(png, tmp_path).name == "mole_3.png", "masks are named after images without their suffix"
+    assert (tmp_path / "images" / "mole.jpg").read_bytes() == PHOTO.read_bytes()
+    assert corrections_in(tmp_path) == 3

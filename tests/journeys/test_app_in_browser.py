@@ -22,6 +22,7 @@ from medseg_monai.predictor import Prediction, Predictor
 
 pytestmark = pytest.mark.browser
 PHOTOS = [REPOSITORY / "examples" / f"ISIC_{number}.jpg" for number in ("0000253", "0000361")]
+DROP = ".medseg-drop input[type=file][multiple]"
 READY = "document.querySelector('.medseg-viewer').dataset.shown === '3/3'"
 DRAWN = "(([shown, wanted]) => shown === wanted)(document.querySelector('.medseg-viewer').dataset.shown.split('/'))"
 OUTLINE = 8
@@ -60,7 +61,7 @@ def page(context: Any, address: str) -> Iterator[Any]:
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda request: faults.append(request.url) if not _is_local(request.url) else None)
     page.goto(address)
-    page.set_input_files("input[type=file][multiple]", PHOTOS)
+    page.set_input_files(f"{DROP} >> nth=0", PHOTOS)
     page.wait_for_function("document.querySelectorAll('.medseg-case img').length === 2")
     page.wait_for_function(READY)
     yield page
@@ -82,7 +83,10 @@ def canvas(page: Any) -> NDArray[np.int64]:
     """The viewer's pixels, once they stay the same."""
     page.wait_for_function(DRAWN)
     page.wait_for_timeout(300)
-    text = page.evaluate("document.querySelector('.medseg-viewer canvas').toDataURL('image/png')")
+    return picture_of(page.evaluate("document.querySelector('.medseg-viewer canvas').toDataURL('image/png')"))
+
+
+def picture_of(text: str) -> NDArray[np.int64]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))).convert("RGB")).astype(int)
 
 
@@ -116,7 +120,7 @@ def test_the_mask_that_is_seen_is_the_predictors(page: Any, found: dict[str, Pre
 
 def test_brush_undo_save_by_keyboard_and_pointer(page: Any, folder: Path, found: dict[str, Prediction]) -> None:
     name = current(page)
-    box = page.locator(".medseg-viewer").bounding_box()
+    box = page.locator(".medseg-viewer").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.9
     page.keyboard.press("b")
     page.mouse.move(x, y)
@@ -143,7 +147,7 @@ def test_a_click_outside_takes_the_place_away(page: Any, found: dict[str, Predic
     name = current(page)
     row, column = np.argwhere(found[name].mask > 0).mean(axis=0)
     height, width = found[name].mask.shape
-    box = page.locator(".medseg-viewer").bounding_box()
+    box = page.locator(".medseg-viewer").first.bounding_box()
     scale = min(box["width"] / width, box["height"] / height)
     before = canvas(page)
     page.keyboard.press("o")
@@ -163,10 +167,76 @@ def test_next_and_previous_by_keyboard(page: Any) -> None:
     page.wait_for_function(f"document.querySelector('.medseg-case[aria-current=true]').innerText.includes('{first}')")
 
 
+def canvases(page: Any) -> list[NDArray[np.int64]]:
+    """The pixels of all viewers that are seen."""
+    page.wait_for_timeout(300)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.medseg-viewer')].filter((one) => one.offsetParent)"
+        ".every((one) => { const [a, b] = (one.dataset.shown || '0/1').split('/'); return a === b && b !== '0'; })"
+    )
+    page.wait_for_timeout(300)
+    texts = page.evaluate(
+        "[...document.querySelectorAll('.medseg-viewer')].filter((one) => one.offsetParent)"
+        ".map((one) => one.querySelector('canvas').toDataURL('image/png'))"
+    )
+    return [picture_of(text) for text in texts]
+
+
+def choose(page: Any, label: str, option: str) -> None:
+    page.get_by_label(label).click()
+    page.locator(".q-menu .q-item", has_text=option).first.click()
+
+
+def test_two_weights_side_by_side_zoom_together(page: Any, found: dict[str, Prediction]) -> None:
+    name = current(page)
+    choose(page, "beside it", "unet (shipped weights)")
+    said = page.get_by_text("Dice of the two")
+    said.wait_for()
+    ours, theirs = found[name].mask > 0, Predictor("unet")(next(p for p in PHOTOS if p.stem == name)).mask > 0
+    dice = 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum())
+    assert f"{ours.sum():,} pixels left, {theirs.sum():,} right, Dice of the two {dice:.3f}" in said.inner_text()
+    left, right = canvases(page)
+    assert left.shape == right.shape
+    assert 0 < (np.abs(left - right).max(axis=2) > 8).mean() < 0.2, "the same picture with another outline"
+    page.locator(".medseg-viewer").first.focus()
+    for _ in range(3):
+        page.keyboard.press("+")
+    page.keyboard.press("t")
+    page.wait_for_timeout(300)
+    left, right = canvases(page)
+    assert np.array_equal(left, right), "both show the same part"
+    page.keyboard.press("t")
+    choose(page, "beside it", "nothing")
+    said.wait_for(state="detached")
+    assert len(canvases(page)) == 1
+
+
+def test_true_masks_are_scored_and_the_report_is_read_in_place(
+    page: Any, tmp_path: Path, found: dict[str, Prediction]
+) -> None:
+    name, prediction = next(iter(found.items()))
+    truth = (prediction.mask > 0).astype(np.uint8) * 255
+    truth[: truth.shape[0] // 2] = 0
+    Image.fromarray(truth).save(tmp_path / f"{name}_segmentation.png")
+    page.get_by_role("tab", name="Evaluate").click()
+    page.set_input_files(f".medseg-right {DROP}", tmp_path / f"{name}_segmentation.png")
+    page.get_by_text("1 masks").wait_for()
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+    page.get_by_role("button", name="Show the report").click()
+    dice = 2 * (truth > 0).sum() / ((truth > 0).sum() + (prediction.mask > 0).sum())
+    page.get_by_text(f"1 case: dice {dice:.3f}").wait_for()
+    report = page.frame_locator("iframe[title='report of the evaluation']")
+    report.get_by_role("heading", name="Evaluation of unetpp on dropped-images").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Close the report").wait_for(state="hidden")
+    commands = page.locator(".medseg-right .medseg-command").all_text_contents()
+    assert [command.split()[1] for command in commands[-2:]] == ["prepare", "evaluate"]
+
+
 def test_a_second_tab_has_its_own_cases(page: Any, context: Any, address: str) -> None:
     other = context.new_page()
     other.goto(address.partition("?")[0])
-    other.locator(".medseg-drop").wait_for()
+    other.locator(".medseg-drop").first.wait_for()
     assert other.locator(".medseg-case").count() == 0
     other.close()
     page.keyboard.press("n")
@@ -175,7 +245,7 @@ def test_a_second_tab_has_its_own_cases(page: Any, context: Any, address: str) -
 
 def test_a_broken_file_is_named_and_the_others_stay(page: Any) -> None:
     page.set_input_files(
-        "input[type=file][multiple]", [{"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}]
+        f"{DROP} >> nth=0", [{"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}]
     )
     case_with(page, "failed:").wait_for()
     assert page.locator(".medseg-case").count() == 3

@@ -1,4 +1,4 @@
-"""The right of the page: what is known of a case, the tools that change its mask, saving, and the command that does the same."""
+"""What is known of a case, the tools that change its mask, saving, and the command that does the same."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from nicegui import ui
 
-from medseg_monai.app.commands import explain_command, predict_command, train_commands
+from medseg_monai.app.commands import explain, predict, shown
 from medseg_monai.app.maps import METHODS
 from medseg_monai.app.opened import Opened
 from medseg_monai.app.page.image_panel import ImagePanel
-from medseg_monai.app.saving import add_to_training, formats_for, save_case
+from medseg_monai.app.page.shown import command_line, failed
+from medseg_monai.app.saving import formats_for, save_case
 from medseg_monai.app.tab import Tab
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.figures.drawing import class_colours
 
-TRAINING_FOLDER = Path("corrections")
 TOOLS = {"move": "move", "brush": "brush", "eraser": "eraser", "inside": "+ click", "outside": "- click"}
 
 
@@ -27,12 +27,12 @@ class CasePanel:
         tab: what it works on.
         image: the panel that shows it.
         changed: called when the mask changed or was saved.
+        add: puts the open case among the training data.
     """
 
-    def __init__(self, tab: Tab, image: ImagePanel, changed: Callable[[], None]) -> None:
-        self.tab, self.image, self._changed = tab, image, changed
+    def __init__(self, tab: Tab, image: ImagePanel, changed: Callable[[], None], add: Callable[[], None]) -> None:
+        self.tab, self.image, self._changed, self._add = tab, image, changed, add
         self._tool = "move"
-        self._training: list[str] = []
         with ui.column().classes("gap-3 no-wrap"):
             self._facts()
             self._tools = ui.column().classes("gap-2 w-full")
@@ -54,7 +54,7 @@ class CasePanel:
                 with ui.row():
                     ui.button("Save", on_click=self.save).props("icon=save")
                     ui.button("Save all", on_click=self.save_all).props("outline")
-                ui.button("Add to training data", on_click=self.add).props("outline").classes("w-full")
+                ui.button("Add to training data", on_click=lambda: self._add()).props("outline").classes("w-full")
             self._command()
         self._tools.set_visibility(False)
 
@@ -104,20 +104,6 @@ class CasePanel:
         """Write the masks of all cases."""
         self._save([case for case in self.tab.cases.values() if case.prediction is not None])
 
-    def add(self) -> None:
-        """Put the open case's image and mask where they can be trained on."""
-        case = self.image.case
-        if case is None or case.prediction is None or self.tab.choice is None:
-            return
-        try:
-            file = add_to_training(case, TRAINING_FOLDER)
-        except (OSError, ValueError) as error:
-            ui.notify(f"{case.id}: {error}", type="negative", multi_line=True, timeout=15_000)
-            return
-        ui.notify(f"-> {file.resolve()}", type="positive")
-        self._training = train_commands(self.tab.choice, TRAINING_FOLDER, case.prediction.classes)
-        self._command.refresh()
-
     def _save(self, cases: list[Opened]) -> None:
         written: list[Path] = []
         folder = Path(str(self._folder.value).strip() or "masks").expanduser()
@@ -125,7 +111,7 @@ class CasePanel:
             try:
                 written += save_case(case, folder, list(self._formats.value))
             except (OSError, ValueError) as error:
-                ui.notify(f"{case.id}: {error}", type="negative", multi_line=True, timeout=15_000)
+                failed(f"{case.id}: {error}")
         if written:
             ui.notify(f"{len(written)} files -> {folder.resolve()}", type="positive")
         self._changed()
@@ -166,18 +152,12 @@ class CasePanel:
             return
         with ui.expansion("the same as a command", value=False).classes("w-full"):
             name = case.path.name
-            self._line(predict_command(choice, [name], self._folder.value, formats=list(self._formats.value or [])))
+            formats = [name.lower().replace("-", "") for name in self._formats.value or []]
+            for weights in [choice, *([self.tab.beside] if self.tab.beside is not None else [])]:
+                command_line(shown(predict(weights, [name], self._folder.value, formats=formats)))
             method = self.image.map_name.partition("-")[0]
             if method in METHODS:
-                self._line(explain_command(choice, name, method=method))
+                command_line(shown(explain(choice, name, method=method)))
             ui.label(
                 "The command writes the network's mask; what you corrected is only in the files saved here."
             ).classes("text-caption")
-        if self._training:
-            with ui.expansion(f"train on {TRAINING_FOLDER}/", value=True).classes("w-full"):
-                for text in self._training:
-                    self._line(text)
-
-    @staticmethod
-    def _line(text: str) -> None:
-        ui.label(text).classes("medseg-command")

@@ -7,7 +7,7 @@ export default {
       <input ref="files" type="file" multiple hidden @change="choose($refs.files)" />
       <input ref="folder" type="file" webkitdirectory hidden @change="choose($refs.folder)" />
     </div>`,
-  props: { url: String, label: String },
+  props: { url: String, label: String }, // the label also names the inputs
   data: () => ({ over: false }),
   methods: {
     pickFiles() { this.$refs.files.click(); },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from nicegui import background_tasks, ui
@@ -12,6 +12,7 @@ from medseg_monai.app.files import PREFIX
 from medseg_monai.app.network import Choice, choices
 from medseg_monai.app.opened import Opened
 from medseg_monai.app.page.viewer import Drop
+from medseg_monai.app.received import IMAGES
 from medseg_monai.app.tab import Tab
 
 SHOWN_REFUSED = 5
@@ -26,7 +27,7 @@ class ListPanel:
         changed: called when a case was segmented.
     """
 
-    def __init__(self, tab: Tab, open_case: Callable[[Opened], None], changed: Callable[[], None]) -> None:
+    def __init__(self, tab: Tab, open_case: Callable[[Opened], Awaitable[None]], changed: Callable[[], None]) -> None:
         self.tab, self._open, self._changed = tab, open_case, changed
         self._current: Opened | None = None
         self._files = 0
@@ -43,11 +44,12 @@ class ListPanel:
         self._draw_state()
 
     def _drop(self) -> None:
-        with Drop(f"{PREFIX}/{self.tab.key}/files", on_sending=self._sending, on_sent=self._sent) as drop:
-            ui.label("Drop photographs, folders, NIfTI volumes or a zip of DICOM files here")
-            with ui.row().classes("justify-center q-mt-sm"):
-                ui.button("Files", on_click=lambda: drop.run_method("pickFiles")).props("outline dense")
-                ui.button("Folder", on_click=lambda: drop.run_method("pickFolder")).props("outline dense")
+        Drop(
+            f"{PREFIX}/{self.tab.key}/files/{IMAGES}",
+            "Drop photographs, folders, NIfTI volumes or a zip of DICOM files here",
+            on_sending=self._sending,
+            on_sent=self._sent,
+        )
 
     def _sending(self, event: GenericEventArguments) -> None:
         self._text.set_text(f"receiving {event.args['done'] + 1} of {event.args['count']}")
@@ -103,6 +105,16 @@ class ListPanel:
             self._text.set_text(
                 _counts(list(self.tab.cases.values())) if self.tab.cases else f"{self._files} files" * bool(self._files)
             )
+
+    def offer_weights(self) -> None:
+        """Offer what there is now: new weights were trained."""
+        self._weights.set_options({choice: choice.label for choice in choices()}, value=self._weights.value)
+
+    def use(self, choice: Choice) -> None:
+        """Choose weights."""
+        self.offer_weights()
+        if choice in self._weights.options:
+            self._weights.set_value(choice)
 
     def draw(self, current: Opened | None) -> None:
         """Draw the list again, with the case that is open."""

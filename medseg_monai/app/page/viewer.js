@@ -3,7 +3,7 @@ export default {
   template: `
     <div ref="frame" class="medseg-viewer" tabindex="0" role="application" :aria-label="label"
          @wheel.prevent="wheel" @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="up"
-         @dblclick="fit" @keydown="key">
+         @dblclick="refit" @keydown="key">
       <canvas ref="canvas"></canvas>
     </div>`,
   props: {
@@ -24,10 +24,13 @@ export default {
   mounted() {
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(this.$refs.frame);
+    this.follow = (event) => { if (event.detail.from !== this) this.take(event.detail); };
+    document.addEventListener("medseg-view", this.follow);
     this.load();
   },
   beforeUnmount() {
     this.observer.disconnect();
+    document.removeEventListener("medseg-view", this.follow);
   },
   watch: {
     layers: { deep: true, handler() { this.load(); } },
@@ -55,6 +58,20 @@ export default {
       for (const url of [...this.pictures.keys()].slice(0, -40)) if (!wanted.has(url)) this.pictures.delete(url);
       this.draw();
     },
+    tell() { // the page's other viewers show the same part
+      const frame = this.$refs.frame;
+      const [x, y] = this.pixel([frame.clientWidth / 2, frame.clientHeight / 2]);
+      document.dispatchEvent(new CustomEvent("medseg-view", { detail: { from: this, x, y, scale: this.scale } }));
+    },
+    take({ x, y, scale }) {
+      const frame = this.$refs.frame;
+      if (!frame || !this.width) return;
+      const [sx, sy] = this.aspect();
+      this.scale = scale;
+      this.left = frame.clientWidth / 2 - x * sx * scale;
+      this.top = frame.clientHeight / 2 - y * sy * scale;
+      this.draw();
+    },
     fit() {
       const frame = this.$refs.frame;
       if (!frame || !this.width || !frame.clientWidth) return;
@@ -63,6 +80,10 @@ export default {
       this.left = (frame.clientWidth - this.width * x * this.scale) / 2;
       this.top = (frame.clientHeight - this.height * y * this.scale) / 2;
       this.draw();
+    },
+    refit() {
+      this.fit();
+      this.tell();
     },
     zoom(factor, x, y) {
       const frame = this.$refs.frame;
@@ -73,11 +94,13 @@ export default {
       this.top = y - ((y - this.top) * scale) / this.scale;
       this.scale = scale;
       this.draw();
+      this.tell();
     },
     pan(dx, dy) {
       this.left += dx;
       this.top += dy;
       this.draw();
+      this.tell();
     },
     at(event) {
       const box = this.$refs.frame.getBoundingClientRect();
@@ -135,7 +158,7 @@ export default {
       if (event.key in moves) this.pan(...moves[event.key]);
       else if (event.key === "+" || event.key === "=") this.zoom(1.25);
       else if (event.key === "-") this.zoom(0.8);
-      else if (event.key === "0") this.fit();
+      else if (event.key === "0") this.refit();
       else return;
       event.preventDefault();
       event.stopPropagation();

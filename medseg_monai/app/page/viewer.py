@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
@@ -20,15 +21,24 @@ class Viewer(Element, component="viewer.js"):
         on_mark: called with ``x``, ``y`` and ``inside``.
         on_slice: called with ``step``, 1 or -1.
         on_failed: called with the ``url`` of a layer that could not be loaded.
+
+    A viewer without `on_stroke` and `on_mark` is only looked at. All viewers of a page zoom and move together.
     """
 
     def __init__(
-        self, label: str, *, on_stroke: Handler, on_mark: Handler, on_slice: Handler, on_failed: Handler
+        self,
+        label: str,
+        *,
+        on_slice: Handler,
+        on_failed: Handler,
+        on_stroke: Handler | None = None,
+        on_mark: Handler | None = None,
     ) -> None:
         super().__init__()
         self._props["label"] = label
-        self.on("stroke", on_stroke)
-        self.on("mark", on_mark)
+        if on_stroke is not None and on_mark is not None:
+            self.on("stroke", on_stroke)
+            self.on("mark", on_mark)
         self.on("slice", on_slice)
         self.on("failed", on_failed)
 
@@ -57,11 +67,21 @@ class Drop(Element, component="drop.js"):
         url: to which each file is sent.
         on_sending: called with ``done`` and ``count``.
         on_sent: called at the end with ``stored``, a number, and ``refused``, lines that say what was refused and why.
+        label: what to drop.
     """
 
-    def __init__(self, url: str, *, on_sending: Handler, on_sent: Handler) -> None:
+    def __init__(self, url: str, label: str, *, on_sending: Handler, on_sent: Handler) -> None:
         super().__init__()
         self._props["url"] = url
-        self._props["label"] = "Drop photographs, folders, volumes or a zip of DICOM files here"
+        self._props["label"] = label
+        with self:
+            ui.label(label)
+            with ui.row().classes("justify-center q-mt-sm"):
+                ui.button("Files", on_click=lambda: self.run_method("pickFiles")).props("outline dense").classes(
+                    "q-px-sm"
+                )
+                ui.button("Folder", on_click=lambda: self.run_method("pickFolder")).props("outline dense").classes(
+                    "q-px-sm"
+                )
         self.on("sending", on_sending)
         self.on("sent", on_sent)
