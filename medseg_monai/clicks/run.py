@@ -16,6 +16,7 @@ from medseg_monai.files.writing import HIDDEN_FOLDER
 from medseg_monai.inference.cases import find_cases
 from medseg_monai.outputs.naming import Wanted, chosen_formats
 from medseg_monai.outputs.predictions import WRITERS
+from medseg_monai.outputs.tables import keep_entries
 from medseg_monai.predictor import Prediction, Predictor
 
 
@@ -85,4 +86,6 @@ def _write(found: Prediction, case: dict[str, Any], out: Path, spec: DatasetSpec
     answer = {"pred": torch.from_numpy(np.ascontiguousarray(pred))}
     out.mkdir(parents=True, exist_ok=True)
     writer = WRITERS[spec.spatial_dims](out, spec, wanted)
-    return writer.write({"id": case["id"], **found.as_case(case["image"])}, answer).files
+    written = writer.write({"id": case["id"], **found.as_case(case["image"])}, answer)
+    keep_entries(case["id"], written.entries, out, spec)
+    return written.files

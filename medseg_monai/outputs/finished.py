@@ -12,7 +12,7 @@ from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, remove_parts
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
-from medseg_monai.outputs.naming import chosen_formats, output_files
+from medseg_monai.outputs.naming import chosen_formats, file_rules, output_files
 from medseg_monai.outputs.tables import RunTable, run_tables
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ def unfinished(
         lock.release()
     if overwrite:
         return cases
+    kept = file_rules(spec).kept
     tables = run_tables(place, spec, chosen_formats(wanted.get("formats"), spec))
-    listed = {name: table.entries.keys() for name, table in tables.items() if name != "predictions"}
+    listed = {name: table.entries.keys() for name, table in tables.items() if name not in kept}
     left: list[Case] = []
     again: dict[str, list[str]] = {}
     for case in cases:
@@ -118,7 +119,7 @@ class FinishedCases:
         self.folder = folder
         self.spec = spec
         self.made_with = made_with
-        self.written = {"predictions", *formats}
+        self.written = {*file_rules(spec).kept, *formats}
         self._lock = None if made_with is None else lock_folder(folder)
         self._journal = None if made_with is None else Journal(folder)
         self.tables: dict[str, RunTable] = run_tables(folder, spec, formats, all_there=made_with is not None)

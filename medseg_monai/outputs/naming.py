@@ -63,6 +63,7 @@ class FileRules:
         label_endings: format -> suffix of label maps: one file, or one per overlapping class.
         whole_endings: format -> suffix of files with all classes.
         tables: formats that are one file for all cases.
+        kept: further files for all cases, which every run writes.
         default: the formats if none is named; () for label maps in the image's own format.
         map_ending: suffix of maps: probabilities, uncertainty, explanations.
     """
@@ -71,6 +72,7 @@ class FileRules:
     label_endings: Mapping[str, str]
     whole_endings: Mapping[str, str]
     tables: tuple[str, ...]
+    kept: tuple[str, ...]
     default: tuple[str, ...]
     map_ending: str
 
@@ -86,12 +88,12 @@ class FileRules:
 
 
 PHOTOGRAPHS = FileRules(
-    "photographs", {"png": ".png"}, {"geojson": GEOJSON_SUFFIX}, tables=("coco", "rle"), default=("png",),
-    map_ending=".png",
+    "photographs", {"png": ".png"}, {"geojson": GEOJSON_SUFFIX}, tables=("coco", "rle"), kept=("predictions",),
+    default=("png",), map_ending=".png",
 )  # fmt: skip
 VOLUMES = FileRules(
     "volumes", {"nifti": ".nii.gz", "nrrd": ".seg.nrrd", "mha": ".mha"}, {"dicomseg": DICOM_SEG_SUFFIX}, tables=(),
-    default=(), map_ending=".nii.gz",
+    kept=("predictions", "volumes"), default=(), map_ending=".nii.gz",
 )  # fmt: skip
 RULES = {2: PHOTOGRAPHS, 3: VOLUMES}
 """By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""

@@ -21,6 +21,7 @@ from medseg_monai.outputs.journal import Settings
 from medseg_monai.outputs.naming import Wanted, chosen_formats, output_files
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.outputs.submission import read_submission, submission_rows, write_submission
+from medseg_monai.outputs.tables import keep_entries
 from medseg_monai.outputs.volumes import VolumeWriter
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning, drop_isolated_slices
 
@@ -191,4 +192,6 @@ def _write_volume(predicted: PredictedScan, masks: Masks, spec: DatasetSpec, fol
         "filename_or_obj": str(slices[0].path),
     }
     writer = VolumeWriter(folder, spec, Wanted())
-    return writer.write({"id": predicted.id, "image_meta_dict": meta}, {"pred": torch.from_numpy(volume)}).files
+    written = writer.write({"id": predicted.id, "image_meta_dict": meta}, {"pred": torch.from_numpy(volume)})
+    keep_entries(predicted.id, written.entries, folder, spec)
+    return written.files

@@ -1,4 +1,4 @@
-"""Files with all cases of a run: predictions.csv, run lengths, COCO JSON. They keep the cases of earlier runs."""
+"""Files with all cases of a run: predictions.csv, volumes.csv, run lengths, COCO JSON. They keep the cases of earlier runs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ from medseg_monai.files.csv_tables import csv_rows, csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.formats.coco import coco_entries, coco_entry, coco_file
 from medseg_monai.images.rle import encode_rle
+from medseg_monai.outputs.naming import file_rules
 from medseg_monai.outputs.order import PredictedCase
 
-PREDICTIONS_FILE, RLE_FILE, COCO_FILE = "predictions.csv", "masks_rle.csv", "masks.coco.json"
+PREDICTIONS_FILE, VOLUMES_FILE, RLE_FILE, COCO_FILE = (
+    "predictions.csv",
+    "volumes.csv",
+    "masks_rle.csv",
+    "masks.coco.json",
+)
 PREDICTIONS_COLUMNS = ("case", "class", "pixels", "uncertainty", "flagged", "reason", "predicted_dice")
 ORDER_COLUMN = "order"
 """Of ``predictions.csv``, whose rows stand in it: 1 for the case that a person should look at first. It depends on all cases, so it is
 made when it is written."""
+VOLUMES_COLUMNS = ("case", "class", "ml", "voxels")
 RLE_COLUMNS = ("case", "class", "width", "height", "rle")
 Rows = list[list[Any]]
 
@@ -65,12 +72,14 @@ class RunTable:
 def run_tables(
     folder: Path, spec: DatasetSpec, formats: Sequence[str], *, all_there: bool = False
 ) -> dict[str, RunTable]:
-    """The files that a run keeps for all its cases, by name: those of the formats, or also the others that are in the folder.
+    """The files that a run keeps for all its cases, by name: those of every run and of the formats, or also the others in the folder.
 
     Raises:
         ValueError: one of them was not written by this program.
     """
     tables = {"predictions": predictions_table(folder)}
+    if "volumes" in file_rules(spec).kept:
+        tables["volumes"] = volumes_table(folder)
     if "rle" in formats or (all_there and (folder / RLE_FILE).is_file()):
         tables["rle"] = rle_table(folder)
     if "coco" in formats or (all_there and (folder / COCO_FILE).is_file()):
@@ -78,10 +87,37 @@ def run_tables(
     return tables
 
 
+def keep_entries(case_id: str, entries: Mapping[str, Any], folder: Path, spec: DatasetSpec) -> None:
+    """Put one case's entries into the folder's tables, outside of a run; an older one of the case is replaced.
+
+    Args:
+        case_id: the case.
+        entries: by the table's name.
+        folder, spec: as for `run_tables`.
+
+    Raises:
+        ValueError: one of the tables was not written by this program.
+    """
+    made: dict[str, Callable[[Path], RunTable]] = {
+        "volumes": volumes_table,
+        "rle": rle_table,
+        "coco": partial(coco_table, spec=spec),
+    }
+    for name, entry in entries.items():
+        table = made[name](folder)
+        table.entries[case_id] = entry
+        table.save()
+
+
 def predictions_table(folder: Path) -> RunTable:
     """``predictions.csv``: a row per case and class, and in which order to look; rows of earlier versions, which said less, are kept."""
     read = partial(_read_rows, columns=PREDICTIONS_COLUMNS, optional=2, ignored=ORDER_COLUMN)
     return RunTable(folder / PREDICTIONS_FILE, read, _with_order)
+
+
+def volumes_table(folder: Path) -> RunTable:
+    """``volumes.csv``: a row per case and class; 1 ml = 1000 mm³."""
+    return _csv_table(folder / VOLUMES_FILE, VOLUMES_COLUMNS)
 
 
 def rle_table(folder: Path) -> RunTable:
@@ -146,6 +182,12 @@ def rle_rows(case: str, mask: NDArray[np.uint8], spec: DatasetSpec) -> Rows:
     """The rows of a case's (1 or classes, W, H) mask."""
     planes = class_masks(mask, len(spec.classes))
     return [[case, name, *plane.shape, encode_rle(plane)] for name, plane in zip(spec.classes, planes, strict=True)]
+
+
+def volume_rows(case: str, mask: NDArray[np.uint8], spec: DatasetSpec, voxel_ml: float) -> Rows:
+    """The rows of a volume's mask, as for `prediction_rows`, with voxels of that many ml."""
+    counts = pixels(mask, spec)
+    return [[case, name, f"{count * voxel_ml:.4f}", count] for name, count in zip(spec.classes, counts, strict=True)]
 
 
 def coco_of(mask: NDArray[np.uint8], spec: DatasetSpec, image: str) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures.drawing import Picture
-from medseg_monai.files.csv_tables import csv_rows, csv_text
-from medseg_monai.files.writing import write_whole
 from medseg_monai.formats.dicom_seg import SUFFIX as DICOM_SEG_SUFFIX
 from medseg_monai.formats.dicom_seg import write_dicom_seg
 from medseg_monai.grids import volume_grid_of
@@ -38,12 +36,11 @@ from medseg_monai.outputs.naming import (
     uncertainty_file,
 )
 from medseg_monai.outputs.pictures import drawn_slice, write_overlay, write_volume_picture
+from medseg_monai.outputs.tables import volume_rows
 from medseg_monai.quality.conformal import Margins
 
-TABLE_FILE = "volumes.csv"
 OVERLAY_PIXELS = 768
 """Smaller slices are enlarged by a whole factor up to this, so that outlines are fine."""
-COLUMNS = ("case", "class", "ml", "voxels")
 
 
 class VolumeWriter:
@@ -81,14 +78,13 @@ class VolumeWriter:
             files += self._write_margins(self.wanted.margins, answer["probability"].numpy(), geometry, image, stem)
         if self.wanted.overlays:
             files.append(write_overlay(self.drawn(case, mask, self.spec), overlay_file(stem)))
-        add_volumes(self.folder / TABLE_FILE, str(case["id"]), organ_volumes(mask, self.spec, geometry))
         if "dicomseg" in self.wanted.formats:
             file = named(stem, MASK, DICOM_SEG_SUFFIX)
             predicted, reason = answer.get("predicted_dice"), answer.get("reason", "")
             files.append(write_dicom_seg(mask, image, file, self.spec, predicted_dice=predicted, reason=reason))
         for ending in VOLUMES.endings(self.wanted.formats, image):
             files += _write_label_maps(mask, geometry, image, mask_files(stem, self.spec, ending), self.spec)
-        return Written(files)
+        return Written(files, {"volumes": volume_rows(case["id"], mask, self.spec, geometry.voxel_ml)})
 
     def _write_margins(
         self, margins: Margins, probabilities: NDArray[Any], geometry: Geometry, image: str, stem: Path
@@ -176,21 +172,3 @@ def _write_shares(maps: Any, geometry: Geometry, image: str, files: Sequence[Pat
         levels = np.rint(plane.float().cpu().numpy() * 255).astype(np.uint8)
         nifti.write_shares(levels, geometry, file, like=like)
     return files
-
-
-def organ_volumes(mask: NDArray[np.uint8], spec: DatasetSpec, geometry: Geometry) -> list[tuple[str, float, int]]:
-    """(class, ml, voxels) of each class of a mask as in `VolumeWriter.write`; 1 ml = 1000 mm³."""
-    if spec.task == "multilabel":
-        counts = [int(np.count_nonzero(plane)) for plane in mask]
-    else:
-        counts = np.bincount(mask.ravel(), minlength=len(spec.classes) + 1)[1:].tolist()
-    return [(name, count * geometry.voxel_ml, count) for name, count in zip(spec.classes, counts, strict=True)]
-
-
-def add_volumes(file: Path, case_id: str, rows: Sequence[tuple[str, float, int]]) -> None:
-    """Put a case's rows into the table, replacing its older ones; the file is replaced whole."""
-    kept: list[Sequence[object]] = []
-    if file.is_file():
-        kept = [row for row in csv_rows(file.read_text(encoding="utf-8"))[1:] if row[0] != case_id]
-    added = [(case_id, name, f"{ml:.4f}", voxels) for name, ml, voxels in rows]
-    write_whole(file, csv_text([COLUMNS, *kept, *added]).encode())

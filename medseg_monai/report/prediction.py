@@ -17,8 +17,7 @@ from medseg_monai.images.formats import open_picture
 from medseg_monai.outputs.naming import margin_files, possible_masks
 from medseg_monai.outputs.order import EMPTY, FLAGGED, PredictedCase
 from medseg_monai.outputs.pictures import picture_file
-from medseg_monai.outputs.tables import PREDICTIONS_FILE
-from medseg_monai.outputs.volumes import TABLE_FILE as VOLUMES_FILE
+from medseg_monai.outputs.tables import PREDICTIONS_FILE, VOLUMES_FILE
 from medseg_monai.quality.familiarity import Familiarity
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, left_out, link_to, page_facts, software, write_page

@@ -1,5 +1,6 @@
 """`medseg correct`: an image segmented, corrected and written."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.clicks import Click
 from medseg_monai.clicks.run import correct_image
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.images.rle import decode_rle
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -31,7 +33,7 @@ def test_a_mask_is_corrected_by_clicks(
     (tmp_path / "new").mkdir()  # one that is there will do
     before = pixels(tmp_path / "masks" / f"{photograph.stem}_mask.png")
     clicks = ("--inside", "10,20", "--outside", "lesion:70,90", "--box", "5,6,79,95")
-    ended = medseg(*given, *clicks, "--out", tmp_path / "new", "--overlay")
+    ended = medseg(*given, *clicks, "--out", tmp_path / "new", "--overlay", "--format", "png,rle,coco")
     assert ended.code == 0, ended.err
     after = pixels(tmp_path / "new" / f"{photograph.stem}_mask.png")
     assert (after[10, 20], after[70, 90]) == (255, 0)
@@ -40,6 +42,12 @@ def test_a_mask_is_corrected_by_clicks(
     assert f"{photograph.name} corrected by 2 clicks and a box -> {tmp_path / 'new'}" in ended.out
     assert f"({(after != before).sum():,} pixels changed)" in ended.out
     assert pixels(tmp_path / "new" / f"{photograph.stem}_overlay.jpg").shape == (80, 96, 3)
+    rows = (tmp_path / "new" / "masks_rle.csv").read_text().splitlines()[1:]
+    height, width = after.shape
+    decoded = decode_rle(rows[0].split(",")[-1], (width, height))
+    assert np.array_equal(decoded.T, after == 255)
+    coco = json.loads((tmp_path / "new" / "masks.coco.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == [photograph.name]
     refused = medseg(*given, "--inside", "10,20", "--out", tmp_path / "masks")
     assert (refused.code, "which would no longer agree: name another folder with --out" in refused.err) == (1, True)
     beyond = medseg(*given, "--inside", "80,20", "--out", tmp_path / "none")

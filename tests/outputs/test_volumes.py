@@ -12,7 +12,7 @@ from PIL import Image
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.volumes import read_geometry, read_label_names, read_volume
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
-from medseg_monai.outputs.volumes import TABLE_FILE
+from medseg_monai.outputs.tables import VOLUMES_FILE
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -44,7 +44,7 @@ def scan(folder: Path, name: str, case_id: str = "x") -> dict[str, object]:
 
 
 def table(folder: Path) -> list[list[str]]:
-    return list(csv.reader((folder / TABLE_FILE).read_text().splitlines()))
+    return list(csv.reader((folder / VOLUMES_FILE).read_text().splitlines()))
 
 
 def numbers() -> torch.Tensor:
@@ -79,7 +79,9 @@ def test_a_dicom_folders_label_map_is_nifti(tmp_path: Path) -> None:
 
 
 def test_volumes_are_counted_in_millilitres(tmp_path: Path) -> None:
-    WritePredictions(tmp_path, spec=ORGANS).write(scan(tmp_path, "s.nii.gz"), {"pred": numbers()})
+    writer = WritePredictions(tmp_path, spec=ORGANS)
+    writer.write(scan(tmp_path, "s.nii.gz"), {"pred": numbers()})
+    writer.finish()
     assert table(tmp_path) == [  # three voxels of 20 mm³ are 0.06 ml
         ["case", "class", "ml", "voxels"],
         ["x", "liver", "0.0600", "3"],
@@ -92,16 +94,36 @@ def test_a_case_done_again_replaces_its_rows_and_keeps_the_others(tmp_path: Path
     empty = torch.zeros(1, *SHAPE, dtype=torch.uint8)
     writer.write(scan(tmp_path, "s.nii.gz", "a, b"), {"pred": empty})
     writer.write(scan(tmp_path, "s.nii.gz", "c"), {"pred": empty})
-    WritePredictions(tmp_path, spec=LESION).write(scan(tmp_path, "s.nii.gz", "a, b"), {"pred": empty + 1})
+    writer.finish()
+    again = WritePredictions(tmp_path, spec=LESION)
+    again.write(scan(tmp_path, "s.nii.gz", "a, b"), {"pred": empty + 1})
+    again.finish()
     rows = table(tmp_path)[1:]
-    assert rows == [["c", "l", "0.0000", "0"], ["a, b", "l", "2.1000", "105"]]
+    assert rows == [["a, b", "l", "2.1000", "105"], ["c", "l", "0.0000", "0"]]
+
+
+def test_a_killed_run_does_not_lose_the_millilitres_of_finished_scans(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    cases = [scan(tmp_path / "in", f"{name}.nii.gz", name) for name in "ab"]
+    for case in cases:  # each run ends without writing its tables
+        killed = WritePredictions(tmp_path / "out", spec=ORGANS, made_with={})
+        killed.write(case, {"pred": numbers()})
+        killed.finished.close()
+    writer = WritePredictions(tmp_path / "out", spec=ORGANS, made_with={})
+    assert writer.unfinished(cases, overwrite=False) == []
+    writer.finish()
+    assert [row[:3] for row in table(tmp_path / "out")[1:]] == [
+        ["a", "liver", "0.0600"], ["a", "spleen", "0.0200"], ["b", "liver", "0.0600"], ["b", "spleen", "0.0200"],
+    ]  # fmt: skip
 
 
 def test_overlapping_classes_are_a_file_each(tmp_path: Path) -> None:
     mask = torch.zeros(2, *SHAPE, dtype=torch.uint8)
     mask[:, 0, 0, 0] = 1
     mask[1, 1] = 1
-    files = WritePredictions(tmp_path, spec=BOWEL).write(scan(tmp_path, "s.nii.gz"), {"pred": mask})
+    writer = WritePredictions(tmp_path, spec=BOWEL)
+    files = writer.write(scan(tmp_path, "s.nii.gz"), {"pred": mask})
+    writer.finish()
     assert [file.name for file in files] == ["x_mask_a.nii.gz", "x_mask_b.nii.gz"]
     assert [int(read_volume(file).array.sum()) for file in files] == [1, 16]
     assert read_label_names(files[1]) == {1: "b"}
