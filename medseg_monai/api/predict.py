@@ -44,6 +44,8 @@ class Predictions(Sequence["PredictedCase"]):
         weights: that were used.
         failures: images that could not be used; all others are done.
         earlier: how many masks are from earlier runs.
+        shard: which share of the images these are, in words; empty for all.
+        is_complete: whether all images of the run are done; the tables are then written.
         weights_text: the weights in words, with those of an ensemble and others that could have been chosen.
         notes: what else was noted.
     """
@@ -58,6 +60,8 @@ class Predictions(Sequence["PredictedCase"]):
     weights_text: str = field(default="", repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     page: Path | None = field(default=None, repr=False)
+    shard: str = ""
+    is_complete: bool = True
 
     @property
     def flagged(self) -> list[PredictedCase]:
@@ -217,6 +221,7 @@ def predict(
     overlays: bool = False,
     report: bool | None = None,
     series: str | None = None,
+    shard: str | None = None,
     overwrite: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -241,6 +246,7 @@ def predict(
         probabilities, uncertainty, margins, overlays: write these too.
         report: write index.html; default: for up to 200 images.
         series: for a DICOM folder with several series: ``all``, ``largest``, or a SeriesInstanceUID.
+        shard: ``2/8`` for the second eighth of the images; other processes do the others, and the last one writes the tables.
         overwrite: redo what is already in `out`.
         batch_size, workers: images at a time, and threads that read them.
         device: ``cpu``, ``cuda`` …; default: a GPU if there is one.
@@ -287,6 +293,7 @@ def predict(
         overlays=overlays,
         report=report,
         series=series,
+        shard=shard,
         overwrite=overwrite,
         batch_size=batch_size,
         num_workers=workers,
@@ -319,11 +326,13 @@ def _default_out() -> Path:
 
 def _predictions(done: Run) -> Predictions:
     from medseg_monai.dataset.cases import main_file
+    from medseg_monai.outputs.joining import recorded_cases
     from medseg_monai.report.prediction import PAGE_FILE, read_predictions
 
-    place, cases = Path(done.part("output_dir")), done.part("cases")
+    place, cases, writer = Path(done.part("output_dir")), done.part("cases"), done.part("writer")
     images = {str(case["id"]): Path(main_file(case["image"])) for case in cases}
-    found = sorted((case for case in read_predictions(place) if case.case in images), key=lambda case: case.urgency)
+    known = read_predictions(place) if writer.is_complete else recorded_cases(place, writer.shard.name)
+    found = sorted((case for case in known if case.case in images), key=lambda case: case.urgency)
     return Predictions(
         place,
         tuple(found),
@@ -334,7 +343,9 @@ def _predictions(done: Run) -> Predictions:
         earlier=len(cases) - len(done.part("dataset").data),
         weights_text=_weights_used(done),
         notes=done.notes,
-        page=place / PAGE_FILE if done.part("writer").pictures else None,
+        page=place / PAGE_FILE if writer.ends_with_page else None,
+        shard="" if writer.shard.is_whole else str(writer.shard),
+        is_complete=writer.is_complete,
     )
 
 

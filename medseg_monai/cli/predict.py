@@ -83,6 +83,12 @@ def predict(
     series: Annotated[
         str | None, typer.Option(help="For a DICOM folder with several series: all, largest, or a SeriesInstanceUID.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="NUMBER/COUNT: only this share of the images; other processes do the others, into the same OUT."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo what is already in OUT.")] = False,
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -109,6 +115,7 @@ def predict(
         overlays=overlays,
         report=report,
         series=series,
+        shard=shard,
         overwrite=overwrite,
         batch_size=batch_size,
         workers=workers,
@@ -138,5 +145,11 @@ def _say_end(found: Predictions) -> None:
     doubtful = [f"flagged, a person should look: {listed(flagged)}"] if flagged else []
     doubtful += [f"nothing was found in {listed(empty)}"] if empty else []
     doubtful += [f"left out, see {found.folder / FAILURES_FILE}: {listed(failed)}"] if failed else []
-    what = f"{counted(images, kind_of(found.spec).noun)} -> {found.folder}/ ({', '.join(counts)})"
-    say_end(what, look=found.page, used=found.weights_text, doubtful=doubtful)
+    shard = f"{found.shard}: " if found.shard else ""
+    what = f"{shard}{counted(images, kind_of(found.spec).noun)} -> {found.folder}/ ({', '.join(counts)})"
+    waits = (
+        None
+        if found.is_complete
+        else "the last shard to finish writes the tables, as does this command without --shard"
+    )
+    say_end(what, look=found.page, used=found.weights_text, doubtful=doubtful, following=waits)

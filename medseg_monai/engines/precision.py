@@ -54,6 +54,11 @@ def _cpu_has_bf16() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
+def local_device() -> torch.device:
+    """The device of one of several processes, as ``torchrun`` numbers them: a GPU each, or all on the CPU."""
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else torch.device("cpu")
+
+
 def default_device() -> torch.device:
     """The first GPU if there is one, else Apple's, else the CPU."""
     if torch.cuda.is_available():

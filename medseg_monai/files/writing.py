@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 HIDDEN_FOLDER = ".medseg"
 """Subfolder of an output folder for the program's own records, which people do not need."""
 LOCK_FILE = "lock"
+SECONDS_FOR_OTHERS = 120.0
+"""Time for a process that joins the shares to finish."""
 _PART, _PART_ENDING = ".medseg-", ".part"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -97,23 +99,59 @@ def remove_parts(folders: Iterable[Path]) -> int:
     return removed
 
 
-def lock_folder(folder: Path) -> FileLock:
+def lock_folder(folder: Path, *, wait: float = 0.0) -> FileLock:
     """Lock the folder for this process; created if missing. The lock is the operating system's and ends with the process.
 
     A process may lock a folder several times: it is free after as many calls of `release`.
 
+    Args:
+        folder: the folder.
+        wait: seconds to wait for a process that has locked all of it.
+
     Raises:
-        FolderInUseError: another process has locked it.
+        FolderInUseError: another process has locked it, or its share of it (`lock_share`).
         OSError: the folder cannot be written to.
     """
-    file = folder / HIDDEN_FOLDER / LOCK_FILE
+    lock = _locked(folder, LOCK_FILE, wait)
+    try:
+        for file in folder.glob(f"{HIDDEN_FOLDER}/{LOCK_FILE}-*"):
+            _locked(folder, file.name, again=False).release()
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def lock_share(folder: Path, name: str) -> FileLock:
+    """Lock one share of the folder: other processes may lock other shares, but none all of it.
+
+    Args:
+        folder: created if missing.
+        name: of the share, as part of a file's name.
+
+    Raises:
+        FolderInUseError: another process has locked this share, or all of the folder.
+        OSError: the folder cannot be written to.
+    """
+    whole = _locked(folder, LOCK_FILE, SECONDS_FOR_OTHERS)  # so that nobody locks all of it at this moment
+    try:
+        return _locked(folder, f"{LOCK_FILE}-{name}")
+    finally:
+        whole.release()
+
+
+def _locked(folder: Path, name: str, wait: float = 0.0, *, again: bool = True) -> FileLock:
+    """Lock by that name; `again`, if this process has it already."""
+    file = folder / HIDDEN_FOLDER / name
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file.resolve(), thread_local=False, is_singleton=True)
-        lock.acquire(blocking=False)
+        lock = FileLock(file.resolve(), thread_local=False, is_singleton=again)
+        lock.acquire(timeout=wait, poll_interval=0.1)
     except Timeout:
+        share = name.removeprefix(LOCK_FILE).removeprefix("-")
         raise FolderInUseError(
-            f"{folder} is being written to by another medseg process: wait until it has finished, or name another folder"
+            f"{folder} is being written to by another medseg process{f' ({share})' if share else ''}: wait until it has finished, "
+            "or name another folder"
         ) from None
     except OSError as error:
         refuse_full_disk(error, file)

@@ -15,10 +15,11 @@ from typing import Any
 from torch.utils.data import IterableDataset
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files.csv_tables import csv_text
-from medseg_monai.files.writing import write_whole
+from medseg_monai.files.csv_tables import csv_text, read_records
+from medseg_monai.files.writing import HIDDEN_FOLDER, write_whole
 from medseg_monai.inference.folders import FoundImage
 from medseg_monai.inference.pictures import find_pictures
+from medseg_monai.inference.shards import Shard
 from medseg_monai.inference.volumes import find_volumes
 from medseg_monai.program.console import LEFT_OUT
 
@@ -137,6 +138,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         transform: from a case to the network's input.
         workers: number of threads that decode while the network computes.
         progress: wraps the iteration to show its progress (``tqdm``), or None.
+        shard: the share of a run's cases that these are.
 
     Attributes:
         failures: the failed cases so far.
@@ -149,8 +151,10 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         *,
         workers: int = 2,
         progress: Callable[..., Iterable[Any]] | None = None,
+        shard: Shard | None = None,
     ) -> None:
         self.data = list(data)
+        self.shard = shard or Shard()
         self.transform = transform
         self.workers = max(1, workers)
         self.progress = progress
@@ -205,21 +209,43 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         logger.warning("%s%s: %s", LEFT_OUT, case["image"], reason)
 
     def finish(self, folder: str | Path) -> None:
-        """Write ``failures.csv`` (or remove an old one) and end the program with a message if there were failures.
+        """Write ``failures.csv``, and end the program with a message if there were failures.
+
+        A process that ``torchrun`` started only logs it, since an error of one ends all.
 
         Raises:
             SystemExit: some images could not be used; all others are done.
         """
-        path = self.write_failures(folder)
-        if self.failures:
-            raise SystemExit(failures_text(len(self.failures), len(self.data), path))
+        if self.shard.is_whole:
+            self.write_failures(folder)
+        if not self.failures:
+            return
+        text = failures_text(len(self.failures), len(self.data), Path(folder) / FAILURES_FILE)
+        if not self.shard.launched:
+            raise SystemExit(text)
+        logger.error("%s: %s", self.shard, text)
 
     def write_failures(self, folder: str | Path) -> Path:
-        """Write ``failures.csv``, or remove an old one if nothing failed; return its path."""
-        path = Path(folder) / FAILURES_FILE
-        if not self.failures:
-            path.unlink(missing_ok=True)
-            return path
-        rows = ((failure.path, failure.reason) for failure in self.failures)
-        write_whole(path, csv_text([("path", "reason"), *rows]).encode())
+        """Write ``failures.csv``, or remove an old one if nothing failed; return its path. A share of the cases has a hidden file."""
+        path = failures_file(Path(folder), self.shard.name)
+        write_failures(path, self.failures)
         return path
+
+
+def failures_file(folder: Path, share: str = "") -> Path:
+    """The list of cases of an output folder that could not be used; of a share of them a file that is joined with others'."""
+    return folder / HIDDEN_FOLDER / f"failures-{share}.csv" if share else folder / FAILURES_FILE
+
+
+def write_failures(path: Path, failures: Iterable[Failure]) -> None:
+    """Write the list, or remove an old one if there are none."""
+    rows = [(failure.path, failure.reason) for failure in failures]
+    if rows:
+        write_whole(path, csv_text([("path", "reason"), *rows]).encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_failures(path: Path) -> list[Failure]:
+    """What such a list says; nothing if there is none."""
+    return [Failure(row["path"], row["reason"]) for row in read_records(path)] if path.is_file() else []

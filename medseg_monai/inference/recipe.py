@@ -18,12 +18,14 @@ from torch import nn
 from medseg_monai.bundle.config_keys import check_keys
 from medseg_monai.bundle.paths import default_root, evaluation_folder, find_weights
 from medseg_monai.bundle.trained import Trained, find_trained, load_weights
-from medseg_monai.engines.precision import default_device, placed
+from medseg_monai.engines.precision import default_device, local_device, placed
 from medseg_monai.grids.kinds import kind_of
 from medseg_monai.inference.averaging import with_members
 from medseg_monai.inference.cases import find_cases
 from medseg_monai.inference.inferer import cases_at_once
+from medseg_monai.inference.shards import Shard
 from medseg_monai.outputs import slices
+from medseg_monai.outputs.joining import join_shards
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.program.bars import progress_bar
 from medseg_monai.program.console import keep_bars_whole
@@ -43,20 +45,25 @@ __all__ = [
     "collate",
     "default_device",
     "default_root",
+    "device_of",
     "evaluation_folder",
     "find_cases",
     "find_trained",
     "find_weights",
+    "join_shards",
     "keeps_probabilities",
     "margins_of",
     "measures_reliability",
     "measures_trust",
     "model_card",
     "progress",
+    "shard_of_process",
     "trained_network",
     "wants_page",
     "write_stacks",
 ]
+
+shard_of_process = Shard.of_process
 
 MOST_BY_DEFAULT = 200
 """Largest number of images for which a page is written by default."""
@@ -92,6 +99,11 @@ def progress(what: str) -> Callable[..., Iterable[Any]]:
     """
     keep_bars_whole()
     return partial(progress_bar(), desc=what, unit="image")
+
+
+def device_of(shard: Shard) -> torch.device:
+    """The device of a process: of several that ``torchrun`` started each has a GPU of its own, if there are GPUs."""
+    return local_device() if shard.launched else default_device()
 
 
 def wants_page(report: bool | str, cases: Sequence[Mapping[str, Any]]) -> bool:
@@ -177,11 +189,15 @@ def keeps_probabilities(probabilities: bool, margins: bool) -> bool:
 def write_stacks(cases: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:
     """Volumes and the submission table of scans that come as slices, see `medseg_monai.outputs.slices.write_stacks`.
 
+    Nothing while other processes still have a share of the cases to do.
+
     Args:
         cases: all of them, those of an earlier run too.
         writer: wrote the masks.
         cleaning: what the masks were cleaned with.
     """
+    if not writer.is_complete:
+        return []
     return slices.write_stacks(
         cases,
         writer.spec,

@@ -10,7 +10,7 @@ from typing import Any
 
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, remove_parts
+from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, lock_share, remove_parts
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
 from medseg_monai.outputs.naming import chosen_formats, file_rules, output_files
 from medseg_monai.outputs.tables import RunTable, run_tables
@@ -27,6 +27,7 @@ def unfinished(
     *,
     overwrite: bool,
     made_with: Settings | None = None,
+    share: str = "",
     **wanted: Any,
 ) -> list[Case]:
     """The cases that are still to be done; all of them if ``overwrite``.
@@ -41,6 +42,7 @@ def unfinished(
         folder: the output folder.
         overwrite: do all.
         made_with: `medseg_monai.outputs.journal.made_with` of this run. The leftovers of a killed run are then removed, too.
+        share: name of the share of the cases that this process does, if it is not all of them.
         wanted: arguments for `output_files`.
 
     Raises:
@@ -49,11 +51,12 @@ def unfinished(
     cases, place = list(cases), Path(folder)
     journal: Journal | None = None
     if made_with is not None:
-        lock = lock_folder(place)
-        remove_parts({place / HIDDEN_FOLDER, *((place / str(case["id"])).parent for case in cases)})
-        journal = Journal(place)
+        lock = lock_share(place, share) if share else lock_folder(place)
+        if not share:  # else they may be another process's
+            remove_parts({place / HIDDEN_FOLDER, *((place / str(case["id"])).parent for case in cases)})
+        journal = Journal(place, share=share)
         lock.release()
-    if overwrite:
+    if overwrite or (not journal and _is_new(place)):
         return cases
     kept = file_rules(spec).kept
     tables = run_tables(place, spec, chosen_formats(wanted.get("formats"), spec))
@@ -76,6 +79,11 @@ def unfinished(
     if len(left) < len(cases):
         logger.info("%d of %d cases were already finished and are skipped", len(cases) - len(left), len(cases))
     return left
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether nothing has been written to the folder: to look for each of a million files would take a minute."""
+    return not folder.is_dir() or all(entry.name == HIDDEN_FOLDER for entry in folder.iterdir())
 
 
 def _is_there(file: Path) -> bool:
@@ -104,6 +112,9 @@ class FinishedCases:
         spec: the data set.
         formats: formats of masks.
         made_with: the run's settings; None to record no origin.
+        share: name of the share of the cases that this process does, if it is not all of them: the tables are then written by whoever
+            joins the shares (`medseg_monai.outputs.joining`). Who does all takes in what shares left.
+        wait: seconds to wait for another process.
 
     Attributes:
         tables: by name; each case's entry is put into them before `add`, which moves it to the journal.
@@ -114,15 +125,37 @@ class FinishedCases:
     """
 
     def __init__(
-        self, folder: Path, spec: DatasetSpec, formats: Sequence[str], *, made_with: Settings | None = None
+        self,
+        folder: Path,
+        spec: DatasetSpec,
+        formats: Sequence[str],
+        *,
+        made_with: Settings | None = None,
+        share: str = "",
+        wait: float = 0.0,
     ) -> None:
         self.folder = folder
+        self.share = share
         self.spec = spec
         self.made_with = made_with
         self.written = {*file_rules(spec).kept, *formats}
-        self._lock = None if made_with is None else lock_folder(folder)
-        self._journal = None if made_with is None else Journal(folder)
-        self.tables: dict[str, RunTable] = run_tables(folder, spec, formats, all_there=made_with is not None)
+        self._lock = self._journal = None
+        if made_with is not None:
+            self._lock = lock_share(folder, share) if share else lock_folder(folder, wait=wait)
+            self._journal = Journal(folder, share=share)
+        place = folder / HIDDEN_FOLDER / share if share else folder  # of a share they are only for the cases at hand
+        self.tables: dict[str, RunTable] = run_tables(place, spec, formats, all_there=made_with is not None)
+        if self._journal is not None and not share:
+            self._take_in(self._journal)
+
+    def _take_in(self, journal: Journal) -> None:
+        """Take in what the shares of an earlier run did; of these cases the tables have only what was done."""
+        for case_id in journal.take_in():
+            for table in self.tables.values():
+                table.entries.pop(case_id, None)
+
+    def __contains__(self, case_id: object) -> bool:
+        return self._journal is not None and case_id in self._journal
 
     def add(self, case_id: str, image: str, files: Sequence[Path]) -> None:
         """Record that a case is finished, once its files are complete and its entries are in the tables.
@@ -182,7 +215,10 @@ class FinishedCases:
         return self.tables[name].entries.get(case_id, tables.get(name))
 
     def save(self) -> None:
-        """Write the tables, and release the folder."""
+        """Write the tables, if these are all cases, and release the folder."""
+        if self.share:
+            self.close()
+            return
         try:
             for case_id, record in self._journal.items() if self._journal is not None else ():
                 for name, entry in record.tables.items():

@@ -2,6 +2,8 @@
 
 A line is added when the files of a case are complete. A process may be killed at any moment: a case with a line is finished, and its rows
 are not lost; a case without one is done again. A million cases cost a line each; rewriting a table for each would cost a million tables.
+
+Processes that share the work have a file each, which the one that joins them takes in.
 """
 
 from __future__ import annotations
@@ -158,31 +160,66 @@ class Journal:
     """The finished cases of an output folder, extended only by the process that holds its lock.
 
     In memory a case is its line, a few hundred bytes, because there may be a million.
+
+    Args:
+        folder: the output folder.
+        share: name of the share of the cases that this process does, if it is not all of them: its lines then go to a file of their own.
+            All files are read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / HIDDEN_FOLDER / JOURNAL_FILE
+    def __init__(self, folder: Path, *, share: str = "") -> None:
+        whole = folder / HIDDEN_FOLDER / JOURNAL_FILE
+        self.file = whole.with_name(_share_file(share)) if share else whole
         self._cases: dict[str, bytes] = {}
         self._settings: dict[str, Settings] = {}
+        self._noted: set[str] = set()  # the settings that this process's file has
         self._lines = 0
         self._stream: FileIO | None = None
         self._alone = threading.Lock()
-        if self.file.is_file():
-            self._read()
+        shares = sorted(whole.parent.glob(_share_file("*")), key=lambda file: (file.stat().st_mtime_ns, file.name))
+        self._shares = [file for file in shares if file != self.file]
+        self._taken: dict[str, None] = {}  # cases that these are about
+        for file in dict.fromkeys([whole, *shares, self.file]):  # the later one knows better
+            if file.is_file():
+                self._read(file)
 
-    def _read(self) -> None:
-        with self.file.open("rb") as lines:
+    def _read(self, file: Path) -> None:
+        with file.open("rb") as lines:
             for line in lines:
                 try:
                     if line.startswith(_CASE):
                         case_id, _ = _DECODER.raw_decode(line.decode(), len(_CASE))
                         self._cases[case_id] = line
-                        self._lines += 1
+                        self._lines += file == self.file
+                        if file in self._shares:
+                            self._taken[case_id] = None
                     elif line.strip():
                         content = json.loads(line)
                         self._settings[content["key"]] = content["settings"]
+                        if file == self.file:
+                            self._noted.add(content["key"])
                 except (ValueError, KeyError, TypeError):
                     continue  # truncated when the process was killed: the case is done again
+
+    def take_in(self) -> list[str]:
+        """Move what the files of all shares say to this one, and remove them; returns the cases that they are about.
+
+        Only for the process that has locked all of the folder. A kill in between loses nothing.
+        """
+        taken, self._taken = self._taken, {}
+        for case_id in taken:
+            if record := self.get(case_id):
+                self.add(case_id, record)
+        for file in self._shares:
+            file.unlink(missing_ok=True)
+        self._shares = []
+        return list(taken)
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __contains__(self, case_id: object) -> bool:
+        return case_id in self._cases
 
     def get(self, case_id: str) -> Record | None:
         """The record of a case; None if there is none, or its line was truncated."""
@@ -213,9 +250,10 @@ class Journal:
 
     def _text_of(self, case_id: str, record: Record) -> bytes:
         key = hashlib.sha256(json.dumps(record.settings, sort_keys=True).encode()).hexdigest()[:16]
+        self._settings[key] = record.settings
         lines: list[Mapping[str, Any]] = []
-        if key not in self._settings:
-            self._settings[key] = record.settings
+        if key not in self._noted:
+            self._noted.add(key)
             lines.append({"key": key, "settings": record.settings})
         picture = None if record.picture is None else asdict(record.picture)
         content = {"case": case_id, "settings": key, "picture": picture}
@@ -233,7 +271,7 @@ class Journal:
                 raise OSError(28, "No space left on device")
         except OSError as error:
             stream.truncate(end)
-            self._settings.clear()  # they may have been in it
+            self._noted.clear()  # they may have been in it
             refuse_full_disk(error, self.file)
             raise
 
@@ -241,7 +279,7 @@ class Journal:
         """The file, opened for appending; rewritten first if most of its lines are outdated."""
         if self._lines > 2 * len(self._cases) + SUPERSEDED:
             kept = list(self.items())
-            self._settings.clear()
+            self._noted.clear()
             write_whole(self.file, b"".join(self._text_of(case, record) for case, record in kept))
         self.file.parent.mkdir(parents=True, exist_ok=True)
         stream = self.file.open("ab", buffering=0)
@@ -255,3 +293,8 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def _share_file(share: str) -> str:
+    """The file of a share, or the pattern of all of them."""
+    return f"predictions-{share}.jsonl"

@@ -22,6 +22,7 @@ from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.writing import DiskFullError
 from medseg_monai.inference.cases import CaseStream, was_set_aside
 from medseg_monai.inference.inferer import cases_at_once
+from medseg_monai.inference.shards import Shard
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
 from medseg_monai.outputs.naming import Wanted, chosen_formats, image_of, output_files
@@ -54,6 +55,10 @@ class WritePredictions:
         margins: write the outer and the inner mask of each class; ``probability`` must be there, calibrated.
         pictures: also make a small picture of each case, for the page (`medseg_monai.outputs.pictures`).
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
+        shard: the share of the cases that this process does; other processes may write other shares to the folder.
+
+    Attributes:
+        is_complete: whether all cases of the run are done, so that what is made of all of them can follow.
 
     A case that cannot be written (a name that is too long, a scan that a format cannot describe) is recorded as failed, like an unreadable
     one, if the evaluator's data are a `CaseStream`.
@@ -76,12 +81,17 @@ class WritePredictions:
         margins: Margins | None = None,
         pictures: bool = False,
         made_with: Settings | None = None,
+        shard: Shard | None = None,
     ) -> None:
         self.folder = Path(folder)
+        self.shard = shard or Shard()
+        self.is_complete = self.shard.is_whole
         self.spec = spec
         self.wanted = Wanted(chosen_formats(formats, spec), probabilities, overlays, uncertainty, margins)
         self.pictures = pictures
-        self.finished = FinishedCases(self.folder, spec, self.wanted.formats, made_with=made_with)
+        self.finished = FinishedCases(
+            self.folder, spec, self.wanted.formats, made_with=made_with, share=self.shard.name
+        )
         self.tables = self.finished.tables
         self._writer = WRITERS[spec.spatial_dims](self.folder, spec, self.wanted)
         self._writers = cases_at_once(spec, THREADS)
@@ -98,12 +108,18 @@ class WritePredictions:
             self.folder,
             overwrite=overwrite,
             made_with=self.finished.made_with,
+            share=self.shard.name,
             formats=self.wanted.formats,
             probabilities=self.wanted.probabilities,
             uncertainty=self.wanted.uncertainty,
             margins=self.wanted.margins is not None,
             overlays=self.wanted.overlays,
         )
+
+    @property
+    def ends_with_page(self) -> bool:
+        """Whether the page can follow, and is wanted."""
+        return self.pictures and self.is_complete
 
     def attach(self, engine: Workflow) -> None:
         """Register with the evaluator."""

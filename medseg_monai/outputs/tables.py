@@ -164,17 +164,21 @@ def prediction_rows(
     ]
 
 
+def predicted_case(case: str, rows: Rows) -> PredictedCase:
+    """A case from its rows, `PREDICTIONS_COLUMNS`."""
+    return PredictedCase.of(case, [dict(zip(PREDICTIONS_COLUMNS, map(str, row), strict=True)) for row in _filled(rows)])
+
+
+def _filled(rows: Rows) -> Rows:
+    """Rows with all columns: those that a journal of an earlier version holds lack the last ones."""
+    return [[*row, *[""] * (len(PREDICTIONS_COLUMNS) - len(row))] for row in rows]
+
+
 def _with_order(entries: Mapping[str, Rows]) -> str:
     """The text of ``predictions.csv``."""
-    width = len(PREDICTIONS_COLUMNS)
-    # a journal of an earlier version holds rows without the last columns
-    whole = {case: [[*row, *[""] * (width - len(row))] for row in rows] for case, rows in entries.items()}
-    found = [
-        PredictedCase.of(case, [dict(zip(PREDICTIONS_COLUMNS, map(str, row), strict=True)) for row in rows])
-        for case, rows in whole.items()
-    ]
+    found = [predicted_case(case, rows) for case, rows in entries.items()]
     order = {one.case: place for place, one in enumerate(sorted(found, key=lambda one: one.urgency), start=1)}
-    rows = [[*row, order[case]] for case in sorted(whole, key=order.__getitem__) for row in whole[case]]
+    rows = [[*row, order[case]] for case in sorted(entries, key=order.__getitem__) for row in _filled(entries[case])]
     return csv_text([[*PREDICTIONS_COLUMNS, ORDER_COLUMN], *rows])
 
 

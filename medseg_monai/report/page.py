@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import medseg_monai
-from medseg_monai.files.csv_tables import read_records
 from medseg_monai.files.writing import readable, write_whole
-from medseg_monai.inference.cases import FAILURES_FILE
+from medseg_monai.inference.cases import failures_file, read_failures
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -147,7 +146,4 @@ def _hash(text: str) -> str:
 
 def left_out(folder: Path) -> list[tuple[str, str]]:
     """Path and reason of each case that could not be used, from the list that a run leaves in its folder."""
-    path = folder / FAILURES_FILE
-    if not path.is_file():
-        return []
-    return [(row["path"], row["reason"]) for row in read_records(path)]
+    return [(failure.path, failure.reason) for failure in read_failures(failures_file(folder))]

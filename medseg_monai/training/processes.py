@@ -8,7 +8,6 @@ N processes with batches of B cases do what one process does with batches of N x
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,6 @@ from medseg_monai.training.dataset import open_dataset
 
 if TYPE_CHECKING:
     from medseg_monai.prepare.demo import Kind
-
-
-def local_device() -> torch.device:
-    """The device of one of several processes, as ``torchrun`` numbers them: a GPU each, or all on the CPU."""
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def device_ids(device: torch.device) -> list[torch.device] | None:

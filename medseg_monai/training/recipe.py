@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from medseg_monai.bundle.config_keys import check_keys, config_at_work
 from medseg_monai.bundle.paths import default_root, models_folder
 from medseg_monai.dataset import Dataset, DatasetSpec
-from medseg_monai.engines.precision import default_device, placed, precision_of
+from medseg_monai.engines.precision import default_device, local_device, placed, precision_of
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.planning.in_config import planned_network
 from medseg_monai.planning.plan import Plan
@@ -49,7 +49,7 @@ from medseg_monai.training.handlers import (
 from medseg_monai.training.labels import RefuseNothingToLearn
 from medseg_monai.training.memory import TrainingPlan
 from medseg_monai.training.pace import KeepTime
-from medseg_monai.training.processes import device_ids, join_processes, local_device
+from medseg_monai.training.processes import device_ids, join_processes
 from medseg_monai.training.progress import KeepPlan, RunProgress, SayWhatComes
 from medseg_monai.training.room import GuardMemory, RefuseFullDisk
 from medseg_monai.training.run_record import describe_run

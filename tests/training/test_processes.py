@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from medseg_monai.engines.precision import local_device
 from medseg_monai.training import processes
 from medseg_monai.training.processes import TrainedTogether, mean_over_processes, synchronised_batch_norm
 
@@ -109,7 +110,7 @@ def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     for on_gpu, expected in ((True, torch.device("cuda", 1)), (False, torch.device("cpu"))):
         monkeypatch.setattr(torch.cuda, "is_available", lambda found=on_gpu: found)
-        assert processes.local_device() == expected
+        assert local_device() == expected
         assert processes.device_ids(expected) == ([expected] if on_gpu else None)
 
 
