@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
+from PIL import (
+    BmpImagePlugin,  # noqa: F401  # of a format that is not imported yet Pillow imports all that it knows
+    GifImagePlugin,  # noqa: F401
+    Image,
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    PpmImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
 
 FORMATS = {
     "BMP": (".bmp",),
