@@ -42,8 +42,10 @@ MEMORY_SHARE = 0.8
 BUSY = 1.3
 BUSY_MACHINE = (
     "other programs use this processor: a step takes %.1f times as long as it computes. The plan is for a processor that is free: if it "
-    "stays busy, training goes through fewer epochs, to end in time"
+    "stays busy, %s"
 )
+FEWER_EPOCHS = "training goes through fewer epochs, to end in time"
+TAKES_LONGER = "training takes that much longer"
 TRIAL_SHARE, MOST_TRIAL_SECONDS = 0.06, 25.0
 
 
@@ -162,7 +164,7 @@ def _tried(
         ranked = choose(facts, spec, better, left, candidates=forms, memory=memory)
     logger.debug("trial: %s; chosen of %d: %s", better, len(ranked), ranked[0])
     if (waited := better.steps[ranked[0].candidate.name].waited) > BUSY:
-        logger.warning("%s", BUSY_MACHINE % waited)
+        logger.warning("%s", BUSY_MACHINE % (waited, TAKES_LONGER if "max_epochs" in wishes.fixed else FEWER_EPOCHS))
     return ranked, left
 
 
