@@ -96,7 +96,7 @@ def training_plan(
         # its minutes may be another machine's
         plan = replace(Plan(**{**published, **said}), minutes=None)
         # whoever says how many epochs wants them all
-        return replace(plan, most_minutes=None, shortened=()) if "max_epochs" in run.fixed() else plan
+        return replace(plan, most_minutes=None, changed_epochs=()) if "max_epochs" in run.fixed() else plan
     on_gpu = torch.device(device).type == "cuda" and minutes is None and preset == "default"
     if as_published or on_gpu or not run.undecided:
         about = {"about": _why_published(as_published, on_gpu)}

@@ -36,7 +36,8 @@ class Plan:
             ``train.json``.
         minutes: that it takes, about; None if that is not known.
         most_minutes: that it may take, from its first step on: if it turns out slower, it goes through fewer epochs; None for any time.
-        shortened: where it was: at the end of one epoch, to so many in all. Who follows the plan does the same, whatever the clock says.
+        changed_epochs: at the end of an epoch, so many in all: where a run was made shorter, or as long again. Who follows the plan does
+            the same, whatever the clock says.
         memory_gb: that it takes, about.
         reasons: by the name of a knob; ``about`` holds lines for the head of the file.
     """
@@ -58,7 +59,7 @@ class Plan:
     val_interval: int | None = None
     minutes: float | None = None
     most_minutes: float | None = None
-    shortened: tuple[tuple[int, int], ...] = ()
+    changed_epochs: tuple[tuple[int, int], ...] = ()
     memory_gb: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -71,7 +72,7 @@ class Plan:
         for key in ("size", "spacing_mm"):
             value = getattr(self, key)
             object.__setattr__(self, key, None if value is None else tuple(value))
-        object.__setattr__(self, "shortened", tuple((at, epochs) for at, epochs in self.shortened))
+        object.__setattr__(self, "changed_epochs", tuple((at, epochs) for at, epochs in self.changed_epochs))
 
     def knob(self, name: str, default: Any) -> Any:
         """What the plan says of a knob, or the default."""
@@ -237,8 +238,8 @@ def _spacing(value: object) -> str | None:
     return None if good else "a list of 2 or 3 numbers above 0, in mm"
 
 
-def _shorter_and_shorter(value: object) -> str | None:
-    """Pairs (at the end of this epoch, so many in all): the first rise, the second fall, and none ends before it is decided."""
+def _changes(value: object) -> str | None:
+    """Pairs (at the end of this epoch, so many in all), each of which changes something before the run ends."""
     problem = "a list of pairs, [at the end of this epoch, so many in all]"
     if not isinstance(value, Sequence) or isinstance(value, str):
         return problem
@@ -246,8 +247,8 @@ def _shorter_and_shorter(value: object) -> str | None:
         if not isinstance(pair, Sequence) or len(pair) != 2 or any(_whole(number) for number in pair):
             return problem
     pairs = [(int(at), int(epochs)) for at, epochs in value]
-    falls = all(earlier < later and more > fewer for (earlier, more), (later, fewer) in pairwise(pairs))
-    return None if falls and all(at <= epochs for at, epochs in pairs) else f"{problem}, fewer and fewer,"
+    changes = all(earlier < later < was != now for (earlier, was), (later, now) in pairwise(pairs))
+    return None if changes and all(at <= epochs for at, epochs in pairs) else f"{problem}, one after the other,"
 
 
 def _text(value: object) -> str | None:
@@ -287,6 +288,6 @@ _CHECKS = {
     "val_interval": _whole,
     "minutes": _above_zero,
     "most_minutes": _above_zero,
-    "shortened": _shorter_and_shorter,
+    "changed_epochs": _changes,
     "memory_gb": _above_zero,
 }

@@ -57,7 +57,7 @@ def explain(
         "minutes": _minutes(choice, wishes, allowed=allowed, given=given),
         "most_minutes": "from the first step on: if epochs take longer than in the trial, there are fewer of them; without this line "
         "there are as many as planned, whatever they take",
-        "shortened": "the machine was slower than planned: at the end of this epoch, so many in all",
+        "changed_epochs": "the machine was slower than planned, or no longer: at the end of this epoch, so many in all",
         "memory_gb": f"of a step, about; {wishes.memory_gb:.1f} may be used (memory_gb)",
     }
     return {**reasons, **dict.fromkeys(wishes.fixed, YOURS)}

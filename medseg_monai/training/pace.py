@@ -22,17 +22,19 @@ from medseg_monai.training.progress import KeepPlan, duration
 logger = logging.getLogger(__name__)
 
 SAFE = 0.95
-"""Share of the time that a shortened training is to take: the next look at the clock is not to shorten it again."""
+"""Share of the time that is left which a changed training is to take: the next look at the clock is not to change it again."""
+ROOM = 0.85
+"""A shortened training that would end within this share of the time gets epochs back."""
 RECENT = 5
 """Epochs whose median is taken: one that a sleeping laptop stretched decides nothing."""
 EARLY = 0.1
 """Share of the time in which nothing is decided: what is done once (files, pictures, memory) makes the first seconds slow."""
 
 
-class Shortened(Protocol):
+class HasLength(Protocol):
     """A part of a training that depends on how many steps it has."""
 
-    def shorten(self, steps: int, *, instead_of: int) -> None:
+    def change_length(self, steps: int, *, instead_of: int) -> None:
         """The run has so many steps now."""
 
 
@@ -43,7 +45,7 @@ class KeepTime:
     keeps the epochs that its checkpoint has, so that it ends with the weights of one that nobody interrupted.
 
     Args:
-        kept: the plan; its ``most_minutes`` run from the first step on, and its ``shortened`` is obeyed.
+        kept: the plan; its ``most_minutes`` run from the first step on, and its ``changed_epochs`` is obeyed.
         evaluator: runs validation.
         val_interval: epochs between two validations.
         parts: are told of another number of steps.
@@ -56,7 +58,7 @@ class KeepTime:
         evaluator: Evaluator,
         *,
         val_interval: int,
-        parts: Sequence[Shortened],
+        parts: Sequence[HasLength],
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.kept = kept
@@ -65,6 +67,7 @@ class KeepTime:
         self.parts = parts
         self.clock = clock or time.monotonic
         self._began = self._since = 0.0
+        self._planned = 0
         self._by_clock = self._warned = False  # from the first step of a training on, never of one that goes on
         self._waits = _Waits(self.clock)
         self._training: list[float] = []
@@ -73,7 +76,7 @@ class KeepTime:
     def attach(self, engine: SupervisedTrainer) -> None:
         """Register with the trainer, after what makes the folder ready and before the ``ValidationHandler``; of one process only."""
         plan = self.kept.plan
-        if between_several() or not (plan.most_minutes or plan.shortened):
+        if between_several() or not (plan.most_minutes or plan.changed_epochs):
             return
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_STARTED, self._epoch_started)
@@ -96,34 +99,38 @@ class KeepTime:
     def _epoch_started(self, engine: SupervisedTrainer) -> None:
         if engine.state.iteration == 0:
             self._by_clock = self.kept.plan.most_minutes is not None
+            self._planned = engine.state.max_epochs
         elif self._training:
             self._lap(self._rest[self.evaluator.state.epoch == engine.state.epoch - 1])
 
     def _epoch_trained(self, engine: SupervisedTrainer) -> None:
         self._lap(self._training)
-        done, planned = engine.state.epoch, engine.state.max_epochs
-        epochs = dict(self.kept.plan.shortened).get(done)
-        if epochs is None and self._by_clock and done < planned:
-            epochs = self._in_time(done, planned)
-            if epochs < planned:
-                self._say(done, planned, epochs)
-                self.kept.change(shortened=(*self.kept.plan.shortened, (done, epochs)))
-        if epochs is not None and epochs < planned:  # else the checkpoint knows of it
+        done, now = engine.state.epoch, engine.state.max_epochs
+        epochs = dict(self.kept.plan.changed_epochs).get(done)
+        if epochs is None and self._by_clock and done < now:
+            epochs = self._in_time(done, now)
+            if epochs != now:
+                self._say(done, now, epochs)
+                self.kept.change(changed_epochs=(*self.kept.plan.changed_epochs, (done, epochs)))
+        if epochs is not None and epochs != now:  # else the checkpoint knows of it
             for part in self.parts:
-                part.shorten(epochs * engine.state.epoch_length, instead_of=planned * engine.state.epoch_length)
+                part.change_length(epochs * engine.state.epoch_length, instead_of=now * engine.state.epoch_length)
             engine.state.max_epochs = epochs
 
     def _limit(self) -> float:
         """Seconds that training may take; no limit is 0."""
         return 60 * (self.kept.plan.most_minutes or 0.0)
 
-    def _in_time(self, done: int, planned: int) -> int:
-        """How many epochs end in time: those planned, or as many as are still possible, at least those that are done."""
+    def _in_time(self, done: int, now: int) -> int:
+        """How many epochs there are to be: as many as now, or as many of those planned as are possible, at least those that are done."""
         limit, spent = self._limit(), self.clock() - self._began
-        if spent < EARLY * limit or spent + self._to_come(done, planned) <= limit:
-            return planned
+        ends = spent + self._to_come(done, now)
+        late, early = ends > limit, ends < ROOM * limit and now < self._planned
+        if spent < EARLY * limit or not (late or early):
+            return now
         room = SAFE * (limit - spent)
-        return max((epochs for epochs in range(done, planned) if self._to_come(done, epochs) <= room), default=done)
+        fitting = [epochs for epochs in range(done, self._planned + 1) if self._to_come(done, epochs) <= room]
+        return max(fitting, default=done)
 
     def _to_come(self, done: int, epochs: int) -> float:
         """Seconds from the last step of an epoch to the end of a training of so many epochs."""
@@ -136,13 +143,16 @@ class KeepTime:
             + without * _usual(usual)
         )
 
-    def _say(self, done: int, planned: int, epochs: int) -> None:
+    def _say(self, done: int, now: int, epochs: int) -> None:
+        if epochs > now:
+            logger.info("the machine is as quick again: training ends after %d epochs, not after %d", epochs, now)
+            return
         logger.warning(
             "slower than planned: %d epochs of %s would take %s, and training has %s: it ends after %d, its learning rate falling faster. "
             "More time (--minutes), or a machine without other work, would let it see more",
-            planned,
+            now,
             duration(self._to_come(done, done + 1) - self._to_come(done, done)),
-            duration(self.clock() - self._began + self._to_come(done, planned)),
+            duration(self.clock() - self._began + self._to_come(done, now)),
             duration(self._limit()),
             epochs,
         )

@@ -8,16 +8,16 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 
 class RepeatedOneCycleLR(OneCycleLR):
-    """torch's cycle, repeated: the step after the last is the first. A run that is shortened goes through what is left of it faster.
+    """torch's cycle, repeated: the step after the last is the first. A run whose length changes goes through the rest faster or slower.
 
     Attributes:
-        bends: where the run was shortened: the step, its place in the cycle, and how many steps there are in all since then. A part of
-            the state that torch keeps.
+        bends: where the length changed: the step, its place in the cycle, and the steps in all since then. Part of the state that torch
+            keeps.
     """
 
     bends: tuple[tuple[int, float, int], ...] = ()
 
-    def shorten(self, steps: int, *, instead_of: int) -> None:
+    def change_length(self, steps: int, *, instead_of: int) -> None:
         """From the present step on the run has `steps` steps, and ends with the rate that it would have ended with."""
         self.bends = (*self.bends, (self.last_epoch, self._place(self.last_epoch), steps))
 

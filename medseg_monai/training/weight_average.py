@@ -53,7 +53,7 @@ class AverageWeights:
         self.decay = decay
         self.steps = 0
 
-    def shorten(self, steps: int, *, instead_of: int) -> None:
+    def change_length(self, steps: int, *, instead_of: int) -> None:
         """Average over the same share of a run that has `steps` steps now."""
         self.decay = max(0.0, 1 - (1 - self.decay) * instead_of / steps)
 

@@ -121,19 +121,19 @@ def test_it_follows_that_plan_even_if_another_file_is_named(
 ) -> None:
     """Beside the weights the plan knows where the run was shortened."""
     Plan("unet", size=(40, 32), max_epochs=9).write(tmp_path / "mine.yaml")
-    Plan("unet", size=(40, 32), max_epochs=9, shortened=((2, 4),)).write(tmp_path / "out" / "plan.yaml")
+    Plan("unet", size=(40, 32), max_epochs=9, changed_epochs=((2, 4),)).write(tmp_path / "out" / "plan.yaml")
     (tmp_path / "out" / "run.json").write_text('{"finished": false}')
     values = {"plan_file": str(tmp_path / "mine.yaml")}
-    assert bundle_plan(workflow(UNET, demo_data, tmp_path, resume=True, **values)).shortened == ((2, 4),)
-    assert bundle_plan(workflow(UNET, demo_data, tmp_path, **values)).shortened == ()
+    assert bundle_plan(workflow(UNET, demo_data, tmp_path, resume=True, **values)).changed_epochs == ((2, 4),)
+    assert bundle_plan(workflow(UNET, demo_data, tmp_path, **values)).changed_epochs == ()
 
 
 def test_who_says_how_many_epochs_gets_them_all(demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]) -> None:
-    Plan("unet", max_epochs=9, most_minutes=2.0, shortened=((2, 4),)).write(tmp_path / "mine.yaml")
+    Plan("unet", max_epochs=9, most_minutes=2.0, changed_epochs=((2, 4),)).write(tmp_path / "mine.yaml")
     values = {"plan_file": str(tmp_path / "mine.yaml")}
     assert bundle_plan(workflow(UNET, demo_data, tmp_path, **values)).most_minutes == 2.0
     given = bundle_plan(workflow(UNET, demo_data, tmp_path, max_epochs=9, **values))
-    assert (given.max_epochs, given.most_minutes, given.shortened) == (9, None, ())
+    assert (given.max_epochs, given.most_minutes, given.changed_epochs) == (9, None, ())
 
 
 def test_without_a_workflow_the_published_values_hold() -> None:

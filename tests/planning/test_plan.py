@@ -20,7 +20,7 @@ PLAN = Plan(
     augmentation={"flip_x": 0.0},
     minutes=9.5,
     most_minutes=9.8,
-    shortened=((2, 20), (7, 16)),
+    changed_epochs=((2, 20), (7, 16), (8, 30)),
     reasons={"about": "Plan for mine\ntwo lines", "size": "because " * 40},
 )
 
@@ -51,11 +51,24 @@ def test_any_plan_survives_its_file(size, lr, name: str, reason: str, tmp_path_f
 
 
 @pytest.mark.parametrize(
-    "shortened", [3, "ab", [3], [[3]], [[0, 5]], [[3, 2]], [[3, 2.5]], [[3, 9], [3, 8]], [[3, 9], [5, 9]], [[True, 9]]]
+    "changes",
+    [
+        3,
+        "ab",
+        [3],
+        [[3]],
+        [[0, 5]],
+        [[3, 2]],
+        [[3, 2.5]],
+        [[3, 9], [3, 8]],
+        [[3, 9], [5, 9]],
+        [[3, 9], [9, 20]],
+        [[True, 9]],
+    ],
 )
-def test_a_run_is_shortened_to_fewer_and_fewer_epochs(shortened: object) -> None:
-    with pytest.raises(ValueError, match=r"shortened: a list of pairs"):
-        Plan(shortened=shortened)  # type: ignore[arg-type]
+def test_a_runs_length_changes_before_it_ends(changes: object) -> None:
+    with pytest.raises(ValueError, match=r"changed_epochs: a list of pairs"):
+        Plan(changed_epochs=changes)  # type: ignore[arg-type]
 
 
 def test_a_persons_own_comments_are_reasons_too(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_training_in_time_keeps_its_epochs(tmp_path: Path, train: Callable[...
     assert train(tmp_path, MINUTE, clock).state.epoch == EPOCHS
     assert clock.seconds == pytest.approx(57)
     left = read_plan(tmp_path / "plan.yaml")
-    assert (left.shortened, left.most_minutes) == ((), None), "who repeats it is not to look at the clock"
+    assert (left.changed_epochs, left.most_minutes) == ((), None), "who repeats it is not to look at the clock"
     assert left.reasons["max_epochs"] == "what fits"
 
 
@@ -88,7 +88,7 @@ def test_a_slow_one_has_as_many_epochs_as_fit(
     clock = Clock(lambda epoch: 3.0)
     trainer = train(tmp_path, MINUTE, clock)
     assert (trainer.state.epoch, clock.seconds) == (6, 54.0)
-    assert read_plan(tmp_path / "plan.yaml").shortened == ((1, 6),)
+    assert read_plan(tmp_path / "plan.yaml").changed_epochs == ((1, 6),)
     assert (
         "slower than planned: 10 epochs of 9 s would take 90 s, and training has 60 s: it ends after 6," in caplog.text
     )
@@ -123,6 +123,23 @@ def test_a_machine_that_becomes_busy_later(tmp_path: Path, train: Callable[..., 
     clock = Clock(lambda epoch: 1.6 if epoch <= 5 else 3.3)
     trainer = train(tmp_path, MINUTE, clock)
     assert (trainer.state.epoch, round(clock.seconds, 1)) == (8, 53.7)
+
+
+def test_a_machine_that_is_quick_again_gives_epochs_back(tmp_path: Path, train: Callable[..., Any]) -> None:
+    """Two epochs of 9 seconds, then 3: the median of both is 6 at the end of the third, of which 0.95 x 39 seconds hold six more.
+
+    At the end of the fourth it is 3, and the last one fits too.
+    """
+    clock = Clock(lambda epoch: 3.0 if epoch < 3 else 1.0)
+    assert train(tmp_path, MINUTE, clock).state.epoch == EPOCHS
+    assert clock.seconds == 42
+    assert read_plan(tmp_path / "plan.yaml").changed_epochs == ((1, 6), (3, 9), (4, 10))
+    free = Clock(lambda epoch: 0.0)
+    train(tmp_path / "free", MINUTE, free)
+    assert clock.rates[-1] == pytest.approx(free.rates[-1])
+    again = read_plan(tmp_path / "plan.yaml")
+    train(tmp_path / "again", again, Clock(lambda epoch: 50.0))
+    assert weights(tmp_path / "again") == weights(tmp_path)
 
 
 def test_what_is_done_once_in_the_first_seconds_decides_nothing(tmp_path: Path, train: Callable[..., Any]) -> None:
@@ -204,13 +221,13 @@ def test_a_kill_between_the_decision_and_its_checkpoint(
         return 1.0 if epoch < 3 else 9.0
 
     train(tmp_path / "undisturbed", MINUTE, Clock(step))
-    decided = read_plan(tmp_path / "undisturbed" / "plan.yaml").shortened
+    decided = read_plan(tmp_path / "undisturbed" / "plan.yaml").changed_epochs
     assert decided
     change = pace.KeepPlan.change
 
     def killed(self: pace.KeepPlan, **values: Any) -> None:
         change(self, **values)
-        if "shortened" in values:
+        if "changed_epochs" in values:
             shutil.copytree(tmp_path / "out", tmp_path / "killed")
             monkeypatch.setattr(pace.KeepPlan, "change", change)
 

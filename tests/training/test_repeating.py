@@ -50,7 +50,9 @@ def test_it_ends_with_the_same_weights(medseg: Medseg, recorded: Path) -> None:
 
 def test_a_planned_training_is_repeated_by_its_plan(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
     """Also where it was shortened, and where the network's own arguments were given beside the plan."""
-    planned = Plan("unet", size=(48, 32), batch_size=3, max_epochs=3, lr=0.01, most_minutes=60.0, shortened=((1, 2),))
+    planned = Plan(
+        "unet", size=(48, 32), batch_size=3, max_epochs=3, lr=0.01, most_minutes=60.0, changed_epochs=((1, 2),)
+    )
     planned.write(tmp_path / "plan.yaml")
     named = ("--plan", tmp_path / "plan.yaml", "--out", tmp_path / "first")
     first = medseg("train", "-d", demo_data, *named, "--set", "architecture#features=[4, 8]")

@@ -65,7 +65,7 @@ def shortened_rates(*cuts: tuple[int, int]) -> list[float]:
         scheduler.step()
         for at, fewer in cuts:
             if at == len(seen):
-                scheduler.shorten(fewer, instead_of=steps)
+                scheduler.change_length(fewer, instead_of=steps)
                 steps = fewer
     return seen
 
@@ -96,7 +96,7 @@ def test_where_it_was_shortened_is_part_of_its_state() -> None:
     for _ in range(8):
         optimizer.step()
         first.step()
-    first.shorten(12, instead_of=20)
+    first.change_length(12, instead_of=20)
     second.load_state_dict(first.state_dict())
     for _ in range(3):
         for each in (optimizer, other):

@@ -50,14 +50,14 @@ def test_the_average_is_another_network_that_is_not_trained() -> None:
 def test_a_shortened_run_averages_over_the_same_share_of_its_steps() -> None:
     network = nn.Linear(1, 1)
     handler = AverageWeights(network, nn.Linear(1, 1), 0.9)
-    handler.shorten(50, instead_of=100)
+    handler.change_length(50, instead_of=100)
     assert handler.decay == pytest.approx(0.8)
     again = AverageWeights(network, nn.Linear(1, 1), 0.9)
     again.load_state_dict(handler.state_dict())
     assert again.decay == handler.decay
     again.load_state_dict({"steps": 3})  # as earlier versions kept it
     assert (again.decay, again.steps) == (handler.decay, 3)
-    handler.shorten(1, instead_of=50)
+    handler.change_length(1, instead_of=50)
     assert handler.decay == 0
 
 
