@@ -26,7 +26,6 @@ DRIVEN_AS_A_WHOLE = {
 TESTED_ELSEWHERE = {
     "evaluation/handler.py": "journeys/test_configs.py",
     "evaluation/run.py": "journeys/test_configs.py",
-    "export/check.py": "export/test_package.py",
     "export/wheel.py": "journeys/test_installed.py",
     "images/dicom_stack.py": "images/test_dicom.py",
     "label/serve.py": "label/test_labels.py",
