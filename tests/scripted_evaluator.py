@@ -11,6 +11,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.training.continuing import BestSoFar, Continuation
 from medseg_monai.training.saving import SaveTrained
 
 BATCHES = [{"image": torch.ones(2, 1), "label": torch.full((2, 1), 3.0)}] * 2
@@ -48,8 +49,16 @@ def engines(
     return trainer, evaluator
 
 
-def saver(network: nn.Module, evaluator: SupervisedEvaluator, folder: Path) -> SaveTrained:
+def saver(
+    network: nn.Module,
+    evaluator: SupervisedEvaluator,
+    folder: Path,
+    *,
+    resume: bool | None = None,
+    minutes: float | None = None,
+) -> SaveTrained:
     architecture = partial(BasicUNet, spatial_dims=2)
     return SaveTrained(
-        network, folder, spec=demo_spec(), architecture=architecture, bundle="unetpp", evaluator=evaluator
-    )
+        network, folder, spec=demo_spec(), architecture=architecture, bundle="unetpp", evaluator=evaluator,
+        parts={"best": BestSoFar(evaluator)}, continuation=Continuation(folder, resume), minutes=minutes,
+    )  # fmt: skip

@@ -46,7 +46,6 @@ def explain_case(
         return found.values[None, None] * (1 if method == "cam" else part.sum())
 
     window = SlidingWindow(PrecisionInferer("fp32", image.device), spec.window, half_above_bytes=2**62)
-    blended = window(torch.cat([image, share[None, None]], dim=1), of_window)
-    values = blended[0, 0] if isinstance(blended, Tensor) else blended[0][0, 0]
+    values = window(torch.cat([image, share[None, None]], dim=1), of_window)[0, 0]
     score = float((logits[channel].to(share).float() * share).sum())
     return ClassMap(values, score, "" if values.any() else "; ".join(sorted(notes)))

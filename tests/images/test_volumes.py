@@ -16,6 +16,7 @@ from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.volumes import (
     Volume,
     is_volume,
+    nifti_on_grid,
     read_geometry,
     read_image_volume,
     read_label_names,
@@ -51,6 +52,17 @@ def itk_affine(image: "sitk.Image") -> np.ndarray:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
     return np.diag([-1, -1, 1, 1]) @ affine
+
+
+@pytest.mark.parametrize(
+    "change",
+    [np.diag([1, 1, 1.5, 1]), np.diag([1, -1, 1, 1]), [[1, 0, 0, 1e-3], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]],
+)
+def test_a_header_is_copied_from_a_scan_of_the_same_grid_alone(tmp_path: Path, change: object) -> None:
+    scan = save(tmp_path / "x.nii", ramp())
+    assert nifti_on_grid(scan, read_geometry(scan)) == scan
+    assert nifti_on_grid(scan, Geometry((3, 4, 5), OBLIQUE @ np.array(change))) is None
+    assert nifti_on_grid(scan, Geometry((3, 4, 6), OBLIQUE)) is None
 
 
 @pytest.mark.parametrize("ending", FORMATS)

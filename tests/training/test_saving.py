@@ -17,12 +17,13 @@ from scripted_evaluator import BATCHES, engines, saver, scripted_evaluator
 from torch import nn
 
 from medseg_monai.bundle.trained import Trained, load_weights
-from medseg_monai.files.writing import DiskFullError, FolderInUseError
+from medseg_monai.files.writing import DiskFullError, FolderInUseError, lock_folder
 from medseg_monai.training.handlers import (
     RecordEpochs,
     ValidateLastEpoch,
 )
 from medseg_monai.training.recorded import read_record
+from medseg_monai.training.saving import LESS
 
 
 def test_the_best_epochs_weights_are_kept_and_the_last(network: nn.Linear, tmp_path: Path) -> None:
@@ -135,6 +136,90 @@ def test_an_error_after_a_validated_epoch_says_what_is_kept(
         trainer.run()
     assert f"What was learnt until then is kept in {tmp_path}: --resume goes on from there" in caplog.messages
     assert Trained.read(tmp_path).training["best_epoch"] == 1
+
+
+def test_a_training_that_goes_on_still_knows_its_best_epoch(
+    network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer, evaluator = engines(network, [0.8, 0.1, 0.1])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    stopped = f"Stopped by Ctrl-C in epoch 2 of 3; {LESS} is kept in {tmp_path}: the same command with --resume goes on"
+    assert stopped in caplog.text
+    caplog.set_level("INFO")
+    trainer, evaluator = engines(network, [0.5, 0.6, 0.0])
+    steps: list[int] = []
+    trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: steps.append(engine.state.iteration))
+    saver(network, evaluator, tmp_path, resume=True).attach(trainer)
+    trainer.run()
+    assert f"{tmp_path} goes on in epoch 2 of 3" in caplog.messages
+    assert steps == [3, 4, 5, 6]
+    facts = Trained.read(tmp_path).training
+    assert (facts["best_epoch"], facts["validation"], facts["epochs"]) == (1, {"mean_dice": 0.8}, 3)
+
+
+def test_a_time_limit_needs_no_option_to_go_on(
+    network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer, evaluator = engines(network, [0.8, 0.1])
+    saver(network, evaluator, tmp_path, minutes=0).attach(trainer)
+    trainer.run()
+    assert trainer.state.iteration == 1
+    assert "Stopped by its limit of 0 minutes in epoch 1 of 2" in caplog.text
+    assert "the same command goes on from there" in caplog.text
+
+
+def test_a_signal_does_not_wait_for_the_end_of_validation(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.8, 0.1])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    seen: list[int] = []
+    evaluator.add_event_handler(Events.ITERATION_STARTED, lambda engine: seen.append(engine.state.iteration))
+    evaluator.add_event_handler(Events.ITERATION_STARTED(once=1), terminate)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert seen == [1]
+
+
+def test_who_breaks_off_is_told_what_the_last_epoch_left(
+    network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second Ctrl-C, or a notebook's stop button, raises where it finds the program."""
+
+    def break_off(engine: object) -> None:
+        raise KeyboardInterrupt
+
+    trainer, evaluator = engines(network, [0.8, 0.1])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), break_off)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert f"Stopped by the user in epoch 2 of 2; {LESS} is kept in {tmp_path}" in caplog.text
+
+
+def test_without_any_validation_the_last_epoch_is_kept(
+    network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluator = scripted_evaluator(network, [])
+    handlers = [ValidationHandler(5, evaluator), saver(network, evaluator, tmp_path)]
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    SupervisedTrainer(
+        "cpu", 2, BATCHES, network, optimizer, nn.MSELoss(), decollate=False, train_handlers=handlers
+    ).run()
+    assert f"No epoch was validated: {tmp_path / 'model.pt'} holds the last one" in caplog.messages
+    kept = load_weights(nn.Linear(1, 1, bias=False), tmp_path / "model.pt")
+    assert torch.equal(kept.weight, network.weight)
+    assert Trained.read(tmp_path).training["epochs"] == 2
+
+
+def test_a_training_that_has_ended_leaves_its_folder_to_others(network: nn.Linear, tmp_path: Path) -> None:
+    trainer, evaluator = engines(network, [0.5])
+    handler = saver(network, evaluator, tmp_path)
+    handler.attach(trainer)
+    trainer.run()
+    lock_folder(tmp_path).release()
+    assert handler.network is network  # is still there, and its lock is not
 
 
 def test_what_belongs_to_an_epoch_is_published_together(network: nn.Linear, tmp_path: Path) -> None:
