@@ -57,7 +57,7 @@ class Guard:
             await self._let_in(scope, send)
         elif not self._is_token(self._in_cookie(headers.get("cookie", ""))):
             await _refuse(scope, send, 403, DENIED)
-        elif int(headers["content-length"] if headers.get("content-length", "").isdigit() else 0) > self.most_bytes:
+        elif int(headers["content-length"] if headers.get("content-length", "").isdecimal() else 0) > self.most_bytes:
             await _refuse(scope, send, 413, f"larger than {self.most_bytes // 10**6:,} MB")
         else:
             await self.application(scope, _bounded(receive, self.most_bytes), _with_headers(send))

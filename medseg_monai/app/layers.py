@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,7 @@ def thumbnail_jpeg(picture: Picture, planes: NDArray[np.bool_] | None = None) ->
 
 def fill_png(planes: NDArray[np.bool_]) -> bytes:
     """Each class's pixels in its colour, the others transparent: (K, H, W)."""
-    step = shown_step((planes.shape[2], planes.shape[1]))
-    small = planes[:, step // 2 :: step, step // 2 :: step] if step > 1 else planes
+    small = _reduced(planes)
     layer = np.zeros((*small.shape[1:], 4), np.uint8)
     for plane, colour in zip(small, class_colours(len(small)), strict=True):
         layer[plane] = (*colour, 255)
@@ -54,8 +54,7 @@ def fill_png(planes: NDArray[np.bool_]) -> bytes:
 
 def outline_png(planes: NDArray[np.bool_]) -> bytes:
     """Each class's outline as on all pictures of the program, on nothing."""
-    step = shown_step((planes.shape[2], planes.shape[1]))
-    small = planes[:, step // 2 :: step, step // 2 :: step] if step > 1 else planes
+    small = _reduced(planes)
     on_black = np.zeros((*small.shape[1:], 3), np.uint8)
     on_white = np.full_like(on_black, 255)
     for plane, colour in zip(small, class_colours(len(small)), strict=True):
@@ -70,9 +69,15 @@ def heat_png(values: NDArray[np.floating]) -> bytes:
     """A map of 0..1, (H, W), in the colours of the program's maps."""
     from matplotlib import colormaps
 
-    step = shown_step((values.shape[1], values.shape[0]))
-    colours = colormaps[COLOUR_MAP](np.clip(values[::step, ::step], 0, 1), bytes=True)
+    colours = colormaps[COLOUR_MAP](np.clip(_reduced(values), 0, 1), bytes=True)
     return _encoded(Image.fromarray(np.ascontiguousarray(colours[..., :3])), "PNG")
+
+
+def _reduced(maps: NDArray[Any]) -> NDArray[Any]:
+    """The middle pixels of the blocks that the image is reduced by: (…, H, W), as many as the image has on the screen."""
+    step = shown_step((maps.shape[-1], maps.shape[-2]))
+    rows, columns = (np.minimum(np.arange(0, side, step) + step // 2, side - 1) for side in maps.shape[-2:])
+    return maps if step == 1 else maps[..., rows[:, None], columns]
 
 
 def _encoded(picture: Image.Image, kind: str, quality: int = 0) -> bytes:

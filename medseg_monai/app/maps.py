@@ -65,7 +65,7 @@ def explained_map(choice: Choice, image: Path, spec: DatasetSpec, name: str, fol
         raise ValueError(row.get("note") or "no map was made")
     file = folder / row["map"]
     if is_volume(file):
-        return read_volume(file).array
+        return read_volume(file).array[None]
     stored = read_stored(file)
     shares: Map = stored / np.float32(np.iinfo(stored.dtype).max)
     return shares[None]

@@ -15,6 +15,7 @@ MOST_BYTES = 20 * 10**9
 """Of all files of a tab."""
 MOST_FILES = 20_000
 LONGEST_NAME = 120
+"""Bytes of a file's or folder's name: systems allow 255, and masks append to it what they are."""
 IMAGES, TRUTHS = "images", "truth"
 """Folders below a tab's own."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
@@ -97,10 +98,10 @@ def safe_name(name: str) -> PurePosixPath:
 
 def _safe_part(part: str) -> str:
     """One folder's or the file's name; the end, which says what it is, stays."""
-    text = _UNSAFE.sub("_", part).strip(" ").encode("utf-8", "replace").decode()
+    content = _UNSAFE.sub("_", part).strip(" ").encode("utf-8", "replace")
+    text = content[-LONGEST_NAME:].decode("utf-8", "ignore").strip(" ")
     text = text if not text.startswith(".") else f"_{text[1:]}"  # hidden files are not searched
-    text = f"_{text}" if _RESERVED.fullmatch(text) else text
-    return text[-LONGEST_NAME:]
+    return f"_{text}" if _RESERVED.fullmatch(text) else text
 
 
 def free_path(path: Path) -> Path:

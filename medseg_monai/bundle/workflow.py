@@ -54,7 +54,7 @@ def check_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
         node: Any = config
         parts = key.replace("::", "#").split("#")
         for depth, part in enumerate(parts):
-            index = int(part) if isinstance(node, list) and part.lstrip("-").isdigit() else part
+            index = int(part) if isinstance(node, list) and part.lstrip("-").isdecimal() else part
             takes_new_keys = isinstance(node, Mapping) and ("_target_" in node or not node)
             is_new_argument = takes_new_keys and depth == len(parts) - 1
             if isinstance(node, Mapping) and (part in node or is_new_argument):

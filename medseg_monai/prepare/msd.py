@@ -163,7 +163,7 @@ def _task_of(content: Mapping[str, Any]) -> Task:
     labels = content["labels"]
     if not isinstance(channels, Mapping) or not isinstance(labels, Mapping):
         raise ValueError('\'modality\' and \'labels\' must be mappings, {"0": "CT"} and {"0": "background", "1": …}')
-    numbered = dict(labels) if all(str(key).isdigit() for key in labels) else {n: name for name, n in labels.items()}
+    numbered = dict(labels) if all(str(key).isdecimal() for key in labels) else {n: name for name, n in labels.items()}
     names = {int(number): str(name) for number, name in numbered.items()}
     names.pop(0, None)
     if not names or sorted(names) != list(range(1, len(names) + 1)):

@@ -109,7 +109,7 @@ def _set_aside(folder: Path) -> None:
     if not any(earlier.iterdir()):
         earlier.rmdir()
         return
-    taken = [int(path.name) for path in folder.glob("previous/*") if path.name.isdigit()]
+    taken = [int(path.name) for path in folder.glob("previous/*") if path.name.isdecimal()]
     previous = folder / "previous" / str(max(taken, default=0) + 1)
     previous.parent.mkdir(exist_ok=True)
     earlier.rename(previous)

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from medseg_monai.app.files import routes
 from medseg_monai.app.network import Choice
 from medseg_monai.app.tab import Tab
+from medseg_monai.app.views import Place
 
 PHOTO = REPOSITORY / "examples" / "ISIC_0000361.jpg"
 
@@ -61,6 +62,19 @@ def test_layers_are_pictures_of_the_images_size(tab: Tab, client: TestClient, se
     answer = client.get(f"/tab/{tab.key}/layer/{layer}/image/0/{quote(segmented)}")
     with Image.open(PHOTO) as photo:
         assert Image.open(io.BytesIO(answer.content)).size == photo.size
+
+
+@pytest.mark.parametrize(("asked", "window"), [("bone", "bone"), ("other", "whole range")])
+def test_a_slice_is_shown_in_the_window_that_is_asked_for(
+    tab: Tab, client: TestClient, segmented: str, monkeypatch: pytest.MonkeyPatch, asked: str, window: str
+) -> None:
+    places: list[Place] = []
+    volume = SimpleNamespace(
+        planes={"axial": 3}, picture=lambda place: places.append(place) or np.zeros((4, 5, 3), np.uint8)
+    )
+    monkeypatch.setattr(tab, "view", lambda case: volume)
+    assert client.get(f"/tab/{tab.key}/layer/image/axial/2/{quote(segmented)}?window={asked}").status_code == 200
+    assert places == [Place("axial", 2, window)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from medseg_monai.app.guard import Guard, TooLargeError
 
-PORT, TOKEN, MOST = 8123, "right-token", 1000
+PORT, TOKEN, MOST = 8123, "right-token", 1_000_000
 
 
 async def read(request: Request) -> Response:
@@ -75,8 +75,9 @@ def test_a_page_from_elsewhere_is_refused(entered: TestClient, origin: str) -> N
 
 
 def test_web_sockets_need_the_token_too(client: TestClient) -> None:
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/ws"):
+    with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/ws"):
         pass
+    assert refused.value.code == 1008  # a policy is violated (RFC 6455)
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"/ws?token={TOKEN}"):
         pass
     client.get(f"/?token={TOKEN}")
@@ -92,8 +93,10 @@ def test_web_sockets_need_the_token_too(client: TestClient) -> None:
 
 def test_a_body_has_a_bound_stated_or_not(entered: TestClient) -> None:
     assert entered.post("/", content=b"x" * MOST).text == str(MOST)
-    assert entered.post("/", content=b"x" * (MOST + 1)).status_code == 413
-    pieces = (b"x" * 600 for _ in range(2))
+    refused = entered.post("/", content=b"x" * (MOST + 1))
+    assert (refused.status_code, refused.text) == (413, "medseg: larger than 1 MB\n")
+    assert entered.post("/", headers={b"content-length": b"\xb2"}).status_code == 200  # a digit, but no number
+    pieces = (b"x" * 600_000 for _ in range(2))
     assert entered.post("/", content=pieces).text == "too large"
 
 

@@ -62,11 +62,33 @@ def test_large_pictures_are_reduced_by_a_whole_factor(size: tuple[int, int], ste
     assert shape[:2] == (-(-height // step), -(-width // step))
 
 
+@pytest.mark.parametrize("size", [(LONGEST_SIDE + 1, 9), (7, 3 * LONGEST_SIDE - 1), (2 * LONGEST_SIDE, 4)])
+def test_layers_of_large_pictures_lie_on_the_picture(size: tuple[int, int]) -> None:
+    """They have its pixels, and what fills its left half fills the half that is shown."""
+    width, height = size
+    planes = np.zeros((1, height, width), bool)
+    planes[:, :, : width // 2] = True
+    shape = decoded(image_jpeg(np.zeros((height, width, 3), np.uint8))).shape[:2]
+    fill, outline, heat = (
+        decoded(content) for content in (fill_png(planes), outline_png(planes), heat_png(planes[0] * 1.0))
+    )
+    assert fill.shape[:2] == outline.shape[:2] == heat.shape[:2] == shape
+    assert abs(np.count_nonzero(fill[0, :, 3]) - shape[1] / 2) <= 1
+    assert np.array_equal(heat.sum(axis=2) > heat.sum(axis=2).mean(), fill[..., 3] > 0)
+
+
 def test_heat_has_the_maps_colours() -> None:
     shown = decoded(heat_png(np.array([[0.0, 1.0, 7.0, -1.0]]))).astype(int)
     assert np.array_equal(shown[0, 1], shown[0, 2])
     assert np.array_equal(shown[0, 0], shown[0, 3])
     assert shown[0, 1].sum() > shown[0, 0].sum() + 300  # light is much
+
+
+def test_a_thumbnail_has_the_pictures_proportions_and_lies_in_the_middle() -> None:
+    for size, box in (((400, 600), (32, 0, 160, 192)), ((600, 300), (0, 48, 192, 144))):
+        shown = decoded(thumbnail_jpeg(np.full((*size, 3), 255, np.uint8)))
+        rows, columns = (np.flatnonzero((shown.mean(axis=2) > 128).any(axis=axis)) for axis in (1, 0))
+        assert (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) == box
 
 
 def test_a_thumbnail_is_square_and_shows_the_outline() -> None:

@@ -46,7 +46,35 @@ def test_any_name_stays_inside_and_can_be_written(name: str) -> None:
     assert not path.is_absolute()
     assert path.parts
     assert all(part not in ("..", ".") and not part.startswith(".") for part in path.parts)
-    assert all((len(part) <= LONGEST_NAME + 1 and part.isprintable()) or ord(max(part)) > 127 for part in path.parts)
+    assert all(part.isprintable() or ord(max(part)) > 127 for part in path.parts)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=40, max_size=300))
+def test_long_names_fit_on_a_disk_and_keep_their_end(name: str) -> None:
+    *_, last = safe_name(f"{name}.png").parts
+    assert len(last.encode()) <= LONGEST_NAME + 1
+    assert not last.startswith(".")  # hidden files are not searched
+    assert last.endswith(".png")
+
+
+def test_a_long_name_is_not_cut_into_one_that_is_hidden() -> None:
+    assert str(safe_name("x" * 50 + "." + "y" * (LONGEST_NAME - 1))) == "_" + "y" * (LONGEST_NAME - 1)
+    assert str(safe_name("影" * 100)) == "影" * (LONGEST_NAME // 3)
+
+
+def test_the_last_eight_folders_are_kept() -> None:
+    assert str(safe_name("1/2/3/4/5/6/7/8/9/10.png")) == "3/4/5/6/7/8/9/10.png"
+
+
+def test_so_many_files_and_no_more(files: Received, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(received, "MOST_FILES", 2)
+    for name in ("a.jpg", "b.jpg"):
+        store(files, name, b"1")
+    with pytest.raises(ValueError, match="more than 2 files"):
+        store(files, "c.jpg", b"1")
+    files.close()
+    files.close()  # a tab that is closed twice is closed
+    assert not files.folder.exists()
 
 
 @pytest.mark.parametrize("name", ["CON.png", "nul", "com1.jpg", "LPT9"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from medseg_monai.app.commands import prepare_corrections
 from medseg_monai.app.opened import Opened
-from medseg_monai.app.saving import add_to_training, corrections_in, save_case
+from medseg_monai.app.saving import add_to_training, corrections_in, formats_for, save_case
 from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import read_dataset
@@ -39,6 +40,17 @@ def test_files_equal_those_of_the_command(case: Opened, tmp_path: Path) -> None:
     for file in written:
         assert file.read_bytes() == (tmp_path / "command" / file.name).read_bytes()
     assert case.saved
+
+
+def test_volumes_and_overlapping_classes_have_other_places(tmp_path: Path) -> None:
+    """A volume's formats are for volumes; neither is what `prepare folder` reads."""
+    volume = SimpleNamespace(grid=SimpleNamespace(own_shape=(4, 5, 6)), mask=np.zeros((4, 5, 6), np.uint8))
+    assert formats_for(volume)["NIfTI"] == "_mask.nii.gz"  # type: ignore[arg-type]
+    for mask in (volume.mask, np.zeros((2, 4, 5), np.uint8)):
+        case = SimpleNamespace(id="a", path=PHOTO, answer=lambda mask=mask: SimpleNamespace(mask=mask))
+        with pytest.raises(ValueError, match="only photographs whose classes do not overlap"):
+            add_to_training(case, tmp_path / "data")  # type: ignore[arg-type]
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_corrected_mask_is_saved_as_it_is_now(case: Opened, tmp_path: Path) -> None:

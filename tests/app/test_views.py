@@ -51,6 +51,16 @@ def test_planes_sides_and_directions_of_a_volume(volume: Path) -> None:
     assert view.pixel_sides(Place("sagittal")) == (3, 5)
 
 
+@pytest.mark.parametrize("unit", [1, 1000], ids=["integers", "thousandths"])
+def test_the_whole_range_leaves_out_half_a_percent_on_either_side(tmp_path: Path, unit: int) -> None:
+    """Of values 0 to 200, one per slice, from 1 to 199."""
+    values = np.broadcast_to(np.arange(201, dtype=np.float32) / unit, (4, 4, 201))
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1, -1, 1, 1])), tmp_path / "ramp.nii.gz")
+    view = VolumeView(tmp_path / "ramp.nii.gz", read_geometry(tmp_path / "ramp.nii.gz"))
+    shades = [int(view.picture(Place("axial", number))[0, 0, 0]) for number in (0, 1, 3, 100, 199, 200)]
+    assert shades == [0, 0, round(2 * 255 / 198), 128, 255, 255]
+
+
 @pytest.mark.parametrize("place", [Place("axial", 3), Place("coronal", 0), Place("sagittal", 1)])
 def test_what_is_drawn_on_a_slice_is_in_the_volume(volume: Path, place: Place) -> None:
     view = VolumeView(volume, read_geometry(volume))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from medseg_monai.engines.precision import PrecisionInferer, placed, precision_of
+from medseg_monai.engines.precision import PrecisionInferer, default_device, placed, precision_of
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("fp32", None), ("bf16", torch.bfloat16)])
@@ -14,6 +14,48 @@ def test_precision_by_name(name: str, dtype: torch.dtype | None) -> None:
 def test_wrong_precision_is_refused(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         precision_of(name, "cpu")
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_a_gpu_that_only_imitates_bfloat16_computes_in_float16(
+    monkeypatch: pytest.MonkeyPatch, native: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation or native)
+    assert precision_of("auto", "cuda") is dtype
+    assert precision_of("fp16", "cuda") is torch.float16
+
+
+@pytest.mark.parametrize(
+    ("limit", "capability", "dtype"),
+    [("", "AVX512", torch.bfloat16), ("AVX2", "AVX512", None), ("avx512_core", "AVX512", None), ("", "AVX2", None)],
+)
+def test_a_cpu_computes_in_bfloat16_if_it_has_it_and_nothing_switches_it_off(
+    monkeypatch: pytest.MonkeyPatch, limit: str, capability: str, dtype: torch.dtype | None
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert precision_of("auto", "cpu") is dtype
+
+
+@pytest.mark.parametrize(
+    ("gpu", "apple", "device"), [(True, True, "cuda:0"), (False, True, "mps"), (False, False, "cpu")]
+)
+def test_the_default_device_is_the_first_gpu(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, apple: bool, device: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+    assert default_device() == torch.device(device)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout"), [((2, 3, 8, 8), torch.channels_last), ((2, 3, 8, 8, 8), torch.channels_last_3d)]
+)
+def test_images_are_laid_out_as_convolutions_want_them(shape: tuple[int, ...], layout: torch.memory_format) -> None:
+    seen: list[torch.Tensor] = []
+    PrecisionInferer("fp32", "cpu")(torch.zeros(shape), lambda image: seen.append(image) or image)
+    assert seen[0].is_contiguous(memory_format=layout)
 
 
 def test_low_precision_answers_are_float32_and_close() -> None:

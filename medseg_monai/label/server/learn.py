@@ -155,7 +155,7 @@ def publish(models: Path) -> Path:
 
 def put_aside(models: Path) -> Path:
     """Copy the weights in use, with all their files, to ``previous/1``, ``2`` …; return that folder."""
-    taken = [int(path.name) for path in models.glob("previous/*") if path.name.isdigit()]
+    taken = [int(path.name) for path in models.glob("previous/*") if path.name.isdecimal()]
     previous = models / "previous" / str(max(taken, default=0) + 1)
     previous.mkdir(parents=True)
     for name in PUBLISHED:
