@@ -25,16 +25,18 @@ def test_a_gpu_that_only_imitates_bfloat16_computes_in_float16(
     assert precision_of("fp16", "cuda") is torch.float16
 
 
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
 @pytest.mark.parametrize(
     ("limit", "capability", "dtype"),
-    [("", "AVX512", torch.bfloat16), ("AVX2", "AVX512", None), ("avx512_core", "AVX512", None), ("", "AVX2", None)],
+    [("", "AVX512", torch.bfloat16), ("avx2", "AVX512", None), ("AVX512_CORE", "AVX512", None), ("", "AVX2", None)],
 )
 def test_a_cpu_computes_in_bfloat16_if_it_has_it_and_nothing_switches_it_off(
-    monkeypatch: pytest.MonkeyPatch, limit: str, capability: str, dtype: torch.dtype | None
+    monkeypatch: pytest.MonkeyPatch, variable: str, limit: str, capability: str, dtype: torch.dtype | None
 ) -> None:
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv(variable, limit)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     assert precision_of("auto", "cpu") is dtype
 
 
@@ -47,6 +49,7 @@ def test_the_default_device_is_the_first_gpu(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
     assert default_device() == torch.device(device)
+    assert precision_of("auto", "mps") is None
 
 
 @pytest.mark.parametrize(

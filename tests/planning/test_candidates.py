@@ -1,10 +1,13 @@
 """The forms of networks that a plan chooses from: they can be built, are ordered by cost, and say when ImageNet would help."""
 
 import importlib.util
+import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
+from conftest import REPOSITORY
 from drawn_facts import PHOTOS
 
 from medseg_monai import networks
@@ -61,6 +64,48 @@ def test_forms_for_volumes_are_built_with_instance_norm_and_grow(network: str) -
         weights.append(sum(parameter.numel() for parameter in module.parameters()))
     assert weights == sorted(weights)
     assert [form.width for form in forms] == sorted(form.width for form in forms)
+
+
+@pytest.mark.parametrize(
+    ("network", "bundle"), [("UNetPlusPlus", "unetpp"), ("PSPNet", "pspnet"), ("DeepLabV3Plus", "deeplabv3plus")]
+)
+def test_beside_an_imagenet_encoder_is_what_the_shipped_weights_have(
+    network: str, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medseg_monai.planning.candidates.packaged_weights_file", lambda name: f"{name}.pth")
+    shipped = json.loads((REPOSITORY / "bundles" / bundle / "models" / "spec.json").read_text())["architecture"]
+    *_, form = (one for one in photo_candidates(network, PHOTOS) if one.pretrained)
+    own = {"deep_supervision"}  # heads besides the deepest cost accuracy in a short training
+    assert {key: value for key, value in form.architecture.items() if key not in own}.items() <= shipped.items()
+
+
+def test_of_unetpp_only_the_published_form_has_several_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medseg_monai.planning.candidates.packaged_weights_file", lambda name: f"{name}.pth")
+    *forms, published = photo_candidates("UNetPlusPlus", PHOTOS)
+    assert len(forms) == 6
+    assert {form.architecture["deep_supervision"] for form in (*forms, *volume_candidates("UNetPlusPlus"))} == {False}
+    assert not published.architecture
+
+
+def test_forms_are_what_their_names_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medseg_monai.planning.candidates.packaged_weights_file", lambda name: f"{name}.pth")
+    levels = [one.architecture["levels"] for one in photo_candidates("PSPNet", PHOTOS) if "third map" in one.name]
+    assert levels == [3, 3]
+    for form in photo_candidates("UNet", PHOTOS)[:4]:
+        features = form.architecture["features"]
+        assert form.name.startswith(f"{features[0]} to {features[-1]} channels")
+        assert ("half size" in form.name) == (form.architecture["stem_stride"] == 2)
+        assert [wide / narrow for narrow, wide in pairwise(features)] == [2] * 4
+        assert form.width == features[0]
+    shipped = json.loads((REPOSITORY / "bundles" / "unet3d" / "models" / "spec.json").read_text())["architecture"]
+    narrow, plain, third, wide = (form.architecture["features"] for form in volume_candidates("UNet"))
+    assert third == shipped["features"]
+    assert all(b == 2 * a for features in (narrow, plain, wide) for a, b in pairwise(features))
+    # the finest two levels count: the roots of 8 x 16, 16 x 32, 16 x 48 and 32 x 64
+    assert [form.width for form in volume_candidates("UNet")] == [11, 23, 28, 45]
+    assert [form.name.split(" ch")[0] for form in volume_candidates("UNet")] == [
+        "8 to 64", "16 to 128", "16 to 192", "32 to 256",
+    ]  # fmt: skip
 
 
 def test_a_network_of_somebody_else_is_taken_as_it_is() -> None:

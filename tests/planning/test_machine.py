@@ -2,12 +2,12 @@
 
 import math
 import os
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 
-from medseg_monai.engines.precision import default_device, precision_of
 from medseg_monai.planning import machine
 from medseg_monai.planning.machine import free_memory_bytes, memory_limit_bytes, this_machine, usable_cores
 
@@ -97,26 +97,34 @@ def test_this_machine_says_what_torch_would_use() -> None:
     assert found.name in str(found)
 
 
-@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
-def test_bfloat16_that_is_switched_off_is_not_used(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    assert precision_of("auto", "cpu") == torch.bfloat16
-    monkeypatch.setenv(variable, "avx2")
-    assert precision_of("auto", "cpu") is None
-    monkeypatch.delenv(variable)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert precision_of("auto", "cpu") is None
+def test_a_gpus_name_and_what_is_free_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7_000_000_000, 8_000_000_000))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Made-up 9000")
+    found = this_machine("cuda:1", "fp16")
+    assert (found.device, found.name, found.memory_gb, found.precision) == ("cuda:1", "Made-up 9000", 7.0, "float16")
 
 
-def test_apples_gpu_is_taken_if_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert default_device() == torch.device("mps")
-    assert precision_of("auto", "mps") is None
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert default_device() == torch.device("cuda:0")
+def test_cores_are_this_processs_own(monkeypatch: pytest.MonkeyPatch, system) -> None:
+    system("", {})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(5 if process == 0 else 8)), raising=False)
+    assert usable_cores() == 5
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on a Mac
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores() == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
+
+
+def test_what_ulimit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 of 1000 pages are taken."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "statm").write_text("10 4 2 1 0 3 0\n")
+    monkeypatch.setattr(machine, "PROC", tmp_path)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1000 * page, resource.RLIM_INFINITY))
+    assert machine._address_space_left() == 990 * page
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert machine._address_space_left() == math.inf
 
 
 def test_what_a_container_grants_is_the_limit_whatever_is_free(system) -> None:

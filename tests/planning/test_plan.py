@@ -1,5 +1,6 @@
 """The plan file: written and read back, changed by a person, and refused in one line if it makes no sense."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg_monai.networks import UNet
-from medseg_monai.planning.plan import Plan, check_architecture, read_plan
+from medseg_monai.planning.plan import WIDTH, Plan, check_architecture, read_plan
 
 PLAN = Plan(
     "unet",
@@ -136,3 +137,22 @@ def test_the_networks_arguments_are_checked() -> None:
         check_architecture(Plan(architecture={"feature": [1]}), UNet)
     with pytest.raises(ValueError, match="in_channels"):
         check_architecture(Plan(architecture={"in_channels": 4}), UNet)
+
+
+def test_a_value_that_is_given_loses_its_reason_and_the_others_keep_theirs() -> None:
+    plan = Plan(batch_size=4, lr=0.1, reasons={"batch_size": "memory", "lr": "the bundle's"}).with_values({"lr": 0.2})
+    assert (plan.lr, plan.batch_size, plan.reasons) == (0.2, 4, {"batch_size": "memory"})
+
+
+def test_long_reasons_are_wrapped_and_read_back_whole(tmp_path: Path) -> None:
+    reason = " ".join(f"word{number}" for number in range(60))
+    Plan(batch_size=4, reasons={"batch_size": reason}).write(tmp_path / "plan.yaml")
+    lines = [line for line in (tmp_path / "plan.yaml").read_text().splitlines() if line.startswith("#")]
+    assert len(lines) <= math.ceil(len(reason) / WIDTH) + 1
+    assert max(map(len, lines)) <= WIDTH + 3
+    assert read_plan(tmp_path / "plan.yaml").reasons["batch_size"] == reason
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+def test_any_share_of_the_patches_may_be_centred_on_a_class(share: float) -> None:
+    assert Plan(foreground=share).foreground == share
