@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,11 +33,7 @@ ONLY_THE_FUNCTIONS = {
 OTHER_DEFAULTS = {
     "plan": {"out": "a plan that is returned need not be written"},
     "compare": {"out": "a comparison that is returned need not be written"},
-    "prepare isic2017": {"out": "data/isic2017, as the function fills in"},
-    "prepare isic2018": {"out": "data/isic2018, likewise"},
-    "prepare uwmadison": {"out": "data/uwmadison, likewise"},
-    "prepare amos": {"out": "data/amos, likewise", "modality": "ct, as the function fills in"},
-    "prepare demo": {"out": "data/demo, likewise"},
+    "prepare amos": {"modality": "ct, as the function fills in"},
 }
 REQUIRED_BY_THE_COMMAND = {
     "prepare": {"raw": "a folder alone is enough for the function, and the demo has none"},
@@ -55,10 +52,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "correct": correct.correct,
     "export": export.export,
     "rerun": rerun.rerun,
-    **{f"prepare {name}": getattr(prepare, f"prepare_{name}") for name in (
-        "isic2017", "isic2018", "uwmadison", "folder", "msd", "amos", "nifti", "demo"
-    )},
-}  # fmt: skip
+    **{f"prepare {one.name}": one.callback for one in prepare.prepare_app.registered_commands},
+}
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:
@@ -74,7 +69,9 @@ def test_function_and_command_take_the_same(name: str) -> None:
     if function != "prepare":  # whose function takes what all the commands together take
         assert set(ours) - set(theirs) == set(ONLY_THE_FUNCTIONS.get(function, {}))
     both = set(theirs) & set(ours) - set(REQUIRED_BY_THE_COMMAND.get(function, {}))
-    assert {key for key in both if theirs[key] != ours[key]} == set(OTHER_DEFAULTS.get(name, {}))
+    filled_in = {"out": Path("data") / name.removeprefix("prepare ")}  # by the function, if nothing is given
+    other = {key for key in both if theirs[key] != ours[key] and theirs[key] != filled_in.get(key, ...)}
+    assert other == set(OTHER_DEFAULTS.get(name, {}))
 
 
 WITHOUT_A_FUNCTION = {"app", "check", "doctor", "infer", "init", "label", "list", "package"}
