@@ -43,7 +43,7 @@ def run_config(
     tracking: str | None = None,
     verbose: bool = False,
 ) -> Run:
-    """Run a config as `medseg_monai.bundle.workflow.run_bundle` does; arguments and errors are its own.
+    """Run a config; arguments and errors are those of `medseg_monai.bundle.workflow.bundle_workflow`.
 
     Cases that could not be used do not end the program: they are in the result.
     """

@@ -88,20 +88,9 @@ def _is_config(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
-def run_bundle(
-    bundle: Path,
-    config: str,
-    values: Mapping[str, Any] | None = None,
-    *,
-    assignments: Mapping[str, Any] | None = None,
-    overlays: Sequence[Path] = (),
-    tracking: str | None = None,
-) -> ConfigWorkflow:
-    """Run ``configs/<config>.json`` of a bundle in this process and return the finished workflow.
-
-    The arguments are those of `bundle_workflow`.
-    """
-    workflow = bundle_workflow(bundle, config, values, assignments=assignments, overlays=overlays, tracking=tracking)
+def run_bundle(bundle: Path, config: str, values: Mapping[str, Any]) -> ConfigWorkflow:
+    """Run ``configs/<config>.json`` of a bundle with these values, as `bundle_workflow` takes them; return the finished workflow."""
+    workflow = bundle_workflow(bundle, config, values)
     run_workflow(workflow)
     return workflow
 

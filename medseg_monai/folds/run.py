@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from medseg_monai.bundle.workflow import bundle_workflow, run_bundle
+from medseg_monai.bundle.workflow import bundle_workflow, run_bundle, run_workflow
 from medseg_monai.dataset import Dataset, check_dataset, read_dataset, write_dataset
 from medseg_monai.dataset.cases import as_list
 from medseg_monai.evaluation.tables import SUMMARY_FILE
@@ -37,7 +37,7 @@ class FoldRun:
         folder: where all goes: ``fold_1`` … with a training each, ``data`` with their data sets, the ensemble's weights, and
             ``out_of_fold`` with the scores.
         count: of folds.
-        values, assignments, overlays, tracking: of each training, as `run_bundle` takes them.
+        values, assignments, overlays, tracking: of each training, as `bundle_workflow` takes them.
         keep_probabilities: also keep the probabilities of each case by the network that has not seen it.
     """
 
@@ -132,9 +132,10 @@ class FoldRun:
         planned = {key: value for key, value in self.values.items() if key not in ("minutes", "preset", "as_published")}
         plan = {"plan_file": str(self.folder / PLAN_FILE), "resume": True}
         planned = {**plan, **planned, "dataset_dir": data, "output_dir": place}
-        run_bundle(
+        training = bundle_workflow(
             self.bundle, "train", planned, assignments=self.assignments, overlays=self.overlays, tracking=self.tracking
         )
+        run_workflow(training)
         if not (read_record(self.place(number)) or {}).get("finished"):
             return False
         device = {key: self.values[key] for key in ("device",) if key in self.values}

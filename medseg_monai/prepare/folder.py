@@ -32,7 +32,7 @@ from medseg_monai.prepare.pairs import (
     usable,
 )
 from medseg_monai.prepare.prepared import Prepared, finish
-from medseg_monai.prepare.splits import FRACTIONS, split_named
+from medseg_monai.prepare.splits import FRACTIONS, split_named, table_of_splits
 from medseg_monai.program.messages import did_you_mean, listed
 
 SIZE = (256, 256)
@@ -114,15 +114,13 @@ def prepare_folder(
     )
     contents = look_into_masks(list(good), spec, progress=progress)
     gone += contents.left_out
-    own = raw / "splits.csv"
-    table = splits or (own if own.is_file() else None)
     prepared = finish(
         contents.pairs,
         spec,
         out,
         left_out=gone,
         notes=contents.notes,
-        splits=table,
+        splits=table_of_splits(splits, raw),
         groups=groups,
         leave_out=leave_out,
         seed=seed,

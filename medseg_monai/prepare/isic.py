@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec
@@ -19,6 +20,7 @@ from medseg_monai.prepare.layouts.contents import innermost
 from medseg_monai.prepare.mask_contents import look_into_masks
 from medseg_monai.prepare.pairs import LeftOut, Pair, Progress, find_files, match_masks, usable
 from medseg_monai.prepare.prepared import Prepared, finish
+from medseg_monai.prepare.splits import table_of_splits
 
 SIZE = (256, 256)
 
@@ -55,56 +57,6 @@ ISIC2018 = Layout(
     licence="CC BY-NC 4.0",
     citation="Codella et al., arXiv:1902.03368; Tschandl et al., Sci. Data 5, 180161 (2018)",
 )
-
-
-def prepare_isic2017(
-    raw: Path,
-    out: Path,
-    *,
-    splits: Path | None = None,
-    groups: Path | None = None,
-    leave_out: Path | None = None,
-    seed: int = 0,
-    size: tuple[int, int] = SIZE,
-    progress: Progress = iter,
-) -> Prepared:
-    """Write `out`/dataset.json for the unpacked ISIC 2017 archives in `raw`; see `prepare_isic`."""
-    return prepare_isic(
-        raw,
-        out,
-        layout=ISIC2017,
-        splits=splits,
-        groups=groups,
-        leave_out=leave_out,
-        seed=seed,
-        size=size,
-        progress=progress,
-    )
-
-
-def prepare_isic2018(
-    raw: Path,
-    out: Path,
-    *,
-    splits: Path | None = None,
-    groups: Path | None = None,
-    leave_out: Path | None = None,
-    seed: int = 0,
-    size: tuple[int, int] = SIZE,
-    progress: Progress = iter,
-) -> Prepared:
-    """Write `out`/dataset.json for the unpacked ISIC 2018 archives in `raw`; see `prepare_isic`."""
-    return prepare_isic(
-        raw,
-        out,
-        layout=ISIC2018,
-        splits=splits,
-        groups=groups,
-        leave_out=leave_out,
-        seed=seed,
-        size=size,
-        progress=progress,
-    )
 
 
 def prepare_isic(
@@ -149,8 +101,6 @@ def prepare_isic(
         gone += missing
     gone += _absent(raw, layout, present)
     good, bad = usable(pairs, progress=progress)
-    own = raw / "splits.csv"
-    table = splits or (own if own.is_file() else None)
     spec = isic_spec(layout, size)
     contents = look_into_masks(list(good), spec, progress=progress)
     gone += [*bad, *contents.left_out]
@@ -160,11 +110,15 @@ def prepare_isic(
         out,
         left_out=gone,
         notes=contents.notes,
-        splits=table,
+        splits=table_of_splits(splits, raw),
         groups=groups,
         leave_out=leave_out,
         seed=seed,
     )
+
+
+prepare_isic2017 = partial(prepare_isic, layout=ISIC2017)
+prepare_isic2018 = partial(prepare_isic, layout=ISIC2018)
 
 
 def isic_spec(layout: Layout, size: tuple[int, int] = SIZE) -> DatasetSpec:

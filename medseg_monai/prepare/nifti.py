@@ -19,6 +19,7 @@ from medseg_monai.prepare.layouts.contents import Drawing, chosen, facts_of, nam
 from medseg_monai.prepare.mask_contents import refuse_if_most
 from medseg_monai.prepare.pairs import VOLUMES, Pair, Progress
 from medseg_monai.prepare.prepared import Prepared, finish
+from medseg_monai.prepare.splits import table_of_splits
 from medseg_monai.prepare.volume_pairs import (
     VOLUME_FRACTIONS,
     Modality,
@@ -121,13 +122,12 @@ def prepare_nifti(
         ignore=found.ignore,
         **facts_of(found),
     )
-    own = raw / "splits.csv"
     prepared = finish(
         with_present(looks, draft),
         spec_of(draft, looks, overrides),
         out,
         left_out=gone,
-        splits=splits or (own if own.is_file() else None),
+        splits=table_of_splits(splits, raw),
         groups=groups,
         leave_out=leave_out,
         seed=seed,

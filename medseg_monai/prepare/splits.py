@@ -29,6 +29,12 @@ _OTHER_NAMES = {
 }
 
 
+def table_of_splits(given: Path | None, raw: Path) -> Path | None:
+    """The table that decides the splits: the one that was given, else ``splits.csv`` in the raw folder; None if there is neither."""
+    own = raw / "splits.csv"
+    return given or (own if own.is_file() else None)
+
+
 def split_named(name: str) -> str:
     """The split that a word means, or an empty string.
 

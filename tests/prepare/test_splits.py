@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg_monai.files.csv_tables import csv_text
-from medseg_monai.prepare.splits import draw_splits, fractions_for, read_leave_out, read_splits, read_table, split_named
+from medseg_monai.prepare.splits import (
+    draw_splits,
+    fractions_for,
+    read_leave_out,
+    read_splits,
+    read_table,
+    split_named,
+    table_of_splits,
+)
 
 
 def alone(n: int) -> dict[str, str]:
@@ -152,3 +160,11 @@ def test_a_table_of_all_cases_is_not_taken_for_one_of_those_to_leave_out(tmp_pat
         read_leave_out(file)
     with pytest.raises(FileNotFoundError, match="expected a CSV with the column image_id"):
         read_leave_out(tmp_path / "none.csv")
+
+
+def test_the_raw_folders_table_decides_unless_one_is_given(tmp_path):
+    given = tmp_path / "mine.csv"
+    assert table_of_splits(None, tmp_path) is None
+    (tmp_path / "splits.csv").touch()
+    assert table_of_splits(None, tmp_path) == tmp_path / "splits.csv"
+    assert table_of_splits(given, tmp_path) == given
