@@ -157,15 +157,21 @@ def _tried(
     """The choices after a trial, and the wishes less the time that it took."""
     limit = min(MOST_TRIAL_SECONDS, TRIAL_SHARE * wishes.seconds)
     trial = timed.trial(forms, batch=first_batch(facts, wishes), limit=limit)
-    left = replace(wishes, seconds=max(1.0, wishes.seconds - spent()))
+    left = _after(spent(), wishes)
     ranked = choose(facts, spec, trial, left, candidates=forms, memory=memory)
     better = timed.again(trial, ranked[0], limit=limit)
     if better is not trial:
+        left = _after(spent(), wishes)
         ranked = choose(facts, spec, better, left, candidates=forms, memory=memory)
     logger.debug("trial: %s; chosen of %d: %s", better, len(ranked), ranked[0])
     if (waited := better.steps[ranked[0].candidate.name].waited) > BUSY:
         logger.warning("%s", BUSY_MACHINE % (waited, TAKES_LONGER if "max_epochs" in wishes.fixed else FEWER_EPOCHS))
     return ranked, left
+
+
+def _after(seconds: float, wishes: Wishes) -> Wishes:
+    """The wishes when so much of the time has passed."""
+    return replace(wishes, seconds=max(1.0, wishes.seconds - seconds))
 
 
 def _memory_limit(given: float | None, machine: Machine) -> float:

@@ -35,7 +35,7 @@ class Plan:
         batch_size, max_epochs, lr, weight_average, augmentation, foreground, patches_per_case, empty_fraction, val_interval: knobs of
             ``train.json``.
         minutes: that it takes, about; None if that is not known.
-        most_minutes: that it may take, from its first step on: if it turns out slower, it goes through fewer epochs; None for any time.
+        most_minutes: that it may take, once it is planned: if it turns out slower, it goes through fewer epochs; None for any time.
         changed_epochs: at the end of an epoch, so many in all: where a run was made shorter, or as long again. Who follows the plan does
             the same, whatever the clock says.
         memory_gb: that it takes, about.

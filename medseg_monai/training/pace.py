@@ -45,7 +45,8 @@ class KeepTime:
     keeps the epochs that its checkpoint has, so that it ends with the weights of one that nobody interrupted.
 
     Args:
-        kept: the plan; its ``most_minutes`` run from the first step on, and its ``changed_epochs`` is obeyed.
+        kept: the plan. Its ``most_minutes`` run from now on, so that what is done before the first step counts; its ``changed_epochs`` are
+            obeyed.
         evaluator: runs validation.
         val_interval: epochs between two validations.
         parts: are told of another number of steps.
@@ -66,7 +67,7 @@ class KeepTime:
         self.val_interval = val_interval
         self.parts = parts
         self.clock = clock or time.monotonic
-        self._began = self._since = 0.0
+        self._began = self._since = self.clock()
         self._planned = 0
         self._by_clock = self._warned = False  # from the first step of a training on, never of one that goes on
         self._waits = _Waits(self.clock)
@@ -87,7 +88,7 @@ class KeepTime:
         self._waits.attach(self.evaluator)
 
     def _start(self, engine: SupervisedTrainer) -> None:
-        self._began = self._since = self.clock()
+        self._since = self.clock()
         self._waits.take()
 
     def _lap(self, before: list[float]) -> None:

@@ -14,6 +14,7 @@ from medseg_monai.networks import UNet
 from medseg_monai.planning import make
 from medseg_monai.planning.machine import Machine
 from medseg_monai.planning.make import Recipe, default_minutes, make_plan
+from medseg_monai.planning.photos import PhotoPlanner
 from medseg_monai.planning.plan import Plan
 from medseg_monai.planning.timing import StepTime
 
@@ -36,7 +37,7 @@ def planned(demo_data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., P
         network = TINY if "architecture" in (fixed or {}) else partial(UNet, in_channels=3, out_channels=1)
         recipe = Recipe("unet", network, lambda *_: torch.zeros(()), {"lr": 0.002, "batch_size": 16}, fixed or {})
         ticks = count()
-        return make_plan(dataset, recipe, clock=lambda: next(ticks) * 1e-3, **options)
+        return make_plan(dataset, recipe, **{"clock": lambda: next(ticks) * 1e-3, **options})
 
     return plan
 
@@ -57,6 +58,24 @@ def test_the_plan_says_how_long_it_may_take_unless_the_epochs_are_given(planned:
     """Of 10 minutes, 12 seconds are for the program's start; the clock here moves by a thousandth whenever it is read."""
     assert planned(minutes=10).most_minutes == pytest.approx(9.8, abs=0.01)
     assert planned({"max_epochs": 7}, minutes=10).most_minutes is None
+
+
+def test_what_the_trial_takes_is_taken_off_the_time(
+    planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each network that is tried takes 6 seconds, the chosen one at its own size too."""
+    seconds, tried = [0.0], list[tuple[int, ...]]()
+
+    def slow(*_: Any, size: tuple[int, ...], **__: Any) -> StepTime:
+        seconds[0] += 6
+        tried.append(size)
+        return StepTime(0.0003, 0.0001)
+
+    monkeypatch.setattr(make, "time_steps", slow)
+    monkeypatch.setattr(PhotoPlanner, "probe_size", lambda *_: (48, 40))
+    plan = planned(minutes=10, clock=lambda: seconds[0])
+    assert set(tried) == {(48, 40), (96, 80)}
+    assert plan.most_minutes == pytest.approx((600 - 12 - 6 * len(tried)) / 60, abs=0.01)
 
 
 def test_what_is_given_is_in_the_plan_and_said_to_be_given(planned: Callable[..., Plan]) -> None:
