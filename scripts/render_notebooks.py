@@ -20,8 +20,8 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOTEBOOKS, PAGES = REPOSITORY / "notebooks", REPOSITORY / "docs" / "notebooks"
 MOST_BYTES = 300_000
-SETTINGS = ("MINUTES", "CASES")
-"""Settings of notebooks that a page names."""
+SETTINGS = ("MINUTES", "CASES", "ISIC2017")
+"""Settings of notebooks that a page names; of a folder its last part."""
 LEFT_OUT = re.compile(r"^(.*\|[^|]*\|.*|\s*)$")
 """Lines of a progress bar."""
 OF_THIS_RUN = ((re.compile(r"/tmp/tmp[a-z0-9_]+"), "OUT"), (re.compile(r"/tmp/ipykernel_\d+/\d+\.py"), "notebook"))
@@ -46,7 +46,7 @@ def rendered(source: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])}
     resources = {"metadata": {"path": str(NOTEBOOKS)}}
     nbclient.NotebookClient(notebook, timeout=3600, resources=resources).execute(env=environment)
-    used = [f"{name}={os.environ[name]}" for name in SETTINGS if name in os.environ]
+    used = [f"{name}={Path(os.environ[name]).name}" for name in SETTINGS if name in os.environ]
     parts = [HEAD.format(name=source.stem), f"*Run with `{' '.join(used)}`.*" if used else ""]
     for cell in notebook.cells:
         parts.append(cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```")

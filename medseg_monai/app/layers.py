@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from medseg_monai.figures.drawing import Picture, class_colours, draw_outline
 from medseg_monai.figures.explanations import COLOUR_MAP
@@ -30,8 +30,7 @@ def image_jpeg(picture: Picture, *, quality: int = 92) -> bytes:
 
 def thumbnail_jpeg(picture: Picture, planes: NDArray[np.bool_] | None = None) -> bytes:
     """A small square of the image with the outlines, for the list."""
-    small = Image.fromarray(picture)
-    small.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))
+    small = ImageOps.contain(Image.fromarray(picture), (2 * THUMBNAIL, 2 * THUMBNAIL))
     drawn = np.array(small)
     for plane, colour in zip(
         () if planes is None else planes, class_colours(0 if planes is None else len(planes)), strict=True

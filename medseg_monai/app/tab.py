@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections import OrderedDict
@@ -59,6 +60,7 @@ class Tab:
     """What one tab works on.
 
     Attributes:
+        closed: whether it is gone; what still runs for it ends soon.
         key: secret part of the addresses of its pictures.
         received: its files.
         cases: by id.
@@ -70,6 +72,7 @@ class Tab:
     """
 
     def __init__(self) -> None:
+        self.closed = False
         self.key = secrets.token_urlsafe(16)
         self.received = Received()
         self.cases: dict[str, Opened] = {}
@@ -85,6 +88,7 @@ class Tab:
 
     def close(self) -> None:
         """The tab is gone: stop, and remove its files."""
+        self.closed = True
         if self.progress is not None:
             self.progress.cancelled = True
         for scoring in self.scorings:
@@ -140,7 +144,8 @@ class Tab:
             case.set_prediction(self.predict(case, choice))
             self._thumbnails.pop(case.id, None)
         except UNUSABLE as error:
-            case.failure = " ".join(str(error).split()) or type(error).__name__
+            said = " ".join(str(error).split()) or type(error).__name__
+            case.failure = said.replace(f"{self.received.folder / IMAGES}{os.sep}", "")
 
     def predict(self, case: Opened, choice: Choice) -> Prediction:
         """The network's answer with probabilities, made again if it is not in memory. Call it in the network's thread."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from medseg_monai.app.layers import (
     LONGEST_SIDE,
+    THUMBNAIL,
     fill_png,
     heat_png,
     image_jpeg,
@@ -95,3 +96,11 @@ def test_a_thumbnail_is_square_and_shows_the_outline() -> None:
     plain, outlined = (decoded(thumbnail_jpeg(np.full((40, 60, 3), 90, np.uint8), masks)) for masks in (None, MASKS))
     assert plain.shape[0] == plain.shape[1] == outlined.shape[0]
     assert np.abs(plain.astype(int) - outlined).max() > 60
+
+
+def test_a_thumbnail_is_filled_whatever_the_size() -> None:
+    for size in ((10, 5), (1000, 500)):
+        white = np.full((size[1], size[0], 3), 255, np.uint8)
+        drawn = np.asarray(Image.open(io.BytesIO(thumbnail_jpeg(white))).convert("L"))
+        rows, columns = np.nonzero(drawn > 128)
+        assert (np.ptp(columns) + 1, np.ptp(rows) + 1) == (2 * THUMBNAIL, THUMBNAIL)

@@ -51,7 +51,7 @@ def test_the_mask_is_the_predictors(tab: Tab) -> None:
 def test_a_broken_file_says_why_and_comes_first(tab: Tab) -> None:
     first, second = tab.sorted()
     assert (first.id, second.id) == ("broken", "ISIC_0000253")
-    assert first.failure
+    assert first.failure.startswith("broken.jpg: is not a picture"), "no path that the user has never seen"
     assert "\n" not in first.failure
 
 

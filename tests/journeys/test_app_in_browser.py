@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +38,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "medseg_monai", "app", "--no-browser"], stdout=subprocess.PIPE, text=True, cwd=folder
-    ) as process:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server puts what is dropped."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, places: Path) -> Iterator[str]:
+    """A server, which must not have met an error that it did not expect, and which leaves nothing behind."""
+    with (
+        (places / "errors").open("w+") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "medseg_monai", "app", "--no-browser"],
+            stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder, env={**os.environ, "TMPDIR": str(places)},
+        ) as process,
+    ):  # fmt: skip
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)
+        process.wait(100)
+        assert "Traceback" not in (places / "errors").read_text()
+        assert list(places.glob("medseg-app-*")) == []
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +199,7 @@ def canvases(page: Any) -> list[NDArray[np.int64]]:
 
 
 def choose(page: Any, label: str, option: str) -> None:
-    page.get_by_label(label).click()
+    page.get_by_label(label, exact=True).click()
     page.locator(".q-menu .q-item", has_text=option).first.click()
 
 
@@ -249,6 +265,91 @@ def test_a_broken_file_is_named_and_the_others_stay(page: Any) -> None:
     )
     case_with(page, "failed:").wait_for()
     assert page.locator(".medseg-case").count() == 3
+
+
+def test_names_are_text_and_what_failed_does_not_hide_the_rest(context: Any, address: str) -> None:
+    said: list[str] = []
+    page = context.new_page()
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(address.partition("?")[0])
+    photo = PHOTOS[0].read_bytes()
+    names = ["<img src=x onerror=alert(1)>.jpg", 'it\'s "quoted".jpg', "line\nbreak.jpg", "-rf.jpg", "../../up.jpg"]
+    files = [{"name": name, "mimeType": "image/jpeg", "buffer": photo} for name in names]
+    files += [{"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}]
+    files += [{"name": "broken.zip", "mimeType": "application/zip", "buffer": b"PK"}]
+    page.set_input_files(f"{DROP} >> nth=0", files)
+    page.get_by_text("left out: broken.zip").wait_for()
+    page.wait_for_function(f"document.querySelectorAll('.medseg-case img').length === {len(names)}")
+    page.wait_for_function(READY)  # the first that has a mask is open
+    assert case_with(page, "failed:").inner_text().startswith("failed: broken.jpg: ")
+    assert page.locator(".medseg-case").count() == len(names) + 1
+    page.keyboard.press("n")
+    canvas(page)
+    page.close()
+    assert said == []
+
+
+def test_hundreds_of_files_are_listed_in_parts_and_a_run_can_be_left(context: Any, address: str, places: Path) -> None:
+    page = context.new_page()
+    page.goto(address.partition("?")[0])
+    before = set(places.glob("medseg-app-*"))
+    photo = io.BytesIO()
+    Image.open(PHOTOS[0]).resize((40, 30)).save(photo, "JPEG")
+    files = [{"name": f"{n:03}.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()} for n in range(200)]
+    page.set_input_files(f"{DROP} >> nth=0", files)
+    page.get_by_text("of 200, about").wait_for()
+    page.get_by_text("Show more of 200 cases").wait_for()
+    assert page.locator(".medseg-case").count() == 50
+    page.get_by_role("button", name="Show more").click()
+    page.wait_for_function("document.querySelectorAll('.medseg-case').length === 100")
+    page.reload()  # in the middle of it
+    page.locator(".medseg-drop").first.wait_for()
+    assert page.locator(".medseg-case").count() == 0
+    page.close()
+    end = time.monotonic() + 60
+    while before <= set(places.glob("medseg-app-*")):
+        assert time.monotonic() < end, "the files of a closed tab are removed"
+        time.sleep(0.5)
+
+
+@pytest.mark.slow
+def test_corrections_become_new_weights_though_the_tab_is_closed(
+    context: Any, address: str, folder: Path, demo_data: Path
+) -> None:
+    page = context.new_page()
+    page.goto(address.partition("?")[0])
+    choose(page, "weights", "unet (shipped weights)")
+    photos = sorted((demo_data / "images").iterdir())[:3]
+    page.set_input_files(f"{DROP} >> nth=0", photos)
+    page.wait_for_function("document.querySelectorAll('.medseg-case img').length === 3")
+    page.wait_for_function(READY)
+    page.get_by_role("tab", name="Train").click()
+    for number in range(3):
+        page.get_by_role("button", name="Add this case").click()
+        page.get_by_text(f"{number + 1} corrected images in").wait_for()
+        page.locator(".medseg-viewer").first.focus()
+        name = current(page)
+        page.keyboard.press("n")
+        page.wait_for_function(
+            f"!document.querySelector('.medseg-case[aria-current=true]').innerText.includes('{name}')"
+        )
+    page.get_by_label("minutes for training").fill("0.2")
+    page.get_by_role("button", name="Plan a training").click()
+    page.get_by_role("button", name="Train", exact=True).click(timeout=3 * PATIENCE)
+    page.get_by_text("training, epoch").wait_for()
+    page.close()
+    other = context.new_page()
+    other.goto(address.partition("?")[0])
+    other.get_by_role("tab", name="Train").click()
+    other.get_by_text("new weights: unet (corrections)").wait_for(timeout=3 * PATIENCE)
+    other.locator("[aria-label='loss and scores by epoch'] canvas").wait_for()
+    other.get_by_role("button", name="Use these weights").click()
+    other.get_by_label("weights", exact=True).click()
+    offered = other.locator(".q-menu .q-item").all_inner_texts()
+    assert {"unet (shipped weights)", "unet (corrections)"} <= set(offered)
+    assert (folder / "models" / "unet" / "corrections" / "model.pt").is_file()
+    other.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,6 +14,7 @@ from medseg_monai.app.files import PREFIX
 from medseg_monai.app.maps import map_names
 from medseg_monai.app.network import Choice, choices
 from medseg_monai.app.opened import Opened, stroke_stamp
+from medseg_monai.app.page.shown import warned
 from medseg_monai.app.page.viewer import Viewer
 from medseg_monai.app.tab import Tab
 from medseg_monai.app.views import WINDOWS, Place
@@ -206,13 +207,13 @@ class ImagePanel:
         try:
             await self.tab.click(self.case, self.place, row, column, class_number=self.class_number, inside=inside)
         except (IndexError, ValueError) as error:
-            ui.notify(str(error), type="warning", multi_line=True)
+            warned(str(error))
         self.mask_changed()
 
     def _failed(self, event: GenericEventArguments) -> None:
         """A map that could not be made; the server said why, and a picture cannot."""
         if self._map.value != NO_MAP:
-            ui.notify(f"no {self._map.options[self._map.value]}: is the class in the mask?", type="warning")
+            warned(f"no {self._map.options[self._map.value]}: is the class in the mask?")
             self._map.set_value(NO_MAP)
 
     def _turn(self) -> None:

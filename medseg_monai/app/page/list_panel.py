@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -11,11 +12,16 @@ from nicegui.events import GenericEventArguments
 from medseg_monai.app.files import PREFIX
 from medseg_monai.app.network import Choice, choices
 from medseg_monai.app.opened import Opened
+from medseg_monai.app.page.shown import failed, warned
 from medseg_monai.app.page.viewer import Drop
 from medseg_monai.app.received import IMAGES
 from medseg_monai.app.tab import Tab
 
 SHOWN_REFUSED = 5
+SHOWN_CASES = 50
+"""At first: a list of thousands would take longer to draw than masks to make."""
+EVERY_S = 1.5
+"""So often the list is drawn while a network runs."""
 
 
 class ListPanel:
@@ -30,7 +36,7 @@ class ListPanel:
     def __init__(self, tab: Tab, open_case: Callable[[Opened], Awaitable[None]], changed: Callable[[], None]) -> None:
         self.tab, self._open, self._changed = tab, open_case, changed
         self._current: Opened | None = None
-        self._files = 0
+        self._files, self._most, self._drawn_at = 0, SHOWN_CASES, 0.0
         with ui.column().classes("gap-3 no-wrap"):
             self._drop()
             self._weights = ui.select({choice: choice.label for choice in choices()}, label="weights", value=_first())
@@ -57,9 +63,9 @@ class ListPanel:
     async def _sent(self, event: GenericEventArguments) -> None:
         self._files += int(event.args["stored"])
         for line in event.args["refused"][:SHOWN_REFUSED]:
-            ui.notify(f"left out: {line}", type="negative", multi_line=True, timeout=10_000)
+            failed(f"left out: {line}")
         if len(event.args["refused"]) > SHOWN_REFUSED:
-            ui.notify(f"left out: {len(event.args['refused']) - SHOWN_REFUSED} more", type="negative")
+            failed(f"left out: {len(event.args['refused']) - SHOWN_REFUSED} more")
         self._draw_state()
         if event.args["stored"]:
             await self.segment()
@@ -67,18 +73,22 @@ class ListPanel:
     async def segment(self) -> None:
         """Run the chosen weights over all files."""
         if self.tab.progress is not None:
-            ui.notify("wait until the running one ends, or stop it", type="warning")
+            warned("wait until the running one ends, or stop it")
             return
         if not self._files:
-            ui.notify("drop images first", type="warning")
+            warned("drop images first")
             return
         task = background_tasks.create(self.tab.segment(self._weights.value, self._say), name="segment")
         try:
             await task
         except (OSError, ValueError) as error:
-            ui.notify(str(error), type="negative", multi_line=True, timeout=15_000)
+            if self.tab.closed:  # its files are gone with it
+                return
+            failed(str(error))
+        if self.tab.closed:
+            return
         for note in self.tab.notes:
-            ui.notify(note, type="warning", multi_line=True, timeout=15_000)
+            warned(note)
         self._changed()
         self._draw_state()
 
@@ -88,10 +98,13 @@ class ListPanel:
             self._text.set_text("stopping after this image")
 
     def _say(self) -> None:
-        """Progress: called from the run, after each case."""
+        """Progress: called from the run, after each case; the tab may be closed by then."""
+        if self.tab.closed:
+            return
         with self._bar.client:
             self._draw_state()
-            self.draw(self._current)
+            if self.tab.progress is None or time.monotonic() - self._drawn_at > EVERY_S:
+                self.draw(self._current)
 
     def _draw_state(self) -> None:
         progress = self.tab.progress
@@ -118,14 +131,24 @@ class ListPanel:
 
     def draw(self, current: Opened | None) -> None:
         """Draw the list again, with the case that is open."""
-        self._current = current
+        self._current, self._drawn_at = current, time.monotonic()
         self._list.refresh()
 
     @ui.refreshable_method
     def _list(self) -> None:
-        with ui.element("nav").classes("w-full").props('aria-label="cases, those to look at first on top"'):
-            for case in self.tab.sorted():
+        cases = self.tab.sorted()
+        shown = cases[: self._most]
+        if self._current is not None and self._current in cases[self._most :]:
+            shown.append(self._current)
+        with ui.element("nav").classes("w-full medseg-list").props('aria-label="cases, those to look at first on top"'):
+            for case in shown:
                 self._entry(case)
+        if len(cases) > self._most:
+            ui.button(f"Show more of {len(cases):,} cases", on_click=self._show_more).props("outline dense")
+
+    def _show_more(self) -> None:
+        self._most += SHOWN_CASES
+        self.draw(self._current)
 
     def _entry(self, case: Opened) -> None:
         current = "true" if case is self._current else "false"

@@ -76,10 +76,12 @@ class Page:
 
     def changed(self) -> None:
         """A mask changed, or a case was segmented: draw again what depends on it."""
+        if self.tab.closed:
+            return
         case = self.image.case
         if case is None:
-            found = self.tab.sorted()
-            if found and found[0].prediction is not None and self.tab.progress is None:
+            found = [one for one in self.tab.sorted() if one.prediction is not None]
+            if found and self.tab.progress is None:
                 background_tasks.create(self._open_first(found[0]), name="open")
                 return
         self.image.draw()
@@ -87,8 +89,9 @@ class Page:
         self.list.draw(case)
 
     async def _open_first(self, case: Opened) -> None:
-        with self.image.viewer.client:
-            await self.open(case)
+        if not self.tab.closed:
+            with self.image.viewer.client:
+                await self.open(case)
 
     async def _step(self, step: int) -> None:
         """Open the next or the previous case of the list."""

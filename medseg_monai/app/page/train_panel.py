@@ -11,7 +11,7 @@ from nicegui import ui
 from medseg_monai.app.commands import shown
 from medseg_monai.app.network import Choice
 from medseg_monai.app.page.image_panel import ImagePanel
-from medseg_monai.app.page.shown import command_line, failed
+from medseg_monai.app.page.shown import command_line, failed, warned
 from medseg_monai.app.saving import add_to_training, corrections_in
 from medseg_monai.app.tab import Tab
 from medseg_monai.app.trainings import CorrectionsTraining, Trainings, curves
@@ -67,7 +67,7 @@ class TrainPanel:
         """Put the open case's image and mask where they can be trained on."""
         case = self.image.case
         if case is None or case.prediction is None:
-            ui.notify("open a case first", type="warning")
+            warned("open a case first")
             return
         try:
             file = add_to_training(case, self.folder)
@@ -81,7 +81,7 @@ class TrainPanel:
         """Prepare the data and plan."""
         case, choice = self.image.case, self.tab.choice
         if choice is None or case is None or case.prediction is None:
-            ui.notify("segment and correct images first", type="warning")
+            warned("segment and correct images first")
             return
         try:
             minutes = float(self._minutes.value or 0)
@@ -144,7 +144,7 @@ class TrainPanel:
         try:
             self.trainings.train(one)
         except ValueError as error:  # another tab was quicker
-            ui.notify(str(error), type="warning")
+            warned(str(error))
         self._look()
 
     def _draw_curves(self, number: int, one: CorrectionsTraining) -> None:
