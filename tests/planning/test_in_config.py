@@ -100,6 +100,8 @@ def test_where_nothing_is_planned(
     assert asked == []
     assert plan.architecture == {}
     assert plan.lr == 0.002
+    asked_for = "The bundle's own values, as you said." in plan.reasons.get("about", "")
+    assert asked_for == ("as_published" in values)
 
 
 def test_a_training_that_goes_on_follows_its_own_plan(

@@ -1,6 +1,7 @@
 """A plan from a data set, with a clock and a machine that are given: what is asked for is in it, and each value has its reason."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -8,16 +9,20 @@ from typing import Any
 
 import pytest
 import torch
+from drawn_facts import PHOTOS, facts
 
 from medseg_monai.dataset import Dataset, read_dataset
 from medseg_monai.networks import UNet
 from medseg_monai.planning import make
+from medseg_monai.planning.candidates import Candidate
+from medseg_monai.planning.decide import Choice, Trial
 from medseg_monai.planning.machine import Machine
 from medseg_monai.planning.make import Recipe, default_minutes, make_plan
 from medseg_monai.planning.photos import PhotoPlanner
 from medseg_monai.planning.plan import Plan
-from medseg_monai.planning.timing import StepTime
+from medseg_monai.planning.timing import LoadTime, StepTime
 
+OTHERS = ("loss", "spec", "precision", "device", "clock")
 TINY = partial(UNet, in_channels=3, out_channels=1, features=[4, 8])
 
 
@@ -103,3 +108,65 @@ def test_a_step_stays_within_the_memory_that_may_be_used(planned: Callable[..., 
 def test_a_time_that_is_no_time_is_refused(minutes: float, planned: Callable[..., Plan]) -> None:
     with pytest.raises(ValueError, match="minutes: a number above 0 is expected"):
         planned(minutes=minutes)
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, list[dict[str, Any]]]]:
+    """A trial whose steps take the given seconds of its clock and whose samples take 16, and what was asked of it."""
+
+    def make_it(*seconds: float) -> tuple[Any, list[dict[str, Any]]]:
+        asked: list[dict[str, Any]] = []
+        now, takes = [100.0], iter(seconds)
+
+        def steps(network: torch.nn.Module, **options: Any) -> StepTime:
+            asked.append(options)
+            now[0] += next(takes)
+            return StepTime(16.0, 5.0)
+
+        monkeypatch.setattr(make, "time_steps", steps)
+        monkeypatch.setattr(make, "time_loading", lambda *_, **__: LoadTime(0.1, 0.01))
+        recipe = Recipe("unet", TINY, lambda *_: torch.zeros(()), {}, {})
+        return make._Timed(
+            None, PHOTOS, facts(), recipe, device="cpu", precision="fp32", cache_dir=None, clock=lambda: now[0],  # type: ignore[arg-type]
+        ), asked  # fmt: skip
+
+    return make_it
+
+
+@pytest.mark.parametrize(("limit", "tried"), [(8.5, ["a", "b", "c"]), (7.9, ["a", "b"]), (7.0, ["a"])])
+def test_a_form_is_tried_if_one_and_a_half_times_the_last_still_fits(
+    timed: Callable[..., Any], limit: float, tried: list[str]
+) -> None:
+    """3 and then 2 seconds: the second may take 4.5 beside the 3, and the third 3 beside the 5."""
+    trial, _ = timed(3.0, 2.0, 1.0)
+    assert list(trial.trial([Candidate(name) for name in "abc"], batch=2, limit=limit).steps) == tried
+
+
+def test_the_chosen_size_is_timed_again_and_all_forms_are_scaled_by_it(timed: Callable[..., Any]) -> None:
+    """At four times as many pixels 16 seconds: 4 for as many as before, where it was 2. So everything takes twice as long."""
+    again, asked = timed(1.0)
+    trial = Trial({"a": StepTime(2.0, 1.0), "b": StepTime(3.0, 0.5)}, (10, 10), LoadTime(0.1, 0.01))
+    choice = Choice(
+        Candidate("a"), (20, 20), coarser=1.0, batch_size=3, patches_per_case=1, epochs=5, val_interval=1, seconds=9.0,
+        memory_gb=1.0, expected=0.8,
+    )  # fmt: skip
+    found = again.again(trial, choice, limit=10)
+    assert found.steps == {"a": StepTime(4.0, 2.0), "b": StepTime(6.0, 1.0)}
+    assert asked == [{"size": (20, 20), "batch": 3, "most_seconds": 5.0, **{key: asked[0][key] for key in OTHERS}}]
+    assert again.again(trial, replace(choice, size=(10, 10)), limit=10) is trial
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("epochs", "share"), [(100, True), (2, False)])
+def test_the_last_tenth_of_many_steps_is_averaged(planned: Callable[..., Plan], epochs: int, share: bool) -> None:
+    """14 pictures in batches of 2 are 7 steps an epoch: an average over ten of 700, and none of 14."""
+    plan = planned({"architecture": True, "size": [48, 32], "max_epochs": epochs, "batch_size": 2}, minutes=5)
+    assert plan.weight_average == (pytest.approx(1 - 10 / 700, abs=1e-4) if share else 0)
+
+
+@pytest.mark.parametrize(("pretrained", "lr"), [(True, 0.001), (False, 0.002)])
+def test_imagenet_weights_are_changed_more_gently(
+    planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, pretrained: bool, lr: float
+) -> None:
+    monkeypatch.setattr(make, "_forms", lambda *_: [Candidate("made up", pretrained=pretrained)])
+    assert planned(minutes=1).lr == lr

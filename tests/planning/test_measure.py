@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from medseg_monai.dataset import Dataset, DatasetSpec, read_dataset
+from medseg_monai.planning.fingerprint import ClassFacts
 from medseg_monai.planning.measure import fingerprint
+
+SPEC = DatasetSpec("drawn", "binary", classes=("box",), channels=("red", "green", "blue"), size=(32, 32))
 
 
 def draw(
@@ -25,14 +28,13 @@ def draw(
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    spec = DatasetSpec("drawn", "binary", classes=("box",), channels=("red", "green", "blue"), size=(32, 32))
     cases = [
         {**draw(tmp_path, "one", (10, 5, 30, 25)), "group": "p"},  # 20 x 20 pixels: 400 of 3200
         {**draw(tmp_path, "two", (0, 0, 20, 20), (60, 30, 75, 34)), "group": "p"},  # and 15 x 4
         {**draw(tmp_path, "none"), "group": "q"},
         {**draw(tmp_path, "wide", (10, 10, 30, 30), size=(120, 40)), "group": "r"},
     ]
-    return Dataset(spec, tmp_path, training=cases, validation=[draw(tmp_path, "more", (0, 0, 5, 5))])
+    return Dataset(SPEC, tmp_path, training=cases, validation=[draw(tmp_path, "more", (0, 0, 5, 5))])
 
 
 def test_counts_sizes_classes_and_empties(dataset: Dataset) -> None:
@@ -63,12 +65,11 @@ def test_it_is_kept_and_made_anew_when_a_mask_changes(dataset: Dataset, tmp_path
 
 
 def test_specks_do_not_count_unless_there_is_nothing_else(tmp_path: Path) -> None:
-    spec = DatasetSpec("drawn", "binary", classes=("box",), channels=("red", "green", "blue"), size=(32, 32))
     large = draw(tmp_path, "large", (0, 0, 11, 11), (50, 5, 51, 7))
-    facts = fingerprint(Dataset(spec, tmp_path, training=[large]))
+    facts = fingerprint(Dataset(SPEC, tmp_path, training=[large]))
     assert facts.classes["box"].smallest == facts.classes["box"].thickness == pytest.approx(11 / 80)
     speck = draw(tmp_path, "speck", (50, 5, 51, 7))
-    facts = fingerprint(Dataset(spec, tmp_path, training=[speck]))
+    facts = fingerprint(Dataset(SPEC, tmp_path, training=[speck]))
     assert facts.classes["box"].smallest == pytest.approx(1 / 80)
 
 
@@ -82,3 +83,28 @@ def test_volumes_are_measured_on_the_networks_grid(demo_volumes: Path) -> None:
 def test_without_training_cases_there_is_nothing_to_plan(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="drawn has no training cases"):
         fingerprint(Dataset(dataset.spec, tmp_path, validation=dataset.validation))
+
+
+def test_intensity_is_told_by_three_percentiles_of_the_whole_range(tmp_path: Path) -> None:
+    case = draw(tmp_path, "grey", (0, 0, 5, 5))
+    grey = np.full((40, 80, 3), 100, np.uint8)
+    grey[:, :8], grey[:, 72:] = 20, 200
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    facts = fingerprint(Dataset(SPEC, tmp_path, training=[case]))
+    assert facts.intensity == pytest.approx((20 / 255, 100 / 255, 200 / 255), abs=1e-6)
+
+
+def test_a_class_that_no_case_shows_is_taken_for_something_small(tmp_path: Path) -> None:
+    facts = fingerprint(Dataset(SPEC, tmp_path, training=[draw(tmp_path, "none")]))
+    assert facts.classes == {"box": ClassFacts(0, 0, 0, 0)}
+    assert facts.empty == 1
+
+
+def test_what_the_cases_say_of_themselves_counts_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of four shows nothing, whichever are read."""
+    cases = [{**draw(tmp_path, f"c{number}", (0, 0, 9, 9)), "present": ["box"]} for number in range(3)]
+    cases.append({**draw(tmp_path, "none"), "present": []})
+    facts = fingerprint(Dataset(SPEC, tmp_path, training=cases))
+    assert (facts.empty, facts.says_present) == (0.25, True)

@@ -6,7 +6,7 @@ import pytest
 from drawn_facts import facts
 
 from medseg_monai.planning.candidates import Candidate
-from medseg_monai.planning.decide import Choice, Wishes
+from medseg_monai.planning.decide import MOST_EPOCHS, Choice, Wishes
 from medseg_monai.planning.fingerprint import Fingerprint
 from medseg_monai.planning.machine import Machine
 from medseg_monai.planning.plan import Plan
@@ -90,3 +90,23 @@ def test_it_is_said_if_even_the_quickest_takes_too_long(seconds: float, late: bo
     said = explain(Plan("unet"), facts(), machine, [slow], wishes, allowed=10, given=False, encoders_missing=False)
     assert ("even the quickest training takes longer" in said["minutes"]) == late
     assert "of 10 (the default;" in said["minutes"]
+
+
+def explained(plan: Plan, choice: Choice) -> dict[str, str]:
+    machine, wishes = Machine("cpu", "AVX2", 2, "float32", 10.0), Wishes(600.0, 8.0, 16, {})
+    return dict(explain(plan, facts(), machine, [choice], wishes, allowed=10, given=True, encoders_missing=False))
+
+
+@pytest.mark.parametrize(("epochs", "most"), [(MOST_EPOCHS, True), (MOST_EPOCHS - 1, False)])
+def test_it_is_said_if_more_time_would_bring_nothing(epochs: int, most: bool) -> None:
+    said = explained(Plan("unet"), replace(CHOSEN, epochs=epochs))["max_epochs"]
+    assert said.startswith("more passes than these bring little" if most else "what fits into the time")
+
+
+def test_mirroring_and_patches_have_their_reasons() -> None:
+    upright = explained(Plan("unet", augmentation="upright"), replace(CHOSEN, patches_per_case=2))
+    assert upright["augmentation"] == "no mirroring: sides mean something in a body"
+    assert upright["patches_per_case"].startswith("patches of each volume in an epoch")
+    free = explained(Plan("unet", augmentation=1.0), CHOSEN)
+    assert free["augmentation"].startswith("each case is seen 50 times")
+    assert free["patches_per_case"] == "each case once in an epoch"

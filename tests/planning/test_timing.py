@@ -1,7 +1,9 @@
 """The timed trial on a tiny network: what it measures, and what it leaves alone."""
 
+import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate, chain, count, repeat
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from torch import nn
 
 from medseg_monai.dataset import read_dataset
 from medseg_monai.networks import UNet
+from medseg_monai.planning import timing
 from medseg_monai.planning.timing import step_clock, time_loading, time_steps
 from medseg_monai.prepare.demo import demo_spec
 from medseg_monai.training.losses import segmentation_loss
@@ -63,9 +66,11 @@ class Waits(nn.Conv2d):
 
 def test_waiting_for_other_programs_does_not_count(one_thread: None) -> None:
     assert step_clock("cpu") is time.process_time
+    began = time.perf_counter()
     found = time_steps(Waits(3, 1, 1), LOSS, SPEC, (16, 16), batch=2, precision="fp32", device="cpu", most_seconds=0.2)
+    took = time.perf_counter() - began
     assert found.train < 0.025
-    assert found.waited > 2
+    assert 2 < found.waited < took / (2 * found.train)  # at least one step of two samples was timed in all this time
 
 
 def test_several_threads_go_by_the_wall_clock() -> None:
@@ -102,3 +107,33 @@ def test_what_was_decoded_is_kept_for_training(demo_data: Path, tmp_path: Path) 
     found = time_loading(dataset, dataset.spec, cache_dir=tmp_path)
     assert found.sample > 0
     assert len(list(tmp_path.glob("??/*.entry"))) == 4
+
+
+def test_decoding_is_what_the_first_pass_takes_longer(demo_data: Path, tmp_path: Path) -> None:
+    """Four cases take 12, 4 and 8 seconds: 1 for a sample, and 2 more to decode it."""
+    dataset, ticks = read_dataset(demo_data), iter([0.0, 12.0, 20.0, 24.0, 30.0, 38.0])
+    found = time_loading(dataset, dataset.spec, cache_dir=tmp_path, clock=lambda: next(ticks))
+    assert (found.decode, found.sample) == (2, 1)
+    ticks = iter([0.0, 12.0, 20.0, 28.0, 30.0, 34.0])
+    found = time_loading(dataset, dataset.spec, cache_dir=tmp_path, clock=lambda: next(ticks))
+    assert (found.decode, found.sample) == (2, 1)
+
+
+def test_memory_is_what_was_added_at_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "_resident_bytes", partial(next, chain([1e9, 5e9], repeat(2e9))))
+    with timing._Peak("cpu") as peak:
+        time.sleep(0.1)
+    assert peak.gb == 4
+    monkeypatch.setattr(timing, "_resident_bytes", lambda: 0)  # a system that does not say it
+    with timing._Peak("cpu") as peak:
+        pass
+    assert math.isnan(peak.gb)
+
+
+def test_memory_of_a_gpu_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset: list[object] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3_000_000_000)
+    with timing._Peak("cuda:1") as peak:
+        pass
+    assert (peak.gb, reset) == (3, [torch.device("cuda:1")])

@@ -77,3 +77,9 @@ def test_other_networks_are_told(tmp_path: Path) -> None:
     assert compared.first_unlike == 2  # one training had more epochs
     compared.write(second)
     assert json.loads((second / "rerun.json").read_text())["largest"] is None
+
+
+def test_another_type_is_a_difference_even_of_the_same_bits(tmp_path: Path) -> None:
+    first = _trained(tmp_path / "first", {**WEIGHTS, "b": torch.zeros(1, 1)}, (0.5,))
+    second = _trained(tmp_path / "second", {**WEIGHTS, "b": torch.zeros(1, 1, dtype=torch.int32)}, (0.5,))
+    assert compare_trainings(first, second).unlike == 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from medseg_monai.bundle.literals import literal
+from medseg_monai.training import recorded
 from medseg_monai.training.recorded import (
     differences,
     finished_run,
@@ -64,10 +65,10 @@ def test_it_is_read_back_and_what_is_torn_is_none(tmp_path: Path) -> None:
 
 def test_a_setting_with_parts_is_repeated_as_a_whole() -> None:
     """The bundle has an expression where the run was given numbers by name: none of them has a place of its own."""
-    recorded = {"config": {"augmentation": {"rotate_degrees": 10, "scale": 0.2}}}
-    values, expressions = settings_to_repeat(recorded, {"augmentation": "$@plan.augmentation"})
+    run = {"config": {"augmentation": {"rotate_degrees": 10, "scale": 0.2}}}
+    values, expressions = settings_to_repeat(run, {"augmentation": "$@plan.augmentation"})
     assert (values, expressions) == ({"augmentation": {"rotate_degrees": 10, "scale": 0.2}}, {})
-    assert differences(recorded["config"], {"augmentation": literal({"scale": 0.2, "rotate_degrees": 10})}) == []
+    assert differences(run["config"], {"augmentation": literal({"scale": 0.2, "rotate_degrees": 10})}) == []
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,9 @@ def test_what_runs_something_is_code_however_deep(value: Any) -> None:
 
 
 def test_a_text_that_looks_like_code_is_a_value() -> None:
-    recorded = {"config": {"bundle": literal("$x"), "dataset_dir": "$x", "seed": 3}}
-    assert settings_to_repeat(recorded, {"bundle": "y", "seed": 3}) == ({"bundle": "$x"}, {})
-    assert (setting(recorded, "bundle"), setting(recorded, "dataset_dir"), setting(recorded, "lr")) == (
+    run = {"config": {"bundle": literal("$x"), "dataset_dir": "$x", "seed": 3}}
+    assert settings_to_repeat(run, {"bundle": "y", "seed": 3}) == ({"bundle": "$x"}, {})
+    assert (setting(run, "bundle"), setting(run, "dataset_dir"), setting(run, "lr")) == (
         "$x",
         None,
         None,
@@ -114,3 +115,12 @@ def test_a_folder_without_a_record_says_why(tmp_path: Path) -> None:
     write_record(tmp_path / "fold_1", RUN)
     with pytest.raises(FileNotFoundError, match="holds folds, each a training of its own: name one, .*fold_1 say"):
         finished_run(tmp_path)
+
+
+def test_of_lists_the_entries_that_differ_are_named_if_they_can_be_told_apart() -> None:
+    then = {"handlers": [{"_target_": "x", "patience": 3}, {"_target_": "y"}], "size": [64, 64]}
+    longer = {**then, "handlers": [*then["handlers"], {"_target_": "z"}]}
+    assert list(recorded._set_otherwise(then, {**then, "size": [64, 32]})) == [("size", [64, 64])]  # numbers belong together
+    other = {**then, "handlers": [{"_target_": "x", "patience": 5}, {"_target_": "y"}]}
+    assert list(recorded._set_otherwise(then, other)) == [("handlers#0#patience", 3)]
+    assert list(recorded._set_otherwise(then, longer)) == [("handlers", then["handlers"])]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,3 +73,17 @@ def test_the_folder_is_not_looked_at_in_each_step(tmp_path: Path) -> None:
 
 def test_a_process_alone_agrees_with_itself() -> None:
     assert agreed(BY_FILE, torch.device("cpu")) == BY_FILE
+
+
+def test_nothing_is_no_cause_and_other_threads_have_no_signals(tmp_path: Path) -> None:
+    requests, causes = StopRequests(tmp_path), list[int]()
+
+    def listen() -> None:
+        requests.listen()
+        causes.append(requests.cause())
+        requests.end()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert causes == [0]
