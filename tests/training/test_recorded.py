@@ -120,7 +120,7 @@ def test_a_folder_without_a_record_says_why(tmp_path: Path) -> None:
 def test_of_lists_the_entries_that_differ_are_named_if_they_can_be_told_apart() -> None:
     then = {"handlers": [{"_target_": "x", "patience": 3}, {"_target_": "y"}], "size": [64, 64]}
     longer = {**then, "handlers": [*then["handlers"], {"_target_": "z"}]}
-    assert list(recorded._set_otherwise(then, {**then, "size": [64, 32]})) == [("size", [64, 64])]  # numbers belong together
+    assert list(recorded._set_otherwise(then, {**then, "size": [64, 32]})) == [("size", [64, 64])]
     other = {**then, "handlers": [{"_target_": "x", "patience": 5}, {"_target_": "y"}]}
     assert list(recorded._set_otherwise(then, other)) == [("handlers#0#patience", 3)]
     assert list(recorded._set_otherwise(then, longer)) == [("handlers", then["handlers"])]
