@@ -145,7 +145,7 @@ def clicks_at(places: Place | Sequence[Place] | None, *, inside: bool) -> list[C
     """Clicks at one place or several.
 
     Raises:
-        ValueError: a place is none, or a click says the opposite.
+        ValueError: a place is not one, or two clicks contradict each other.
 
     >>> clicks_at((120, 340), inside=True) == clicks_at(["120,340"], inside=True) == [Click(120, 340)]
     True

@@ -319,7 +319,7 @@ def _overrides(options: Options) -> VolumeOverrides:
     """Settings that the user chose instead of those derived from the data.
 
     Raises:
-        ValueError: one number was given as the size of a patch, or a modality that is none.
+        ValueError: one number was given as the size of a patch, or a modality that does not exist.
     """
     from medseg_monai.prepare.volume_pairs import VolumeOverrides
 

@@ -109,7 +109,7 @@ def train(
 
     Raises:
         FileNotFoundError, ValueError: a bundle, data set or setting that cannot be used.
-        FloatingPointError: the loss is no number.
+        FloatingPointError: the loss is not a number.
         KeyboardInterrupt: it was interrupted; ``resume=True`` continues.
     """
     from medseg_monai.bundle.paths import find_named_weights
@@ -286,7 +286,7 @@ def bundle_of_start(start: str | None) -> str | None:
     try:
         return str(json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["bundle"])
     except (OSError, ValueError, LookupError, TypeError):
-        pass  # what is wrong with the file is said by who reads all of it
+        pass  # what is wrong with the file is reported by what reads all of it
     try:
         return str(find_bundle(start))
     except FileNotFoundError:

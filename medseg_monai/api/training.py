@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medseg_monai.predictor import Predictor
 
 NO_SCORES = ("epoch", "loss", "seconds")
-"""Columns of a history that are no scores."""
+"""Columns of a history that are not scores."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 =============== ======================================================================================
 guard.py        who may talk to the server: this machine's browser, with the token, from the page itself
 received.py     what was dropped: stored under safe names, zips unpacked, within bounds
-network.py      loaded bundles, one picture at a time whoever asks
+network.py      loaded bundles, one picture at a time, from all tabs
 views.py        an image as it is looked at: a photograph, or a volume slice by slice
 maps.py         probabilities, uncertainty, CAM and Grad-CAM
 opened.py       a case on the page: its mask, what was corrected, and the way back

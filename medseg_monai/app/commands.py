@@ -115,7 +115,7 @@ def _start(choice: Choice) -> str:
 
 
 def _literal(path: str) -> str:
-    """A path that begins with a dash is no option.
+    """A path that begins with a dash is not an option.
 
     >>> _literal("-x.jpg"), _literal("x.jpg")
     ('./-x.jpg', 'x.jpg')

@@ -59,7 +59,7 @@ def routes(tabs: Mapping[str, Tab]) -> APIRouter:
 
     @router.get("/{key}/report/{number}")
     async def report(key: str, number: int) -> Response:
-        """The page of an evaluation. Its scripts run, but it is no page of this server's: it sees neither the token nor the tab."""
+        """The page of an evaluation. Its scripts run, but it is not a page of this server's: it sees neither the token nor the tab."""
         scorings = tab_of(key).scorings
         page = scorings[number].page if 0 <= number < len(scorings) else None
         if page is None:

@@ -34,7 +34,7 @@ class Job:
         turn: held while it runs; jobs with the same one wait for one another.
         most_s: seconds after which it is stopped, whatever it does.
         folder: in which it runs; default: this program's.
-        passing: exit codes of the last command that are no failure.
+        passing: exit codes of the last command that are not failures.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ def explained_map(choice: Choice, image: Path, spec: DatasetSpec, name: str, fol
     """``cam-<class number>`` or ``gradcam-<class number>``, as `medseg explain` writes them into the folder; (1, *S).
 
     Raises:
-        ValueError: there is no map, such as of a class that is not in the mask; the message says why.
+        ValueError: there is no map, for example because the class is not in the mask; the message says why.
     """
     method, _, number = name.partition("-")
     class_name = spec.classes[int(number)]

@@ -1,4 +1,4 @@
-"""Loaded bundles. One picture at a time goes through a network, whoever asks: two tabs take turns and neither waits for the other's end."""
+"""Loaded bundles. One picture at a time goes through a network: two tabs take turns, and neither waits for the other to finish."""
 
 from __future__ import annotations
 

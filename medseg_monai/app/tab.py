@@ -66,7 +66,7 @@ class Tab:
         cases: by id.
         progress: of the run in progress; None if there is none.
         choice: the weights of the last run.
-        notes: what of the files the last run passed over.
+        notes: files that the last run skipped.
         beside: other weights, whose masks are shown beside those of `choice`.
         scorings: against true masks, the last one at the end.
     """

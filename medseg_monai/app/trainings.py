@@ -128,7 +128,7 @@ def curves(history: Sequence[dict[str, float]]) -> dict[str, list[tuple[float, f
 
 
 class Trainings:
-    """All trainings of this server. One runs at a time, whoever started it; others wait for their turn."""
+    """All trainings of this server. One runs at a time, from whichever tab it was started; others wait for their turn."""
 
     def __init__(self) -> None:
         self.all: list[CorrectionsTraining] = []
@@ -141,7 +141,7 @@ class Trainings:
         """Prepare the data and plan.
 
         Raises:
-            ValueError: there is too little to train on, the time is no time, or the folder is being trained on.
+            ValueError: there is too little to train on, the time is not a number above 0, or the folder is being trained on.
             FileNotFoundError: the weights are gone.
         """
         if not 0 < minutes <= LONGEST_MINUTES:

@@ -1,7 +1,7 @@
 """Where the probabilities of a case come from: kept by a training by folds, in a folder of `medseg predict`, or from weights at hand.
 
-An answer is an array (classes, *S) of 0 to 1, without the background, on the image's own grid, its axes those of the label; of volumes it
-is float16, since those of a whole CT are large.
+An answer is an array (classes, *S) of 0 to 1, without the background, on the image's own grid, with the axes of the label; float16 for
+volumes, since those of a whole CT are large.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Answer:
     """How to get a case's probabilities.
 
     Args:
-        origin: where they come from, in words, such as ``fold 2``.
+        origin: where they come from, for people: ``fold 2``.
         read: from the case to its probabilities. Raises what reading files raises.
     """
 
@@ -51,8 +51,8 @@ Answers: TypeAlias = Mapping[str, Answer]
 def kept_answers(folder: Path, dataset: Dataset) -> dict[str, Answer]:
     """The probabilities in a folder of `medseg train --folds K`, or of `medseg predict --probabilities`.
 
-    What a training by folds has not kept (``--keep-probabilities``) is asked of the fold's weights, and the test split of the ensemble,
-    which has not seen it.
+    If a training by folds has not kept them (``--keep-probabilities``), the fold's weights predict again; the ensemble predicts the test
+    split, which it has not seen.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -72,7 +72,7 @@ def kept_answers(folder: Path, dataset: Dataset) -> dict[str, Answer]:
 
 
 def _folds(folder: Path, files: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Answer]]:
-    """Each case with the answer of the fold that has not seen it: the kept probabilities, else those that its weights give."""
+    """Each case with the answer of the fold that has not seen it: the probabilities that were kept, else those that its weights give."""
     images = {case["id"]: as_list(case["image"]) for split in POOL for case in dataset.cases(split)}
     for number, file in enumerate(files, 1):
         fold, place = read_dataset(file), folder / f"fold_{number}"
@@ -126,14 +126,14 @@ def asked_answers(
     origin: str = "",
     assignments: Mapping[str, Any] | None = None,
 ) -> dict[str, Answer]:
-    """The answers of weights, for the cases that these have not been trained on.
+    """The answers of trained weights for the cases that they have not been trained on.
 
     Args:
         bundle_root: the bundle's folder.
         weights: as `find_weights` takes them.
         dataset: the cases.
         splits: those that the weights have not seen; by default as `unseen_splits` says.
-        origin: in words; by default the bundle's name.
+        origin: for people; by default the bundle's name.
         assignments: as `Predictor` takes them.
 
     Raises:
@@ -159,9 +159,9 @@ def asked_answers(
 
 
 def unseen_splits(trained: Trained, spec: DatasetSpec) -> tuple[str, ...]:
-    """The splits of a data set that weights have not been trained on, going by the data set's name: of another one, all.
+    """The splits of a data set that weights have not been trained on: all of them, if they were trained on a data set of another name.
 
-    Validation has chosen the best epoch, but taught nothing; the ensemble of folds was taught by it, too.
+    Validation cases were used to choose the best epoch, but not to train; an ensemble of folds was trained on them too.
     """
     if trained.dataset.name != spec.name:
         return SPLITS

@@ -1,10 +1,10 @@
 """Corrections that would make a label likelier, each by the name of the error that it undoes.
 
-The likelihood of a label under the probabilities of a network that has not seen it falls apart into pixels, so what a correction gains is
+The likelihood of a label under the probabilities of a network that has not seen it is a sum over pixels, so what a correction gains is
 the sum of the log-odds of the pixels that it changes. Pixels of one part are right or wrong together, though: a part is one decision, not
 a thousand. Therefore **the evidence for a correction is what it gains per pixel that it changes**, in nats, however large it is, but for
-changes of a few pixels, which say little (`SMALL_SHARE`). Where a network disagrees with a label because it is unsure, its pixels are worth
-little; where a label is wrong, most of them are worth all that a network can say.
+changes of a few pixels, which say little (`SMALL_SHARE`). If a network disagrees with a label because it is unsure, its pixels are worth
+little; if a label is wrong, most of them are worth all that a network can say.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def learn_temperature(spec: DatasetSpec, cases: Sequence[Case], answers: Answers
         try:
             looked = look_at(case, answers, spec)
         except UNUSABLE:
-            continue  # it is said when the case is judged
+            continue  # this is reported when the case is judged
         channels = looked.probabilities
         if spec.task == "multiclass":
             channels = np.concatenate([(1 - channels.sum(axis=0, keepdims=True)).clip(0, 1), channels])

@@ -25,7 +25,7 @@ from medseg_monai.dataset.spec import Task
 REACH = 6.0
 """How far a click has any effect, in radii of the clicked object."""
 REACH_OF_DEPTH = 24.0
-"""The same in distances from the clicked pixel to the outline, of several wrong pixels the deepest: who clicks near it means a detail."""
+"""The same in distances from the clicked pixel to the outline, of several wrong pixels the deepest: a click near it is about a detail."""
 LEAST_REACH = 4.0
 """In pixels of the coarser grid."""
 NEGLIGIBLE = 0.05
@@ -62,11 +62,11 @@ def correct(
     spacing: Sequence[float] | None = None,
     box: Box | None = None,
 ) -> Corrected:
-    """Correct a mask by what a person says of some of its pixels.
+    """Correct a mask by what a person says about some of its pixels.
 
-    Each clicked pixel is right afterwards, in every case. Around it changes what resembles it in place, colour and probability, as
+    Each clicked pixel is right afterwards, in every case. What resembles it in place, colour and probability changes with it, as
     little as makes the clicks right (`medseg_monai.clicks.least_change`); beyond 6 radii of the clicked object nothing does. A click that
-    says what the mask says already changes little or nothing, but holds its place against the others. The order of clicks does not
+    agrees with the mask changes little or nothing, but holds its place against the others. The order of clicks does not
     matter, and the same arguments give the same result. Undo by leaving clicks out.
 
     Args:
@@ -132,7 +132,7 @@ def _checked_shape(
 
 
 def _is_finite(values: NDArray[np.floating[Any]]) -> bool:
-    """Whether all values are; of float16 by their bits, for NumPy computes with them slowly."""
+    """Whether all values are; of float16 by their bits, because NumPy computes with them slowly."""
     if values.dtype == np.float16:
         return not values.size or int((values.view(np.uint16) & EXPONENT).max()) < EXPONENT
     return bool(np.isfinite(values.sum(dtype=np.float64)))

@@ -20,7 +20,7 @@ def slivers(before: Bools, after: Bools, points: Mapping[tuple[int, ...], bool],
     Args:
         before: the mask.
         after: the changed mask.
-        points: clicks, index -> whether inside; a piece with a click is none.
+        points: clicks, index -> whether inside; a piece with a click stays.
         inside: True for holes beside what was added, False for remnants beside what was removed.
     """
     changed = (after & ~before) if inside else (before & ~after)

@@ -26,7 +26,7 @@ def contrast(image: NDArray[Any], mask: Mask, *, others: Mask, seen: Mask) -> fl
     Args:
         image: (C, *S), of any linear scale.
         mask: the structure, (*S).
-        others: pixels of any structure, which are no surroundings.
+        others: pixels of any structure, which do not count as surroundings.
         seen: pixels that the image fills.
 
     Returns:

@@ -62,7 +62,7 @@ class ScoreCases:
         cleaning: its ``drop_isolated`` is applied here if cases are slices of scans, because it needs whole scans.
         options: tolerances, and when lesions match.
         calibration: the handler that measures calibration; its numbers by case go into ``cases.csv``.
-        trust: the handler that notes what is said of each mask; how far it holds goes into the summary and files of its own.
+        trust: the handler that notes predicted Dice and flags; how far they hold goes into the summary and files of its own.
         contrast: whether to measure how much each structure stands out: ``auto`` for photographs, for whose small masks it takes no time.
         strata: a table with columns by which to divide cases, besides the data set's own ``strata``.
         annotators: a folder with a folder of masks for each annotator, besides the data set's own ``annotators``.

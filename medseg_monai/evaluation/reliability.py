@@ -30,7 +30,7 @@ class MeasureCalibration:
     """Ignite handler: compare each case's probabilities with the truth; write ``calibration.json`` and ``calibration.png`` at the end.
 
     Expects decollated output with ``probability``, as the network gives it, on the image's own grid. Cases whose truth cannot be read
-    are passed over: whoever scores the masks says so.
+    are skipped: the scoring of the masks reports them.
 
     Args:
         dataset: the cases, with ``label``.

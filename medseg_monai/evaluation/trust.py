@@ -1,4 +1,4 @@
-"""Whether what is said of each mask holds: predicted Dice and flags beside the Dice that the masks have, over an evaluation's cases."""
+"""Whether predictions of quality hold: predicted Dice and flags beside the true Dice of the masks, over an evaluation's cases."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DIGITS = 4
 
 
 class Said(NamedTuple):
-    """What was said of a case, and the Dice that it has.
+    """What was predicted of a case's mask, and its true Dice.
 
     Attributes:
         predicted: Dice by class.
         uncertainty: of the case.
         flagged: whether a person should look at it.
-        unlike: whether it is said to be unlike the pictures of training.
+        unlike: whether it was flagged as unlike the pictures of training.
         dice: the true Dice by class; empty until it is known.
     """
 
@@ -45,7 +45,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Trust:
-    """How far what is said of masks can be trusted. Of several classes the lowest Dice of a case counts, predicted or true.
+    """How far predicted Dice and flags can be trusted. If there are several classes, a case's lowest Dice counts, predicted or true.
 
     Attributes:
         cases: their number.
@@ -55,7 +55,7 @@ class Trust:
         aurc_uncertainty: the same of the uncertainty.
         aurc_least: the same of the true Dice, which nothing can sort better than.
         flagged: cases that a person should look at.
-        unlike: those of them that are said to be unlike the pictures of training.
+        unlike: those of them that were flagged as unlike the pictures of training.
         failure_dice: a case below it is a failure.
         failures: their number.
         failures_flagged: those of them that are flagged.
@@ -100,7 +100,7 @@ class Trust:
 
 
 class MeasureTrust:
-    """Ignite handler: note what is said of each case, to be compared with its scores (`MeasureTrust.write`).
+    """Ignite handler: note what is predicted of each case, to be compared with its scores (`MeasureTrust.write`).
 
     Expects decollated output with ``predicted_dice``, ``uncertainty``, ``flagged`` and ``reason``.
 
@@ -130,7 +130,7 @@ class MeasureTrust:
     def write(self, scores: Sequence[CaseScores], folder: Path) -> list[str]:
         """Write ``trust.json`` and ``trust.png``, in place of an earlier evaluation's; return lines for the summary.
 
-        If nothing was said of the masks, there are neither.
+        If nothing was predicted of the masks, there are neither.
         """
         for name in (TRUST_FILE, TRUST_PICTURE):
             (folder / name).unlink(missing_ok=True)
@@ -146,7 +146,7 @@ class MeasureTrust:
         return ["", "## Which masks to look at", "", f"{str(trust)[:1].upper()}{str(trust)[1:]}."]
 
     def _with_dice(self, scores: Sequence[CaseScores]) -> list[Said]:
-        """What was said of the cases that have scores."""
+        """What was predicted of the cases that have scores."""
         dices: dict[str, dict[str, float]] = {}
         for score in scores:
             dices.setdefault(score.case, {})[score.class_name] = score.dice

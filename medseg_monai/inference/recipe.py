@@ -177,7 +177,7 @@ def measures_reliability(trained: Trained, reliability: bool | str) -> bool:
 
 
 def measures_trust(trained: Trained) -> bool:
-    """Whether an evaluation also measures how far what is said of masks holds: if anything is said of them."""
+    """Whether an evaluation also measures how far predicted Dice and flags hold: if the weights have any."""
     return trained.quality is not None and trained.quality.dice is not None
 
 

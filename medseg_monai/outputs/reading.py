@@ -24,10 +24,10 @@ class Reader(Protocol):
     """Reads the files of one kind of image."""
 
     def mask(self, files: Sequence[str], spec: DatasetSpec, image: Image) -> NDArray[np.uint8]:
-        """A label map, (1 or classes, *S); ValueError if it is none, or is not on the image's grid."""
+        """A label map, (1 or classes, *S); ValueError if it is not one, or is not on the image's grid."""
 
     def probabilities(self, file: Path, image: Image) -> Probabilities:
-        """A class's map, (*S) of 0 to 1; ValueError if it is none, or is not on the image's grid."""
+        """A class's map, (*S) of 0 to 1; ValueError if it is not one, or is not on the image's grid."""
 
 
 class PhotoReader:

@@ -95,7 +95,7 @@ def training_plan(
         said = {**({} if theirs is None else {"architecture": theirs}), **said}
         # its minutes may be another machine's
         plan = replace(Plan(**{**published, **said}), minutes=None)
-        # whoever says how many epochs wants them all
+        # if the number of epochs was given, all of them are wanted
         return replace(plan, most_minutes=None, changed_epochs=()) if "max_epochs" in run.fixed() else plan
     on_gpu = torch.device(device).type == "cuda" and minutes is None and preset == "default"
     if as_published or on_gpu or not run.undecided:

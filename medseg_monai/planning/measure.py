@@ -176,7 +176,7 @@ def _structures(mask: NDArray[np.bool_], *, relative: bool) -> tuple[float, floa
     thin = mask[(slice(None, None, stride),) * mask.ndim]
     pieces, count = ndimage.label(thin, np.ones((3,) * thin.ndim))
     boxes, sizes = ndimage.find_objects(pieces), np.bincount(pieces.ravel())[1:]
-    # the pieces that count: the largest few of those that are no specks, or else the largest
+    # the pieces that count: the largest few of those that are not specks, or else the largest
     order = [int(index) for index in np.argsort(-sizes)[:50] if sizes[index] >= SPECK] or [int(np.argmax(sizes))] * (
         count > 0
     )

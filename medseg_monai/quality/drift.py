@@ -23,7 +23,7 @@ from medseg_monai.quality.usual import UsualAnswers
 
 Array = NDArray[np.float64]
 FALSE_ALARMS = 0.01
-"""In so many batches of training's kind an alarm is raised all the same."""
+"""Share of the batches like training's in which an alarm is raised anyway."""
 LEAST_SHIFT = 0.4
 """Standard deviations that a mean must have moved for it to matter."""
 LEAST_IMAGES = 10
@@ -95,7 +95,7 @@ def find_drift(
     Args:
         descriptions: of the images; of volumes empty ones.
         answers: of the same images, see `medseg_monai.quality.usual.answer_numbers`.
-        familiarity, usual: what `medseg review` has learnt, as far as it has.
+        familiarity, usual: what `medseg review` has learnt; None for what it has not.
         channels: of the images, for the names of colours.
         false_alarms: share of batches of training's kind that may raise an alarm.
         least_shift: see `LEAST_SHIFT`.

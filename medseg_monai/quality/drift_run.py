@@ -105,7 +105,7 @@ def compare_images(
 
 
 def _strangest(images: Sequence[str], descriptions: Sequence[Any], trained: Trained) -> list[str]:
-    """The images, the most unusual first; of volumes none, which are no pictures."""
+    """The images, the most unusual first; none for volumes, which are not pictures."""
     known = trained.familiarity
     if known is None or not all(descriptions):
         return []

@@ -62,7 +62,7 @@ def flag(
     Args:
         uncertainty: of the case, see `medseg_monai.inference.uncertainty.uncertainty`.
         description: of the case; empty for volumes.
-        review, familiarity, promise: what `medseg review` has learnt, as far as it has.
+        review, familiarity, promise: what `medseg review` has learnt; None for what it has not.
         predicted: the predicted Dice of each class's mask, if it is known.
         empty: classes of which nothing was found.
     """
@@ -137,7 +137,7 @@ class Flagd(MapTransform):
     Args:
         key: the logits'.
         spec: the data set.
-        review, familiarity, quality: what `medseg review` has learnt, as far as it has.
+        review, familiarity, quality: what `medseg review` has learnt; None for what it has not.
         image_key: the image's.
 
     Raises:

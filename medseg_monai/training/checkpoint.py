@@ -1,4 +1,4 @@
-"""``last.pt``: all that a training needs to go on as if it had never stopped, whole or passed over for the one before.
+"""``last.pt``: all that a training needs to go on as if it had never stopped, whole, or skipped for the one before.
 
 Tensors and plain values alone, so that it loads with ``weights_only``. MONAI's ``CheckpointSaver`` and ``CheckpointLoader`` are not
 used: what they write can be torn by a kill or a full disk, and what is torn ends the program.
@@ -59,7 +59,7 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any], *, keep_before: b
 def find_checkpoint(folder: Path) -> Path | None:
     """The latest whole checkpoint of the training in `folder`; None if there is none.
 
-    One that is torn or damaged is passed over with a warning.
+    One that is torn or damaged is skipped with a warning.
     """
     for file in (files_of(folder) / LAST_FILE, before_last(folder)):
         if file.is_file():

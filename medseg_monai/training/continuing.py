@@ -86,7 +86,7 @@ class Continuation:
         return found
 
     def _note_changes(self, recorded: Content, run: Content) -> None:
-        """Keep what of the machine has changed since the training began, for whoever repeats it."""
+        """Record how the machine has changed since the training began, for a repetition."""
         noted = recorded.get("continued_with") or []
         if new := [change for change in changes_of_machine(recorded, run) if change not in noted]:
             write_record(self.folder, {**recorded, "continued_with": [*noted, *new]})
@@ -192,7 +192,7 @@ def put_back(trainer: SupervisedTrainer, parts: Mapping[str, Stateful], state: M
 
 
 def starts_within_epoch(trainer: Workflow) -> bool:
-    """Whether the trainer's data can begin in the middle of an epoch; else one that was broken off is repeated."""
+    """Whether the trainer's data can begin in the middle of an epoch; else one that was cut short is repeated."""
     return isinstance(getattr(trainer.data_loader, "sampler", None), SeededSampler)
 
 

@@ -2,7 +2,7 @@
 
 A training's first files are written to a hidden subfolder. When its first epoch has been validated they are published: the earlier
 training's files move to ``previous/N`` and the new ones take their places. Each step is one renaming, and the existing files show
-which step comes next, so an interrupted move is finished by whoever uses the folder next.
+which step comes next, so an interrupted move is finished by the next process that uses the folder.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class SeedSteps:
     """Let all random numbers that a step draws (dropout, for one) depend on (seed, step, process) alone.
 
     So they are the same whatever was drawn before: by a validation, by the workers that read images, by a training that was
-    broken off and goes on.
+    cut short and goes on.
     """
 
     def __init__(self, seed: int) -> None:
@@ -150,7 +150,7 @@ class RecordEpochs:
         self._at = 0  # the epoch that the losses are of
 
     def state_dict(self) -> dict[str, Any]:
-        """The epochs so far, and of one that is broken off its losses and seconds."""
+        """The epochs so far, and of one that was cut short its losses and seconds."""
         seconds = time.monotonic() - self._began
         return {"epochs": self.epochs, "at": self._at, "losses": self._losses, "seconds": seconds}
 

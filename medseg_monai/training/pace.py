@@ -159,7 +159,7 @@ class KeepTime:
         )
 
     def _warn_in_first_epoch(self, engine: SupervisedTrainer) -> None:
-        """Say early if the first epoch alone takes longer than all are given: an epoch is never broken off."""
+        """Say early if the first epoch alone takes longer than the time for all of them: an epoch is never cut short."""
         if self._warned or not self._by_clock or engine.state.epoch > 1:
             return
         limit, spent = self._limit(), self.clock() - self._began

@@ -70,7 +70,7 @@ def settings_to_repeat(recorded: Mapping[str, Any], config: Mapping[str, Any]) -
     """What a recorded run set otherwise than a config does, by key.
 
     Returns:
-        The values, which are data, and the expressions: whoever runs those runs code out of ``run.json``.
+        The values, which are data, and the expressions: running those is running code from ``run.json``.
     """
     then = {key: value for key, value in (recorded.get("config") or {}).items() if key not in FREE}
     values: Content = {}

@@ -128,7 +128,7 @@ class Repetition:
         if not self.anyway:
             raise ValueError(
                 f"{self.folder} cannot be repeated: {what}. Restore them (expressions with --set, files with --overlay), "
-                "or train all the same with --anyway"
+                "or train regardless with --anyway"
             )
         logger.warning("Not the same training: %s", what)
 

@@ -134,7 +134,7 @@ def _content(hashes: FileHashes, file: Any) -> str:
     try:
         return hashes.of(file)
     except OSError:
-        return "unreadable"  # whoever loads it says why
+        return "unreadable"  # loading it says why
 
 
 def _machine(trainer: Workflow) -> Content:

@@ -32,8 +32,8 @@ class Start:
 
     Args:
         file: a checkpoint of tensors; a ``spec.json`` beside it says of which network.
-        freeze_encoder: leave the encoder as it is: its parameters, and the running statistics of its norms.
-        recorded: what `facts` said of it when a training began that now goes on: the file is not read, for it may be gone.
+        freeze_encoder: leave the encoder as it is: its parameters, and the running statistics of its normalisation layers.
+        recorded: what `facts` said of it when a training began that now goes on: the file is not read, because it may be gone.
 
     Raises:
         ValueError: the weights are an ensemble's, or spec.json cannot be used.
@@ -80,7 +80,7 @@ class Start:
         own, state = network.state_dict(), read_weights(self.file)
         self.kept = tuple(name for name, tensor in own.items() if name in state and state[name].shape == tensor.shape)
         self.new = tuple(name for name in own if name not in self.kept)
-        if not any(own[name].dim() > 1 for name in self.kept):  # biases and norms alone fit by chance
+        if not any(own[name].dim() > 1 for name in self.kept):  # biases and normalisation layers alone fit by chance
             raise ValueError(
                 f"{self.file} is for another network: none of its convolutions fits {type(network).__name__}"
             )
@@ -128,7 +128,7 @@ class Start:
 
 
 def _encoder_as_in_use(network: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Let the frozen encoder's norms use the statistics that they have, and not change them: a trainer sets all to training."""
+    """Let the frozen encoder's normalisation layers use their statistics without changing them: a trainer sets all to training."""
     if network.training:
         network.get_submodule("encoder").eval()
 

@@ -26,7 +26,7 @@ NOTHING, BY_FILE, BY_TIME, BY_SIGNAL = 0, 1, 2, 64
 
 
 class StopRequests:
-    """Notes what asks to stop, for whoever can stop at a good moment; a second signal stops at once.
+    """Notes a request to stop, to be obeyed at a good moment; a second signal stops at once.
 
     Args:
         folder: the training's, for the file `STOP_FILE`.
