@@ -69,28 +69,29 @@ class Entry:
 
 
 class Bench:
-    """A data set's cases in memory, and how to examine one with another label."""
+    """A data set's cases in memory, and how to examine one with another label; without `rivals` cleanlab is not needed."""
 
-    def __init__(self, dataset: Dataset, answers: Answers) -> None:
+    def __init__(self, dataset: Dataset, answers: Answers, *, rivals: bool = True) -> None:
         self.spec: DatasetSpec = dataset.spec
+        self.rivals = rivals
         cases = [case for split in SPLITS for case in dataset.cases(split) if case["id"] in answers]
         self.temperature = learn_temperature(dataset.spec, cases, answers)
         looked = [look_at(case, answers, dataset.spec) for case in cases]
         start = time.process_time()
-        details = [detail_of(read_shown(case, dataset.spec)) for case in cases]
+        details = [detail_of(read_shown(case, dataset.spec).image) for case in cases]
         self.entries = [self.entry(*one) for one in zip(cases, looked, details, strict=True)]
         self.seconds = (time.process_time() - start) / len(cases)
 
     def entry(self, case: Case, looked: Looked, detail: Detail) -> Entry:
         examined = examine(case, looked, detail, self.spec, temperature=self.temperature)
-        return Entry(case, looked, examined, 1 - cleanlab_score(looked))
+        return Entry(case, looked, examined, 1 - cleanlab_score(looked) if self.rivals else 0.0)
 
     def with_masks(self, entry: Entry, masks: Mask) -> Entry:
         return self.entry(entry.case, replace(entry.looked, masks=masks), entry.examined.detail)
 
     def twin(self, entry: Entry) -> Entry:
         case = {**entry.case, "id": f"{entry.case['id']} again", "group": f"{entry.case['group']} again"}
-        return self.entry(case, entry.looked, detail_of(saved_again(read_shown(entry.case, self.spec))))
+        return self.entry(case, entry.looked, detail_of(saved_again(read_shown(entry.case, self.spec).image)))
 
 
 def once(answers: Answers) -> dict[str, Answer]:

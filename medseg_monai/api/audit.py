@@ -170,9 +170,16 @@ def _quick_folds(
     from medseg_monai.api.train import bundle_and_data
     from medseg_monai.dataset.cases import as_list
     from medseg_monai.folds.run import FoldRun
+    from medseg_monai.planning.make import QUICK_MINUTES
 
     bundle, _ = bundle_and_data(None, data)
-    logging.getLogger(__name__).info("no probabilities named: %d quick folds of %s -> %s/", count, bundle.name, folder)
+    logging.getLogger(__name__).info(
+        "no probabilities named: %d quick folds of %s, about %.3g minutes for all -> %s/",
+        count,
+        bundle.name,
+        count * values.get("minutes", QUICK_MINUTES),
+        folder,
+    )
     settings = {"preset": "quick", **values} if "minutes" not in values else values
     single = all(len(as_list(case["image"])) == 1 for case in dataset.training + dataset.validation)
     return FoldRun(bundle, data, folder, count, settings, assignments=overrides, keep_probabilities=single).train()

@@ -109,7 +109,7 @@ def examine(
     _, *sides = masks.shape
     square = sides == [sides[0]] * 2
     corrections = (*corrections_of(close, spec.classes), *turns_of(whole, square=square))
-    dices = _dices(looked, spec)
+    dices = dices_of(looked, spec)
     return Examined(case["id"], str(case["group"]), origin, corrections, whole, detail, dices, looked.soft)
 
 
@@ -144,7 +144,7 @@ def findings_of(examined: Sequence[Examined], classes: Sequence[str]) -> list[Fi
     return ranked(found)
 
 
-def _dices(looked: Looked, spec: DatasetSpec) -> tuple[float, ...]:
+def dices_of(looked: Looked, spec: DatasetSpec) -> tuple[float, ...]:
     """Dice of each class, label against network; a class that neither has counts 1."""
     likeliest = expected_masks(looked.probabilities, spec)
     counted = True if looked.ignored is None else ~looked.ignored

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from medseg_monai.audit.answers import MISSING, Answers
-from medseg_monai.audit.examine import Examined, examine, findings_of, look_at
+from medseg_monai.audit.examine import Examined, dices_of, examine, findings_of, look_at
 from medseg_monai.audit.findings import LISTED_FROM, Finding, scores_again
 from medseg_monai.audit.twins import detail_of
 from medseg_monai.dataset import SPLITS, Dataset
@@ -19,11 +20,15 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.truth import read_shown
 from medseg_monai.inference.cases import UNUSABLE
 from medseg_monai.quality.calibration import CalibrationCases
+from medseg_monai.tuning.cases import network_channels
 
 logger = logging.getLogger(__name__)
 
 MOST_FOR_TEMPERATURE = 100
 """Cases that temperatures are learnt from."""
+LEAST_AGREEMENT = 0.3
+"""Mean Dice of label and network from which a case counts for temperatures. Below, one of the two is wrong altogether; if it is the label,
+the network would seem too sure, and all evidence too weak: with a fifth of the labels empty by mistake, by four tenths."""
 
 Progress = Callable[[Sequence[Case]], Iterable[Case]]
 
@@ -91,21 +96,25 @@ def audit_dataset(
 
 
 def learn_temperature(spec: DatasetSpec, cases: Sequence[Case], answers: Answers) -> tuple[float, ...]:
-    """What to divide log-odds by, so that probabilities are frequencies (`medseg_monai.quality.calibration`); 1 if nothing can be read."""
-    found = CalibrationCases(spec)
+    """What to divide log-odds by, so that probabilities are frequencies (`medseg_monai.quality.calibration`); 1 if nothing can be read.
+
+    Cases whose label and network disagree altogether are left out, unless that is half of them or more.
+    """
+    everything, agreeing = CalibrationCases(spec), CalibrationCases(spec)
     chosen = np.linspace(0, len(cases) - 1, min(len(cases), MOST_FOR_TEMPERATURE)).round().astype(int) if cases else []
-    usable = 0
+    usable = agreed = 0
     for case in (cases[number] for number in chosen):
         try:
             looked = look_at(case, answers, spec)
         except UNUSABLE:
             continue  # this is reported when the case is judged
-        channels = looked.probabilities
-        if spec.task == "multiclass":
-            channels = np.concatenate([(1 - channels.sum(axis=0, keepdims=True)).clip(0, 1), channels])
-        found.add(channels, looked.masks, looked.ignored)
-        usable += 1
-    return found.learn().temperature if usable else (1.0,)
+        agrees = fmean(dices_of(looked, spec)) >= LEAST_AGREEMENT
+        for kept in (everything, agreeing) if agrees else (everything,):
+            kept.add(network_channels(looked.probabilities, spec), looked.masks, looked.ignored)
+        usable, agreed = usable + 1, agreed + agrees
+    if not usable:
+        return (1.0,)
+    return (agreeing if 2 * agreed > usable else everything).learn().temperature
 
 
 def facts_of(audit: Audit) -> dict[str, Any]:

@@ -78,8 +78,9 @@ def _say_end(done: LabelAudit, found: Audit) -> None:
     table = done.folder / "audit.csv"
     for one in found.listed[:3]:
         typer.echo(f"{one.kind}: {one.case}: {one.reason}")
-    without = found.dice.get("without those listed")
-    again = "" if without is None else f"; mean Dice {found.dice['all']:.3f}, without the doubtful {without:.3f}"
+    without = found.dice.get("without those listed") if found.listed else None
+    again = f"; mean Dice of network and label {found.dice['all']:.3f}"
+    again += "" if without is None else f", without the doubtful {without:.3f}"
     missing = f"{counted(len(found.not_judged), 'case')} not judged, see {table}" if found.not_judged else None
     say_end(
         f"{counted(len(found.findings), 'label')} judged: {len(found.listed)} doubtful{again} -> {table}",

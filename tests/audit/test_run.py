@@ -73,3 +73,24 @@ def test_of_exclusive_classes_the_background_is_one_too(tmp_path: Path) -> None:
     shares = np.stack([np.where(truth == number, 0.97, 0.015) for number in (1, 2)]).astype(np.float32)
     found = learn_temperature(spec, [case], {"x": Answer("fold 1", lambda case: shares)})
     assert found == pytest.approx([np.log(0.97 / 0.015) / np.log(8)] * len(found), rel=0.05)
+
+
+def test_labels_that_are_wrong_altogether_do_not_make_the_network_look_too_sure(tmp_path: Path) -> None:
+    """A fifth of each label is wrong at random; three more labels are empty or elsewhere, and the temperature stays as it was."""
+    labels = {n: true_disc(n) ^ (np.random.default_rng(n).random((60, 48)) < 0.2) for n in range(8)}
+    wrong = {2: disc(0, 0, 0), 5: disc(50, 8, 6), 7: disc(55, 40, 4)}
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    clean, mixed = (
+        write_discs(tmp_path / "a", labels, count=8),
+        write_discs(tmp_path / "b", {**labels, **wrong}, count=8),
+    )
+    temperatures = [learn_temperature(one.spec, one.cases("training"), right_answers(one)) for one in (clean, mixed)]
+    assert temperatures[1] == pytest.approx(temperatures[0], rel=0.02)
+
+
+def test_if_most_labels_disagree_altogether_all_count(tmp_path: Path) -> None:
+    """Perhaps it is the network that is wrong: it must not be believed then."""
+    dataset = write_discs(tmp_path, {n: disc(55, 40, 4) for n in range(5)}, count=8)
+    (temperature,) = learn_temperature(dataset.spec, dataset.cases("training"), right_answers(dataset))
+    assert temperature > 1.3, "the three that agree, alone, would say that the network is too unsure"
