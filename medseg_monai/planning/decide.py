@@ -20,8 +20,8 @@ from medseg_monai.planning.timing import LoadTime, StepTime
 MOST_EPOCHS = 400
 VALIDATION_SHARE = 0.15
 MOST_VALIDATIONS = 60
-EPOCH_SECONDS = 0.3
-"""Of every epoch, for its files and pictures."""
+EPOCH_SECONDS = 0.2
+"""Of every epoch, for its files and pictures: 0.15 were measured on two cores with AVX2 (docs/first-model.md)."""
 MARGIN = 0.9
 """Share of the time that is planned: other programs run too, and the last validation is never skipped."""
 

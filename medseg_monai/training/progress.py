@@ -203,6 +203,7 @@ class RunProgress:
         self.evaluator = evaluator
         self.bar: tqdm[NoReturn] | None = None
         self._first = 0
+        self._counts = False
         self._began = self._said = 0.0
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -210,18 +211,24 @@ class RunProgress:
         if engine.state.rank == 0:
             keep_bars_whole()
             engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
             engine.add_event_handler(Events.COMPLETED, self._close)
             engine.add_event_handler(Events.EXCEPTION_RAISED, self._close)
 
     def _start(self, engine: SupervisedTrainer) -> None:
         self._close(engine)
-        self._first = engine.state.iteration
-        self._began = self._said = time.monotonic()
+        self._counts = False
         self.bar = progress_bar()(
-            total=engine.state.max_epochs * _steps(engine), initial=self._first, desc="training", bar_format=BAR, smoothing=0,
+            total=engine.state.max_epochs * _steps(engine), initial=engine.state.iteration, desc="training", bar_format=BAR, smoothing=0,
             dynamic_ncols=True, leave=False,
         )  # fmt: skip
+
+    def _begin(self, engine: SupervisedTrainer) -> None:
+        """Count from the first step on: what is done before it is done once, and a training that goes on has taken up its place by then."""
+        if not self._counts:
+            self._counts, self._first = True, engine.state.iteration
+            self._began = self._said = time.monotonic()
 
     def _step(self, engine: SupervisedTrainer) -> None:
         if self.bar is None:

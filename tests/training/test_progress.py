@@ -70,6 +70,30 @@ def test_without_a_terminal_a_line_comes_when_a_minute_has_passed(
     assert lines[0].startswith("epoch 1/2, ")
 
 
+def test_what_is_left_is_counted_from_the_first_step_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 10 seconds after an hour of looking at labels; the first half of the steps was done before the training went on."""
+    trainer, bar = trainer_of([0.25, 0.75])
+    bar.attach(trainer)
+    seconds, texts = [0.0], list[str]()
+
+    def move(by: float) -> None:
+        seconds[0] += by
+
+    def go_on(_: object) -> None:
+        move(3600)
+        trainer.state.epoch, trainer.state.iteration = 1, len(BATCHES)
+
+    trainer.add_event_handler(Events.STARTED, go_on)
+    trainer.add_event_handler(Events.ITERATION_STARTED, lambda _: move(10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: seconds[0])
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda _: texts.append(bar.text(trainer, seconds[0] - bar._began))
+    )
+    trainer.run()
+    assert [text.split(", ")[1] for text in texts] == ["0.1 images/s"] * len(BATCHES)
+    assert [text.split(", ")[-1] for text in texts] == [f"{10 * left:.0f} s left" for left in (1, 0)]
+
+
 def test_an_error_takes_the_bar_away_and_is_not_swallowed() -> None:
     trainer, bar = trainer_of([0.5])
     bar.attach(trainer)
