@@ -72,7 +72,8 @@ evaluations = [mm.evaluate(name, data, out=out / f"scores_{name}") for name in n
 evaluations[1]
 
 # %% [markdown]
-# Means of two networks always differ. The test asks how often a difference of this size would come by chance if each case's two scores could be exchanged.
+# Means of two networks always differ. The test asks how often a difference of this size would come by chance if each case's two scores could be exchanged. If that is often (p
+# above 0.05), these cases do not tell which network is better: then take the quicker one.
 
 # %%
 comparison = mm.compare(evaluations)

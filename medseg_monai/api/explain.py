@@ -105,7 +105,7 @@ class Explanations:
         shown = list(self.panels.items())[:SHOWN]
         return card(
             "Where the network looks",
-            subtitle=f"{len(self.maps)} maps of {len(self.cases)} images",
+            subtitle=f"{len(self.maps)} maps of {len(self.cases)} image{'' if len(self.cases) == 1 else 's'}",
             alarms=failure_lines(self.failures),
             pictures=[Shown(file_uri(file), caption=case, wide=True) for case, file in shown],
             tables=[Table(COLUMNS, [[row[key] for key in COLUMNS] for row in self.rows])],

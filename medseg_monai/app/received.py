@@ -13,6 +13,7 @@ from medseg_monai.export.unpack import unpack
 
 MOST_BYTES = 20 * 10**9
 """Of all files of a tab."""
+MOST_FILE_BYTES = 8 * 10**9
 MOST_FILES = 20_000
 LONGEST_NAME = 120
 """Bytes of a file's or folder's name: systems allow 255, and masks append to it what they are."""

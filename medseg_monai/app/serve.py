@@ -15,12 +15,11 @@ from nicegui import ui
 from medseg_monai.app.files import routes
 from medseg_monai.app.guard import Guard
 from medseg_monai.app.page.page import Page
+from medseg_monai.app.received import MOST_FILE_BYTES
 from medseg_monai.app.tab import Tab
 from medseg_monai.app.trainings import Trainings
 
 HOST = "127.0.0.1"
-MOST_BYTES = 8 * 10**9
-"""Of one file."""
 
 
 def free_port(wanted: int = 0) -> int:
@@ -64,7 +63,7 @@ def serve(port: int, *, browse: bool, say: Callable[[str], None]) -> None:
         Page(tabs, trainings)
 
     ui.run_with(server, language="en-US", show_welcome_message=False, cache_control_directives="private, max-age=3600")
-    guarded = Guard(server, token=token, port=port, most_bytes=MOST_BYTES)
+    guarded = Guard(server, token=token, port=port, most_bytes=MOST_FILE_BYTES)
     # NiceGUI looks through all objects of the process for its server, and touches old names of torch's
     warnings.filterwarnings("ignore", category=FutureWarning, message=r"`torch\.distributed")
     config = uvicorn.Config(guarded, host=HOST, port=port, log_level="warning", server_header=False)

@@ -72,3 +72,19 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=f"port {port} is taken"):
             free_port(port)
     assert free_port() > 0
+
+
+@pytest.mark.parametrize("origin", ["", "http://evil.example"])
+def test_a_web_socket_needs_the_token_and_the_pages_own_origin(address: str, origin: str) -> None:
+    place = address.partition("?")[0]
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := CookieJar()))
+    browser.open(address)
+    cookie = "; ".join(f"{one.name}={one.value}" for one in jar)
+    headers = {
+        "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **({"Origin": origin, "Cookie": cookie} if origin else {}),
+    }  # fmt: skip
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(
+            urllib.request.Request(f"{place}_nicegui_ws/socket.io/?EIO=4&transport=websocket", headers=headers)
+        )

@@ -251,7 +251,7 @@ def test_true_masks_are_scored_and_the_report_is_read_in_place(
 
 def test_a_second_tab_has_its_own_cases(page: Any, context: Any, address: str) -> None:
     other = context.new_page()
-    other.goto(address.partition("?")[0])
+    other.goto(address)
     other.locator(".medseg-drop").first.wait_for()
     assert other.locator(".medseg-case").count() == 0
     other.close()
@@ -272,7 +272,7 @@ def test_names_are_text_and_what_failed_does_not_hide_the_rest(context: Any, add
     page = context.new_page()
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(address.partition("?")[0])
+    page.goto(address)
     photo = PHOTOS[0].read_bytes()
     names = ["<img src=x onerror=alert(1)>.jpg", 'it\'s "quoted".jpg', "line\nbreak.jpg", "-rf.jpg", "../../up.jpg"]
     files = [{"name": name, "mimeType": "image/jpeg", "buffer": photo} for name in names]
@@ -292,7 +292,7 @@ def test_names_are_text_and_what_failed_does_not_hide_the_rest(context: Any, add
 
 def test_hundreds_of_files_are_listed_in_parts_and_a_run_can_be_left(context: Any, address: str, places: Path) -> None:
     page = context.new_page()
-    page.goto(address.partition("?")[0])
+    page.goto(address)
     before = set(places.glob("medseg-app-*"))
     photo = io.BytesIO()
     Image.open(PHOTOS[0]).resize((40, 30)).save(photo, "JPEG")
@@ -313,12 +313,25 @@ def test_hundreds_of_files_are_listed_in_parts_and_a_run_can_be_left(context: An
         time.sleep(0.5)
 
 
+def test_a_file_that_is_too_large_is_named_and_not_sent(context: Any, address: str) -> None:
+    page = context.new_page()
+    page.goto(address)
+    page.locator(".medseg-drop").first.wait_for()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.evaluate("Object.defineProperty(File.prototype, 'size', { get: () => 9e9 })")
+    page.set_input_files(f"{DROP} >> nth=0", PHOTOS[0])
+    page.get_by_text(f"left out: {PHOTOS[0].name}: larger than 8 GB").wait_for()
+    assert sent == []
+    page.close()
+
+
 @pytest.mark.slow
 def test_corrections_become_new_weights_though_the_tab_is_closed(
     context: Any, address: str, folder: Path, demo_data: Path
 ) -> None:
     page = context.new_page()
-    page.goto(address.partition("?")[0])
+    page.goto(address)
     choose(page, "weights", "unet (shipped weights)")
     photos = sorted((demo_data / "images").iterdir())[:3]
     page.set_input_files(f"{DROP} >> nth=0", photos)
@@ -340,7 +353,7 @@ def test_corrections_become_new_weights_though_the_tab_is_closed(
     page.get_by_text("training, epoch").wait_for()
     page.close()
     other = context.new_page()
-    other.goto(address.partition("?")[0])
+    other.goto(address)
     other.get_by_role("tab", name="Train").click()
     other.get_by_text("new weights: unet (corrections)").wait_for(timeout=3 * PATIENCE)
     other.locator("[aria-label='loss and scores by epoch'] canvas").wait_for()

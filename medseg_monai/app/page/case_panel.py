@@ -33,7 +33,7 @@ class CasePanel:
     def __init__(self, tab: Tab, image: ImagePanel, changed: Callable[[], None], add: Callable[[], None]) -> None:
         self.tab, self.image, self._changed, self._add = tab, image, changed, add
         self._tool = "move"
-        with ui.column().classes("gap-3 no-wrap"):
+        with ui.column().classes("gap-3 no-wrap w-full"):
             self._facts()
             self._tools = ui.column().classes("gap-2 w-full")
             with self._tools:

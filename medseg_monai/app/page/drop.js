@@ -7,7 +7,7 @@ export default {
       <input ref="files" type="file" multiple hidden @change="choose($refs.files)" />
       <input ref="folder" type="file" webkitdirectory hidden @change="choose($refs.folder)" />
     </div>`,
-  props: { url: String, label: String }, // the label also names the inputs
+  props: { url: String, label: String, most: Number }, // most: bytes of one file
   data: () => ({ over: false }),
   methods: {
     pickFiles() { this.$refs.files.click(); },
@@ -43,6 +43,10 @@ export default {
       let stored = 0;
       for (const [number, { file, name }] of files.entries()) {
         this.$emit("sending", { done: number, count: files.length });
+        if (file.size > this.most) { // the server refuses it too, but only after the browser has begun to send
+          refused.push(`${name}: larger than ${this.most / 1e9} GB`);
+          continue;
+        }
         try {
           const headers = { "X-File-Name": encodeURIComponent(name), "Content-Type": "application/octet-stream" };
           const answer = await fetch(this.url, { method: "POST", body: file, headers });

@@ -9,6 +9,8 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from medseg_monai.app.received import MOST_FILE_BYTES
+
 Handler = Callable[[GenericEventArguments], Any]
 
 
@@ -74,6 +76,7 @@ class Drop(Element, component="drop.js"):
         super().__init__()
         self._props["url"] = url
         self._props["label"] = label
+        self._props["most"] = MOST_FILE_BYTES
         with self:
             ui.label(label)
             with ui.row().classes("justify-center q-mt-sm"):
