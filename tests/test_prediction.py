@@ -14,7 +14,7 @@ from medseg_monai.figures.drawing import SKY_BLUE
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.grids.volume import VolumeGrid
-from medseg_monai.images.volumes import read_label_names
+from medseg_monai.images.label_volumes import read_label_names
 from medseg_monai.prediction import LOOK, Prediction
 
 NAME = "<b>mole & $x$.png"

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from medseg_monai.dataset.cases import label_spec, main_file
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import Grid
+from medseg_monai.images.label_volumes import read_label_volume
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import read_image
-from medseg_monai.images.volumes import read_geometry, read_image_volume, read_label_volume
+from medseg_monai.images.volumes import read_geometry, read_image_volume
 
 
 def read_truth(case: Mapping[str, Any], grid: Grid | None, spec: DatasetSpec) -> NDArray[np.uint8]:

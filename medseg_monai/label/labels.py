@@ -14,15 +14,15 @@ from medseg_monai.files.writing import file_part
 from medseg_monai.formats.polygons import polygons
 from medseg_monai.grids.kinds import kind_of
 from medseg_monai.images.itk_files import simpleitk
-from medseg_monai.images.masks import read_mask, write_png
-from medseg_monai.images.photos import SUFFIXES, Array, read_header
-from medseg_monai.images.volumes import (
+from medseg_monai.images.label_volumes import (
     WRITTEN_SUFFIXES,
-    read_geometry,
     read_label_numbers,
     read_label_volume,
     write_label_volume,
 )
+from medseg_monai.images.masks import read_mask, write_png
+from medseg_monai.images.photos import SUFFIXES, Array, read_header
+from medseg_monai.images.volumes import read_geometry
 from medseg_monai.outputs.naming import file_rules
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import check_same_grid
 from medseg_monai.images.formats import open_picture
+from medseg_monai.images.label_volumes import read_label_volume
 from medseg_monai.images.masks import read_mask
-from medseg_monai.images.volumes import read_geometry, read_label_volume, read_volume
+from medseg_monai.images.volumes import read_geometry, read_volume
 from medseg_monai.outputs.naming import file_rules, mask_files
 
 Image: TypeAlias = "str | Path | Sequence[str | Path]"

@@ -16,11 +16,8 @@ from medseg_monai.formats.dicom_seg import write_dicom_seg
 from medseg_monai.grids import volume_grid_of
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images import nifti
-from medseg_monai.images.volumes import (
-    nifti_on_grid,
-    volume_suffix,
-    write_label_volume,
-)
+from medseg_monai.images.label_volumes import nifti_on_grid, write_label_volume
+from medseg_monai.images.volumes import volume_suffix
 from medseg_monai.outputs.naming import (
     MASK,
     VOLUMES,

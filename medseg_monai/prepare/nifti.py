@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medseg_monai.dataset import DatasetSpec, Task
 from medseg_monai.dataset.label_values import MOST_CLASSES, LabelValues, Value
-from medseg_monai.images.volumes import read_label_names
+from medseg_monai.images.label_volumes import read_label_names
 from medseg_monai.prepare.folder import Source, read_source, reasons, with_facts
 from medseg_monai.prepare.layouts.choose import AUTO
 from medseg_monai.prepare.layouts.contents import Drawing, chosen, facts_of, named_by, plain_values, task_of

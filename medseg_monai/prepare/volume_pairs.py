@@ -13,7 +13,8 @@ from medseg_monai.dataset.label_values import LabelValues, Value
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.turn import Turn
-from medseg_monai.images.volumes import read_image_volume, read_label_numbers, read_volume_header
+from medseg_monai.images.label_volumes import read_label_numbers
+from medseg_monai.images.volumes import read_image_volume, read_volume_header
 from medseg_monai.prepare.mask_contents import side_by_side
 from medseg_monai.prepare.pairs import VOLUMES, LeftOut, Pair, Progress
 from medseg_monai.program.messages import listed

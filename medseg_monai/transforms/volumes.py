@@ -20,8 +20,9 @@ from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.resampling import resample
 from medseg_monai.grids.turn import Turn
 from medseg_monai.grids.volume import Box, VolumeGrid
+from medseg_monai.images.label_volumes import read_label_volume
 from medseg_monai.images.photos import Array
-from medseg_monai.images.volumes import read_image_volume, read_label_volume
+from medseg_monai.images.volumes import read_image_volume
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.transforms.photos import label_settings
 

@@ -16,7 +16,7 @@ from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to
 from medseg_monai.export.export import export, generated_images, parity_file, sample_images
 from medseg_monai.export.exported import format_of, open_exported, read_facts
 from medseg_monai.grids.geometry import Geometry
-from medseg_monai.images.volumes import write_label_volume
+from medseg_monai.images.label_volumes import write_label_volume
 
 each_format = pytest.mark.parametrize("fmt", FORMATS)
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from medseg_monai.dataset.leaks import same_content
+from medseg_monai.images.label_volumes import write_label_volume
 from medseg_monai.images.paired import all_files, header_of, missing_voxels
-from medseg_monai.images.volumes import read_geometry, read_volume, write_label_volume
+from medseg_monai.images.volumes import read_geometry, read_volume
 from medseg_monai.inference.volumes import find_volumes
 
 sitk = pytest.importorskip("SimpleITK")

@@ -9,8 +9,9 @@ from PIL import Image
 from raw_folders import labels, masks, of_splits, pictures, volumes
 
 from medseg_monai.dataset import Dataset, check_dataset
+from medseg_monai.images.label_volumes import read_label_volume
 from medseg_monai.images.masks import read_mask
-from medseg_monai.images.volumes import read_image_volume, read_label_volume
+from medseg_monai.images.volumes import read_image_volume
 from medseg_monai.prepare.folder import prepare_folder
 from medseg_monai.prepare.nifti import prepare_nifti
 

@@ -8,8 +8,8 @@ import pytest
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
+from medseg_monai.images.label_volumes import write_label_volume
 from medseg_monai.images.masks import write_mask
-from medseg_monai.images.volumes import write_label_volume
 from medseg_monai.outputs.reading import read_predicted_mask
 
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.images.volumes import read_geometry, read_label_names, read_volume
+from medseg_monai.images.label_volumes import read_label_names
+from medseg_monai.images.volumes import read_geometry, read_volume
 from medseg_monai.outputs.predictions import WritePredictions, output_files, unfinished
 from medseg_monai.outputs.tables import VOLUMES_FILE
 

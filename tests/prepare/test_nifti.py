@@ -9,7 +9,7 @@ from raw_volumes import SPLITS, gappy, left_out, save
 from medseg_monai.dataset import read_dataset
 from medseg_monai.dataset.label_values import LabelValues
 from medseg_monai.grids.geometry import Geometry
-from medseg_monai.images.volumes import read_label_volume, write_label_volume
+from medseg_monai.images.label_volumes import read_label_volume, write_label_volume
 from medseg_monai.prepare.nifti import prepare_nifti
 
 

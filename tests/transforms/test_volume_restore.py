@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 from medseg_monai.dataset.spec import DatasetSpec, Intensity
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.volume import VolumeGrid
-from medseg_monai.images.volumes import write_label_volume
+from medseg_monai.images.label_volumes import write_label_volume
 from medseg_monai.transforms import load, normalise, postprocess
 from medseg_monai.transforms.volume_restore import restore_mask, restore_probabilities
 from medseg_monai.transforms.volumes import label_on_network_grid

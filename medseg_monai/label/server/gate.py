@@ -19,8 +19,9 @@ from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from pydantic import BaseModel, ValidationError
 
+from medseg_monai.images.label_volumes import WRITTEN_SUFFIXES
 from medseg_monai.images.photos import SUFFIXES, opened
-from medseg_monai.images.volumes import VOLUME_SUFFIXES, WRITTEN_SUFFIXES, is_volume, read_volume_header
+from medseg_monai.images.volumes import VOLUME_SUFFIXES, is_volume, read_volume_header
 from medseg_monai.label.names import parse_object, shortened, split_file_name
 from medseg_monai.program.messages import did_you_mean
 
