@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures.drawing import SKY_BLUE
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.photo import PhotoGrid

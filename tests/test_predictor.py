@@ -20,7 +20,8 @@ from scipy.stats import spearmanr
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.clicks import Box, Click
 from medseg_monai.dataset import read_dataset
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.metrics import split_ignored
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.truth import read_truth

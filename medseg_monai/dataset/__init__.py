@@ -18,7 +18,8 @@ from medseg_monai.dataset.dataset_file import (
     read_dataset,
     write_dataset,
 )
-from medseg_monai.dataset.spec import Aspect, DatasetSpec, Intensity, IntensityKind, Task
+from medseg_monai.dataset.intensity import Intensity, IntensityKind
+from medseg_monai.dataset.spec import Aspect, DatasetSpec, Task
 
 __all__ = [
     "FILE_NAMES",

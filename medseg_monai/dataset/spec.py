@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, get_args
 
+from medseg_monai.dataset.checks import as_names, as_numbers, check_one_of, store
+from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.label_values import (
     MOST_CLASSES,
     LabelValues,
@@ -16,92 +18,10 @@ from medseg_monai.dataset.label_values import (
     read_values,
 )
 from medseg_monai.files.writing import file_part
-from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
+from medseg_monai.program.messages import refuse_unknown_keys
 
 Task = Literal["binary", "multiclass", "multilabel"]
 Aspect = Literal["stretch", "pad"]
-IntensityKind = Literal["uint8", "percentile", "window", "zscore"]
-
-
-@dataclass(frozen=True)
-class Intensity:
-    """How stored values become the network's input.
-
-    ========== ======================================================================================
-    kind       values
-    ========== ======================================================================================
-    uint8      8-bit photographs: value / 255, then (value - mean) / std
-    percentile per image: the `lower` percentile becomes 0, the `upper` 1, clipped; then (value - mean) / std
-    window     the value `lower` (e.g. -160 HU) becomes 0, `upper` 1, clipped; then (value - mean) / std
-    zscore     per image: minus its own mean, over its own standard deviation
-    ========== ======================================================================================
-
-    Args:
-        kind: one of the above.
-        lower: percentile in 0..100 (default 0.5), or a value for ``window`` (no default).
-        upper: as `lower` (default 99.5).
-        mean: on the scale 0..1; one number for all channels or one per channel.
-        std: as `mean`.
-
-    Raises:
-        ValueError: a parameter is invalid, missing, or not one of this kind.
-    """
-
-    kind: IntensityKind = "uint8"
-    _: KW_ONLY
-    lower: float | None = None
-    upper: float | None = None
-    mean: tuple[float, ...] = (0.5,)
-    std: tuple[float, ...] = (0.25,)
-
-    def __post_init__(self) -> None:
-        _one_of("intensity.kind", self.kind, get_args(IntensityKind))
-        if self.kind == "percentile":
-            _set(self, "lower", 0.5 if self.lower is None else self.lower)
-            _set(self, "upper", 99.5 if self.upper is None else self.upper)
-        for key in ("mean", "std"):
-            value = getattr(self, key)
-            _set(self, key, _numbers(f"intensity.{key}", [value] if isinstance(value, int | float) else value))
-        if min(self.std) <= 0:
-            raise ValueError(f"intensity.std: must be above 0, got {list(self.std)}")
-        if self.kind == "zscore" and (self.mean, self.std) != ((0.5,), (0.25,)):
-            raise ValueError("intensity: 'zscore' uses each image's own mean and std; leave them out")
-        self._check_bounds()
-
-    def _check_bounds(self) -> None:
-        given = (self.lower, self.upper)
-        if self.kind not in ("percentile", "window"):
-            if given != (None, None):
-                raise ValueError(f"intensity: {self.kind!r} has no 'lower' or 'upper'; leave them out")
-            return
-        lower, upper = _numbers("intensity.lower and upper", given)
-        if not lower < upper:
-            raise ValueError(f"intensity: lower must be below upper, got {lower:g} and {upper:g}")
-        if self.kind == "percentile" and (lower < 0 or upper > 100):
-            raise ValueError(f"intensity: percentiles must be in 0 to 100, got {lower:g} and {upper:g}")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """(lower, upper): percentiles, or values for ``window``; ValueError for kinds without."""
-        if self.lower is None or self.upper is None:
-            raise ValueError(f"intensity {self.kind!r} has no bounds")
-        return self.lower, self.upper
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the kind and its parameters."""
-        content = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-        unused = {"mean", "std"} if self.kind == "zscore" else set()
-        return {key: value for key, value in content.items() if value is not None and key not in unused}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any] | str) -> Intensity:
-        """From `to_dict`'s result, or from the name of a kind alone."""
-        if isinstance(content, str):
-            return cls(content)  # type: ignore[arg-type]  # checked on construction
-        if not isinstance(content, Mapping):
-            raise ValueError(f"intensity: expected a kind or a mapping, got {content!r}")
-        refuse_unknown_keys(content, [f.name for f in dataclasses.fields(cls)], "intensity")
-        return cls(**content)
 
 
 @dataclass(frozen=True)
@@ -155,10 +75,10 @@ class DatasetSpec:
             raise ValueError(
                 f"name: use only letters, digits, '.', '_' and '-', because it names a folder; got {self.name!r}"
             )
-        _one_of("task", self.task, get_args(Task))
-        _one_of("aspect", self.aspect, get_args(Aspect))
+        check_one_of("task", self.task, get_args(Task))
+        check_one_of("aspect", self.aspect, get_args(Aspect))
         for key in ("classes", "channels"):
-            _set(self, key, _names(key, getattr(self, key)))
+            store(self, key, as_names(key, getattr(self, key)))
         self._check_classes()
         self._check_geometry()
         self._check_intensity()
@@ -182,9 +102,9 @@ class DatasetSpec:
             )
 
     def _check_labels(self) -> None:
-        _set(self, "ignore", () if self.ignore in (None, (), []) else read_values(self.ignore, "ignore"))
+        store(self, "ignore", () if self.ignore in (None, (), []) else read_values(self.ignore, "ignore"))
         if self.label_values is not None:
-            _set(self, "label_values", LabelValues.from_dict(self.label_values))
+            store(self, "label_values", LabelValues.from_dict(self.label_values))
             self.label_values.check(self.classes, overlap=self.task == "multilabel")
         check_ignore(self.ignore, self.label_values)
         colours = any(isinstance(value, str) for value in self.ignore) or (
@@ -202,13 +122,13 @@ class DatasetSpec:
         for key in ("size", "spacing_mm"):
             if getattr(self, key) is None:
                 continue
-            numbers = _numbers(key, getattr(self, key))
+            numbers = as_numbers(key, getattr(self, key))
             if len(numbers) != dims or min(numbers) <= 0:
                 raise ValueError(f"{key}: expected {dims} numbers above 0, got {list(numbers)}")
-            _set(self, key, numbers)
+            store(self, key, numbers)
         if self.size is not None and any(n != int(n) for n in self.size):
             raise ValueError(f"size: expected whole numbers, got {list(self.size)}")
-        _set(self, "size", None if self.size is None else tuple(int(n) for n in self.size))
+        store(self, "size", None if self.size is None else tuple(int(n) for n in self.size))
 
     def _check_intensity(self) -> None:
         if not isinstance(self.intensity, Intensity):
@@ -287,32 +207,3 @@ class DatasetSpec:
 
 SPEC_KEYS = tuple(f.name for f in dataclasses.fields(DatasetSpec))
 """Keys of a data set's description in dataset.json, in the order they are written."""
-
-
-def _set(instance: object, key: str, value: object) -> None:
-    """Store a normalised value in a frozen dataclass during its construction."""
-    object.__setattr__(instance, key, value)
-
-
-def _one_of(key: str, value: object, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{key}: got {value!r}{did_you_mean(value, allowed)}")
-
-
-def _names(key: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise ValueError(f"{key}: expected a list of names, got {value!r}")
-    names = tuple(value)
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ValueError(f"{key}: every name must be a text that is not empty, got {list(names)!r}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"{key}: every name may occur only once, got {', '.join(names)}")
-    return names
-
-
-def _numbers(key: str, value: object) -> tuple[float, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise ValueError(f"{key}: expected a list of numbers, got {value!r}")
-    if not all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < float("inf") for n in value):
-        raise ValueError(f"{key}: expected numbers, got {list(value)!r}")
-    return tuple(value)

@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.label_values import LabelValues, Value
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.turn import Turn
 from medseg_monai.images.label_volumes import read_label_numbers

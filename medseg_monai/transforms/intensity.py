@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medseg_monai.dataset.spec import Intensity
+from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.images.photos import Array
 
 

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from monai.transforms.transform import MapTransform, Randomizable
 from torch import Tensor
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.photos import Array
 from medseg_monai.transforms.augment_ranges import Augmentation, Strength
 from medseg_monai.transforms.intensity import mean_and_std, normalised, unit_values

@@ -18,7 +18,8 @@ from monai.transforms.transform import MapTransform, Randomizable
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import volume_grid_of
 from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.transforms.augment_ranges import Strength, VolumeAugmentation

@@ -14,8 +14,9 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.label_values import IGNORED
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.resampling import resample
 from medseg_monai.grids.turn import Turn

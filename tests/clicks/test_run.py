@@ -14,7 +14,8 @@ from PIL import Image
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.clicks import Click
 from medseg_monai.clicks.run import correct_image
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.rle import decode_rle
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 
 GOOD = {"name": "x", "task": "binary", "classes": ["lesion"], "channels": ["red", "green", "blue"], "size": [192, 128]}
 
@@ -63,31 +64,6 @@ def test_each_mistake_is_named(change, message):
 def test_missing_key_is_named(key):
     with pytest.raises(ValueError, match=f"the key '{key}' is missing"):
         DatasetSpec.from_dict({k: v for k, v in GOOD.items() if k != key})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"kind": "window"}, "lower and upper: expected numbers"),
-        ({"kind": "window", "lower": 200, "upper": -100}, "lower must be below upper, got 200 and -100"),
-        ({"kind": "percentile", "upper": 101}, "percentiles must be in 0 to 100"),
-        ({"kind": "uint8", "lower": 0}, "'uint8' has no 'lower' or 'upper'"),
-        ({"kind": "zscore", "mean": [0.1]}, "'zscore' uses each image's own"),
-        ({"std": [0.0]}, "std: must be above 0"),
-        ({"mean": float("nan")}, "intensity.mean: expected numbers"),
-    ],
-)
-def test_intensity_mistakes(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Intensity(**arguments)
-
-
-def test_intensity_bounds():
-    assert Intensity("percentile").bounds == (0.5, 99.5)
-    assert Intensity("percentile", lower=2).bounds == (2, 99.5)
-    assert Intensity("window", lower=-160, upper=240).bounds == (-160, 240)
-    with pytest.raises(ValueError, match="has no bounds"):
-        _ = Intensity().bounds
 
 
 def test_three_dimensions_take_a_spacing_instead_of_a_size():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.evaluation.labels import case_view, score_labels
 from medseg_monai.evaluation.metrics import class_masks, score_case
 from medseg_monai.grids import Grid, grid_of

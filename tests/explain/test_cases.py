@@ -13,7 +13,8 @@ from explanations import Brightness
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.cases import ExplainCases, MapSettings, channels_of
 from medseg_monai.explain.layers import LayerError
 from medseg_monai.explain.regions import with_truth

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.regions import Region, with_truth
 from medseg_monai.grids import grid_of
 from medseg_monai.grids.photo import PhotoGrid

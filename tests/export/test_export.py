@@ -11,7 +11,8 @@ from exports import need, spec_of
 from torch import nn
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to_torchscript
 from medseg_monai.export.export import export, generated_images, parity_file, sample_images
 from medseg_monai.export.exported import format_of, open_exported, read_facts

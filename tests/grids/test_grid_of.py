@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import grid_of
 from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.grids.volume import VolumeGrid

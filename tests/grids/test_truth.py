@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.truth import read_shown, read_truth
 from medseg_monai.grids.volume import VolumeGrid

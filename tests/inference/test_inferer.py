@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.precision import PrecisionInferer
 from medseg_monai.inference.averaging import AveragedViews

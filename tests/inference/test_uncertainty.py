@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.inference.uncertainty import MeasureUncertaintyd, uncertainty, uncertainty_of_logits
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(4, 4))

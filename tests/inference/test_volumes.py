@@ -78,7 +78,7 @@ def test_a_chosen_series_loads(tmp_path: Path) -> None:
 
 
 def _window() -> "object":
-    from medseg_monai.dataset.spec import Intensity
+    from medseg_monai.dataset.intensity import Intensity
 
     return Intensity("window", lower=-1000, upper=1000)
 

@@ -13,7 +13,8 @@ import torch
 from conftest import REPOSITORY
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.networks import UNet
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.outputs.naming import chosen_formats, file_rules, output_files, possible_masks
 
 PHOTOS = DatasetSpec("p", "multilabel", classes=("a b", "c"), channels=("grey",), size=(8, 8))

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.outputs.pictures import LONGEST_SIDE, drawn_slice, picture_file, write_picture, write_volume_picture
 from medseg_monai.prepare.demo import demo_spec

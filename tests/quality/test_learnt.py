@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.inference.recipe import (

@@ -14,7 +14,8 @@ from monai.transforms import Compose, Lambda
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.training.sampling import SeededSampler, sample_seed
 from medseg_monai.transforms import augment, load, normalise

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.networks import UNet
 from medseg_monai.training.memory import ACTIVATION_BYTES, PROGRAM_BYTES, STATE_BYTES, activations, fit_memory
 

@@ -11,7 +11,8 @@ import torch
 from conftest import SMALL
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures import drawing
 from medseg_monai.training.folder import begin, publish
 from medseg_monai.training.tensorboard import TAG, EventLog, ValidationPanel, as_view, stacked

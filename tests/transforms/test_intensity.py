@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medseg_monai.dataset.spec import Intensity
+from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.transforms.intensity import mean_and_std, normalised, unit_values, value_window
 
 RAMP = np.arange(101, dtype=np.uint16).reshape(1, 101, 1)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms.augment_ranges import Augmentation
 from medseg_monai.transforms.photo_augment import AugmentPhotod, Drawn, _hue_turn, draw
 

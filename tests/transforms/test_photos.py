@@ -8,7 +8,8 @@ import torch
 from monai.transforms import Compose
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.photo import Box, PhotoGrid
 from medseg_monai.transforms import Augmentation, LoadPhotod, load, load_and_augment, normalise
 from medseg_monai.transforms.photos import _resize_label

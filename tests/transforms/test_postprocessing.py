@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from monai.data import decollate_batch
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.outputs.predictions import WritePredictions
 from medseg_monai.transforms import load

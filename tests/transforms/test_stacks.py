@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images import photos as readers
 from medseg_monai.images.masks import write_bands
 from medseg_monai.training.cache import CachedDataset

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg_monai.dataset.spec import DatasetSpec, Intensity
+from medseg_monai.dataset.intensity import Intensity
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.transforms import augment
 from medseg_monai.transforms.augment_ranges import VolumeAugmentation
 from medseg_monai.transforms.volume_augment import (
