@@ -64,3 +64,35 @@ def test_without_a_structure_or_surroundings_there_is_none():
 def test_a_drawing_without_noise_has_a_large_one_that_is_finite():
     image = np.where(SQUARE, 0.0, 1.0)[None]
     assert contrast(image, SQUARE, others=SQUARE, seen=SEEN) == pytest.approx(1000)
+
+
+@pytest.mark.parametrize("toward", [(1, 0), (-1, 0), (0, 1), (0, -1)])
+@pytest.mark.parametrize(("side", "ring"), [(4, range(2, 4)), (20, range(2, 6))])
+def test_the_ring_is_two_pixels_wide_or_a_fifth_of_the_root_of_the_structures_size(toward, side, ring):
+    """Of a square of 4 x 4 the second and third pixel outside it count, of 20 x 20 those up to the fifth; on all its sides."""
+    mask = np.zeros((40, 36), bool)
+    low, high = (np.array([10, 8]), np.array([10, 8]) + side - 1)
+    mask[low[0] : high[0] + 1, low[1] : high[1] + 1] = True
+    noise = np.where(np.indices(mask.shape).sum(axis=0) % 2, 1.0, -1.0)
+    plain = contrast((5.0 * mask + noise)[None], mask, others=mask, seen=np.ones_like(mask))
+    counts = []
+    for distance in range(1, 8):
+        place = (low + high) // 2
+        axis = 0 if toward[0] else 1
+        place[axis] = high[axis] + distance if sum(toward) > 0 else low[axis] - distance
+        spot = 5.0 * mask + noise
+        spot[tuple(place)] += 100
+        if contrast(spot[None], mask, others=mask, seen=np.ones_like(mask)) != plain:
+            counts.append(distance)
+    assert counts == list(ring)
+
+
+def test_the_ring_reaches_to_the_images_border():
+    mask = np.zeros((9, 9), bool)
+    mask[3:6, 3:6] = True
+    image = np.where(np.indices(mask.shape).sum(axis=0) % 2, 1.0, -1.0) + 5.0 * mask
+    plain = contrast(image[None], mask, others=mask, seen=np.ones_like(mask))
+    for place in ((0, 4), (8, 4), (4, 0), (4, 8)):
+        spot = image.copy()
+        spot[place] += 100
+        assert contrast(spot[None], mask, others=mask, seen=np.ones_like(mask)) != plain
