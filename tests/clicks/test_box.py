@@ -65,3 +65,13 @@ def test_of_exclusive_classes_the_others_stay():
     assert np.array_equal(answer.mask == 1, (COLUMNS < 40) & (ROWS >= 10))
     assert np.array_equal(answer.mask == 2, COLUMNS >= 40)
     assert np.allclose(answer.probabilities.sum(axis=0)[:10, :40], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("depth", "same"), [(4, True), (2, False)])
+def test_a_volumes_box_is_filled_along_all_three_axes(depth: int, same: bool):
+    mask = np.zeros((1, 6, 7, 8), np.uint8)
+    mask[0, 1 : 1 + depth, 1:6, 2:8] = 1
+    before = mask.copy()
+    answer = Answer(mask, np.full(mask.shape, 0.5, np.float32), exclusive=False)
+    fit_to_box(answer, 0, ((1, 1, 2), (4, 5, 7)))
+    assert np.array_equal(answer.mask, before) == same

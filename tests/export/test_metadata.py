@@ -2,13 +2,21 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 from conftest import REPOSITORY
 
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.export.metadata import metadata_for, metadata_mistakes, network_data_format, read_metadata
+from medseg_monai.export import metadata
+from medseg_monai.export.metadata import (
+    metadata_for,
+    metadata_mistakes,
+    network_data_format,
+    read_metadata,
+    trust_metrics,
+)
 
 BUNDLE = REPOSITORY / "bundles" / "unetpp"
 SCHEMA = REPOSITORY.parent / "shared" / "schemas" / "meta_schema_20240725.json"
@@ -92,3 +100,39 @@ def test_broken_metadata_is_named(tmp_path, text, message):
     (tmp_path / "configs" / "metadata.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_metadata(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ((*INPUT, "num_channels"), 3.0, None),
+        ((*INPUT, "num_channels"), 2.5, "inputs: image: num_channels must be a whole number"),
+        ((*INPUT, "num_channels"), True, "inputs: image: num_channels must be a whole number"),
+        ((*INPUT, "num_channels"), "3", "inputs: image: num_channels must be a whole number"),
+        ((*INPUT, "value_range"), [0, True], "inputs: image: value_range must be a list of numbers"),
+        ((*INPUT, "is_patch_data"), "no", "inputs: image: is_patch_data must be true or false"),
+        ((*INPUT, "spatial_shape"), [32, "16*n", 2.5], "inputs: image: spatial_shape must be a list of whole numbers or texts"),
+        (("network_data_format", "outputs", "loss"), 1.5, None),
+        (("network_data_format", "outputs", "loss"), [1.5], "outputs: loss: must be a number, a text, a bool or a tensor's description"),
+    ],
+)  # fmt: skip
+def test_what_a_tensors_description_may_hold(place, value, said):
+    content = read_metadata(BUNDLE)
+    *parents, key = place
+    at = content
+    for parent in parents:
+        at = at[parent]
+    at[key] = value
+    assert metadata_mistakes(content) == ([] if said is None else [f"network_data_format: {said}"])
+    at.pop("is_patch_data", None)  # may be left out
+    assert all("is_patch_data" not in mistake for mistake in metadata_mistakes(content))
+
+
+def test_trust_is_told_as_far_as_it_was_measured(tmp_path, monkeypatch):
+    assert trust_metrics(tmp_path) == {}
+    found = SimpleNamespace(cases=10, flagged=2, passed_failures=1, error=0.05, aurc=0.1, aurc_uncertainty=0.25)
+    monkeypatch.setattr(metadata, "read_trust", lambda folder: found)
+    assert trust_metrics(tmp_path) == {
+        "predicted_dice_error": 0.05, "aurc": 0.1, "aurc_uncertainty": 0.25, "flagged_share": 0.2,
+        "failure_share_unflagged": 0.125,
+    }  # fmt: skip

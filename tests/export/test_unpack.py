@@ -28,9 +28,10 @@ def zipped(file: Path, entries: list[tuple[str, bytes]], *, mode: int = 0, metho
 def test_files_and_folders_come_out_as_they_were(tmp_path: Path) -> None:
     noise = bytes(range(256)) * 8192  # more than a megabyte, and repetitive
     entries = [("b/", b""), ("b/configs/x.json", b"{}"), ("b/$(x) #1.txt", b"text"), ("b/big", noise)]
+    entries += [("c/d/e", b"a folder need not have an entry")]
     unpack(zipped(tmp_path / "a.zip", entries, method=zipfile.ZIP_STORED), tmp_path / "out")
     found = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*")}
-    assert found.keys() == {"b", "b/configs", "b/configs/x.json", "b/$(x) #1.txt", "b/big"}
+    assert found.keys() == {"b", "b/configs", "b/configs/x.json", "b/$(x) #1.txt", "b/big", "c", "c/d", "c/d/e"}
     assert found["b/big"].read_bytes() == noise
 
 

@@ -18,7 +18,8 @@ from monai.engines import SupervisedTrainer
 from small_training import EPOCHS, STEPS, small_training
 
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.training import stops
+from medseg_monai.training import continuing, stops
+from medseg_monai.training.continuing import between_processes, wanted
 from medseg_monai.training.folder import files_of
 from medseg_monai.training.handlers import RecordEpochs
 from medseg_monai.training.saving import SaveTrained
@@ -382,3 +383,24 @@ def test_epochs_without_validation_are_kept_too(tmp_path: Path, killed: None) ->
     assert steps[0] == 2 * STEPS + 1
     assert outcome(stopped) == outcome(whole)
     shutil.rmtree(whole)
+
+
+@pytest.mark.parametrize("file", [None, Path("runs/last.pt")])
+def test_all_processes_know_what_the_first_has_found(file: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str | None] = []
+    monkeypatch.setattr(continuing, "between_several", lambda: True)
+    monkeypatch.setattr(continuing.dist, "broadcast_object_list", sent.extend)
+    assert between_processes(file) == file
+    assert sent == [None if file is None else str(file)]
+    monkeypatch.setattr(continuing.dist, "broadcast_object_list", lambda found: found.__setitem__(0, sent[0]))
+    assert between_processes(None) == file  # another process, which looks for nothing itself
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [(True, True), (False, False), (None, None), ("TRUE", True), ("false", False), ("none", None), ("null", None)],
+)
+def test_resume_may_be_said_in_words(answer: bool | str | None, found: bool | None) -> None:
+    assert wanted(answer) is found
+    with pytest.raises(ValueError, match="resume is true or false, not 'yes'"):
+        wanted("yes")
