@@ -96,3 +96,15 @@ def test_the_ring_reaches_to_the_images_border():
         spot = image.copy()
         spot[place] += 100
         assert contrast(spot[None], mask, others=mask, seen=np.ones_like(mask)) != plain
+
+
+def test_the_ring_follows_the_outline_and_not_the_box_around_it():
+    """Two arms: in the corner between them the third pixel from an arm counts, and the fourth no longer."""
+    mask = np.zeros((30, 30), bool)
+    mask[5:25, 5:7] = mask[23:25, 5:25] = True
+    image = np.where(np.indices(mask.shape).sum(axis=0) % 2, 1.0, -1.0) + 5.0 * mask
+    plain = contrast(image[None], mask, others=mask, seen=np.ones_like(mask))
+    for row, counts in ((20, True), (19, False)):
+        spot = image.copy()
+        spot[row, 15] += 100
+        assert (contrast(spot[None], mask, others=mask, seen=np.ones_like(mask)) != plain) == counts
