@@ -53,8 +53,13 @@ class ReviewedWeights:
     @property
     def doubts(self) -> list[str]:
         """What a person should know before relying on it."""
+        from medseg_monai.tuning.learning import LEAST_CASES
+
         nothing_failed = "no case failed there: the threshold is the highest uncertainty seen"
-        return [] if self.learnt.review.failures else [nothing_failed]
+        cases = self.learnt.review.cases
+        counted = f"{cases} {self.split} {'case is' if cases == 1 else 'cases are'}"
+        few = f"{counted} too few to calibrate probabilities, or to rely on what was learnt"
+        return ([few] if cases < LEAST_CASES else []) + ([] if self.learnt.review.failures else [nothing_failed])
 
     def plot(self) -> Figure:
         """A matplotlib figure: each case at its predicted and its true Dice, those in colour that would be flagged."""

@@ -223,14 +223,19 @@ class CalibrationCases:
             self._probabilities.append(flat[:, places].astype(np.float32))
             self._truths.append(true[:, places])
 
-    def learn(self) -> Calibration:
+    def learn(self, *, least: int = 1) -> Calibration:
         """The temperatures of the greatest likelihood, every case weighing the same.
+
+        Args:
+            least: fewer cases say nothing, and temperatures are 1.
 
         Raises:
             ValueError: no case.
         """
         if not self._probabilities:
             raise ValueError("calibration: no case to learn from")
+        if len(self._probabilities) < least:
+            return self._measured((1.0,) * (1 if self.spec.task == "multiclass" else len(self.spec.classes)))
         weights = np.concatenate([np.full(probs.shape[1], 1 / probs.shape[1]) for probs in self._probabilities])
         probs = np.concatenate(self._probabilities, axis=1).astype(np.float64).clip(SMALLEST, 1 - SMALLEST)
         truth = np.concatenate(self._truths, axis=1)

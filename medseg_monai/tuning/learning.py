@@ -52,6 +52,10 @@ class SeenCases:
     uncertainties: tuple[float, ...]
 
 
+LEAST_CASES = 5
+"""Fewer validation cases say nothing of temperatures: a single wrong label would make the network look much too sure."""
+
+
 class Learnt(NamedTuple):
     """The learnt rules.
 
@@ -156,7 +160,7 @@ def _calibration(learner: Learner, cases: Cases) -> Calibration:
     kept = CalibrationCases(network.spec)
     for _, prediction, truth, ignored in learner.predicted(network, cases):
         kept.add(network_channels(prediction.probabilities, network.spec), truth, ignored)
-    return kept.learn()
+    return kept.learn(least=LEAST_CASES)
 
 
 def _look(learner: Learner, network: Predictor, cases: Cases, margins: MarginCases) -> _Seen:

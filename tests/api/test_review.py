@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import medseg_monai as mm
 from medseg_monai.api.datasets import ImageDataset
 from medseg_monai.api.review import ReviewedWeights
 from medseg_monai.api.training import Training
+from medseg_monai.tuning.review import Review
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +43,13 @@ def test_it_saves_and_shows_itself(found: ReviewedWeights, tmp_path: Path) -> No
     assert page.count("data:image/png") == 1
     with pytest.raises(ValueError, match="can be saved as"):
         found.save(tmp_path / "x.md")
+
+
+def test_a_handful_of_cases_is_said_to_be_too_few(found: ReviewedWeights) -> None:
+    def doubts(cases: int) -> list[str]:
+        review = Review(threshold=0.4, failure_dice=0.7, cases=cases, failures=1, flagged=1, caught=1)
+        return replace(found, learnt=found.learnt._replace(review=review)).doubts
+
+    assert doubts(1) == ["1 training case is too few to calibrate probabilities, or to rely on what was learnt"]
+    assert doubts(4)[0].startswith("4 training cases are too few")
+    assert doubts(5) == []

@@ -162,3 +162,18 @@ def test_it_is_kept_as_json_and_wrong_entries_are_refused() -> None:
     with pytest.raises(ValueError, match="1 temperatures for 2"):
         calibration(1.5).check(TWO)
     calibration(1.5).check(EXCLUSIVE)
+
+
+def test_too_few_cases_leave_probabilities_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    cases = CalibrationCases(TWO)
+    for _ in range(4):
+        cases.add(*(np.concatenate(arrays) for arrays in zip(*[too_sure(rng, 3.0)] * 2, strict=True)))
+    few = cases.learn(least=5)
+    assert few.temperature == (1.0, 1.0)
+    assert few.cases == 4
+    assert few.ece_after == few.ece_before > 0.05
+    assert cases.learn(least=4).temperature[0] > 2
+    one = CalibrationCases(EXCLUSIVE)
+    one.add(np.full((3, 4), 1 / 3), np.zeros((2, 4), bool))
+    assert one.learn(least=2).temperature == (1.0,)
