@@ -14,7 +14,8 @@ from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines.convert import FORMATS, SUFFIXES, convert, to_onnx, to_torchscript
-from medseg_monai.export.export import export, generated_images, parity_file, sample_images
+from medseg_monai.export import export as exporting
+from medseg_monai.export.export import Parity, export, generated_images, parity_file, sample_images
 from medseg_monai.export.exported import format_of, open_exported, read_facts
 from medseg_monai.grids.geometry import Geometry
 from medseg_monai.images.label_volumes import write_label_volume
@@ -131,3 +132,35 @@ def test_command_takes_sample_images_and_names_mistakes(tmp_path, trained, demo_
     unknown = medseg("export", "unetpp", "--weights", trained, "--out", tmp_path / "x.ts", "--set", "depth=1")
     assert unknown.code == 1
     assert "depth" in unknown.err
+
+
+@pytest.mark.parametrize(
+    ("difference", "largest", "dice", "holds"),
+    [
+        (0.02, 20.0, 1.0, True),  # a thousandth of the largest logit
+        (0.0201, 20.0, 1.0, False),
+        (0.001, 0.1, 1.0, True),  # of small ones a thousandth of 1
+        (0.0011, 0.1, 1.0, False),
+        (0.0, 20.0, 0.9, False),
+        (0.0, 20.0, float("nan"), False),
+        (float("nan"), 20.0, 1.0, False),
+    ],
+)
+def test_a_file_may_replace_the_network_if_logits_and_masks_agree(difference, largest, dice, holds):
+    parity = Parity("x.onnx", "onnx", "UNet", "images", 4, difference, largest, dice, True, True, True, {})
+    assert parity.holds == holds
+
+
+@pytest.mark.parametrize(
+    ("scale", "run", "same"),
+    [
+        (4.0, lambda images: images + 0.0035, True),
+        (4.0, lambda images: images + 0.0045, False),
+        (0.5, lambda images: images + 0.0009, True),
+        (0.5, lambda images: images + 0.0015, False),
+        (4.0, lambda images: images[:1], False),  # an answer for the first of three equal images
+        (4.0, lambda images: images.reshape(5, 7), False),  # a runtime's error
+    ],
+)
+def test_another_shape_has_the_networks_answer_or_is_not_free(scale, run, same):
+    assert exporting._same(nn.Identity(), run, torch.full((3, 1, 4, 4), scale)) == same
