@@ -101,7 +101,7 @@ def test_a_class_that_is_not_predicted_is_noted_and_the_others_are_done(tmp_path
     ]  # fmt: skip
 
 
-def test_a_dead_class_has_a_map_of_zeros_and_a_note(tmp_path):
+def test_a_dead_class_has_a_map_of_zeros_and_a_note(tmp_path, caplog):
     spot(tmp_path / "in")
     spec = photo_spec(task="multilabel", classes=("spot", "stripe"))
     run = explainer(tmp_path / "out", tmp_path / "in", spec, classes=["stripe"], region="image")
@@ -111,6 +111,15 @@ def test_a_dead_class_has_a_map_of_zeros_and_a_note(tmp_path):
     ]  # fmt: skip
     assert all(pixels(tmp_path / "out" / row.map).max() == 0 for row in run.rows)
     assert all(row.heat_inside is None for row in run.rows)
+    assert "spot: stripe: the gradcam map is empty: dead gradient" in caplog.text
+
+
+@pytest.mark.parametrize(("region", "drawn"), [("pixel:47,8", 1), ("predicted", None), ("image", None)])
+def test_a_region_is_outlined_if_the_panel_does_not_show_it_anyway(tmp_path, region, drawn):
+    run = explainer(tmp_path, spot(tmp_path / "in"), photo_spec(), methods=["gradcam"], region=region)
+    (item,) = run.dataset
+    outlined = run.explain_class(run.look_at(item), "spot").region
+    assert (None if outlined is None else outlined.sum()) == drawn
 
 
 def test_nothing_at_all_still_has_a_panel(tmp_path):
