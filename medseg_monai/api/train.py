@@ -80,7 +80,7 @@ def train(
         minutes, hours: that training may take; default: 10 to 60 minutes, by the number of cases; on a GPU no limit.
         quick: three minutes, to see whether images and masks are right; not for use.
         best: five times the default time, by five folds, for their ensemble.
-        as_published: the paper's network and the data set's size, whatever they take.
+        as_published: the paper's network and the data set's size, however long it takes.
         max_epochs: passes over the training cases.
         lr: highest learning rate of the schedule.
         batch_size: images (or patches of volumes) per batch.

@@ -37,7 +37,7 @@ def train(
     quick: Quick = False,
     best: Best = False,
     as_published: Annotated[
-        bool, typer.Option("--as-published", help="The paper's network and the data set's size, whatever they take.")
+        bool, typer.Option("--as-published", help="The paper's network and the data set's size, however long it takes.")
     ] = False,
     max_epochs: Annotated[
         int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the training cases.")

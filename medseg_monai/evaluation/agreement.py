@@ -190,7 +190,7 @@ def in_words(found: Agreement) -> str:
     elif apart.low > 0:
         said = "the network agrees with the annotators more than they do with each other"
     else:
-        said = "the network cannot be told apart from a further annotator: it is within what two of them differ"
+        said = "the network cannot be told apart from another annotator: it differs from them no more than they differ from each other"
     numbers = f"Jaccard {found.network} to them, {found.annotators} among them, difference {apart}"
     return f"{found.class_name}, {found.cases} cases: {said} ({numbers})."
 

@@ -70,7 +70,7 @@ def training_plan(
         file: a plan to follow; what it leaves out is as published.
         minutes: that training may take.
         preset: ``quick``, ``default`` or ``best``.
-        as_published: True for the bundle's own values, whatever they take.
+        as_published: True for the bundle's own values, however long they take.
         memory_gb, device, precision, cache_dir: as the config's keys.
         start: weights that training starts from; the network is then built as theirs was, unless the user has set it.
 

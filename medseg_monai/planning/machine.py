@@ -31,7 +31,7 @@ class Machine:
         name: the GPU's, or the instruction set that torch uses on the CPU.
         cores: that this process may use at once.
         precision: the dtype that ``auto`` stands for here: ``bfloat16``, ``float16`` or ``float32``.
-        memory_gb: of the device that can be had now, in GB of 10^9 bytes; infinite if the system does not say.
+        memory_gb: that is free on the device now, in GB of 10^9 bytes; infinite if the system does not say.
     """
 
     device: str
@@ -70,7 +70,7 @@ def usable_cores() -> int:
 
 
 def free_memory_bytes() -> float:
-    """Memory that this process can still have, in bytes; infinite if the system does not say."""
+    """Memory that is still free for this process, in bytes; infinite if the system does not say."""
     limits = [_free_in_system()]
     for folder in _groups("memory"):
         limit = _number(folder / "memory.max", folder / "memory.limit_in_bytes")
@@ -83,7 +83,7 @@ def free_memory_bytes() -> float:
 
 
 def memory_limit_bytes() -> float:
-    """Memory that this process can have at most, whatever others use of it now, in bytes; infinite if the system does not say."""
+    """The most memory that this process may use, however much of it is in use now, in bytes; infinite if the system does not say."""
     limits = [math.inf]
     with suppress(AttributeError, ValueError, OSError):
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

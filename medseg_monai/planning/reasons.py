@@ -52,11 +52,11 @@ def explain(
         "patches_per_case": "patches of each volume in an epoch, so that an epoch is worth its validation"
         if choice.patches_per_case > 1
         else "each case once in an epoch",
-        "empty_fraction": f"{facts.empty:.0%} of the cases show no class: more of them than this would teach little",
+        "empty_fraction": f"{facts.empty:.0%} of the cases show no class: a larger share would teach little",
         "val_interval": "epochs between two validations, so that these take at most about a seventh of the time",
         "minutes": _minutes(choice, wishes, allowed=allowed, given=given),
         "most_minutes": "of training, once it is planned: if epochs take longer than in the trial, there are fewer of them; without this "
-        "line there are as many as planned, whatever they take",
+        "line there are as many as planned, however long they take",
         "changed_epochs": "the machine was slower than planned, or no longer: at the end of this epoch, so many in all",
         "memory_gb": f"of a step, about; {wishes.memory_gb:.1f} may be used (memory_gb)",
     }

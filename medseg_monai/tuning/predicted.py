@@ -43,7 +43,7 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class Learner:
-    """Weights whose ``spec.json`` is to say more, and the network with them.
+    """Weights to learn more about, for their ``spec.json``, and the network with them.
 
     Args:
         bundle_root: the bundle's folder.
