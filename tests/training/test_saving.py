@@ -17,7 +17,7 @@ from scripted_evaluator import BATCHES, engines, saver, scripted_evaluator
 from torch import nn
 
 from medseg_monai.bundle.trained import Trained, load_weights
-from medseg_monai.files.writing import DiskFullError, FolderInUseError, lock_folder
+from medseg_monai.files.writing import DiskFullError, FolderInUseError
 from medseg_monai.training.handlers import (
     RecordEpochs,
     ValidateLastEpoch,
@@ -218,7 +218,11 @@ def test_a_training_that_has_ended_leaves_its_folder_to_others(network: nn.Linea
     handler = saver(network, evaluator, tmp_path)
     handler.attach(trainer)
     trainer.run()
-    lock_folder(tmp_path).release()
+    script = (
+        "import sys; from pathlib import Path; from medseg_monai.files.writing import lock_folder\n"
+        "lock_folder(Path(sys.argv[1])).release()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)
     assert handler.network is network  # is still there, and its lock is not
 
 
