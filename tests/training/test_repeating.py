@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from conftest import Outcome
 
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.planning.plan import Plan
+from medseg_monai.training import repeating
 from medseg_monai.training.recorded import read_record
 
 Medseg = Callable[..., Outcome]
@@ -120,3 +122,33 @@ def test_a_folder_without_a_record_is_one_line(medseg: Medseg, tmp_path: Path) -
     outcome = medseg("rerun", tmp_path)
     assert (outcome.code, outcome.err.count("\n")) == (1, 1)
     assert "nothing says how it was trained" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("threads", "found"), [(4, 4), (1, 1), (0, None), (-2, None), (True, None), ("4", None), (2.5, None), (None, None)]
+)
+def test_threads_are_a_number_of_threads_or_unknown(threads: object, found: int | None) -> None:
+    assert repeating.recorded_threads({"machine": {"threads": threads}}) == found
+    assert repeating.recorded_threads({}) is None
+
+
+def test_files_are_found_from_where_the_training_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "then" / "data").mkdir(parents=True)
+    (tmp_path / "now").mkdir()
+    monkeypatch.chdir(tmp_path / "now")
+    recorded = {"directory": str(tmp_path / "then")}
+    assert repeating._as_it_was_named(recorded, "data") == str(tmp_path / "then" / "data")
+    assert repeating._as_it_was_named(recorded, "unet") == "unet"  # a name, not a path
+    (tmp_path / "now" / "here").mkdir()
+    assert Path(repeating._as_it_was_named({}, "here")).resolve() == tmp_path / "now" / "here"
+
+
+def test_a_repetition_that_was_stopped_is_not_compared(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = SimpleNamespace(initialize=list, run=list, finalize=list)
+    again = repeating.Repetition(recorded, tmp_path / "again")
+    monkeypatch.setattr(repeating.Repetition, "_workflow", lambda self, recorded: nothing)
+    monkeypatch.setattr(repeating, "_describe", lambda workflow: read_record(recorded))
+    with pytest.raises(ValueError, match="stopped before its end; kept in .*again: the same command with --resume"):
+        again.run()
