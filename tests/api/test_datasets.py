@@ -1,5 +1,6 @@
 """A data set by number, slice, id and split; its images and masks as arrays in the order of pictures."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,3 +126,14 @@ def test_a_name_is_looked_for_in_data_as_prepare_names_folders(
     load_dataset("mine").check()
     with pytest.raises(FileNotFoundError, match="nosuch"):
         load_dataset("nosuch")
+
+
+def test_a_data_set_here_goes_before_one_in_data(
+    demo_data: Path, demo_volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(demo_data, tmp_path / "mine")
+    shutil.copytree(demo_volumes, tmp_path / "data" / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert load_dataset("mine").spec.spatial_dims == 2
+    (tmp_path / "mine" / "dataset.json").unlink()
+    assert load_dataset("mine").spec.spatial_dims == 3
