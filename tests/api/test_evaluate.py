@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from evaluations import write_made_up
 from PIL import Image
 
 import medseg_monai as mm
 from medseg_monai.api.datasets import ImageDataset
 from medseg_monai.api.evaluate import Evaluation
 from medseg_monai.api.training import Training
+from medseg_monai.figures import plots
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,23 @@ def test_an_evaluation_of_earlier_is_read(found: Evaluation) -> None:
     assert (again.rows, again.split) == (found.rows, "training")
     with pytest.raises(FileNotFoundError, match="no finished evaluation"):
         Evaluation.read(found.folder / "nosuch")
+
+
+def test_several_classes_have_a_row_for_all_and_failures_their_own_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Evaluation.read(write_made_up(tmp_path, cases=12, pictures=False))
+    assert found.markdown == (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert len(found.worst()) == 5
+    assert ">all<" in found._repr_html_()
+    marked: list[dict[str, list[bool]]] = []
+    draw = plots.score_distribution
+    monkeypatch.setattr(
+        plots,
+        "score_distribution",
+        lambda scores, **options: marked.append(options["failed"]) or draw(scores, **options),
+    )
+    found.plot()
+    for name, failed in marked[0].items():
+        outcomes = found.summary.per_class[name].outcomes
+        assert sum(failed) == outcomes["missed"] + outcomes["spurious"] > 0
