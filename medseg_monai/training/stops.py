@@ -129,14 +129,31 @@ def agreed(cause: int, device: torch.device) -> int:
 
 
 def leave_signals_to_trainer(worker: int) -> None:
-    """Let a worker of a ``DataLoader`` go on when a terminal or a scheduler signals the whole group: its trainer ends it.
+    """Let a worker of a ``DataLoader`` go on when a terminal or a scheduler signals the whole group: only its trainer ends it.
 
-    Only the first signal is left: the trainer's own means to end a worker that hangs is a signal too.
+    Who has sent a signal is known where the system says it (Linux). Elsewhere the first signal is left, for the trainer's own means to end
+    a worker that hangs is a signal too.
     """
+    numbers = {signal.SIGINT, *STOPPING}
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        threading.Thread(target=_end_when_asked, args=(os.getppid(), numbers), daemon=True).start()
+        return
 
     def once(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, *STOPPING):
+        for each in numbers:
             signal.signal(each, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, *STOPPING):
+    for number in numbers:
         signal.signal(number, once)
+
+
+def _end_when_asked(trainer: int, numbers: set[int]) -> None:
+    """End this process by the first of these signals that the trainer has sent.
+
+    Not by handlers that leave the first signal: when Python exits with workers, it sends one, and waits forever. As torch's own worker
+    does, it ends without an error, which its trainer would raise.
+    """
+    while signal.sigwaitinfo(numbers).si_pid != trainer:
+        pass
+    os._exit(os.EX_OK)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import REPOSITORY
 
 from medseg_monai.program.signals import StoppedBySignal
 from medseg_monai.training import stops
@@ -87,3 +90,38 @@ def test_nothing_is_no_cause_and_other_threads_have_no_signals(tmp_path: Path) -
     thread.start()
     thread.join()
     assert causes == [0]
+
+
+WITH_WORKERS = """
+import os, signal, sys, time
+import torch
+from torch.utils.data import DataLoader
+from medseg_monai.training.stops import leave_signals_to_trainer
+
+if __name__ == "__main__":
+    data = torch.arange(12)
+    loader = DataLoader(data, 2, num_workers=2, persistent_workers=True, worker_init_fn=leave_signals_to_trainer)
+    batches = iter(loader)
+    seen = [next(batches)]
+    if sys.argv[1:]:
+        workers = [worker.pid for worker in batches._workers]
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            os.system(f"kill -{int(number)} {workers[0]} {workers[1]}")
+            time.sleep(0.1)
+    print(sum(len(batch) for batch in [*seen, *(batches if sys.argv[1:] else ())]))
+"""
+"""A program that ends with workers that nobody has ended; with an argument others have signalled them before."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="the system does not say who has sent a signal")
+@pytest.mark.parametrize(("arguments", "seen"), [((), "2"), (("signals",), "12")], ids=["end", "signals of others"])
+def test_workers_end_with_their_trainer_and_by_nobody_else(
+    tmp_path: Path, arguments: tuple[str, ...], seen: str
+) -> None:
+    script = tmp_path / "with_workers.py"
+    script.write_text(WITH_WORKERS)
+    ended = subprocess.run(
+        [sys.executable, script, *arguments],
+        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, seen, "")
