@@ -257,11 +257,11 @@ def peak_mb() -> float:
 
 
 def in_process(*arguments: str) -> dict[str, float]:
-    """What a probe in a fresh process found."""
+    """What a probe in a fresh process found; it is shown at once, for the next probe may take long, or fail."""
     command = [sys.executable, __file__, *arguments]
-    found: dict[str, float] = json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-    )
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # its errors are seen
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(*arguments, found, file=sys.stderr, flush=True)
     return found
 
 
