@@ -98,23 +98,25 @@ def audit_dataset(
 def learn_temperature(spec: DatasetSpec, cases: Sequence[Case], answers: Answers) -> tuple[float, ...]:
     """What to divide log-odds by, so that probabilities are frequencies (`medseg_monai.quality.calibration`); 1 if nothing can be read.
 
-    Cases whose label and network disagree altogether are left out, unless that is half of them or more.
+    Cases whose label and network disagree altogether are left out, unless that is half of them or more. That makes no evidence stronger
+    than the network's own probabilities do: some of these cases may be failures of a poor network.
     """
-    everything, agreeing = CalibrationCases(spec), CalibrationCases(spec)
+    agreeing, others = CalibrationCases(spec), CalibrationCases(spec)
     chosen = np.linspace(0, len(cases) - 1, min(len(cases), MOST_FOR_TEMPERATURE)).round().astype(int) if cases else []
-    usable = agreed = 0
     for case in (cases[number] for number in chosen):
         try:
             looked = look_at(case, answers, spec)
         except UNUSABLE:
             continue  # this is reported when the case is judged
-        agrees = fmean(dices_of(looked, spec)) >= LEAST_AGREEMENT
-        for kept in (everything, agreeing) if agrees else (everything,):
-            kept.add(network_channels(looked.probabilities, spec), looked.masks, looked.ignored)
-        usable, agreed = usable + 1, agreed + agrees
-    if not usable:
+        kept = agreeing if fmean(dices_of(looked, spec)) >= LEAST_AGREEMENT else others
+        kept.add(network_channels(looked.probabilities, spec), looked.masks, looked.ignored)
+    if not agreeing.cases + others.cases:
         return (1.0,)
-    return (agreeing if 2 * agreed > usable else everything).learn().temperature
+    every = agreeing.with_those_of(others).learn().temperature
+    if agreeing.cases <= others.cases or not others.cases:
+        return every
+    pairs = zip(agreeing.learn().temperature, every, strict=True)
+    return tuple(max(without, min(whole, 1.0)) for without, whole in pairs)
 
 
 def facts_of(audit: Audit) -> dict[str, Any]:

@@ -223,6 +223,18 @@ class CalibrationCases:
             self._probabilities.append(flat[:, places].astype(np.float32))
             self._truths.append(true[:, places])
 
+    @property
+    def cases(self) -> int:
+        """How many were added that have pixels which count."""
+        return len(self._probabilities)
+
+    def with_those_of(self, others: CalibrationCases) -> CalibrationCases:
+        """The cases of both."""
+        both = CalibrationCases(self.spec)
+        both._probabilities = self._probabilities + others._probabilities
+        both._truths = self._truths + others._truths
+        return both
+
     def learn(self, *, least: int = 1) -> Calibration:
         """The temperatures of the greatest likelihood, every case weighing the same.
 

@@ -94,3 +94,10 @@ def test_if_most_labels_disagree_altogether_all_count(tmp_path: Path) -> None:
     dataset = write_discs(tmp_path, {n: disc(55, 40, 4) for n in range(5)}, count=8)
     (temperature,) = learn_temperature(dataset.spec, dataset.cases("training"), right_answers(dataset))
     assert temperature > 1.3, "the three that agree, alone, would say that the network is too unsure"
+
+
+def test_what_is_left_out_makes_evidence_no_stronger_than_the_networks_own_probabilities(tmp_path: Path) -> None:
+    """Two labels of eight are elsewhere; without them the network would seem too unsure, but perhaps it failed there."""
+    labels = {2: disc(55, 40, 4), 6: disc(52, 10, 3)}
+    dataset = write_discs(tmp_path, labels, count=8)
+    assert learn_temperature(dataset.spec, dataset.cases("training"), right_answers(dataset)) == (1.0,)

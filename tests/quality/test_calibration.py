@@ -177,3 +177,16 @@ def test_too_few_cases_leave_probabilities_as_they_are() -> None:
     one = CalibrationCases(EXCLUSIVE)
     one.add(np.full((3, 4), 1 / 3), np.zeros((2, 4), bool))
     assert one.learn(least=2).temperature == (1.0,)
+
+
+def test_cases_of_two_are_learnt_from_together_and_those_without_pixels_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [too_sure(rng, 2.0) for _ in range(4)]
+    whole, first, second = (CalibrationCases(BINARY) for _ in range(3))
+    for kept, some in ((whole, pairs), (first, pairs[:1]), (second, pairs[1:])):
+        for pair in some:
+            kept.add(*pair)
+    first.add(*pairs[0], np.ones((1, 4000), bool))
+    both = first.with_those_of(second)
+    assert (first.cases, second.cases, both.cases) == (1, 3, 4)
+    assert both.learn() == whole.learn()
