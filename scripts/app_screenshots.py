@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PHOTOS = sorted((REPOSITORY / "examples").glob("*.jpg"))
 PICTURES = REPOSITORY / "docs" / "images"
 PATIENCE = 600_000  # milliseconds
-MINUTES = "1"
+MINUTES = "2"
 
 
 def main() -> None:

@@ -192,7 +192,7 @@ class Tab:
         ours = dict(zip(case.prediction.classes, case.planes(), strict=True))
         unit = "pixels" if found.geometry is None else "voxels"
         said = [
-            f"{name}: {np.count_nonzero(ours[name]):,} {unit} left, {np.count_nonzero(theirs[name]):,} right, "
+            f"{name}: {np.count_nonzero(ours[name]):,} {unit} in the first, {np.count_nonzero(theirs[name]):,} in the second, "
             f"Dice of the two {_dice(ours[name], theirs[name]):.3f}"
             for name in ours
             if name in theirs

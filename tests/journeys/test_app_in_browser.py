@@ -210,7 +210,10 @@ def test_two_weights_side_by_side_zoom_together(page: Any, found: dict[str, Pred
     said.wait_for()
     ours, theirs = found[name].mask > 0, Predictor("unet")(next(p for p in PHOTOS if p.stem == name)).mask > 0
     dice = 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum())
-    assert f"{ours.sum():,} pixels left, {theirs.sum():,} right, Dice of the two {dice:.3f}" in said.inner_text()
+    assert (
+        f"{ours.sum():,} pixels in the first, {theirs.sum():,} in the second, Dice of the two {dice:.3f}"
+        in said.inner_text()
+    )
     left, right = canvases(page)
     assert left.shape == right.shape
     assert 0 < (np.abs(left - right).max(axis=2) > 8).mean() < 0.2, "the same picture with another outline"

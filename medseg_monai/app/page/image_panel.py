@@ -178,7 +178,7 @@ class ImagePanel:
             return  # something else was chosen meanwhile
         self._compared = case.id, other
         self._second.set_visibility(True)
-        self._agreement.set_text(f"right: {other.label}. {await self.tab.agreement(case)}")
+        self._agreement.set_text(f"second: {other.label}. {await self.tab.agreement(case)}")
         self.draw()
 
     def mask_changed(self) -> None:
