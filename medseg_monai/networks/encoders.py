@@ -183,7 +183,20 @@ def _feature_model(
     except (RuntimeError, AttributeError, NotImplementedError, TypeError, AssertionError) as error:
         raise ValueError(f"encoder {name!r} cannot be made: {str(error).splitlines()[0]}") from error
     _drop_stages_after_the_last_map(model)
+    if weights is None and not pretrained and not options.get("pretrained"):
+        _begin_with_residuals(model)
     return model
+
+
+def _begin_with_residuals(model: nn.Module) -> None:
+    """Let residual branches count from the first step, in a network that starts from random weights.
+
+    timm's ResNets begin with the last norm of each branch at zero, which suits long trainings; in a short one PSPNet's validation Jaccard
+    is 0.043 lower (docs/results/recipe.md).
+    """
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm.weight is not None and not norm.weight.any():
+            nn.init.ones_(norm.weight)
 
 
 def _drop_stages_after_the_last_map(model: Any) -> None:

@@ -115,3 +115,25 @@ def test_plain_networks_do_not_import_timm():
 
     code = "import sys, medseg_monai.networks as n; n.UNet(1, 1, features=(4, 4)); sys.exit('timm' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("levels", [None, 3])
+def test_from_random_weights_residual_branches_count_from_the_first_step(levels):
+    """Where timm's own default has zeros; all else is drawn as timm draws it."""
+    torch.manual_seed(4)
+    encoder = TimmEncoder("resnet18", 3, levels=levels)
+    torch.manual_seed(4)
+    expected = timm.create_model("resnet18", features_only=True, zero_init_last=False, scriptable=True).state_dict()
+    found = encoder.model.state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in found if "num_batches" not in key)
+    assert all(weight.any() for key, weight in found.items() if key.endswith("bn2.weight"))
+
+
+def test_given_weights_are_left_as_they_are(tmp_path):
+    torch.manual_seed(4)
+    classifier = timm.create_model("resnet18")  # the last norm of each branch is at zero
+    torch.save(classifier.state_dict(), tmp_path / "imagenet.pt")
+    encoder = TimmEncoder("resnet18", 3, weights_file=tmp_path / "imagenet.pt")
+    weights = {key: weight for key, weight in encoder.model.state_dict().items() if key.endswith("bn2.weight")}
+    assert len(weights) == 8
+    assert not any(weight.any() for weight in weights.values())
