@@ -20,6 +20,8 @@ from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.pairs import PICTURES, VOLUMES, find_files
 
 MOST_S = 4 * 3600
+SOURCES = {2: ("folder", PICTURES), 3: ("nifti", VOLUMES)}
+"""What `medseg prepare` calls a folder of photographs and one of volumes, and their files; by number of spatial axes."""
 LEFT_OUT = "left out: "
 SHOWN = ("dice", "jaccard")
 _turn = threading.Lock()
@@ -91,18 +93,18 @@ def score(received: Received, choice: Choice, spec: DatasetSpec, truths: Path | 
     masks = received.folder / TRUTHS if truths is None else truths.expanduser().absolute()
     if not masks.is_dir():
         raise FileNotFoundError("drop true masks first" if truths is None else f"{truths}: no such folder")
-    volumes = spec.spatial_dims == 3
-    images, _ = find_files(received.folder / IMAGES, VOLUMES if volumes else PICTURES)
+    source, files = SOURCES[spec.spatial_dims]
+    images, _ = find_files(received.folder / IMAGES, files)
     folder = free_path(received.folder / "evaluation")
     splits = folder / "splits.csv"
     names = case_names([absolute_path(image) for image in images])
     write_whole(splits, csv_text([("image_id", "split"), *((name, "test") for name in names)]))
-    dataset, kind = folder / "dataset", "nifti" if volumes else "folder"
+    dataset = folder / "dataset"
     prepare = commands.prepare_truths(
         received.folder,
         IMAGES,
         TRUTHS if truths is None else str(masks),
-        kind=kind,
+        kind=source,
         splits=splits,
         classes=spec.classes,
         out=dataset,

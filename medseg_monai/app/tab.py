@@ -26,8 +26,10 @@ from medseg_monai.app.views import Place, View, index_at, view_of
 from medseg_monai.clicks import Click
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures.drawing import as_picture
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.images.photos import read_image
 from medseg_monai.inference.cases import UNUSABLE, find_cases
+from medseg_monai.outputs.naming import file_rules
 from medseg_monai.predictor import Prediction
 from medseg_monai.program.console import listening
 
@@ -166,9 +168,9 @@ class Tab:
         other = self.beside
         if other is None or case.prediction is None:
             return None
-        volume = case.prediction.geometry is not None
-        if (await in_turn(partial(predictor, other))).spec.spatial_dims != 2 + volume:
-            raise ValueError(f"{other.label} is for {'photographs' if volume else 'volumes'}")
+        theirs = (await in_turn(partial(predictor, other))).spec
+        if kind_of(theirs) is not case.prediction.grid.kind:
+            raise ValueError(f"{other.label} is for {file_rules(theirs).images}")
         return await in_turn(partial(self.predict, case, other))
 
     def planes_beside(self, case: Opened) -> NDArray[np.bool_]:
@@ -190,7 +192,7 @@ class Tab:
         theirs = dict(zip(found.classes, await in_turn(partial(self.planes_beside, case)), strict=True))
         assert case.prediction is not None
         ours = dict(zip(case.prediction.classes, case.planes(), strict=True))
-        unit = "pixels" if found.geometry is None else "voxels"
+        unit = found.grid.kind.elements
         said = [
             f"{name}: {np.count_nonzero(ours[name]):,} {unit} in the first, {np.count_nonzero(theirs[name]):,} in the second, "
             f"Dice of the two {_dice(ours[name], theirs[name]):.3f}"
