@@ -36,7 +36,6 @@ from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, read_dataset
 from medseg_monai.dataset.cases import Case
 from medseg_monai.grids.truth import read_shown
 
-logging.disable(logging.WARNING)
 SHARE = 0.05
 ANOTHER = "another picture's mask"
 ERRORS: Mapping[str, tuple[Error | None, str]] = {
@@ -203,6 +202,7 @@ def report(bench: Bench, seeds: Sequence[int], errors: Sequence[str]) -> None:
 
 def main() -> None:
     """Parse the arguments."""
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset_dir", type=Path)
     parser.add_argument("bundle", nargs="?")

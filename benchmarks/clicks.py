@@ -36,7 +36,6 @@ from medseg_monai.figures.drawing import draw_outline, enlarge
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.predictor import Predictor
 
-logging.disable(logging.WARNING)
 Bools = NDArray[np.bool_]
 Method = Callable[["Case", Sequence[Click], Bools], Bools]
 MOST, GOAL, SHOWN = 20, 0.9, (0, 1, 2, 3, 5)
@@ -276,6 +275,7 @@ def panel(case: Case, mask: Bools, clicks: Sequence[Click]) -> NDArray[np.uint8]
 
 def main() -> None:
     """Print the table."""
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle")
     parser.add_argument("dataset_dir", type=Path)

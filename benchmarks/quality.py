@@ -32,7 +32,6 @@ from medseg_monai.quality.calibration import Reliability
 from medseg_monai.quality.risk_coverage import aurc
 from medseg_monai.tuning.learning import class_dices
 
-logging.disable(logging.WARNING)
 Array = NDArray[np.float64]
 RESAMPLES = 2000
 
@@ -201,6 +200,7 @@ def report(what: str, found: Found, trained: Trained, before: Reliability, after
 
 def main() -> None:
     """Parse the arguments."""
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle")
     parser.add_argument("dataset_dir", type=Path)

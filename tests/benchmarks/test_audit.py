@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from pathlib import Path
 from types import ModuleType
 
@@ -40,3 +41,7 @@ def test_each_draw_has_errors_in_a_twentieth_and_the_audit_finds_them(
     assert values["others"] == [0.0, 0.0]
     assert benchmark.interval([0.4, 0.6]) == "0.50 (0.00 to 1.00)"
     assert np.isfinite(values["Dice"]).all()
+
+
+def test_importing_it_leaves_the_log_as_it_was(benchmark: ModuleType) -> None:
+    assert logging.root.manager.disable < logging.WARNING
