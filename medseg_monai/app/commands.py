@@ -50,14 +50,15 @@ def prepare_corrections(folder: Path, classes: Sequence[str]) -> Command:
     return ["prepare", "folder", str(folder), "--out", str(folder / "dataset"), *_classes(classes)]
 
 
-def plan(choice: Choice, folder: Path, *, minutes: float) -> Command:
-    """`medseg plan` for weights that go on from those that were corrected.
+def plan(choice: Choice, folder: Path, *, minutes: float, size: Sequence[int] = ()) -> Command:
+    """`medseg plan` for weights that go on from those that were corrected, at the size that they have learnt to see.
 
-    >>> shown(plan(Choice("unet"), Path("corrections"), minutes=10))
-    'medseg plan corrections/dataset unet --from unet --minutes 10 --out corrections/plan.yaml'
+    >>> shown(plan(Choice("unet"), Path("corrections"), minutes=10, size=(256, 256)))
+    "medseg plan corrections/dataset unet --from unet --minutes 10 --set 'size=[256, 256]' --out corrections/plan.yaml"
     """
     start, out = ["--from", _start(choice)], ["--out", str(folder / "plan.yaml")]
-    return ["plan", str(folder / "dataset"), choice.bundle, *start, "--minutes", f"{minutes:g}", *out]
+    same = ["--set", f"size={list(size)}"] if size else []
+    return ["plan", str(folder / "dataset"), choice.bundle, *start, "--minutes", f"{minutes:g}", *same, *out]
 
 
 def train(choice: Choice, folder: Path, *, out: Path) -> Command:

@@ -15,6 +15,7 @@ from medseg_monai.app.jobs import Job
 from medseg_monai.app.network import Choice
 from medseg_monai.app.saving import corrections_in
 from medseg_monai.bundle.paths import find_bundle, models_folder
+from medseg_monai.bundle.trained import Trained
 from medseg_monai.planning.plan import Plan, read_plan
 from medseg_monai.training.folder import WEIGHTS_FILE
 
@@ -36,6 +37,7 @@ class CorrectionsTraining:
         classes: of the masks.
         minutes: that it may take.
         out: folder of the new weights.
+        size: of the network's input, as the weights know it.
         planning, training: the processes; None before they are wanted.
     """
 
@@ -44,6 +46,7 @@ class CorrectionsTraining:
     classes: Sequence[str]
     minutes: float
     out: Path
+    size: Sequence[int] = ()
     planning: Job | None = None
     training: Job | None = None
     began: float = field(default_factory=time.time)
@@ -77,7 +80,7 @@ class CorrectionsTraining:
     def _planning_commands(self) -> list[Command]:
         return [
             commands.prepare_corrections(self.folder, self.classes),
-            commands.plan(self.choice, self.folder, minutes=self.minutes),
+            commands.plan(self.choice, self.folder, minutes=self.minutes, size=self.size),
         ]
 
     @property
@@ -151,7 +154,8 @@ class Trainings:
         if any(one.running and one.folder.resolve() == folder.resolve() for one in self.all):
             raise ValueError(f"{folder}/ is being trained on; stop that training first, or wait for its end")
         with self._lock:  # two tabs do not choose the same folder
-            one = CorrectionsTraining(folder, choice, tuple(classes), minutes, self._free_folder(folder, choice))
+            size = Trained.read(choice.file.parent).dataset.size or ()
+            one = CorrectionsTraining(folder, choice, tuple(classes), minutes, self._free_folder(folder, choice), size)
             self.all.append(one)
         one.planning = Job(one._planning_commands(), turn=self._turn, most_s=PLANNING_S).start()
         return one

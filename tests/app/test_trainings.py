@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,8 @@ def test_the_commands_that_run_are_those_that_are_shown(corrections: Path, monke
     server.train(one)
     assert ran == one.commands
     assert one.out == Path("models/unet/corrections")
+    learnt = json.loads(UNET.file.with_name("spec.json").read_text())["dataset"]["size"]
+    assert ran[1][ran[1].index("--set") + 1] == f"size={learnt}", "what the shipped weights have learnt to see"
     assert server.plan(corrections, UNET, ["lesion"], minutes=5).out == Path("models/unet/corrections_2")
     with pytest.raises(ValueError, match="already"):
         server.train(one)
