@@ -38,7 +38,7 @@ def write_truth(folder: Path, photo: Path) -> None:
     Image.fromarray(mask).save(folder / f"{photo.stem}_segmentation.png")
 
 
-@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize("dropped", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_scores_are_those_of_the_masks(received: Received, tmp_path: Path, dropped: bool) -> None:
     folder = received.folder / TRUTHS if dropped else tmp_path / "my truths"
     write_truth(folder, PHOTOS[0])
