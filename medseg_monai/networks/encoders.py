@@ -195,8 +195,9 @@ def _begin_with_residuals(model: nn.Module) -> None:
     is 0.043 lower (docs/results/recipe.md).
     """
     for norm in model.modules():
-        if isinstance(norm, nn.BatchNorm2d) and norm.weight is not None and not norm.weight.any():
-            nn.init.ones_(norm.weight)
+        weight = norm.weight if isinstance(norm, nn.BatchNorm2d) else None
+        if weight is not None and not weight.is_meta and not weight.any():  # on the meta device nothing has a value
+            nn.init.ones_(weight)
 
 
 def _drop_stages_after_the_last_map(model: Any) -> None:

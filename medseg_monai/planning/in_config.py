@@ -44,6 +44,7 @@ STEERED = (
 DECIDING = ("size", "max_epochs", "architecture")
 """With all of these given there is nothing to time."""
 AS_THE_START = "the network of the weights it starts from"
+SCALE_OF_THE_START = "the scale at which the weights it starts from have learnt to see"
 PRESETS = ("quick", "default", "best")
 
 
@@ -72,7 +73,8 @@ def training_plan(
         preset: ``quick``, ``default`` or ``best``.
         as_published: True for the bundle's own values, however long they take.
         memory_gb, device, precision, cache_dir: as the config's keys.
-        start: weights that training starts from; the network is then built as theirs was, unless the user has set it.
+        start: weights that training starts from; the network is then built as theirs was, and sees images at their scale, unless the
+            user has set these.
 
     Raises:
         ValueError: the plan file, or a value, cannot be used.
@@ -101,7 +103,8 @@ def training_plan(
     if as_published or on_gpu or not run.undecided:
         about = {"about": _why_published(as_published, on_gpu)}
         return replace(own, bundle=str(run.get("bundle")), reasons=about, architecture=theirs or {})
-    recipe = run.recipe(published, theirs)
+    scale = {} if start is None or theirs is None else run.scale_of(start)
+    recipe = run.recipe(published, theirs, scale)
     plan = make_plan(
         run.get("source"),
         recipe,
@@ -115,7 +118,8 @@ def training_plan(
         progress=partial(progress_bar(), desc="reading", leave=False),
     )
     if theirs is not None:
-        plan = replace(plan, architecture=theirs, reasons={**plan.reasons, "architecture": AS_THE_START})
+        why = {"architecture": AS_THE_START, **dict.fromkeys(scale, SCALE_OF_THE_START)}
+        plan = replace(plan, architecture=theirs, reasons={**plan.reasons, **why})
     logger.info("%s%s", summary(plan), _kept(run.fixed()))
     return plan
 
@@ -218,11 +222,20 @@ class _Run:
         """Those of the network of the weights to start from; None if the user has set the network, or they are another class's."""
         return None if self._is_set("architecture") else start.arguments_for(self.recipe({}).network)
 
-    def recipe(self, published: Mapping[str, Any], arguments: Mapping[str, Any] | None = None) -> Recipe:
-        """The bundle's network and loss for the data set at hand; with other arguments, if some are given, which are not to be changed."""
+    def scale_of(self, start: Start) -> dict[str, Any]:
+        """Its size or spacing, as far as the user has set neither."""
+        return {key: value for key, value in start.scale_for(self.get("source").spec).items() if not self._is_set(key)}
+
+    def recipe(
+        self,
+        published: Mapping[str, Any],
+        arguments: Mapping[str, Any] | None = None,
+        knobs: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """The bundle's network and loss for the data set at hand; with other arguments and knobs, if some are given, which are kept."""
         parser = ConfigParser({**self.config, "spec": self.get("source").spec})
         network, loss = (parser.get_parsed_content(key) for key in ("architecture", "loss"))
-        fixed = self.fixed()
+        fixed = {**(knobs or {}), **self.fixed()}
         if arguments is not None:
             network, fixed = partial(network, **arguments), {**fixed, "architecture": True}
         return Recipe(str(self.get("bundle")), cast(Network, network), cast(nn.Module, loss), published, fixed)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from medseg_monai.bundle.paths import find_named_weights
 from medseg_monai.bundle.trained import ENSEMBLE, SPEC_FILE, Trained, describe, read_weights
+from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import sha256_of
+from medseg_monai.grids.kinds import kind_of
 from medseg_monai.training.continuing import recorded_start, wanted
 
 logger = logging.getLogger(__name__)
@@ -46,12 +48,13 @@ class Start:
         self.kept: tuple[str, ...] = ()
         self.new: tuple[str, ...] = ()
         self.architecture: Mapping[str, Any] | None
+        self.learnt_from: DatasetSpec | None = None
         if recorded is not None:
             self.sha256, self.architecture = str(recorded["sha256"]), recorded.get("architecture")
             return
         self.sha256 = sha256_of([file])
-        described = (file.parent / SPEC_FILE).is_file()
-        self.architecture = Trained.read(file.parent).architecture if described else None
+        described = Trained.read(file.parent) if (file.parent / SPEC_FILE).is_file() else None
+        self.architecture, self.learnt_from = (described.architecture, described.dataset) if described else (None, None)
         if self.architecture is not None and self.architecture["_target_"] == ENSEMBLE:
             raise ValueError(f"{file} holds an ensemble: a training starts from one network, of one of its folds say")
 
@@ -68,6 +71,18 @@ class Start:
         known = inspect.signature(network.func if isinstance(network, partial) else network).parameters
         given = {key: value for key, value in self.architecture.items() if key in known and key not in OF_THE_DATA}
         return {**given, **{key: value for key, value in zip(NOT_FETCHED, (False, None), strict=True) if key in known}}
+
+    def scale_for(self, spec: DatasetSpec) -> dict[str, Any]:
+        """At which scale the weights have learnt to see, as knobs of a plan: the size of pictures, the spacing of volumes.
+
+        Args:
+            spec: the data set that is to be trained on; nothing if its images are of another kind.
+        """
+        theirs = self.learnt_from
+        if theirs is None or theirs.spatial_dims != spec.spatial_dims:
+            return {}
+        known = {"spacing_mm": theirs.spacing_mm} if kind_of(spec).in_patches else {"size": theirs.size}
+        return {key: list(value) for key, value in known.items() if value is not None}
 
     def put_into(self, network: nn.Module) -> nn.Module:
         """Replace those tensors of a network that the weights have, with the same name and shape, and say which stay as they are.

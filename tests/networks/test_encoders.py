@@ -137,3 +137,10 @@ def test_given_weights_are_left_as_they_are(tmp_path):
     weights = {key: weight for key, weight in encoder.model.state_dict().items() if key.endswith("bn2.weight")}
     assert len(weights) == 8
     assert not any(weight.any() for weight in weights.values())
+
+
+def test_an_encoder_without_numbers_can_be_made():
+    """As plans do, which measure a network's memory before it is made."""
+    with torch.device("meta"):
+        encoder = TimmEncoder("resnet18", 3, levels=3)
+    assert encoder(torch.zeros(1, 3, 64, 64, device="meta"))[-1].shape == (1, 128, 8, 8)

@@ -1,5 +1,6 @@
 """How train.json takes its knobs from the plan: what a user sets stays, others who run the config are left alone, files are data."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,4 +213,17 @@ def test_a_start_brings_its_network(demo_data: Path, tmp_path: Path, asked: list
     begun = run.trainer.network.state_dict()
     assert begun.keys() == network.state_dict().keys()
     assert all(torch.equal(begun[name], tensor) for name, tensor in network.state_dict().items())
-    assert asked[0]["recipe"].fixed == {"architecture": True}
+    assert asked[0]["recipe"].fixed == {"architecture": True, "size": list(demo_spec().size or ())}
+
+
+@pytest.mark.parametrize("size", [(40, 24), (64, 64)])
+def test_a_start_is_continued_at_the_scale_that_it_has_learnt_to_see(
+    size: tuple[int, int], demo_data: Path, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    network = UNet(3, 1, features=[2, 4])
+    architecture = {"_target_": "medseg_monai.networks.UNet", "in_channels": 3, "out_channels": 1, "features": [2, 4]}
+    write_weights(tmp_path, network.state_dict(), Trained(replace(demo_spec(), size=size), architecture, "unet"))
+    given = {"minutes": 0.2, "start_from": str(tmp_path)}
+    bundle_plan(workflow(UNET, demo_data, tmp_path / "out", **given))
+    bundle_plan(workflow(UNET, demo_data, tmp_path / "out", **given, size=[32, 32]))
+    assert [tuple(each["recipe"].fixed["size"]) for each in asked] == [size, (32, 32)]
