@@ -183,6 +183,54 @@ def test_next_and_previous_by_keyboard(page: Any) -> None:
     page.wait_for_function(f"document.querySelector('.medseg-case[aria-current=true]').innerText.includes('{first}')")
 
 
+def tab_to(page: Any, what: str) -> None:
+    """Go on to the element for which a JavaScript expression of the focused one is true."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"((focused) => focused && {what})(document.activeElement)"):
+            return
+    raise AssertionError(f"the Tab key does not reach {what}")
+
+
+def test_a_photograph_is_opened_corrected_and_saved_by_the_keyboard_alone(
+    context: Any, address: str, folder: Path, found: dict[str, Prediction]
+) -> None:
+    """Files are chosen in the browser's own window, which takes them from the test; all else is pressed."""
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector(".medseg-drop")
+    tab_to(page, "focused.innerText?.trim().toLowerCase() === 'files'")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(PHOTOS[1])
+    page.wait_for_function(READY)
+    name = current(page)
+    tab_to(page, "focused.classList.contains('medseg-viewer')")
+    page.keyboard.press("e")
+    page.wait_for_selector(".medseg-viewer[data-tool=eraser]")
+    page.keyboard.press("Space")  # the eraser, in the middle of the picture
+    case_with(page, "corrected").wait_for()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("s")
+    case_with(page, "corrected, saved").wait_for()
+    page.wait_for_timeout(500)
+    erased = (found[name].mask > 0) & ~(np.asarray(Image.open(folder / "masks" / f"{name}_mask.png")) > 0)
+    height, width = erased.shape
+    assert erased[height // 2, width // 2]
+    rows, columns = np.nonzero(erased)
+    assert abs(rows.mean() - height / 2) < 2
+    assert columns.max() - columns.min() > rows.max() - rows.min() + 2  # it went on to the right
+    for _ in range(2):
+        page.keyboard.press("u")
+    case_with(page, "corrected").wait_for(state="detached")
+    page.keyboard.press("i")
+    page.wait_for_selector(".medseg-viewer[data-tool=inside]")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")  # a click: "this belongs to it"
+    case_with(page, "corrected").wait_for()
+    page.close()
+
+
 def canvases(page: Any) -> list[NDArray[np.int64]]:
     """The pixels of all viewers that are seen."""
     page.wait_for_timeout(300)

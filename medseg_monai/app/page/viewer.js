@@ -1,7 +1,7 @@
-// Layers of pictures in the image's own pixels: wheel and pinch zoom, drag moves, tools draw. It decides nothing: strokes and clicks go to the server.
+// Layers of pictures in the image's own pixels: wheel and pinch zoom, drag moves, tools draw, all of it from the keyboard too. It decides nothing: strokes and clicks go to the server.
 export default {
   template: `
-    <div ref="frame" class="medseg-viewer" tabindex="0" role="application" :aria-label="label"
+    <div ref="frame" class="medseg-viewer" tabindex="0" role="application" :aria-label="label" :data-tool="tool"
          @wheel.prevent="wheel" @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="up"
          @dblclick="refit" @keydown="key">
       <canvas ref="canvas"></canvas>
@@ -119,7 +119,7 @@ export default {
       this.$refs.frame.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, this.at(event));
       this.travelled = 0;
-      if (this.pointers.size === 1 && event.button === 0 && (this.tool === "brush" || this.tool === "eraser"))
+      if (this.pointers.size === 1 && event.button === 0 && this.draws())
         this.stroke = [this.pixel(this.at(event))];
       else this.stroke = null;
       this.draw();
@@ -127,6 +127,7 @@ export default {
     move(event) {
       const now = this.at(event);
       this.pointer = now;
+      this.steered = false;
       const before = this.pointers.get(event.pointerId);
       if (before) {
         this.travelled += Math.hypot(now[0] - before[0], now[1] - before[1]);
@@ -146,22 +147,47 @@ export default {
       if (!this.pointers.delete(event.pointerId)) return;
       if (this.stroke && event.type === "pointerup") this.$emit("stroke", { points: this.stroke, erase: this.tool === "eraser" });
       else if (this.travelled < 5 && event.type === "pointerup" && (this.tool === "inside" || this.tool === "outside")) {
-        const [x, y] = this.pixel(this.at(event));
-        if (x >= 0 && y >= 0 && x < this.width && y < this.height) this.$emit("mark", { x, y, inside: this.tool === "inside" });
+        this.mark(this.at(event));
       }
       this.stroke = null;
       this.draw();
     },
+    mark(point) {
+      const [x, y] = this.pixel(point);
+      if (x >= 0 && y >= 0 && x < this.width && y < this.height) this.$emit("mark", { x, y, inside: this.tool === "inside" });
+    },
     key(event) {
-      const step = 40;
-      const moves = { ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
-      if (event.key in moves) this.pan(...moves[event.key]);
+      const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+      const pans = ([x, y]) => this.pan(-40 * x, -40 * y);
+      if (event.key in moves) this.tool === "move" ? pans(moves[event.key]) : this.steer(moves[event.key], event.shiftKey);
+      else if (event.key === " " && this.tool !== "move") this.use();
       else if (event.key === "+" || event.key === "=") this.zoom(1.25);
       else if (event.key === "-") this.zoom(0.8);
       else if (event.key === "0") this.refit();
       else return;
       event.preventDefault();
       event.stopPropagation();
+    },
+    cursor() { // for who has no pointer: it begins in the middle
+      const frame = this.$refs.frame;
+      this.pointer = this.pointer ?? [frame.clientWidth / 2, frame.clientHeight / 2];
+      return this.pointer;
+    },
+    steer([x, y], along) { // along: draw on the way
+      const frame = this.$refs.frame, from = this.cursor(), step = 8;
+      const within = (place, most) => Math.min(most, Math.max(0, place));
+      this.pointer = [within(from[0] + step * x, frame.clientWidth), within(from[1] + step * y, frame.clientHeight)];
+      this.steered = true;
+      if (along && this.draws()) this.$emit("stroke", { points: [from, this.pointer].map(this.pixel), erase: this.tool === "eraser" });
+      this.draw();
+    },
+    use() {
+      if (this.draws()) this.$emit("stroke", { points: [this.pixel(this.cursor())], erase: this.tool === "eraser" });
+      else this.mark(this.cursor());
+      this.draw();
+    },
+    draws() {
+      return this.tool === "brush" || this.tool === "eraser";
     },
     draw() {
       if (this.waiting) return;
@@ -207,14 +233,17 @@ export default {
         pen.stroke();
         pen.globalAlpha = 1;
       }
-      if (this.pointer && (this.tool === "brush" || this.tool === "eraser")) {
-        for (const [style, width] of [["#000", 3], ["#fff", 1]]) {
-          pen.strokeStyle = style;
-          pen.lineWidth = width;
-          pen.beginPath();
-          pen.arc(...this.pointer, radius, 0, 7);
-          pen.stroke();
+      const circle = this.pointer && this.draws(), cross = this.pointer && this.steered && this.tool !== "move";
+      for (const [style, width] of [["#000", 3], ["#fff", 1]]) {
+        pen.strokeStyle = style;
+        pen.lineWidth = width;
+        pen.beginPath();
+        if (circle) pen.arc(...this.pointer, radius, 0, 7);
+        if (cross) {
+          const [x, y] = this.pointer;
+          for (const [dx, dy] of [[7, 0], [0, 7]]) { pen.moveTo(x - dx, y - dy); pen.lineTo(x + dx, y + dy); }
         }
+        pen.stroke();
       }
       for (const mark of this.marks) {
         pen.beginPath();
