@@ -43,11 +43,9 @@ class Correction:
         return self.found.original or self.found
 
     def plot(self) -> Figure:
-        """A matplotlib figure: the network's mask, and the corrected one; of a volume axial slices with the corrected one."""
+        """A matplotlib figure: the network's mask, and the corrected one; of a volume the axial slice with most of each."""
         from medseg_monai.figures.cases import masked_pictures, show_texts_as_they_are
 
-        if self.found.geometry is not None:
-            return self.found.plot()
         pair = ((self.before, "the network's"), (self.found, "corrected"))
         views = [replace(found.view(), title=title) for found, title in pair]
         figure = masked_pictures(views, classes=self.found.classes)

@@ -282,11 +282,12 @@ class Tab:
 
     def _drawn_small(self, case: Opened) -> bytes:
         with suppress(*UNUSABLE):
-            if case.prediction is not None and case.prediction.geometry is not None:
-                place, view = self.first_place(case), self.view(case)
-                return thumbnail_jpeg(view.picture(place), view.slice_of(case.planes(), place))
-            planes: NDArray[np.bool_] | None = None if case.prediction is None else case.planes()
-            return thumbnail_jpeg(as_picture(read_image(case.path, 3)).copy(), planes)
+            if case.prediction is None:
+                return thumbnail_jpeg(as_picture(read_image(case.path, 3)).copy(), None)
+            is_open = self._view is not None and self._view[0] == case.id
+            view = self.view(case) if is_open else view_of(case.path, case.prediction.geometry)
+            place = view.first_place(case.planes())
+            return thumbnail_jpeg(view.picture(place), view.slice_of(case.planes(), place))
         return thumbnail_jpeg(np.full((8, 8, 3), 128, np.uint8))
 
 
