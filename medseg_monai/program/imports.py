@@ -21,6 +21,7 @@ from medseg_monai.program.process import IS_PROGRAM
 
 UNUSED = (
     "cv2",
+    "gdown",
     "huggingface_hub",
     "itk",
     "jsonschema",
@@ -44,6 +45,7 @@ UNUSED = (
     "psutil",
     "pydicom",
     "pynrrd",
+    "requests",
     "scipy.optimize",
     "scipy.signal",
     "scipy.sparse",
