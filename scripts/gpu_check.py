@@ -434,6 +434,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.device.type == "cuda" and not torch.cuda.is_available():
         print("no GPU is visible to torch; --device cpu --small tries the same steps", file=sys.stderr)
         return 2
+    if options.dataset is not None and not (options.dataset / "dataset.json").is_file():
+        print(f"no dataset.json in {options.dataset}: medseg prepare writes it", file=sys.stderr)
+        return 2
     batch, side = (2, 32) if options.small else (16, 256)
     end = time.monotonic() + 60 * options.minutes
     check = Check(options.device, batch, side, options.small, end, options.dataset, options.out.resolve())

@@ -60,6 +60,34 @@ def data_folder(dataset: FilePath | ImageDataset | None) -> Path | None:
     return as_path(dataset)
 
 
+def bundle_and_data(
+    bundle: FilePath,
+    dataset_dir: FilePath | ImageDataset | None,
+    weights: FilePath | None,
+    assignments: Assignments,
+    *paths: FilePath | None,
+) -> tuple[Path, Path | None, dict[str, Any]]:
+    """The bundle's folder, the data set's, and the assignments, of what works with trained weights on a data set: all checked.
+
+    Args:
+        bundle: its name or folder.
+        dataset_dir: the data set, or its folder.
+        weights: file, folder, or the data set's name; None for the bundle's own.
+        assignments: pieces of config.
+        paths: other files and folders that have to be there.
+
+    Raises:
+        FileNotFoundError, ValueError: one of them cannot be used.
+    """
+    from medseg_monai.bundle.paths import find_bundle, find_weights
+
+    folder, overrides, data = find_bundle(bundle), parsed(assignments), data_folder(dataset_dir)
+    check_there(data, *paths)
+    if weights:
+        find_weights(folder, text(weights))
+    return folder, data, overrides
+
+
 def image_paths(images: Any) -> list[str]:
     """Images to work on: files, folders, or the cases of a data set.
 

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg_monai.api.arguments import Assignments, FilePath, check_there, data_folder, given, parsed, text
+from medseg_monai.api.arguments import (
+    Assignments,
+    FilePath,
+    bundle_and_data,
+    given,
+    text,
+)
 from medseg_monai.api.results import failure_lines, save_as
 
 if TYPE_CHECKING:
@@ -199,12 +205,7 @@ def evaluate(
     Raises:
         FileNotFoundError, ValueError: a bundle, weights, data set or setting that cannot be used.
     """
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-
-    folder, overrides, data = find_bundle(bundle), parsed(assignments), data_folder(dataset_dir)
-    check_there(data, strata, annotators)
-    if weights:
-        find_weights(folder, text(weights))
+    folder, data, overrides = bundle_and_data(bundle, dataset_dir, weights, assignments, strata, annotators)
     from medseg_monai.api.running import run_config
     from medseg_monai.evaluation.tables import read_evaluation
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from medseg_monai.api.arguments import Assignments, FilePath, check_there, data_folder, given, parsed, text
+from medseg_monai.api.arguments import (
+    Assignments,
+    FilePath,
+    bundle_and_data,
+    given,
+    text,
+)
 from medseg_monai.api.results import save_as
 
 if TYPE_CHECKING:
@@ -112,12 +118,7 @@ def tune(
     Raises:
         FileNotFoundError, ValueError: a bundle, weights, data set or setting that cannot be used.
     """
-    from medseg_monai.bundle.paths import find_bundle, find_weights
-
-    folder, overrides, data = find_bundle(bundle), parsed(assignments), data_folder(dataset_dir)
-    check_there(data)
-    if weights:
-        find_weights(folder, text(weights))
+    folder, data, overrides = bundle_and_data(bundle, dataset_dir, weights, assignments)
     from medseg_monai.api.noting import notes_of, noting
     from medseg_monai.inference.recipe import progress
     from medseg_monai.training.dataset import open_dataset

@@ -17,7 +17,7 @@ HIDDEN_FOLDER = ".medseg"
 """Subfolder of an output folder for the program's own records, which people do not need."""
 LOCK_FILE = "lock"
 SECONDS_FOR_OTHERS = 120.0
-"""Time for a process that joins the shares to finish."""
+"""Time for a process that joins the shards to finish."""
 _PART, _PART_ENDING = ".medseg-", ".part"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -109,7 +109,7 @@ def lock_folder(folder: Path, *, wait: float = 0.0) -> FileLock:
         wait: seconds to wait for a process that has locked all of it.
 
     Raises:
-        FolderInUseError: another process has locked it, or its share of it (`lock_share`).
+        FolderInUseError: another process has locked it, or its shard of it (`lock_shard`).
         OSError: the folder cannot be written to.
     """
     lock = _locked(folder, LOCK_FILE, wait)
@@ -122,15 +122,15 @@ def lock_folder(folder: Path, *, wait: float = 0.0) -> FileLock:
     return lock
 
 
-def lock_share(folder: Path, name: str) -> FileLock:
-    """Lock one share of the folder: other processes may lock other shares, but none all of it.
+def lock_shard(folder: Path, name: str) -> FileLock:
+    """Lock one shard of the folder: other processes may lock other shards, but none all of it.
 
     Args:
         folder: created if missing.
-        name: of the share, as part of a file's name.
+        name: of the shard, as part of a file's name.
 
     Raises:
-        FolderInUseError: another process has locked this share, or all of the folder.
+        FolderInUseError: another process has locked this shard, or all of the folder.
         OSError: the folder cannot be written to.
     """
     whole = _locked(folder, LOCK_FILE, SECONDS_FOR_OTHERS)  # so that nobody locks all of it at this moment
@@ -148,9 +148,9 @@ def _locked(folder: Path, name: str, wait: float = 0.0, *, again: bool = True) -
         lock = FileLock(file.resolve(), thread_local=False, is_singleton=again)
         lock.acquire(timeout=wait, poll_interval=0.1)
     except Timeout:
-        share = name.removeprefix(LOCK_FILE).removeprefix("-")
+        shard = name.removeprefix(LOCK_FILE).removeprefix("-")
         raise FolderInUseError(
-            f"{folder} is being written to by another medseg process{f' ({share})' if share else ''}: wait until it has finished, "
+            f"{folder} is being written to by another medseg process{f' ({shard})' if shard else ''}: wait until it has finished, "
             "or name another folder"
         ) from None
     except OSError as error:

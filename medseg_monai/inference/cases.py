@@ -138,7 +138,7 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         transform: from a case to the network's input.
         workers: number of threads that decode while the network computes.
         progress: wraps the iteration to show its progress (``tqdm``), or None.
-        shard: the share of a run's cases that these are.
+        shard: the shard of a run's cases that these are.
 
     Attributes:
         failures: the failed cases so far.
@@ -226,15 +226,15 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         logger.error("%s: %s", self.shard, text)
 
     def write_failures(self, folder: str | Path) -> Path:
-        """Write ``failures.csv``, or remove an old one if nothing failed; return its path. A share of the cases has a hidden file."""
+        """Write ``failures.csv``, or remove an old one if nothing failed; return its path. A shard has a hidden file."""
         path = failures_file(Path(folder), self.shard.name)
         write_failures(path, self.failures)
         return path
 
 
-def failures_file(folder: Path, share: str = "") -> Path:
-    """The list of cases of an output folder that could not be used; of a share of them a file that is joined with others'."""
-    return folder / HIDDEN_FOLDER / f"failures-{share}.csv" if share else folder / FAILURES_FILE
+def failures_file(folder: Path, shard: str = "") -> Path:
+    """The list of cases of an output folder that could not be used; of a shard a file that is joined with others'."""
+    return folder / HIDDEN_FOLDER / f"failures-{shard}.csv" if shard else folder / FAILURES_FILE
 
 
 def write_failures(path: Path, failures: Iterable[Failure]) -> None:

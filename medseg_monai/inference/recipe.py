@@ -189,7 +189,7 @@ def keeps_probabilities(probabilities: bool, margins: bool) -> bool:
 def write_stacks(cases: Sequence[Mapping[str, Any]], writer: WritePredictions, cleaning: Cleaning) -> list[Path]:
     """Volumes and the submission table of scans that come as slices, see `medseg_monai.outputs.slices.write_stacks`.
 
-    Nothing while other processes still have a share of the cases to do.
+    Nothing while other processes still have a shard to do.
 
     Args:
         cases: all of them, those of an earlier run too.

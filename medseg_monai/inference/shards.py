@@ -23,7 +23,7 @@ class Shard:
         launched: whether ``torchrun`` started this process: it ends all others when one ends with an error.
 
     Raises:
-        ValueError: there is no such share.
+        ValueError: there is no such shard.
     """
 
     number: int = 1
@@ -36,10 +36,10 @@ class Shard:
 
     @classmethod
     def of_process(cls, text: str = "") -> Shard:
-        """The share named by a text, ``2/8``; without one that of a process which ``torchrun`` started, else everything.
+        """The shard named by a text, ``2/8``; without one that of a process which ``torchrun`` started, else everything.
 
         Raises:
-            ValueError: the text names no share.
+            ValueError: the text names no shard.
         """
         if text:
             found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", str(text), re.ASCII)
@@ -61,7 +61,7 @@ class Shard:
         return "" if self.is_whole else f"{self.number}-of-{self.of}"
 
     def select(self, cases: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The cases of this share: every n-th one, counting the slices of a stack as one, since they become one volume.
+        """The cases of this shard: every n-th one, counting the slices of a stack as one, since they become one volume.
 
         >>> [case["image"] for case in Shard(2, 2).select([{"image": name} for name in ("a.png", "b.png", "c.png")])]
         ['b.png']

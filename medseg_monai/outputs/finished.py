@@ -10,7 +10,7 @@ from typing import Any
 
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, lock_share, remove_parts
+from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, lock_shard, remove_parts
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
 from medseg_monai.outputs.naming import chosen_formats, file_rules, output_files
 from medseg_monai.outputs.tables import RunTable, run_tables
@@ -27,7 +27,7 @@ def unfinished(
     *,
     overwrite: bool,
     made_with: Settings | None = None,
-    share: str = "",
+    shard: str = "",
     **wanted: Any,
 ) -> list[Case]:
     """The cases that are still to be done; all of them if ``overwrite``.
@@ -42,7 +42,7 @@ def unfinished(
         folder: the output folder.
         overwrite: do all.
         made_with: `medseg_monai.outputs.journal.made_with` of this run. The leftovers of a killed run are then removed, too.
-        share: name of the share of the cases that this process does, if it is not all of them.
+        shard: name of the shard of the cases that this process does, if these are not all.
         wanted: arguments for `output_files`.
 
     Raises:
@@ -51,10 +51,10 @@ def unfinished(
     cases, place = list(cases), Path(folder)
     journal: Journal | None = None
     if made_with is not None:
-        lock = lock_share(place, share) if share else lock_folder(place)
-        if not share:  # else they may be another process's
+        lock = lock_shard(place, shard) if shard else lock_folder(place)
+        if not shard:  # else they may be another process's
             remove_parts({place / HIDDEN_FOLDER, *((place / str(case["id"])).parent for case in cases)})
-        journal = Journal(place, share=share)
+        journal = Journal(place, shard=shard)
         lock.release()
     if overwrite or (not journal and _is_new(place)):
         return cases
@@ -112,8 +112,8 @@ class FinishedCases:
         spec: the data set.
         formats: formats of masks.
         made_with: the run's settings; None to record no origin.
-        share: name of the share of the cases that this process does, if it is not all of them: the tables are then written by whoever
-            joins the shares (`medseg_monai.outputs.joining`). Who does all takes in what shares left.
+        shard: name of the shard of the cases that this process does, if these are not all: the tables are then written by whoever
+            joins the shards (`medseg_monai.outputs.joining`). Who does all takes in what shards left.
         wait: seconds to wait for another process.
 
     Attributes:
@@ -131,25 +131,25 @@ class FinishedCases:
         formats: Sequence[str],
         *,
         made_with: Settings | None = None,
-        share: str = "",
+        shard: str = "",
         wait: float = 0.0,
     ) -> None:
         self.folder = folder
-        self.share = share
+        self.shard = shard
         self.spec = spec
         self.made_with = made_with
         self.written = {*file_rules(spec).kept, *formats}
         self._lock = self._journal = None
         if made_with is not None:
-            self._lock = lock_share(folder, share) if share else lock_folder(folder, wait=wait)
-            self._journal = Journal(folder, share=share)
-        place = folder / HIDDEN_FOLDER / share if share else folder  # of a share they are only for the cases at hand
+            self._lock = lock_shard(folder, shard) if shard else lock_folder(folder, wait=wait)
+            self._journal = Journal(folder, shard=shard)
+        place = folder / HIDDEN_FOLDER / shard if shard else folder  # of a shard they are only for the cases at hand
         self.tables: dict[str, RunTable] = run_tables(place, spec, formats, all_there=made_with is not None)
-        if self._journal is not None and not share:
+        if self._journal is not None and not shard:
             self._take_in(self._journal)
 
     def _take_in(self, journal: Journal) -> None:
-        """Take in what the shares of an earlier run did; of these cases the tables have only what was done."""
+        """Take in what the shards of an earlier run did; of these cases the tables have only what was done."""
         for case_id in journal.take_in():
             for table in self.tables.values():
                 table.entries.pop(case_id, None)
@@ -216,7 +216,7 @@ class FinishedCases:
 
     def save(self) -> None:
         """Write the tables, if these are all cases, and release the folder."""
-        if self.share:
+        if self.shard:
             self.close()
             return
         try:

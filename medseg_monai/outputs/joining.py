@@ -28,7 +28,7 @@ SECONDS_TO_WAIT = 600.0
 
 
 def join_shards(writer: WritePredictions, stream: CaseStream, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Write the list of failures; of a share of the cases also the tables, unless other processes are still at work.
+    """Write the list of failures; of a shard also the tables, unless other processes are still at work.
 
     Whoever finishes last writes them; ``writer.is_complete`` then says whether all cases are done.
 
@@ -59,18 +59,18 @@ def join_shards(writer: WritePredictions, stream: CaseStream, cases: Sequence[Ma
         logger.info("%s is done; %d of %d images are left for others", writer.shard, left, len(cases))
 
 
-def recorded_cases(folder: Path, share: str) -> list[PredictedCase]:
+def recorded_cases(folder: Path, shard: str) -> list[PredictedCase]:
     """The finished cases of an output folder whose tables wait for other processes."""
-    records = Journal(folder, share=share).items()
+    records = Journal(folder, shard=shard).items()
     return [predicted_case(case_id, record.tables["predictions"]) for case_id, record in records]
 
 
 def _joined_failures(folder: Path, unfinished: Iterable[Mapping[str, Any]]) -> list[Failure]:
-    """Write one list of all failures of cases that are still unfinished, and remove those of the shares."""
-    shares = sorted(failures_file(folder, "*").parent.glob(failures_file(folder, "*").name))
-    known = {failure.path: failure for file in (failures_file(folder), *shares) for failure in read_failures(file)}
+    """Write one list of all failures of cases that are still unfinished, and remove those of the shards."""
+    shards = sorted(failures_file(folder, "*").parent.glob(failures_file(folder, "*").name))
+    known = {failure.path: failure for file in (failures_file(folder), *shards) for failure in read_failures(file)}
     failures = [known[image] for case in unfinished if (image := str(case["image"])) in known]
     write_failures(failures_file(folder), failures)
-    for file in shares:
+    for file in shards:
         file.unlink(missing_ok=True)
     return failures

@@ -163,23 +163,23 @@ class Journal:
 
     Args:
         folder: the output folder.
-        share: name of the share of the cases that this process does, if it is not all of them: its lines then go to a file of their own.
+        shard: name of the shard of the cases that this process does, if these are not all: its lines then go to a file of their own.
             All files are read.
     """
 
-    def __init__(self, folder: Path, *, share: str = "") -> None:
+    def __init__(self, folder: Path, *, shard: str = "") -> None:
         whole = folder / HIDDEN_FOLDER / JOURNAL_FILE
-        self.file = whole.with_name(_share_file(share)) if share else whole
+        self.file = whole.with_name(_shard_file(shard)) if shard else whole
         self._cases: dict[str, bytes] = {}
         self._settings: dict[str, Settings] = {}
         self._noted: set[str] = set()  # the settings that this process's file has
         self._lines = 0
         self._stream: FileIO | None = None
         self._alone = threading.Lock()
-        shares = sorted(whole.parent.glob(_share_file("*")), key=lambda file: (file.stat().st_mtime_ns, file.name))
-        self._shares = [file for file in shares if file != self.file]
+        shards = sorted(whole.parent.glob(_shard_file("*")), key=lambda file: (file.stat().st_mtime_ns, file.name))
+        self._shards = [file for file in shards if file != self.file]
         self._taken: dict[str, None] = {}  # cases that these are about
-        for file in dict.fromkeys([whole, *shares, self.file]):  # the later one knows better
+        for file in dict.fromkeys([whole, *shards, self.file]):  # the later one knows better
             if file.is_file():
                 self._read(file)
 
@@ -191,7 +191,7 @@ class Journal:
                         case_id, _ = _DECODER.raw_decode(line.decode(), len(_CASE))
                         self._cases[case_id] = line
                         self._lines += file == self.file
-                        if file in self._shares:
+                        if file in self._shards:
                             self._taken[case_id] = None
                     elif line.strip():
                         content = json.loads(line)
@@ -202,7 +202,7 @@ class Journal:
                     continue  # truncated when the process was killed: the case is done again
 
     def take_in(self) -> list[str]:
-        """Move what the files of all shares say to this one, and remove them; returns the cases that they are about.
+        """Move what the files of all shards say to this one, and remove them; returns the cases that they are about.
 
         Only for the process that has locked all of the folder. A kill in between loses nothing.
         """
@@ -210,9 +210,9 @@ class Journal:
         for case_id in taken:
             if record := self.get(case_id):
                 self.add(case_id, record)
-        for file in self._shares:
+        for file in self._shards:
             file.unlink(missing_ok=True)
-        self._shares = []
+        self._shards = []
         return list(taken)
 
     def __len__(self) -> int:
@@ -295,6 +295,6 @@ class Journal:
             self._stream = None
 
 
-def _share_file(share: str) -> str:
-    """The file of a share, or the pattern of all of them."""
-    return f"predictions-{share}.jsonl"
+def _shard_file(shard: str) -> str:
+    """The file of a shard, or the pattern of all of them."""
+    return f"predictions-{shard}.jsonl"

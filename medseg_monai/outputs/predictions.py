@@ -55,7 +55,7 @@ class WritePredictions:
         margins: write the outer and the inner mask of each class; ``probability`` must be there, calibrated.
         pictures: also make a small picture of each case, for the page (`medseg_monai.outputs.pictures`).
         made_with: the run's settings, by which later runs tell what is finished; the folder is then this process's until `finish`.
-        shard: the share of the cases that this process does; other processes may write other shares to the folder.
+        shard: the shard of the cases that this process does; other processes may write other shards to the folder.
 
     Attributes:
         is_complete: whether all cases of the run are done, so that what is made of all of them can follow.
@@ -90,7 +90,7 @@ class WritePredictions:
         self.wanted = Wanted(chosen_formats(formats, spec), probabilities, overlays, uncertainty, margins)
         self.pictures = pictures
         self.finished = FinishedCases(
-            self.folder, spec, self.wanted.formats, made_with=made_with, share=self.shard.name
+            self.folder, spec, self.wanted.formats, made_with=made_with, shard=self.shard.name
         )
         self.tables = self.finished.tables
         self._writer = WRITERS[spec.spatial_dims](self.folder, spec, self.wanted)
@@ -108,7 +108,7 @@ class WritePredictions:
             self.folder,
             overwrite=overwrite,
             made_with=self.finished.made_with,
-            share=self.shard.name,
+            shard=self.shard.name,
             formats=self.wanted.formats,
             probabilities=self.wanted.probabilities,
             uncertainty=self.wanted.uncertainty,

@@ -56,6 +56,15 @@ def test_without_a_gpu_it_says_so(script: ModuleType, capsys: pytest.CaptureFixt
     assert not (tmp_path / "none").exists()
 
 
+def test_a_data_set_that_is_not_there_is_one_line(
+    script: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given = ["--device", "cpu", "--dataset", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]
+    assert script.main(given) == 2
+    assert capsys.readouterr().err == f"no dataset.json in {tmp_path / 'nowhere'}: medseg prepare writes it\n"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
 def test_each_precision_is_what_it_says(script: ModuleType, precision: str) -> None:
     with script.computed_in(precision, torch.device("cpu")):

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.files.writing import FolderInUseError, lock_folder, lock_share
+from medseg_monai.files.writing import FolderInUseError, lock_folder, lock_shard
 from medseg_monai.inference.cases import CaseStream
 from medseg_monai.inference.shards import Shard
 from medseg_monai.outputs.joining import join_shards, recorded_cases
@@ -180,8 +180,8 @@ import sys
 from pathlib import Path
 from medseg_monai.files import writing
 writing.SECONDS_FOR_OTHERS = 0.2
-for lock in (lambda: writing.lock_folder(Path(sys.argv[1])), lambda: writing.lock_share(Path(sys.argv[1]), "1-of-2"),
-             lambda: writing.lock_share(Path(sys.argv[1]), "2-of-2")):
+for lock in (lambda: writing.lock_folder(Path(sys.argv[1])), lambda: writing.lock_shard(Path(sys.argv[1]), "1-of-2"),
+             lambda: writing.lock_shard(Path(sys.argv[1]), "2-of-2")):
     try:
         lock().release()
         print("free", end=" ")
@@ -192,7 +192,7 @@ for lock in (lambda: writing.lock_folder(Path(sys.argv[1])), lambda: writing.loc
 
 def test_a_share_locks_itself_and_keeps_all_of_the_folder_from_others(tmp_path: Path) -> None:
     assert elsewhere(TRY, tmp_path) == "free free free"
-    share = lock_share(tmp_path, "1-of-2")
+    share = lock_shard(tmp_path, "1-of-2")
     assert elsewhere(TRY, tmp_path) == "(1-of-2) (1-of-2) free"
     share.release()
     whole = lock_folder(tmp_path)
