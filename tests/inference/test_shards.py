@@ -43,3 +43,4 @@ def test_processes_of_torchrun_share_the_images(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     assert Shard.of_process() == Shard(3, 4, launched=True)
     assert Shard.of_process("1/2") == Shard(1, 2)
+    assert not Shard.of_process("1/2").launched  # an error of this process ends no other
