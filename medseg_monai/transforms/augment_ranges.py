@@ -98,6 +98,11 @@ class Augmentation(_Ranges):
         colour_probability: share of the samples whose colour and brightness change.
         sharpness: detail (the difference from the mean of 5 x 5 pixels) is multiplied by 1 - sharpness to 1 + sharpness: 1 ranges from
             that mean, a blur, to detail twice as strong.
+        constancy: colour pictures only: share of the colour cast that is removed (by shades of grey); below 0 it becomes stronger.
+        hairs: largest number of hairs, drawn over the picture as dark curves of varying width; the label stays.
+        hair_probability: share of the samples that may get hairs.
+        jpeg: largest loss of JPEG quality: the picture goes through a JPEG file of quality 100 - jpeg to 100.
+        jpeg_probability: share of the samples that do.
     """
 
     flip_x: float = 0.5
@@ -116,9 +121,30 @@ class Augmentation(_Ranges):
     tint: float = 0.05
     colour_probability: float = 0.8
     sharpness: float = 0.0
+    constancy: float = 0.0
+    hairs: float = 0.0
+    hair_probability: float = 0.5
+    jpeg: float = 0.0
+    jpeg_probability: float = 0.5
 
-    probabilities = ("flip_x", "flip_y", "quarter_turn", "warp_probability", "colour_probability")
-    limits: ClassVar[Mapping[str, float]] = {"rotate_degrees": 180.0, "shear": 0.5, "bend": 1.0, "sharpness": 1.0}
+    probabilities = (
+        "flip_x",
+        "flip_y",
+        "quarter_turn",
+        "warp_probability",
+        "colour_probability",
+        "hair_probability",
+        "jpeg_probability",
+    )
+    limits: ClassVar[Mapping[str, float]] = {
+        "rotate_degrees": 180.0,
+        "shear": 0.5,
+        "bend": 1.0,
+        "sharpness": 1.0,
+        "constancy": 1.0,
+        "hairs": 100.0,
+        "jpeg": 95.0,
+    }
     upright: ClassVar[Mapping[str, float]] = {"flip_x": 0.0, "flip_y": 0.0, "quarter_turn": 0.0, "rotate_degrees": 15.0}
 
 

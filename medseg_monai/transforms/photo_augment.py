@@ -23,6 +23,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.images.photos import Array
 from medseg_monai.transforms.augment_ranges import Augmentation, Strength
 from medseg_monai.transforms.intensity import mean_and_std, normalised, unit_values
+from medseg_monai.transforms.photo_artefacts import NONE, Artefacts, draw_artefacts
 
 SEED_KEY = "augment_seed"
 LUMINANCE = np.asarray([0.299, 0.587, 0.114], np.float32)  # ITU-R 601
@@ -38,6 +39,7 @@ class Drawn:
         bend: values v of 0..1 become v + bend * v * (1 - v): middle grey moves, black and white stay.
         colour, light: they then become colour @ value + light: (C, C) and (C,).
         sharpness: before all this, detail becomes 1 + sharpness times as strong; -1 leaves the mean of 5 x 5 pixels.
+        artefacts: then come hairs, a colour cast and compression.
     """
 
     linear: Array
@@ -46,6 +48,7 @@ class Drawn:
     colour: Array
     light: Array
     sharpness: float = 0.0
+    artefacts: Artefacts = NONE
 
     def apply(
         self, image: Tensor, label: Tensor | None, window: Tensor, intensity: Intensity
@@ -53,7 +56,7 @@ class Drawn:
         """Stored (C, W, H) and uint8 (K, W, H) to the network's float32 image and uint8 label."""
         if self._turns_only(image.shape[1:]):
             moved_label = None if label is None else _turn(label, self.linear).contiguous()
-            if self._keeps_colour() and not self.sharpness:
+            if self._keeps_colour() and not self.sharpness and not self.artefacts:
                 return _turn(normalised(image, window, intensity), self.linear).contiguous(), moved_label
             return self._coloured(_turn(self._values(image, window), self.linear), intensity), moved_label
         grid = self._grid(image.shape[1:])
@@ -61,12 +64,12 @@ class Drawn:
         return self._coloured(_sample(self._values(image, window), grid, "bilinear"), intensity), moved_label
 
     def _values(self, image: Tensor, window: Tensor) -> Tensor:
-        """0..1, sharpened or blurred."""
+        """0..1, sharpened or blurred, then with its artefacts."""
         values = unit_values(image, window)
-        if not self.sharpness:
-            return values
-        mean = F.avg_pool2d(values, kernel_size=5, stride=1, padding=2, count_include_pad=False)
-        return values.lerp(mean, -self.sharpness)
+        if self.sharpness:
+            mean = F.avg_pool2d(values, kernel_size=5, stride=1, padding=2, count_include_pad=False)
+            values = values.lerp(mean, -self.sharpness)
+        return self.artefacts.apply(values)
 
     def _turns_only(self, size: Sequence[int]) -> bool:
         """Whether pixels land on pixels: mirroring, and quarter turns of a square."""
@@ -121,7 +124,8 @@ def draw(
     channels: int,
     coloured: bool | None = None,
 ) -> Drawn:
-    """One sample's change for pictures of `size` (width, height); always draws the same number of values (`sharpness` comes last).
+    """One sample's change for pictures of `size` (width, height); always draws the same number of values (what is off by default
+    comes last: `sharpness`, then the artefacts).
 
     `coloured`: whether the channels are red, green and blue (default: if there are three); else all change alike.
     """
@@ -132,7 +136,8 @@ def draw(
     active = chance[4] < augmentation.colour_probability
     bend, colour, light = _colour(u[6:], augmentation, channels, active=active, coloured=coloured)
     sharpness = augmentation.sharpness * rng.uniform(-1, 1) if augmentation.sharpness else 0.0
-    return Drawn(linear=linear, offset=offset, bend=bend, colour=colour, light=light, sharpness=sharpness)
+    artefacts = draw_artefacts(rng, augmentation, size=size, coloured=coloured)
+    return Drawn(linear, offset, bend, colour, light, sharpness, artefacts)
 
 
 def _geometry(u: Sequence[float], chance: Sequence[float], a: Augmentation, size: Sequence[int]) -> tuple[Array, Array]:

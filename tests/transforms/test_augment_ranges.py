@@ -25,6 +25,10 @@ def test_strength_scales_ranges():
         ("shear", 0.5),
         ("bend", 1),  # beyond it middle grey would be darker than black
         ("sharpness", 1),
+        ("constancy", 1),
+        ("hairs", 100),
+        ("jpeg", 95),
+        *((field, 1) for field in ("hair_probability", "jpeg_probability")),
     ],
 )
 def test_values_end_where_they_lose_their_meaning(field, most):
