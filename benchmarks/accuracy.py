@@ -151,7 +151,7 @@ def _masks_of(
 ) -> Iterable[NDArray[np.bool_]]:
     size = options.size
     if contender.side == "ours":
-        return ours.masks_of(contender.network, files, out)
+        return ours.masks_of(contender.network, files, out / "weights")
     if contender.side == "nnunet":
         return nnunet.masks_of(options.dataset, files, size, out)
     name = peers.NAMES[contender.network]

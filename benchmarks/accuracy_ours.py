@@ -155,9 +155,9 @@ def _run(bundle: str, values: Settings, settings: Settings, seconds: float) -> t
     return used[0], seen, workflow.parser.get_parsed_content("network")
 
 
-def masks_of(bundle: str, files: Sequence[str], out: Path) -> Iterator[NDArray[np.bool_]]:
-    """The mask of each photograph by the weights that `train` left in `out`, (H, W), as `medseg predict` makes it."""
+def masks_of(bundle: str, files: Sequence[str], weights: Path) -> Iterator[NDArray[np.bool_]]:
+    """The mask of each photograph, (H, W), as `medseg predict` makes it by the weights in a folder (`train` leaves them in ``weights``)."""
     from medseg_monai.predictor import Predictor
 
-    predictor = Predictor(BUNDLES / bundle, weights=out / "weights")
+    predictor = Predictor(BUNDLES / bundle, weights=weights)
     return (predictor(file).mask > 0 for file in files)

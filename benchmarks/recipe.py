@@ -66,7 +66,7 @@ def work(options: argparse.Namespace) -> None:
         out=out,
     )
     cases = read_dataset(options.dataset).cases(options.split)
-    scores = score(cases, ours.masks_of(options.bundle, [str(case["image"]) for case in cases], out))
+    scores = score(cases, ours.masks_of(options.bundle, [str(case["image"]) for case in cases], out / "weights"))
     run = {"bundle": options.bundle, "seconds": used, "seen": seen, "precision": precision, "set": sets}
     write_evaluation(out / options.split, scores, summarise(scores), run=run)
 

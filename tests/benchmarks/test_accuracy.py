@@ -95,7 +95,9 @@ def test_ours_is_trained_for_about_the_time_given(
     assert seen >= 2 * modules["accuracy_ours"].BATCH
     assert precision == "fp32"
     assert sum(parameter.numel() for parameter in network.parameters()) > 1_000_000
-    masks = list(modules["accuracy_ours"].masks_of("unet", [str(p) for p in _photographs(tmp_path)], tmp_path / "out"))
+    masks = list(
+        modules["accuracy_ours"].masks_of("unet", [str(p) for p in _photographs(tmp_path)], tmp_path / "out/weights")
+    )
     assert {mask.shape for mask in masks} == {(64, 64)}
 
 
