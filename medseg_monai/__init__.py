@@ -22,6 +22,7 @@ clicks/                        a mask corrected by clicks and boxes
 api/                           the Python face: a function for each command, results that notebooks show
 outputs/, formats/             the files of a prediction: masks, volumes, tables; polygons, COCO, DICOM-SEG
 evaluation/                    scores of a case, means with intervals, comparisons
+distillation/                  what other networks answer, as soft labels for a smaller one
 tuning/                        settings chosen on validation cases: cleaning of masks, and which a person should look at
 explain/                       CAM and Grad-CAM of a segmentation, and whether the maps can be trusted
 figures/, report/              pictures and plots; evaluations and explanations as one HTML file
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time `__getattr__` im
     from medseg_monai.api.compare import Comparison, compare
     from medseg_monai.api.correct import Correction, correct
     from medseg_monai.api.datasets import ImageDataset, LabelledCase, load_dataset
+    from medseg_monai.api.distill import distill
     from medseg_monai.api.drift import ImageDrift, drift
     from medseg_monai.api.evaluate import Evaluation, evaluate
     from medseg_monai.api.explain import Explanations, explain, list_layers
@@ -85,6 +87,7 @@ __all__ = [
     "audit",
     "compare",
     "correct",
+    "distill",
     "drift",
     "evaluate",
     "explain",
@@ -121,6 +124,7 @@ _PLACES = {
     "TunedWeights": "api.tune",
     "compare": "api.compare",
     "correct": "api.correct",
+    "distill": "api.distill",
     "drift": "api.drift",
     "evaluate": "api.evaluate",
     "list_layers": "api.explain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medseg_monai.api.arguments import FilePath
 from medseg_monai.api.results import save_as
+from medseg_monai.program.messages import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +36,7 @@ class Training:
         folds: how many networks a cross-validation trains; None for one network.
         folds_left: the folds that are not done yet.
         notes: what was warned of.
+        left_out: images that teachers could not use and that were not learnt from, and why; see `medseg_monai.distill`.
     """
 
     folder: Path
@@ -42,6 +45,7 @@ class Training:
     folds: int | None = None
     folds_left: tuple[int, ...] = ()
     notes: tuple[str, ...] = field(default=(), repr=False)
+    left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, folder: FilePath) -> Training:
@@ -113,15 +117,17 @@ class Training:
         """What a person should know before using the weights."""
         if not self.finished:
             return []
+        doubts = [f"could not be used: {listed(list(self.left_out))}"] if self.left_out else []
         best, last = self.best_epoch, self.epochs
         if best == 0:
-            return ["no epoch was better than the weights that it started from, which it keeps"]
+            return [*doubts, "no epoch was better than the weights that it started from, which it keeps"]
         if self.scores.get("mean_dice") == 0:
-            return [
+            nothing = (
                 "the validation Dice is 0, nothing is where it should be: train for longer, or look at images and masks"
-            ]
+            )
+            return [*doubts, nothing]
         late = best is not None and best == last
-        return ["the last epoch was the best: more epochs may improve the scores"] if late else []
+        return [*doubts, "the last epoch was the best: more epochs may improve the scores"] if late else doubts
 
     def plot(self) -> Figure:
         """A matplotlib figure of loss and scores over the epochs.

@@ -17,6 +17,7 @@ import typer
 from medseg_monai import __version__
 from medseg_monai.cli.audit import audit
 from medseg_monai.cli.correct import correct
+from medseg_monai.cli.distill import distill
 from medseg_monai.cli.drift import drift
 from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
@@ -70,6 +71,7 @@ def _options(
 app.add_typer(prepare_app, name="prepare")
 app.command()(plan)
 app.command()(train)
+app.command()(distill)
 app.command()(rerun)
 app.command()(tune)
 app.command()(evaluate)

@@ -138,7 +138,7 @@ def train(
         overlay=overlay,
     )
     if done.folds is None:
-        _say_end(done)
+        say_trained(done)
     else:
         _say_folds(done)
 
@@ -163,7 +163,7 @@ def _say_folds(done: Training) -> None:
     )
 
 
-def _say_end(done: Training) -> None:
+def say_trained(done: Training) -> None:
     """Print the best epoch's scores, where its weights are, and what to do next."""
     from medseg_monai.bundle.paths import list_bundles
     from medseg_monai.training.folder import CURVES_FILE

@@ -14,9 +14,13 @@ from medseg_monai.program.messages import did_you_mean, refuse_unknown_keys
 Case = dict[str, Any]
 """``image`` (a path, or a list: one per channel), ``label`` (a path, or a list: one per class, or several of a single class)
 and, optionally, ``id``, ``group`` (patient or lesion, which must not be in two splits), ``fold`` (for cross-validation), ``present``
-(names of the classes that the label has pixels of), ``annotators`` (by name, each one's mask, like ``label``) and ``strata`` (by column, a
-text or number by which evaluations divide cases: centre, scanner)."""
-CASE_KEYS = ("image", "label", "id", "group", "fold", "present", "annotators", "strata")
+(names of the classes that the label has pixels of), ``annotators`` (by name, each one's mask, like ``label``), ``strata`` (by column, a
+text or number by which evaluations divide cases: centre, scanner) and ``soft_label`` (what other networks answered, to learn from beside
+the label: a map of probabilities for each class, as ``medseg predict --probabilities`` writes them)."""
+SOFT_LABEL = "soft_label"
+FILE_KEYS = ("image", "label", SOFT_LABEL)
+"""Their values are paths."""
+CASE_KEYS = ("image", "label", SOFT_LABEL, "id", "group", "fold", "present", "annotators", "strata")
 MAPPING_KEYS = ("annotators", "strata")
 """Their values are mappings in dataset.json, and in a case tuples of pairs, which batches leave out."""
 MASK_BANDS = (2, 3, 4)
@@ -28,7 +32,9 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
     if not isinstance(case, Mapping):
         raise ValueError(f"{where}: a case must be a mapping with image and label, got {case!r}")
     refuse_unknown_keys(case, CASE_KEYS, where)
-    for key in ("image", "label"):
+    for key in FILE_KEYS:
+        if key == SOFT_LABEL and key not in case:
+            continue
         if key not in case:
             raise ValueError(f"{where}: the key {key!r} is missing")
         files = as_list(case[key])
@@ -39,6 +45,7 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
         raise ValueError(f"{where}: the id names files, it cannot be {case['id']!r}")
     _check_images(len(as_list(case["image"])), spec, where)
     _check_labels(len(as_list(case["label"])), spec, where)
+    _check_soft_label(len(as_list(case.get(SOFT_LABEL, spec.classes))), spec, where)
     _check_present(case.get("present", []), spec, where)
     _check_annotators(case.get("annotators", {}), spec, where)
     _check_strata(case.get("strata", {}), where)
@@ -58,6 +65,13 @@ def _check_present(names: object, spec: DatasetSpec, where: str) -> None:
     for name in names:
         if name not in spec.classes:
             raise ValueError(f"{where}: present: unknown class {name!r}{did_you_mean(name, spec.classes)}")
+
+
+def _check_soft_label(count: int, spec: DatasetSpec, where: str) -> None:
+    if count != len(spec.classes):
+        raise ValueError(
+            f"{where}: {count} files of probabilities for {len(spec.classes)} classes ({', '.join(spec.classes)}); give one for each"
+        )
 
 
 def _check_annotators(masks: object, spec: DatasetSpec, where: str) -> None:
@@ -122,7 +136,7 @@ def rebased(case: Case, root: Path, folder: Path) -> Case:
         except ValueError:  # another drive
             return file.as_posix()
 
-    paths = {key: map_paths(case[key], rebase) for key in ("image", "label")}
+    paths = {key: map_paths(case[key], rebase) for key in FILE_KEYS if key in case}
     if "annotators" in case:
         paths["annotators"] = {name: map_paths(files, rebase) for name, files in case["annotators"].items()}
     return {key: paths.get(key, case[key]) for key in CASE_KEYS if key in case}

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from medseg_monai.dataset.cases import (
+    FILE_KEYS,
     MAPPING_KEYS,
     Case,
     absolute_path,
@@ -92,7 +93,7 @@ class Dataset:
         def resolve(path: str) -> str:
             return str(absolute_path(self.root / path))
 
-        paths = {key: map_paths(case[key], resolve) for key in ("image", "label")}
+        paths = {key: map_paths(case[key], resolve) for key in FILE_KEYS if key in case}
         pairs = {key: tuple(case[key].items()) for key in MAPPING_KEYS if key in case}
         if "annotators" in case:
             pairs["annotators"] = tuple((name, map_paths(files, resolve)) for name, files in pairs["annotators"])
@@ -157,7 +158,7 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
         ValueError: two cases have the same id, or a group or an identical image is in two splits.
     """
     everything = [case for split in SPLITS for case in getattr(dataset, split)]
-    files = [file for case in everything for key in ("image", "label") for file in dataset._files(case, key)]
+    files = [file for case in everything for key in FILE_KEYS if key in case for file in dataset._files(case, key)]
     files += [
         file
         for case in everything

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,16 @@ class PhotoWriter:
     def drawn(case: Mapping[str, Any], mask: NDArray[np.uint8], spec: DatasetSpec) -> Picture:
         """The image with the outline of each class, of the image's own size."""
         return _drawn(image_of(case), mask, spec)
+
+    @staticmethod
+    def save_probabilities(
+        case: Mapping[str, Any], maps: NDArray[np.floating[Any]], files: Sequence[Path], spec: DatasetSpec
+    ) -> list[Path]:
+        """Write the probabilities of each class, (classes, W, H) on the photograph's own grid, to the files of `probability_files`.
+
+        `case` and `spec` are not used: a picture says nothing of the photograph.
+        """
+        return [write_png(np.rint(plane * 255).astype(np.uint8), file) for plane, file in zip(maps, files, strict=True)]
 
     @staticmethod
     def save(

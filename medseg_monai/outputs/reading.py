@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.grids.geometry import check_same_grid
-from medseg_monai.images.formats import open_picture
 from medseg_monai.images.label_volumes import read_label_volume
 from medseg_monai.images.masks import read_mask
-from medseg_monai.images.volumes import read_geometry, read_volume
+from medseg_monai.images.probability_maps import CERTAIN, read_photo_map, read_volume_map
+from medseg_monai.images.volumes import read_geometry
 from medseg_monai.outputs.naming import file_rules, mask_files
 
 Image: TypeAlias = "str | Path | Sequence[str | Path]"
@@ -40,18 +39,7 @@ class PhotoReader:
 
     def probabilities(self, file: Path, image: Image) -> Probabilities:
         """(W, H) float32; `image` is not looked at."""
-        try:
-            with open_picture(file) as picture:
-                if picture.mode != "L":
-                    raise ValueError(
-                        f"{file}: not a map of probabilities: its pixels are {picture.mode}, not 8-bit grey"
-                    )
-                levels = np.asarray(picture)
-        except FileNotFoundError:
-            raise
-        except (OSError, SyntaxError, EOFError) as error:
-            raise ValueError(f"{file}: cannot be read: {error}") from None
-        plane: Probabilities = levels.T.astype(np.float32) / 255
+        plane: Probabilities = read_photo_map(file).astype(np.float32) / CERTAIN
         return plane
 
 
@@ -63,16 +51,8 @@ class VolumeReader:
         return read_label_volume(files, spec, read_geometry(image))
 
     def probabilities(self, file: Path, image: Image) -> Probabilities:
-        """(I, J, K) float16, since those of a whole CT are large; on the image's grid."""
-        volume = read_volume(file)
-        try:
-            check_same_grid(volume.geometry, read_geometry(image))
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
-        shares: Probabilities = volume.array.astype(np.float16)
-        if shares.min() < -0.01 or shares.max() > 1.01:
-            raise ValueError(f"{file}: not a map of probabilities: its values are {shares.min():g} to {shares.max():g}")
-        return shares
+        """(I, J, K) float16, on the image's grid."""
+        return read_volume_map(file, read_geometry(image))
 
 
 READERS: Mapping[int, Reader] = {2: PhotoReader(), 3: VolumeReader()}

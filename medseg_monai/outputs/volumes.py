@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from medseg_monai.dataset.spec import DatasetSpec
@@ -111,6 +112,14 @@ class VolumeWriter:
         """`drawn_slice`, large enough for fine outlines."""
         geometry = volume_grid_of(case["image_meta_dict"], spec).geometry
         return drawn_slice(image_of(case), mask, spec, geometry, longest=OVERLAY_PIXELS)
+
+    @staticmethod
+    def save_probabilities(
+        case: Mapping[str, Any], maps: NDArray[np.floating[Any]], files: Sequence[Path], spec: DatasetSpec
+    ) -> list[Path]:
+        """Write the probabilities of each class, (classes, I, J, K) on the scan's own grid, to the files of `probability_files`."""
+        geometry = volume_grid_of(case["image_meta_dict"], spec).geometry
+        return list(_write_shares(torch.from_numpy(maps), geometry, image_of(case), files))
 
     @staticmethod
     def save(

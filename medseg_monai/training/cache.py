@@ -13,7 +13,7 @@ from monai.transforms.compose import Compose
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from medseg_monai.dataset.cases import as_list, main_file
+from medseg_monai.dataset.cases import FILE_KEYS, as_list, main_file
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache
@@ -126,11 +126,11 @@ class CachedDataset(Dataset[Case]):
         return loaded
 
     def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
-        images, labels = as_list(case.get("image")), as_list(case.get("label"))
-        files = (*map(str, images), "|", *map(str, labels))
+        images, labels, soft = (as_list(case.get(key)) for key in FILE_KEYS)
+        files = (*map(str, images), "|", *map(str, labels), "|", *map(str, soft))
         if files not in self._keys:  # computed once: files are assumed not to change during a training
-            contents = [cache.hashes.of(part) for file in images + labels for part in all_files(file)]
-            text = json.dumps([self._settings, len(images), contents])
+            contents = [cache.hashes.of(part) for file in images + labels + soft for part in all_files(file)]
+            text = json.dumps([self._settings, len(images), contents, *([len(soft)] if soft else [])])
             self._keys[files] = hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
         return self._keys[files]
 

@@ -36,6 +36,7 @@ from medseg_monai.training.dataset import (
     split_cases,
     training_spec,
 )
+from medseg_monai.training.distilling import check_soft_labels, with_soft_labels
 from medseg_monai.training.guards import StopOnNonFiniteLoss, WatchLoss
 from medseg_monai.training.handlers import (
     ClipGradients,
@@ -95,6 +96,7 @@ __all__ = [
     "validation_cases",
     "validation_handlers",
     "weight_average",
+    "with_soft_labels",
 ]
 
 
@@ -282,7 +284,9 @@ def tensorboard(folder: str | Path) -> EventLog:
 
 def training_cases(dataset: Dataset, patches_per_case: int) -> list[dict[str, Any]]:
     """The training cases, each as often as patches are drawn from it in an epoch; see `split_cases`."""
-    return repeated(split_cases(dataset, "training"), patches_per_case)
+    cases = split_cases(dataset, "training")
+    check_soft_labels(cases)
+    return repeated(cases, patches_per_case)
 
 
 def validation_cases(dataset: Dataset, rank: int, world_size: int) -> list[dict[str, Any]]:

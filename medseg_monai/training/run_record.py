@@ -21,7 +21,7 @@ from monai.engines.workflow import Workflow
 
 import medseg_monai
 from medseg_monai.bundle.config_keys import TRACKING
-from medseg_monai.dataset.cases import as_list
+from medseg_monai.dataset.cases import FILE_KEYS, as_list
 from medseg_monai.images.paired import all_files
 from medseg_monai.training.diskcache import FileHashes
 from medseg_monai.training.folder import WEIGHTS_FILE
@@ -125,7 +125,7 @@ def _data(trainer: Workflow, evaluator: Workflow) -> Content:
     digest = hashlib.sha256()
     for each in cases:
         for case in each:
-            files = [part for key in ("image", "label") for file in as_list(case.get(key)) for part in all_files(file)]
+            files = [part for key in FILE_KEYS for file in as_list(case.get(key)) for part in all_files(file)]
             digest.update(json.dumps([case.get("id"), [_content(hashes, file) for file in files]]).encode())
     return {"sha256": digest.hexdigest(), **{split: len(each) for split, each in zip(_SPLITS, cases, strict=True)}}
 

@@ -188,7 +188,7 @@ class AugmentPhotod(MapTransform, Randomizable):
     sets it), else on the transform's own state, which MONAI's ``set_random_state`` and ``DataLoader`` seed.
 
     Args:
-        keys: the image's key and, if it may have one, the label's.
+        keys: the image's key and, if it may have some, its labels'.
         spec: the data set.
         strength: see `medseg_monai.transforms.augment`.
     """
@@ -207,10 +207,23 @@ class AugmentPhotod(MapTransform, Randomizable):
         image = case[image_key]
         coloured = len(image) == 3 and self.spec.slice_stride is None
         drawn = draw(rng, self.augmentation, size=image.shape[1:], channels=len(image), coloured=coloured)
-        label_key = next((key for key in label_keys if case.get(key) is not None), None)
-        label = None if label_key is None else case[label_key]
+        label, channels = side_by_side_labels(case, label_keys)
         window = case[f"{image_key}_meta_dict"]["window"]
         case[image_key], warped = drawn.apply(image, label, window, self.spec.intensity)
-        if label_key is not None:
-            case[label_key] = warped
-        return case
+        return case | each_label(warped, channels)
+
+
+def side_by_side_labels(
+    case: Mapping[Hashable, Any], keys: Sequence[Hashable]
+) -> tuple[Tensor | None, dict[Hashable, int]]:
+    """The labels of a case as channels of one tensor, to be warped once (None if there are none), and the number of each key's channels."""
+    channels = {key: len(case[key]) for key in keys if case.get(key) is not None}
+    labels = [case[key] for key in channels]
+    return (labels[0] if len(labels) == 1 else torch.cat(labels) if labels else None), channels
+
+
+def each_label(labels: Tensor | None, channels: Mapping[Hashable, int]) -> dict[Hashable, Tensor]:
+    """The labels by their keys again."""
+    if labels is None:
+        return {}
+    return dict(zip(channels, torch.split(labels, list(channels.values())), strict=True))

@@ -12,12 +12,13 @@ from monai.transforms.transform import MapTransform
 from PIL import Image
 from torch import Tensor
 
-from medseg_monai.dataset.cases import main_file
+from medseg_monai.dataset.cases import SOFT_LABEL, as_list, main_file
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.photo import Box, PhotoGrid
 from medseg_monai.images.masks import read_mask
 from medseg_monai.images.photos import Array, PathLike, PhotoHeader, read_header, read_image
+from medseg_monai.images.probability_maps import read_photo_map
 from medseg_monai.images.slices import check_size, slice_file
 from medseg_monai.transforms.intensity import normalised, value_window
 
@@ -31,7 +32,7 @@ class LoadPhotod(MapTransform):
     height), int64) and ``window`` ((C, 2), the grey values that become 0 and 1).
 
     Args:
-        keys: the image's key and, if labels are needed, the label's.
+        keys: the image's key and, if labels are needed, theirs: ``soft_label`` for probabilities, any other for a mask.
         spec: the data set.
         label_size: ``network`` for a label on the network's grid, each pixel the class that covers most of
             it; ``native`` for the label as it was drawn, on the photograph's own grid.
@@ -46,7 +47,7 @@ class LoadPhotod(MapTransform):
         self.settings = _settings(spec, self.keys, label_size)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Paths under the keys become uint8 (or uint16) tensors (C, W, H) and (K, W, H)."""
+        """Paths under the keys become uint8 (or uint16) tensors (C, W, H) and (K, W, H); probabilities are 0 to 255."""
         case = dict(data)
         image_key, *label_keys = self.keys
         source = case[image_key]
@@ -63,12 +64,12 @@ class LoadPhotod(MapTransform):
         case[image_key] = torch.from_numpy(_place(image, box, self.spec))
         for key in label_keys:
             if case.get(key) is not None:
-                case[key] = self._label(case[key], header, box)
+                case[key] = self._label(key, case[key], header, box)
         return case
 
-    def load_label(self, label: Any, image: PathLike) -> Tensor:
-        """The label alone of a photograph that is not decoded."""
-        return self._label(label, *self._place_of(image))
+    def load_label(self, key: Hashable, label: Any, image: PathLike) -> Tensor:
+        """The label under a key alone, of a photograph that is not decoded."""
+        return self._label(key, label, *self._place_of(image))
 
     def _place_of(self, image: PathLike) -> tuple[PhotoHeader, Box]:
         header = read_header(image)
@@ -76,11 +77,17 @@ class LoadPhotod(MapTransform):
             check_size(slice, header.size)
         return header, PhotoGrid.of(header.size, self.spec).box
 
-    def _label(self, source: Any, header: PhotoHeader, box: Box) -> Tensor:
-        label = read_mask(source, self.spec, image=header)
+    def _label(self, key: Hashable, source: Any, header: PhotoHeader, box: Box) -> Tensor:
+        soft = key == SOFT_LABEL
+        if soft:
+            label = np.stack([read_photo_map(file, size=header.size) for file in as_list(source)])
+        else:
+            label = read_mask(source, self.spec, image=header)
         if self.label_size == "native":
             return torch.from_numpy(np.ascontiguousarray(label))
-        return torch.from_numpy(_place(_resize_label(label, (box.width, box.height), self.spec), box, self.spec))
+        size = (box.width, box.height)
+        sized = np.stack([_resized(plane, size) for plane in label]) if soft else _resize_label(label, size, self.spec)
+        return torch.from_numpy(_place(sized, box, self.spec))
 
 
 class NormalisePhotod(MapTransform):
@@ -103,7 +110,9 @@ def _settings(spec: DatasetSpec, keys: Sequence[Hashable], label_size: LabelSize
     intensity = spec.intensity
     return {
         "transform": "LoadPhotod",
-        "keys": [str(key) for key in keys],
+        "keys": [
+            str(key) for key in keys if key != SOFT_LABEL
+        ],  # a case without soft labels is the same with and without the key
         "task": spec.task,
         "classes": len(spec.classes),
         "channels": spec.in_channels,
@@ -150,13 +159,15 @@ def _most_covering(plane: Array, numbers: Sequence[int], size: tuple[int, int]) 
 
 
 def _coverage(plane: Array, size: tuple[int, int]) -> Array:
-    """How much of each pixel of the new (w, h) grid a bool (W, H) plane covers, 0 to 255.
+    """How much of each pixel of the new (w, h) grid a bool (W, H) plane covers, 0 to 255."""
+    return _resized(plane.astype(np.uint8) * 255, size)
 
-    With the weights that images are resized with. Pillow's BOX would count whole pixels by their centres,
-    and so shift outlines at ratios that are not whole numbers.
+
+def _resized(plane: Array, size: tuple[int, int]) -> Array:
+    """A uint8 (W, H) plane on a grid of `size` (w, h), with the weights that images are resized with.
+
+    Pillow's BOX would count whole pixels by their centres, and so shift outlines at ratios that are not whole numbers.
     """
-    picture = Image.fromarray(
-        plane.T.astype(np.uint8) * 255
-    )  # in Pillow's order, (h, w), which is also the masks' in memory
-    covered: Array = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).T
-    return covered
+    picture = Image.fromarray(np.ascontiguousarray(plane.T))  # in Pillow's order, (h, w)
+    resized: Array = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).T
+    return resized

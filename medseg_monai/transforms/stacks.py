@@ -80,7 +80,7 @@ class LoadStackd(MapTransform):
         image_key = self.keys[0]
         file = part[image_key]
         if len(part) > 1:
-            return {key: self._one.load_label(label, file) for key, label in part.items() if key != image_key}
+            return {key: self._one.load_label(key, label, file) for key, label in part.items() if key != image_key}
         return dict(_recent_slice(file, _changed(file), image_key, self._one.spec))
 
     def join(self, case: Mapping[Hashable, Any], parts: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:

@@ -23,7 +23,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import volume_grid_of
 from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.transforms.augment_ranges import Strength, VolumeAugmentation
-from medseg_monai.transforms.photo_augment import SEED_KEY
+from medseg_monai.transforms.photo_augment import SEED_KEY, each_label, side_by_side_labels
 from medseg_monai.transforms.volumes import STEPS, normalised_volume
 
 Vector = NDArray[np.float64]
@@ -213,7 +213,7 @@ class AugmentVolumed(MapTransform, Randomizable):
     transform's own state, which MONAI's ``set_random_state`` and ``DataLoader`` seed.
 
     Args:
-        keys: the image's key and, if it may have one, the label's.
+        keys: the image's key and, if it may have some, its labels'.
         spec: the data set; ``spec.size`` is the patch, without one the whole volume is used.
         strength: see `VolumeAugmentation.of`.
         foreground: share of the patches that are centred on a voxel of a class (each class of the case equally likely).
@@ -251,13 +251,10 @@ class AugmentVolumed(MapTransform, Randomizable):
             size=size,
             spacing_mm=self.spec.spacing_mm or _native_spacing(volume_grid_of(meta, self.spec)),
         )
-        label_key = next((key for key in label_keys if case.get(key) is not None), None)
-        label = None if label_key is None else case[label_key]
+        label, channels = side_by_side_labels(case, label_keys)
         patch = drawn.patch(image, label, meta["window"], size=size, intensity=self.spec.intensity)
         case[image_key], case[f"{image_key}_meta_dict"] = patch[0], meta
-        if label_key is not None:
-            case[label_key] = patch[1]
-        return case
+        return case | each_label(patch[1], channels)
 
 
 def _native_spacing(grid: VolumeGrid) -> list[float]:

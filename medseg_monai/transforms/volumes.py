@@ -14,6 +14,7 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medseg_monai.dataset.cases import SOFT_LABEL, as_list
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
@@ -23,6 +24,7 @@ from medseg_monai.grids.turn import Turn
 from medseg_monai.grids.volume import Box, VolumeGrid
 from medseg_monai.images.label_volumes import read_label_volume
 from medseg_monai.images.photos import Array
+from medseg_monai.images.probability_maps import CERTAIN, read_volume_map
 from medseg_monai.images.volumes import read_image_volume
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.transforms.photos import label_settings
@@ -46,7 +48,7 @@ class LoadVolumed(MapTransform):
     each class.
 
     Args:
-        keys: the image's key and, if labels are needed, the label's.
+        keys: the image's key and, if labels are needed, theirs: ``soft_label`` for probabilities, any other for a mask.
         spec: the data set.
         label_size: ``network`` for a label on the network's grid, each voxel the class that covers most of it; ``native`` for the
             label as it was drawn.
@@ -61,7 +63,7 @@ class LoadVolumed(MapTransform):
         intensity = spec.intensity
         self.settings = {  # all that affects the result for a file; part of the key of cache entries
             "transform": "LoadVolumed",
-            "keys": [str(key) for key in self.keys],
+            "keys": [str(key) for key in self.keys if key != SOFT_LABEL],  # as in photos.py
             "task": spec.task,
             "classes": len(spec.classes),
             "channels": spec.in_channels,
@@ -72,7 +74,7 @@ class LoadVolumed(MapTransform):
         }
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Paths under the keys become uint16 (C, i, j, k) and uint8 (1 or classes, i, j, k)."""
+        """Paths under the keys become uint16 (C, i, j, k) and uint8 (1 or classes, i, j, k); probabilities are 0 to 255."""
         case = dict(data)
         image_key, *label_keys = self.keys
         volume = read_image_volume(case[image_key], self.spec.in_channels)
@@ -90,7 +92,9 @@ class LoadVolumed(MapTransform):
         }
         case[image_key], case[f"{image_key}_meta_dict"] = torch.from_numpy(stored), meta
         for key in label_keys:
-            if case.get(key) is not None:
+            if case.get(key) is not None and key == SOFT_LABEL:
+                case[key] = torch.from_numpy(self._soft_label(case[key], volume.geometry, grid))
+            elif case.get(key) is not None:
                 label = self._label(case[key], volume.geometry, grid)
                 case[key] = torch.from_numpy(label)
                 meta["positions"] = torch.from_numpy(class_positions(label))
@@ -101,6 +105,19 @@ class LoadVolumed(MapTransform):
         if self.label_size == "native":
             return np.ascontiguousarray(label)
         return label_on_network_grid(label, grid, self.spec)
+
+    def _soft_label(self, source: Any, geometry: Geometry, grid: VolumeGrid) -> NDArray[np.uint8]:
+        planes = (read_volume_map(file, geometry) for file in as_list(source))
+        if self.label_size == "native":
+            return np.stack([_in_255ths(torch.from_numpy(plane.astype(np.float32))) for plane in planes])
+        weights = [grid.weights(axis) for axis in range(3)]
+        turned = (np.array(grid.turn.apply(plane)[grid.cut], np.float32, order="C") for plane in planes)
+        return np.stack([_in_255ths(resample(torch.from_numpy(plane), weights)) for plane in turned])
+
+
+def _in_255ths(shares: Tensor) -> NDArray[np.uint8]:
+    whole: NDArray[np.uint8] = shares.mul(CERTAIN).round_().clamp_(0, CERTAIN).to(torch.uint8).numpy()
+    return whole
 
 
 def _tuple(values: Sequence[float] | None) -> tuple[float, ...] | None:

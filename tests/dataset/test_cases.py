@@ -47,6 +47,16 @@ def test_numbers_of_files_that_mean_something_are_taken(spec: DatasetSpec, image
         ({"image": "x.png"}, BINARY, r"the key 'label' is missing"),
         ({"image": "x.png", "label": []}, BINARY, r"label must be a path or a list of paths, got \[\]"),
         ({"image": "x.png", "label": "m.png", "lable": 1}, BINARY, r"lable.*did you mean 'label'"),
+        (
+            {"image": "x.png", "label": "m.png", "soft_label": []},
+            BINARY,
+            r"soft_label must be a path or a list of paths, got \[\]",
+        ),
+        (
+            {"image": "x.png", "label": "m.png", "soft_label": "p.png"},
+            EXCLUSIVE,
+            r"1 files of probabilities for 2 classes \(a, b\); give one for each",
+        ),
         ({"image": "x.png", "label": "m.png", "id": "../x"}, BINARY, r"the id names files, it cannot be '../x'"),
         ({"image": "x.png", "label": "m.png", "id": "/x"}, BINARY, r"the id names files"),
         ({"image": ["x.png"] * 2, "label": "m.png"}, BINARY, r"2 image files for 3 channels .*one per channel"),

@@ -11,6 +11,7 @@ import medseg_monai as mm
 from medseg_monai.cli import (
     audit,
     correct,
+    distill,
     drift,
     evaluate,
     explain,
@@ -40,6 +41,7 @@ REQUIRED_BY_THE_COMMAND = {
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train.train,
+    "distill": distill.distill,
     "evaluate": evaluate.evaluate,
     "compare": evaluate.compare,
     "explain": explain.explain,

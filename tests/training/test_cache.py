@@ -339,3 +339,25 @@ def test_cache_that_may_only_be_read(cases, tmp_path):
     (tmp_path / "cache").chmod(0o555)
     with pytest.warns(UserWarning, match="cannot be written"):
         dataset(cases, cache_dir=tmp_path / "cache")[1]
+
+
+def test_soft_labels_have_a_part_in_the_key(cases, tmp_path):
+    """The entry of a case without them is the one of before; other probabilities make another entry."""
+    keys, cache = ("image", "label", "soft_label"), tmp_path / "cache"
+
+    def loaded(case):
+        return CachedDataset([case], load(SPEC, keys=keys), cache_dir=cache)[0]
+
+    def entries():
+        return len(list(cache.glob("??/*.entry")))
+
+    CachedDataset(cases[:1], load(SPEC), cache_dir=cache)[0]
+    assert "soft_label" not in loaded(cases[0])
+    assert entries() == 1
+    soft = tmp_path / "soft.png"
+    for level in (40, 200):
+        Image.new("L", (50, 40), level).save(soft)
+        os.utime(soft, ns=(level, level))
+        for _ in range(2):
+            assert loaded({**cases[0], "soft_label": str(soft)})["soft_label"].unique().tolist() == [level]
+    assert entries() == 3

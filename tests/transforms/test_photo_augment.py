@@ -1,6 +1,7 @@
 """The random half: where each pixel goes, worked out by hand; colour by arithmetic and another library."""
 
 import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -302,3 +303,19 @@ def test_sixteen_bits_are_augmented_in_full_precision():
     out, _ = apply(change(((-1, 0), (0, 1)), channels=1), values, None, window, UNIT)
     np.testing.assert_allclose(out[0], (values[0, ::-1] - 1000.0) / 95, atol=1e-4)
     assert len(out.unique()) == 96
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_soft_labels_go_where_the_label_goes(seed):
+    """A soft label that is the label in 255ths stays so, whatever is drawn; the image is changed as without it."""
+    rng = np.random.default_rng(seed)
+    image = torch.from_numpy(rng.integers(0, 256, (3, 24, 24), dtype=np.uint8))
+    label = torch.from_numpy(rng.integers(0, 2, (1, 24, 24), dtype=np.uint8))
+    spec = replace(RGB, size=(24, 24))
+    case = {"image": image, "label": label, "image_meta_dict": {"window": WINDOW}, "augment_seed": seed}
+    augment = AugmentPhotod(("image", "label", "soft_label"), spec=spec, strength=1.5)
+    alone, both = augment(dict(case)), augment({**case, "soft_label": label * 255})
+    assert "soft_label" not in alone
+    assert torch.equal(both["image"], alone["image"])
+    assert torch.equal(both["label"], alone["label"])
+    assert torch.equal(both["soft_label"], both["label"] * 255)

@@ -325,3 +325,28 @@ def test_a_label_of_4_by_2_on_2_by_1_by_hand(task, drawn, expected):
     spec = DatasetSpec("d", task, classes=("a", "b")[: 1 if task == "binary" else 2], channels=("grey",), size=(2, 1))
     label = np.array(drawn, np.uint8).T[None]
     assert _resize_label(label, (2, 1), spec).tolist() == [[[number] for number in expected]]
+
+
+@pytest.mark.parametrize("aspect", ["stretch", "pad"])
+def test_soft_labels_lie_on_the_label(case, tmp_path, aspect):
+    """That a pixel belongs to the class is as likely as the class covers it; beyond the photograph it does not."""
+    with Image.open(case["label"]) as mask:
+        mask.save(tmp_path / "soft.png")
+    case["soft_label"] = [str(tmp_path / "soft.png")]
+    sized = spec(size=(24, 16), aspect=aspect)
+    loaded = load(sized, keys=("image", "label", "soft_label"))(case)
+    soft = loaded["soft_label"]
+    assert (soft.dtype, soft.shape) == (torch.uint8, (1, 24, 16))
+    assert torch.equal((soft >= 128).to(torch.uint8), loaded["label"])
+    assert torch.equal(loaded["image"], load(sized)(case)["image"])
+
+
+def test_soft_labels_of_another_size_are_named(case, tmp_path):
+    case["soft_label"] = save(tmp_path / "soft.png", np.zeros((16, 47), np.uint8))
+    with pytest.raises(ValueError, match=r"soft\.png: 47x16 probabilities for a photograph of 48x16"):
+        load(spec(), keys=("image", "label", "soft_label"))(case)
+
+
+def test_the_key_of_soft_labels_alone_changes_no_cache():
+    plain, soft = load(spec()), load(spec(), keys=("image", "label", "soft_label"))
+    assert plain.transforms[0].settings == soft.transforms[0].settings

@@ -204,3 +204,21 @@ def test_slices_of_another_size_are_no_neighbours(tmp_path):
     files = [save(folder, 1), save(folder, 2), save(folder, 3, size=(9, 6))]
     image = load(SPEC, keys=("image",))({"image": files[1]})["image"]
     np.testing.assert_array_equal(image, [stored(file) for file in (files[0], files[1], files[1])])
+
+
+def test_soft_labels_of_the_middle_slice(scan, tmp_path):
+    case = scan[1]
+    maps = []
+    for number in range(3):
+        levels = np.full(SIZE[::-1], 10 * number, np.uint8)
+        levels[0, 1] = 200
+        maps.append(str(tmp_path / f"soft{number}.png"))
+        Image.fromarray(levels).save(maps[-1])
+    keys = ("image", "label", "soft_label")
+    data = CachedDataset([{**case, "soft_label": maps}], load(SPEC, keys=keys), cache_dir=tmp_path / "cache")
+    loaded, again = data[0], data[0]
+    assert loaded["soft_label"].shape == (3, *SIZE)
+    assert loaded["soft_label"][:, 1, 0].tolist() == [200, 200, 200]
+    assert loaded["soft_label"][:, 0, 0].tolist() == [0, 10, 20]
+    assert torch.equal(again["soft_label"], loaded["soft_label"])
+    assert torch.equal(loaded["image"], load(SPEC)(case)["image"])

@@ -276,3 +276,17 @@ def test_a_patch_wholly_outside_is_air(centre: float, side: int) -> None:
     assert label is not None
     assert bool(image.any()) == (centre == 0)
     assert centre == 0 or not label.any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_soft_labels_go_where_the_label_goes(seed: int) -> None:
+    """One that says in 100ths which class a voxel has stays so in every patch; the image is changed as without it."""
+    case = case_of()
+    label = case["label"]
+    assert isinstance(label, torch.Tensor)
+    change = augment(spec_of(), strength="strong", keys=("image", "label", "soft_label"))
+    alone = change({**case, "augment_seed": seed})
+    both = change({**case, "soft_label": torch.cat([label * 100, label * 50]), "augment_seed": seed})
+    assert torch.equal(both["image"], alone["image"])
+    assert torch.equal(both["label"], alone["label"])
+    assert torch.equal(both["soft_label"], torch.cat([both["label"] * 100, both["label"] * 50]))

@@ -176,3 +176,33 @@ def test_ignored_voxels_are_no_patch_centres_and_survive_resampling(tmp_path: Pa
         assert case["label"].shape == (1, 4, 4, 4)
         assert case["label"][0, :, 0, 0].tolist() == [1, 1, 255, 0]
         assert case["image_meta_dict"]["positions"][:, 0].unique().tolist() == [1]
+
+
+def test_soft_labels_lie_on_the_label(tmp_path: Path) -> None:
+    """A map for each class, on a turned scan resampled to larger voxels: where it is above a half, the class is."""
+    rng = np.random.default_rng(1)
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[2:6, 2:6, 0:4], label[2:6, 2:6, 6:8] = 1, 2
+    case = {
+        "image": write(tmp_path / "i.nii.gz", rng.integers(0, 300, (8, 8, 8), dtype=np.int16), flips=(-1, 1, 1)),
+        "label": write(tmp_path / "l.nii.gz", label, flips=(-1, 1, 1)),
+        "soft_label": [
+            write(tmp_path / f"{number}.nii.gz", (label == number).astype(np.float32), flips=(-1, 1, 1))
+            for number in (1, 2)
+        ],
+    }
+    loaded = load(spec_of(spacing_mm=(2.0, 2.0, 2.0)), keys=("image", "label", "soft_label"))(case)
+    soft, found = loaded["soft_label"], loaded["label"][0]
+    assert (soft.dtype, soft.shape) == (torch.uint8, (2, *found.shape))
+    assert found.unique().tolist() == [0, 1, 2]
+    for number in (1, 2):
+        assert torch.equal(soft[number - 1] > 127, found == number)
+
+
+def test_soft_labels_of_another_grid_are_named(tmp_path: Path) -> None:
+    case = {
+        "image": write(tmp_path / "i.nii.gz", np.ones((4, 4, 4), np.int16)),
+        "soft_label": [write(tmp_path / f"{name}.nii.gz", np.zeros((4, 4, 4), np.float32), (2, 1, 1)) for name in "ab"],
+    }
+    with pytest.raises(ValueError, match=r"a\.nii\.gz"):
+        load(spec_of(), keys=("image", "label", "soft_label"))(case)

@@ -1,0 +1,110 @@
+"""A data set with what teachers answer as soft labels, and with images that nobody has labelled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medseg_monai.dataset import Dataset, check_dataset, read_dataset, write_dataset
+from medseg_monai.dataset.cases import SOFT_LABEL, Case, absolute_path, as_written
+from medseg_monai.dataset.dataset_file import SPLITS
+from medseg_monai.distillation.answers import Answered, Progress, ask_all, image_digest
+from medseg_monai.distillation.teachers import Teacher, Teachers
+from medseg_monai.inference.cases import UNUSABLE, Failure, failures_file, find_cases, write_failures
+
+logger = logging.getLogger(__name__)
+
+
+def write_distilled(
+    dataset_dir: str | Path,
+    folder: str | Path,
+    teachers: Sequence[str | Path],
+    *,
+    unlabelled: Sequence[str | Path] = (),
+    options: Mapping[str, object] | None = None,
+    progress: Progress = iter,
+) -> tuple[Path, list[Failure]]:
+    """Write a data set whose training cases have the teachers' probabilities as soft labels; images stay where they are.
+
+    Answers that are in the folder from an earlier call are kept, so that what was stopped goes on.
+
+    Args:
+        dataset_dir: the data set.
+        folder: where to: ``dataset.json`` and the soft labels.
+        teachers: as `Teacher.find` takes them.
+        unlabelled: further images for training, files or folders, whose labels are the teachers' masks.
+        options: of inference.json, for the teachers.
+        progress: wraps the cases to show how far it is.
+
+    Returns:
+        The file of the data set, and the cases that could not be used (also in ``failures.csv``).
+
+    Raises:
+        FileNotFoundError, ValueError: the data set or a teacher cannot be used, or no training case can.
+    """
+    folder, dataset = absolute_path(folder), read_dataset(dataset_dir)
+    check_dataset(dataset)
+    spec = dataset.spec
+    asked = Teachers([Teacher.find(named, spec) for named in teachers], options or {})
+    further, failures = _new_images(dataset, unlabelled, folder)
+    labelled = dataset.cases("training")
+    answers, failed = ask_all(labelled, asked, folder, spec, progress=progress)
+    guesses, not_guessed = ask_all(further, asked, folder, spec, masks=True, progress=progress)
+    failures = [*failures, *failed, *not_guessed]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_failures(failures_file(folder), failures)
+    training = [*_with_answers(labelled, answers), *_with_answers(further, guesses)]
+    if not answers:
+        raise ValueError(f"none of the {len(labelled)} training cases could be used, see {failures_file(folder)}")
+    rest = {split: tuple(map(as_written, dataset.cases(split))) for split in ("validation", "test")}
+    distilled = replace(dataset, training=tuple(training), validation=rest["validation"], test=rest["test"])
+    return write_dataset(distilled, folder), failures
+
+
+def _with_answers(cases: Iterable[Case], answers: Mapping[str, Answered]) -> list[Case]:
+    """The cases that have answers, as dataset.json holds them; one without a label takes the mask."""
+    there = ((case, answers[case["id"]]) for case in cases if case["id"] in answers)
+    return [
+        as_written({"label": _one_or_more(files.mask), **case, SOFT_LABEL: _one_or_more(files.soft_label)})
+        for case, files in there
+    ]
+
+
+def _one_or_more(files: Sequence[str]) -> str | list[str]:
+    return files[0] if len(files) == 1 else list(files)
+
+
+def _new_images(dataset: Dataset, sources: Sequence[str | Path], folder: Path) -> tuple[list[Case], list[Failure]]:
+    """The images of files and folders that the data set does not have, in any split, under any name.
+
+    Raises:
+        FileNotFoundError: a source does not exist.
+        ValueError: there are no images, or the data set's labels are coded in a way that masks of a network are not.
+    """
+    if not sources:
+        return [], []
+    spec = dataset.spec
+    if spec.label_values or spec.ignore:
+        raise ValueError(
+            f"data set {spec.name} has labels with values of its own (label_values, ignore), which masks of a network do not have: "
+            "leave out the unlabelled images, or convert the labels to class numbers"
+        )
+    taken = {image_digest(case["image"]) for split in SPLITS for case in dataset.cases(split)}
+    new, failures, known = [], [], 0
+    for case in find_cases(list(sources), leave_out=folder, spec=spec):
+        try:
+            digest = image_digest(case["image"])
+        except UNUSABLE as error:
+            failures.append(Failure(str(case["image"]), str(error) or type(error).__name__))
+            continue
+        known += digest in taken
+        if digest not in taken:
+            taken.add(digest)
+            new.append({**case, "id": f"unlabelled/{case['id']}"})
+    if known:
+        logger.warning(
+            "%d of the images without labels are left out: the data set has them, or they occur twice", known
+        )
+    return new, failures

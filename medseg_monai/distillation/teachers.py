@@ -1,0 +1,136 @@
+"""Teachers: trained weights of one or several bundles, whose probabilities are averaged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg_monai.bundle.paths import find_bundle, find_named_weights
+from medseg_monai.bundle.trained import Trained
+from medseg_monai.dataset.cases import as_list, main_file
+from medseg_monai.dataset.leaks import content_hash
+from medseg_monai.dataset.spec import DatasetSpec, Task
+from medseg_monai.prediction import Prediction
+from medseg_monai.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Trained weights.
+
+    Attributes:
+        bundle: the folder of their bundle.
+        weights: the file.
+        trained: what they say of themselves.
+    """
+
+    bundle: Path
+    weights: Path
+    trained: Trained
+
+    @classmethod
+    def find(cls, named: str | Path, spec: DatasetSpec) -> Teacher:
+        """The weights that a name, a folder or a file stands for.
+
+        Args:
+            named: a bundle's name for the weights that it ships, else a folder or a file of a training.
+            spec: the data set that they are to answer for.
+
+        Raises:
+            FileNotFoundError: there are no such weights.
+            ValueError: they know other classes, or take another kind of image.
+        """
+        own = Path(named)
+        folder = own if own.is_dir() else own.parent
+        if (own.is_dir() or own.is_file()) and (folder / "spec.json").is_file():
+            trained = Trained.read(folder)
+            bundle = find_bundle(trained.bundle)
+        else:
+            bundle = find_bundle(named)
+            trained = Trained.read(find_named_weights(bundle, named).parent)
+        check_teacher(trained.dataset, spec, str(named))
+        return cls(bundle, find_named_weights(bundle, named), trained)
+
+
+def check_teacher(known: DatasetSpec, wanted: DatasetSpec, named: str) -> None:
+    """Refuse weights that cannot answer for a data set.
+
+    Raises:
+        ValueError: says in what they differ.
+    """
+    for what, theirs, ours in (
+        ("classes", ", ".join(known.classes), ", ".join(wanted.classes)),
+        ("task", known.task, wanted.task),
+        ("number of axes", known.spatial_dims, wanted.spatial_dims),
+        ("number of channels", known.in_channels, wanted.in_channels),
+        ("neighbouring slices", known.slice_stride, wanted.slice_stride),
+    ):
+        if theirs != ours:
+            raise ValueError(
+                f"teacher {named} was trained for other data than {wanted.name}: {what}: {theirs} there, {ours} here"
+            )
+
+
+@dataclass
+class Teachers:
+    """Several teachers as one: the mean of their probabilities, before any calibration or cleaning.
+
+    Args:
+        members: one or more.
+        options: of inference.json, for all of them: ``tta``, ``device`` …
+
+    Raises:
+        ValueError: there are none.
+    """
+
+    members: Sequence[Teacher]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _loaded: list[Predictor] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError("name at least one teacher: weights to learn from")
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digits that change with the weights and with how they are asked."""
+        told = [content_hash(each.weights) for each in self.members], sorted(self.options.items())
+        return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
+
+    def __call__(self, image: Any) -> Prediction:
+        """What the first one says of an image, with the mean of all probabilities and the mask that follows from it.
+
+        Raises:
+            FileNotFoundError, ValueError: the image is missing or unusable.
+        """
+        if not self._loaded:
+            self._loaded = [
+                Predictor(each.bundle, weights=each.weights, calibration="off", **self.options) for each in self.members
+            ]
+        stack = self._loaded[0].spec.slice_stride is not None  # whose neighbours are found by the slice's own file
+        source = main_file(image) if stack or len(as_list(image)) == 1 else as_list(image)
+        answers = [ask(source) for ask in self._loaded]
+        mean: NDArray[np.float32] = np.stack([answer.probabilities for answer in answers]).mean(
+            axis=0, dtype=np.float32
+        )
+        return replace(answers[0], probabilities=mean, mask=mask_of(mean, answers[0].task), source=image)
+
+
+def mask_of(probabilities: NDArray[np.floating[Any]], task: Task) -> NDArray[np.uint8]:
+    """The mask that probabilities of the classes, (classes, *S), mean: like `Prediction.mask`.
+
+    >>> mask_of(np.array([[0.4, 0.3, 0.6], [0.5, 0.3, 0.1]]), "multiclass").tolist()
+    [2, 0, 1]
+    """
+    if task != "multiclass":
+        above = (probabilities > 0.5).astype(np.uint8)
+        return above if task == "multilabel" else above[0]
+    rest = 1 - probabilities.sum(axis=0, keepdims=True)
+    number: NDArray[np.uint8] = np.concatenate([rest, probabilities]).argmax(axis=0).astype(np.uint8)
+    return number

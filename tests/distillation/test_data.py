@@ -1,0 +1,94 @@
+"""A data set with soft labels: what is in it, what is left out, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from audited import SPEC, write_discs
+from PIL import Image
+from untrained import untrained
+
+from medseg_monai.dataset import check_dataset, read_dataset, write_dataset
+from medseg_monai.distillation.data import write_distilled
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Six pictures, one of them for validation, one for the test."""
+    folder = tmp_path / "discs"
+    folder.mkdir()
+    write_discs(folder, count=6, split=lambda number: {4: "validation", 5: "test"}.get(number, "training"))
+    return folder
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    return untrained(tmp_path / "teacher", SPEC, seed=1)
+
+
+def test_training_cases_get_soft_labels_and_the_others_none(tmp_path: Path, data: Path, teacher: Path) -> None:
+    file, failures = write_distilled(data, tmp_path / "out", [teacher])
+    assert failures == []
+    distilled, before = read_dataset(file), read_dataset(data)
+    check_dataset(distilled)
+    assert distilled.spec == before.spec
+    for split in ("training", "validation", "test"):
+        cases, own = distilled.cases(split), before.cases(split)
+        assert [(case["id"], case["image"], case["label"]) for case in cases] == [
+            (case["id"], case["image"], case["label"]) for case in own
+        ]
+        assert all(("soft_label" in case) == (split == "training") for case in cases)
+    with Image.open(distilled.cases("training")[0]["soft_label"]) as picture:
+        assert (picture.size, picture.mode) == ((60, 48), "L")
+
+
+def test_unlabelled_images_join_training_with_the_teachers_masks(tmp_path: Path, data: Path, teacher: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    noise = np.random.default_rng(9).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(more / "new.png")
+    (more / "seen.png").write_bytes((data / "case05.png").read_bytes())  # of the test split, under another name
+    (more / "twice.png").write_bytes((more / "new.png").read_bytes())
+    (more / "torn.png").write_bytes(b"\x89PNG torn")
+    file, failures = write_distilled(data, tmp_path / "out", [teacher], unlabelled=[more])
+    training = read_dataset(file).cases("training")
+    assert [case["id"] for case in training][4:] == ["unlabelled/new"]
+    soft = np.asarray(Image.open(training[-1]["soft_label"]))
+    np.testing.assert_array_equal(np.asarray(Image.open(training[-1]["label"])) > 0, soft > 127)
+    assert [Path(failure.path).name for failure in failures] == ["torn.png"]
+    assert "torn.png" in (tmp_path / "out" / "failures.csv").read_text()
+
+
+def test_a_broken_training_image_is_left_out(tmp_path: Path, data: Path, teacher: Path) -> None:
+    (data / "case01.png").write_bytes(b"no picture")
+    file, failures = write_distilled(data, tmp_path / "out", [teacher])
+    assert [case["id"] for case in read_dataset(file).cases("training")] == ["case00", "case02", "case03"]
+    assert len(failures) == 1
+
+
+def test_a_data_set_of_which_nothing_can_be_used(tmp_path: Path, data: Path, teacher: Path) -> None:
+    for number in range(4):
+        (data / f"case0{number}.png").write_bytes(f"no picture {number}".encode())
+    with pytest.raises(ValueError, match=r"none of the 4 training cases could be used, see .*failures\.csv"):
+        write_distilled(data, tmp_path / "out", [teacher])
+
+
+def test_labels_with_values_of_their_own_take_no_unlabelled_images(tmp_path: Path, data: Path, teacher: Path) -> None:
+    content: dict[str, Any] = json.loads((data / "dataset.json").read_text())
+    content["label_values"] = {"disc": 255}
+    (data / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="labels with values of its own"):
+        write_distilled(data, tmp_path / "out", [teacher], unlabelled=[data])
+
+
+def test_paths_in_the_file_follow_the_folder(tmp_path: Path, data: Path, teacher: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    file, _ = write_distilled("discs", "out", ["teacher"])
+    check_dataset(read_dataset(file))
+    content = json.loads(Path(file).read_text())
+    assert content["training"][0]["image"] == "../discs/case00.png"
+    assert not Path(content["training"][0]["soft_label"]).is_absolute()
+    copied = write_dataset(read_dataset(file), tmp_path / "elsewhere")
+    check_dataset(read_dataset(copied))
