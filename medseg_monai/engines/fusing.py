@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # only these: a subclass may do more than normalise
+NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""Only these and timm's: another subclass may do more than normalise."""
 Note = Callable[[str, nn.Module, tuple[Tensor, ...], Tensor], None]
 
 
@@ -28,8 +30,19 @@ def fused(network: nn.Module, example: Tensor) -> nn.Module:
         convolution, norm = clone.get_submodule(convolution_name), clone.get_submodule(norm_name)
         transposed = isinstance(convolution, _ConvTransposeNd)
         _replace(clone, convolution_name, fuse_conv_bn_eval(convolution, norm, transpose=transposed))  # type: ignore[type-var, arg-type]
-        _replace(clone, norm_name, nn.Identity())
+        _replace(clone, norm_name, _what_follows(norm))
     return clone
+
+
+def _norms() -> tuple[type[nn.Module], ...]:
+    """Norms that can be part of a convolution; timm's only if it is in use."""
+    timm = sys.modules.get("timm.layers")
+    return NORMS if timm is None else (*NORMS, timm.BatchNormAct2d)
+
+
+def _what_follows(norm: Any) -> nn.Module:
+    """What a norm does beside normalising: timm's dropout and activation."""
+    return nn.Identity() if type(norm) in NORMS else nn.Sequential(norm.drop, norm.act)
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
@@ -40,7 +53,7 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
 
     def note(name: str, module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
         runs[name] = runs.get(name, 0) + 1
-        if isinstance(module, NORMS) and last and given[0] is last[0][1]:
+        if isinstance(module, _norms()) and last and given[0] is last[0][1]:
             pairs.append((last[0][0], name))
         last[:] = [(name, result)] if isinstance(module, _ConvNd) else []
 
@@ -59,7 +72,7 @@ def _watched(network: nn.Module, note: Note) -> Iterator[None]:
     handles = [
         module.register_forward_hook(hook(name))
         for name, module in network.named_modules()
-        if isinstance(module, _ConvNd) or (type(module) in NORMS and _has_statistics(module))
+        if isinstance(module, _ConvNd) or (type(module) in _norms() and _has_statistics(module))
     ]
     try:
         yield
