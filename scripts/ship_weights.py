@@ -11,6 +11,12 @@ with `--evaluation FOLDER`, a later evaluation of them, also how far that holds 
     medseg evaluate unetpp -d data/isic2017 --weights bundles/unetpp/models --out evaluations/unetpp
     python scripts/ship_weights.py unetpp --evaluation evaluations/unetpp
 
+`--beside NAME` ships further weights of a bundle in models/NAME, with a card of their own, docs/NAME.md, and leaves the bundle's metadata
+alone; `--command` is then what trains them again:
+
+    python scripts/ship_weights.py unet weights/fast --beside fast --command "medseg distill unet -t unetpp …"
+    python scripts/ship_weights.py unet --beside fast --evaluation evaluations/fast
+
 The weights are stored in half precision, except vectors (biases, batch norm), for which float32 costs nothing. `spec.json` includes
 cleaning and review, if `medseg tune` and `medseg review` learnt any. Without evaluations beside the weights nothing is written.
 U-Net++ may be shipped in a fast mode (`--inference-depth`; evaluate it with `--set "network_options#inference_depth=4"`): all heads
@@ -23,7 +29,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sync_bundles import BUNDLES, OWN_FILE, dump
@@ -67,7 +73,30 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str, size: int) -> str:
+@dataclass(frozen=True)
+class Shipped:
+    """Where the files of weights that a bundle ships are.
+
+    Args:
+        bundle: its folder.
+        name: of weights beside the bundle's own ones; "" for these.
+    """
+
+    bundle: Path
+    name: str = ""
+
+    @property
+    def models(self) -> Path:
+        """The folder of the weights."""
+        return self.bundle / "models" / self.name
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.bundle / "docs" / f"{self.name or 'README'}.md"
+
+
+def section(trained: Trained, evaluations: Mapping[str, Evaluation], command: str, size: int) -> str:
     """The model card's section on the shipped weights."""
     spec, training = trained.dataset, trained.training
     about = (spec.description, spec.licence, spec.citation)
@@ -79,7 +108,7 @@ def section(trained: Trained, evaluations: Mapping[str, Evaluation], bundle: str
         f"{training['parameters']:,} parameters, {size / 1e6:.1f} MB in half precision. To train it again:",
         "",
         "```sh",
-        f"medseg train {bundle} -d data/{spec.name} --overlay bundles/{bundle}/configs/shipped.json",
+        command,
         "```",
         "",
         f"| {cases} test cases | {' | '.join(SCORES.values())} |",
@@ -138,21 +167,21 @@ def _measured(evaluation: Evaluation) -> Iterator[str]:
         yield str(found)
 
 
-def refresh(bundle: Path, folder: Path | None = None) -> None:
+def refresh(shipped: Shipped, folder: Path | None = None) -> None:
     """Write what was learnt since the weights were shipped into the card; weights and scores stay as they are.
 
     Args:
-        bundle: its folder.
+        shipped: the weights.
         folder: an evaluation of the shipped weights; how far what was learnt holds there goes into card and metadata.
 
     Raises:
         FileNotFoundError: there is no such evaluation.
         ValueError: the card has no part on the weights, or the evaluation is of others.
     """
-    trained, evaluation = Trained.read(bundle / "models"), None if folder is None else read_evaluation(folder)
+    trained, evaluation = Trained.read(shipped.models), None if folder is None else read_evaluation(folder)
     if evaluation is not None:
-        _check_shipped(bundle, evaluation)
-    card = bundle / "docs" / "README.md"
+        _check_shipped(shipped, evaluation)
+    card, bundle = shipped.card, shipped.bundle
     before, begin, rest = card.read_text(encoding="utf-8").partition(BEGIN)
     section, end, after = rest.partition(END)
     if not begin or not end:
@@ -160,6 +189,8 @@ def refresh(bundle: Path, folder: Path | None = None) -> None:
     kept = section.partition(TRUST)[0].rstrip("\n")
     lines = "\n".join([kept, *trust(trained, evaluation), END])
     card.write_text(f"{before}{begin}{lines}{after}", encoding="utf-8")
+    if shipped.name:
+        return
     own = json.loads((bundle / OWN_FILE).read_text(encoding="utf-8"))
     scores = {name: value for name, value in own["metadata"]["eval_metrics"].items() if name not in TRUST_METRICS}
     own["metadata"]["eval_metrics"] = {**scores, **(trust_metrics(folder) if folder is not None else {})}
@@ -167,12 +198,12 @@ def refresh(bundle: Path, folder: Path | None = None) -> None:
     sync_bundles([])
 
 
-def _check_shipped(bundle: Path, evaluation: Evaluation) -> None:
-    """Raise a ValueError unless the evaluation is of the bundle's own weights."""
+def _check_shipped(shipped: Shipped, evaluation: Evaluation) -> None:
+    """Raise a ValueError unless the evaluation is of the shipped weights."""
     evaluated = Path(str(evaluation.run.get("weights")))
-    shipped = bundle / "models" / WEIGHTS_FILE
-    if not evaluated.is_file() or sha256_of([evaluated]) != sha256_of([shipped]):
-        raise ValueError(f"{evaluation.folder} is an evaluation of {evaluated}, not of {shipped}")
+    file = shipped.models / WEIGHTS_FILE
+    if not evaluated.is_file() or sha256_of([evaluated]) != sha256_of([file]):
+        raise ValueError(f"{evaluation.folder} is an evaluation of {evaluated}, not of {file}")
 
 
 def with_section(card: str, text: str) -> str:
@@ -188,8 +219,14 @@ def with_section(card: str, text: str) -> str:
     return f"{before}{text}{after}"
 
 
-def ship(bundle: Path, folder: Path, *, inference_depth: int | None = None) -> None:
-    """Write models/model.pt, models/spec.json, the licence of the data, metadata and card of a bundle.
+def ship(shipped: Shipped, folder: Path, *, inference_depth: int | None = None, command: str = "") -> None:
+    """Write model.pt, spec.json and the card, and of a bundle's own weights the licence of the data and metadata.
+
+    Args:
+        shipped: where to.
+        folder: the weights, with their evaluations.
+        inference_depth: of U-Net++.
+        command: that trains them again; default: `medseg train` with the bundle's shipped.json.
 
     Raises:
         FileNotFoundError: the weights or their evaluation on test cases are missing.
@@ -206,16 +243,19 @@ def ship(bundle: Path, folder: Path, *, inference_depth: int | None = None) -> N
     size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
     if size > LARGEST:
         raise ValueError(f"{folder}: {size / 1e6:.1f} MB in half precision, more than {LARGEST / 1e6:.0f}")
-    write_weights(bundle / "models", state, trained)
+    write_weights(shipped.models, state, trained)
+    bundle, name = shipped.bundle, trained.dataset.name
+    plain = f"medseg train {bundle.name} -d data/{name} --overlay bundles/{bundle.name}/configs/shipped.json"
+    text = section(trained, evaluations, command or plain, (shipped.models / WEIGHTS_FILE).stat().st_size)
+    shipped.card.write_text(with_section(shipped.card.read_text(encoding="utf-8"), text), encoding="utf-8")
+    if shipped.name:
+        return
     metadata = metadata_for(bundle, trained, evaluations["evaluation_test"])
     own = json.loads((bundle / OWN_FILE).read_text(encoding="utf-8"))
     own["metadata"] |= {key: metadata[key] for key in METADATA_OF_WEIGHTS}
     (bundle / OWN_FILE).write_text(dump(own), encoding="utf-8")
     sync_bundles([])
     (bundle / "docs" / "data_license.txt").write_text(data_licence(trained.dataset), encoding="utf-8")
-    card = bundle / "docs" / "README.md"
-    text = section(trained, evaluations, bundle.name, (bundle / "models" / WEIGHTS_FILE).stat().st_size)
-    card.write_text(with_section(card.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -232,12 +272,15 @@ def main(arguments: list[str]) -> int:
         "--evaluation", type=Path, help="of the shipped weights: what was learnt of them is compared with it"
     )
     parser.add_argument("--inference-depth", type=int, help="of U-Net++: the fast mode that is used by default")
+    parser.add_argument("--beside", default="", help="name of further weights, shipped beside the bundle's own ones")
+    parser.add_argument("--command", default="", help="that trains the weights again")
     chosen = parser.parse_args(arguments)
+    shipped = Shipped(BUNDLES / chosen.bundle, chosen.beside)
     try:
         if chosen.weights is None:
-            refresh(BUNDLES / chosen.bundle, chosen.evaluation)
+            refresh(shipped, chosen.evaluation)
         else:
-            ship(BUNDLES / chosen.bundle, chosen.weights, inference_depth=chosen.inference_depth)
+            ship(shipped, chosen.weights, inference_depth=chosen.inference_depth, command=chosen.command)
     except (OSError, ValueError) as error:
         print(f"ship_weights: {error}", file=sys.stderr)
         return 1

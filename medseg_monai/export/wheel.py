@@ -16,7 +16,7 @@ import medseg_monai
 from medseg_monai.files.csv_tables import csv_text
 
 NAME = "medseg-monai"
-BUNDLED_WEIGHTS = "medseg_monai/bundles/*/models/*"
+BUNDLED_WEIGHTS = ("medseg_monai/bundles/*/models/*", "medseg_monai/bundles/*/models/*/*")
 _MADE_BY_INSTALLING = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
 
@@ -73,9 +73,13 @@ def _from_wheel(file: PurePosixPath) -> bool:
     return not made and ".." not in file.parts and file.suffix != ".pyc"
 
 
+def _is_bundled_weights(name: str) -> bool:
+    return any(PurePosixPath(name).match(pattern) for pattern in BUNDLED_WEIGHTS)
+
+
 def _write(wheel: Path, content: Mapping[str, bytes]) -> None:
     """Write a wheel with a new RECORD."""
-    kept = {name: data for name, data in content.items() if not PurePosixPath(name).match(BUNDLED_WEIGHTS)}
+    kept = {name: data for name, data in content.items() if not _is_bundled_weights(name)}
     info = next(PurePosixPath(name).parent for name in kept if PurePosixPath(name).name == "WHEEL")
     record = f"{info}/RECORD"
     kept.pop(record, None)
