@@ -61,11 +61,12 @@ test-slow: $(VENV)/.installed-dev
 
 # an environment of its own for each try: what the wheel does not ask for is not there
 test-wheel:
-	@WHEEL=$$(mktemp -d) && trap 'rm -rf "$$WHEEL"' EXIT && set -e && mkdir "$$WHEEL/empty" && \
+	@WHEEL=$$(mktemp -d) && trap 'rm -rf "$$WHEEL"' EXIT && set -e && mkdir "$$WHEEL/empty" "$$WHEEL/other" && \
 	$(PYTHON) -m venv "$$WHEEL/venv" && PIP="$$WHEEL/venv/bin/python -m pip install --quiet --disable-pip-version-check" && \
 	$(if $(TORCH_INDEX),$$PIP --index-url $(TORCH_INDEX) torch &&) $$PIP build && \
 	"$$WHEEL/venv/bin/python" -m build --outdir "$$WHEEL/dist" . && $$PIP "$$WHEEL"/dist/*.whl && \
-	cd "$$WHEEL/empty" && "$$WHEEL/venv/bin/medseg" --version && PYTHONPATH= "$$WHEEL/venv/bin/python" "$(CURDIR)/tests/installed_journey.py"
+	cd "$$WHEEL/empty" && "$$WHEEL/venv/bin/medseg" --version && PYTHONPATH= "$$WHEEL/venv/bin/python" "$(CURDIR)/tests/installed_journey.py" && \
+	cd "$$WHEEL/other" && PYTHONPATH= "$$WHEEL/venv/bin/python" "$(CURDIR)/tests/installed_further.py"
 
 label-env: $(LABEL_VENV)/.installed
 
