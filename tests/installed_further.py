@@ -81,7 +81,7 @@ def repeated() -> None:
 
 def reviewed_and_compared() -> None:
     """What is learnt of the weights is what new images are compared with."""
-    medseg("review", "unet", "-d", "data", "--weights", "once")
+    assert "medseg predict unet IMAGES -w once" in medseg("review", "unet", "-d", "data", "--weights", "once")
     assert "review" in json.loads(Path("once/spec.json").read_text())
     medseg("drift", "unet", "data/images", "--weights", "once", "--out", "drift", codes=(0, 3))
     assert json.loads(Path("drift/drift.json").read_text())

@@ -53,3 +53,12 @@ def end_with_failures(failures: Sequence[Failure], cases: int, folder: Path) -> 
 def counted(number: int, what: str) -> str:
     """``1 image``, ``2 images``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def same_weights(weights: str | None) -> str:
+    """The option by which the next command takes the weights that this one was given; nothing if none were named.
+
+    >>> f"medseg predict unet IMAGES{same_weights('demo')}"
+    'medseg predict unet IMAGES -w demo'
+    """
+    return f" -w {weights}" if weights else ""

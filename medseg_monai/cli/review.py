@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from medseg_monai.api.review import review as review_weights
-from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.endings import counted, same_weights, say_end
 from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
 
 
@@ -69,5 +69,5 @@ def review(
     say_end(
         f"learnt from {counted(found.learnt.review.cases, f'{split} case')} -> {found.weights.parent / 'spec.json'}, used from now on",
         doubtful=found.doubts,
-        following=f"medseg predict {bundle} IMAGES, which now flags them",
+        following=f"medseg predict {bundle} IMAGES{same_weights(weights)}, which now flags them",
     )

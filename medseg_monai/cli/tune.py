@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from medseg_monai.api.tune import tune as tune_weights
-from medseg_monai.cli.endings import say_end
+from medseg_monai.cli.endings import same_weights, say_end
 from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
 
 
@@ -39,5 +39,5 @@ def tune(
     say_end(
         f"tuned on {split} -> {found.weights.parent / 'spec.json'}, used from now on",
         look=found.report,
-        following=f"medseg review {bundle}, to learn which masks a person should look at",
+        following=f"medseg review {bundle}{same_weights(weights)}, to learn which masks a person should look at",
     )
