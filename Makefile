@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow test-wheel test-browser test-notebooks docs test-label label-env lint format typecheck benchmark clean
+.PHONY: demo test test-slow test-wheel test-browser test-notebooks test-federated docs test-label label-env lint format typecheck benchmark clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test-label start a MONAI Label server and drive it as clients do"
 	@echo "make test-browser  open reports and the page of medseg app in Chromium (the one of the machine: apt-get install chromium)"
 	@echo "make test-notebooks  execute the notebooks in a kernel"
+	@echo "make test-federated  train at several sites under NVFlare's simulator"
 	@echo "make docs       build the documentation site in site/"
 	@echo "make benchmark  measure the timings in docs/benchmarks.md"
 
@@ -54,10 +55,10 @@ demo: $(VENV)/.installed
 	$(BIN)/python scripts/demo.py
 
 test: lint typecheck
-	$(TESTS) -m "not slow and not gpu and not label and not browser and not notebook"
+	$(TESTS) -m "not slow and not gpu and not label and not browser and not notebook and not federated"
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser and not notebook"
+	$(BIN)/python -m pytest -m "slow and not gpu and not label and not browser and not notebook and not federated"
 
 # an environment of its own for each try: what the wheel does not ask for is not there
 test-wheel:
@@ -90,6 +91,10 @@ test-browser: $(VENV)/.installed-dev
 test-notebooks: $(VENV)/.installed-dev
 	$(PIP) -e '.[notebooks]'
 	$(BIN)/python -m pytest -m notebook
+
+test-federated: $(VENV)/.installed-dev
+	$(PIP) -e '.[federated]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m federated
 
 # a site that needs nothing from elsewhere; an unknown link is an error
 docs: $(VENV)/.installed-dev

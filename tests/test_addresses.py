@@ -21,6 +21,7 @@ OTHER_TESTS = {
 DRIVEN_AS_A_WHOLE = {
     "app/page": "what a browser shows: journeys/test_app_in_browser.py uses it",
     "cli": "arguments of commands: journeys/test_cli.py runs them, program/test_imports.py their mistakes",
+    "federated/flare": "what NVFlare runs: journeys/test_federated_simulator.py trains with it",
     "label/server": "routes of a server: journeys/test_label_server.py and test_hostile_requests.py send it requests",
 }
 TESTED_ELSEWHERE = {

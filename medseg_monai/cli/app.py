@@ -22,6 +22,7 @@ from medseg_monai.cli.drift import drift
 from medseg_monai.cli.evaluate import compare, evaluate
 from medseg_monai.cli.explain import explain
 from medseg_monai.cli.export import export
+from medseg_monai.cli.federate import federate_app
 from medseg_monai.cli.installed import doctor, init, list_bundles
 from medseg_monai.cli.label import label_app
 from medseg_monai.cli.package import check, package
@@ -73,6 +74,7 @@ app.command()(plan)
 app.command()(train)
 app.command()(distill)
 app.command()(rerun)
+app.add_typer(federate_app, name="federate")
 app.command()(tune)
 app.command()(evaluate)
 app.command()(compare)

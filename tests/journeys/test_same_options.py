@@ -76,7 +76,7 @@ def test_function_and_command_take_the_same(name: str) -> None:
     assert other == set(OTHER_DEFAULTS.get(name, {}))
 
 
-WITHOUT_A_FUNCTION = {"app", "check", "doctor", "infer", "init", "label", "list", "package"}
+WITHOUT_A_FUNCTION = {"app", "check", "doctor", "federate", "infer", "init", "label", "list", "package"}
 """Commands that are about this machine and its files, and a second name."""
 
 

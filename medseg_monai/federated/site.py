@@ -1,0 +1,132 @@
+"""What a site does: train the network that it is sent on its own cases, and send back the weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
+from monai.fl.client import MonaiAlgo
+from monai.fl.utils.constants import ExtraItems
+from monai.fl.utils.exchange_object import ExchangeObject
+
+from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.workflow import overridden
+from medseg_monai.dataset import read_dataset
+from medseg_monai.federated.agreement import Agreement
+from medseg_monai.federated.weights import Arrays, checked, to_arrays, to_tensors
+
+SERVER = "the server"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site sends back.
+
+    Attributes:
+        site: its name.
+        weights: after training on its own cases; empty if it could not.
+        cases: number of training cases: how much its weights count.
+        mean_dice: of the network that it received, on its own validation cases; None if unknown.
+        reason: why it could not, in one line.
+    """
+
+    site: str
+    weights: Arrays
+    cases: int = 0
+    mean_dice: float | None = None
+    reason: str = ""
+
+
+class Site:
+    """One site's data set, and a bundle that trains on it.
+
+    Args:
+        name: of the site.
+        agreement: what all sites have in common.
+        dataset_dir: its data set.
+        folder: folder for its own training: log, history, and the weights of its best epoch.
+        stopped: asked after every step: whether to end.
+
+    Raises:
+        FileNotFoundError, ValueError: bundle, settings or data set cannot be used, or the data set is not as agreed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        agreement: Agreement,
+        dataset_dir: Path,
+        folder: Path,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name = name
+        dataset = read_dataset(dataset_dir)
+        agreement.check(dataset.spec)
+        self._cases = len(dataset.training)
+        bundle = find_bundle(agreement.bundle).resolve()
+        configs = bundle / "configs"
+        self._algo = MonaiAlgo(
+            str(bundle),
+            local_epochs=agreement.epochs,
+            send_weight_diff=False,
+            train_kwargs=_values([configs / "train.json"], agreement, dataset_dir, folder),
+            eval_kwargs=_values(
+                [configs / "train.json", configs / "evaluate.json"], agreement, dataset_dir, folder / "scored"
+            ),
+        )
+        with warnings.catch_warnings():
+            # MONAI warns that a config is code; this one is the bundle's own, installed here, and the settings are literals
+            warnings.filterwarnings("ignore", "executing the bundle config")
+            self._algo.initialize({ExtraItems.CLIENT_NAME: name})  # type: ignore[no-untyped-call]
+        trainer = cast(SupervisedTrainer, self._algo.trainer)
+        self._expected = to_arrays(trainer.network.state_dict())
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, _end_if(stopped))
+
+    def train(self, weights: object) -> Answer:
+        """Score the network with these weights, then train it on this site's cases.
+
+        Raises:
+            ValueError: the weights cannot be used; what training raises.
+        """
+        mean_dice = self.score(weights)
+        self._algo.train(_sent(checked(weights, self._expected, SERVER)))
+        learnt = self._algo.get_weights().weights  # type: ignore[no-untyped-call]
+        return Answer(self.name, to_arrays(learnt), self._cases, mean_dice)
+
+    def score(self, weights: object) -> float:
+        """Mean Dice of a network with these weights on this site's validation cases.
+
+        Raises:
+            ValueError: the weights cannot be used.
+        """
+        metrics = self._algo.evaluate(_sent(checked(weights, self._expected, SERVER))).metrics
+        return float(metrics["mean_dice"])
+
+    def close(self) -> None:
+        """End what training has open."""
+        self._algo.finalize()
+
+
+def _end_if(stopped: Callable[[], bool]) -> Callable[[Engine], None]:
+    def end(engine: Engine) -> None:
+        if stopped():
+            engine.terminate()
+
+    return end
+
+
+def _sent(weights: Arrays) -> ExchangeObject:
+    return ExchangeObject(weights=to_tensors(weights))
+
+
+def _values(configs: list[Path], agreement: Agreement, dataset_dir: Path, folder: Path) -> dict[str, Any]:
+    """What is given to a config, so that nothing of it is read as code."""
+    values = {**agreement.settings, "dataset_dir": str(dataset_dir), "output_dir": str(folder)}
+    return overridden(ConfigParser.load_config_files(configs), values)
