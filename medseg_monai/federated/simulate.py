@@ -26,7 +26,7 @@ _JOB, _WORKSPACE, _LOG = "job", "simulation", "simulation.log"
 """In the hidden folder: the job, what NVFlare writes, and all that was said."""
 _RUN = "simulate_job"
 """NVFlare's name for the folder of a simulated job."""
-_OURS = re.compile(r" - (?:INFO|WARNING) - (Round (?:\d+|end)\b.*)")
+_OURS = re.compile(r" - (INFO|WARNING) - (Round (?:\d+|end)\b.*)")
 _ERROR = re.compile(r" - ERROR - (.*)")
 SECONDS_TO_END = 30.0
 
@@ -102,7 +102,7 @@ def _simulator(job: Path, workspace: Path, sites: list[str], log: Path) -> tuple
                 kept.write(line)
                 text = line.decode(errors="replace").strip()
                 if found := _OURS.search(text):
-                    logger.info("%s", found[1])
+                    logger.log(getattr(logging, found[1]), "%s", found[2])
                 elif found := _ERROR.search(text):
                     last_error = found[1]
         except BaseException:

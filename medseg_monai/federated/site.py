@@ -70,24 +70,12 @@ class Site:
         dataset = read_dataset(dataset_dir)
         agreement.check(dataset.spec)
         self._cases = len(dataset.training)
-        bundle = find_bundle(agreement.bundle).resolve()
-        configs = bundle / "configs"
-        self._algo = MonaiAlgo(
-            str(bundle),
-            local_epochs=agreement.epochs,
-            send_weight_diff=False,
-            train_kwargs=_values([configs / "train.json"], agreement, dataset_dir, folder),
-            eval_kwargs=_values(
-                [configs / "train.json", configs / "evaluate.json"], agreement, dataset_dir, folder / "scored"
-            ),
-        )
-        with warnings.catch_warnings():
-            # MONAI warns that a config is code; this one is the bundle's own, installed here, and the settings are literals
-            warnings.filterwarnings("ignore", "executing the bundle config")
-            self._algo.initialize({ExtraItems.CLIENT_NAME: name})  # type: ignore[no-untyped-call]
-        trainer = cast(SupervisedTrainer, self._algo.trainer)
-        self._expected = to_arrays(trainer.network.state_dict())
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, _end_if(stopped))
+        self._agreement = agreement
+        self._dataset_dir = dataset_dir
+        self._folder = folder
+        self._stopped = stopped
+        self._algo: MonaiAlgo | None = None
+        self._expected: Arrays = {}
 
     def train(self, weights: object) -> Answer:
         """Score the network with these weights, then train it on this site's cases.
@@ -96,8 +84,14 @@ class Site:
             ValueError: the weights cannot be used; what training raises.
         """
         mean_dice = self.score(weights)
-        self._algo.train(_sent(checked(weights, self._expected, SERVER)))
-        learnt = self._algo.get_weights().weights  # type: ignore[no-untyped-call]
+        algo = self._ready()
+        try:
+            algo.train(_sent(checked(weights, self._expected, SERVER)))
+        except Exception:
+            # ignite would go on behind what failed, as if it had been trained on: the next round begins anew
+            self.close()
+            raise
+        learnt = algo.get_weights().weights  # type: ignore[no-untyped-call]
         return Answer(self.name, to_arrays(learnt), self._cases, mean_dice)
 
     def score(self, weights: object) -> float:
@@ -106,12 +100,43 @@ class Site:
         Raises:
             ValueError: the weights cannot be used.
         """
-        metrics = self._algo.evaluate(_sent(checked(weights, self._expected, SERVER))).metrics
+        algo = self._ready()
+        metrics = algo.evaluate(_sent(checked(weights, self._expected, SERVER))).metrics
         return float(metrics["mean_dice"])
 
     def close(self) -> None:
         """End what training has open."""
-        self._algo.finalize()
+        if self._algo is not None:
+            self._algo.finalize()
+            self._algo = None
+
+    def _ready(self) -> MonaiAlgo:
+        """MONAI's client, which keeps the state of the training (optimiser, epochs) from round to round."""
+        if self._algo is not None:
+            return self._algo
+        bundle = find_bundle(self._agreement.bundle).resolve()
+        train, evaluate = (bundle / "configs" / f"{name}.json" for name in ("train", "evaluate"))
+        algo = MonaiAlgo(
+            str(bundle),
+            local_epochs=self._agreement.epochs,
+            send_weight_diff=False,
+            train_kwargs=self._values([train], self._folder),
+            eval_kwargs=self._values([train, evaluate], self._folder / "scored"),
+        )
+        with warnings.catch_warnings():
+            # MONAI warns that a config is code; this one is the bundle's own, installed here, and the settings are literals
+            warnings.filterwarnings("ignore", "executing the bundle config")
+            algo.initialize({ExtraItems.CLIENT_NAME: self.name})  # type: ignore[no-untyped-call]
+        trainer = cast(SupervisedTrainer, algo.trainer)
+        self._expected = to_arrays(trainer.network.state_dict())
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, _end_if(self._stopped))
+        self._algo = algo
+        return algo
+
+    def _values(self, configs: list[Path], folder: Path) -> dict[str, Any]:
+        """What is given to a config, so that nothing of it is read as code."""
+        values = {**self._agreement.settings, "dataset_dir": str(self._dataset_dir), "output_dir": str(folder)}
+        return overridden(ConfigParser.load_config_files(configs), values)
 
 
 def _end_if(stopped: Callable[[], bool]) -> Callable[[Engine], None]:
@@ -124,9 +149,3 @@ def _end_if(stopped: Callable[[], bool]) -> Callable[[Engine], None]:
 
 def _sent(weights: Arrays) -> ExchangeObject:
     return ExchangeObject(weights=to_tensors(weights))
-
-
-def _values(configs: list[Path], agreement: Agreement, dataset_dir: Path, folder: Path) -> dict[str, Any]:
-    """What is given to a config, so that nothing of it is read as code."""
-    values = {**agreement.settings, "dataset_dir": str(dataset_dir), "output_dir": str(folder)}
-    return overridden(ConfigParser.load_config_files(configs), values)

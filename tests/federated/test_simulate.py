@@ -39,6 +39,6 @@ def test_what_the_server_says_of_rounds_is_found_among_all_that_is_said() -> Non
         "2026-01-02 03:04:05,678 - INFO - invoking task executor TrainAtSite",
         "2026-01-02 03:04:05,678 - INFO - Rounds of something else",
     ]
-    found = [match[1] for line in said if (match := _OURS.search(line))]
+    found = [match[2] for line in said if (match := _OURS.search(line))]
     assert found == [line.split(" - ", 2)[2] for line in said[:3]]
     assert _ERROR.search("2026-01-02 - ERROR - no disk")[1] == "no disk"  # type: ignore[index]

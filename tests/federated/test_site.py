@@ -10,6 +10,7 @@ from medseg_monai.dataset import read_dataset, write_dataset
 from medseg_monai.federated.agreement import Agreement
 from medseg_monai.federated.server import Federation
 from medseg_monai.federated.site import Site
+from medseg_monai.prepare.demo import prepare_demo
 
 SETTINGS = {"architecture#features": [4, 8, 8], "batch_size": 4, "size": [64, 64]}
 
@@ -36,6 +37,22 @@ def test_two_rounds_change_the_weights_and_the_loss(agreement: Agreement, demo_d
     assert site.score(second.weights) == pytest.approx(site.score(second.weights), abs=1e-6)
     site.close()
     assert len((tmp_path / "own" / "history.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_after_a_failure_the_next_round_does_not_pass_over_what_failed(agreement: Agreement, tmp_path: Path) -> None:
+    prepare_demo(tmp_path / "data", n=12, size=(96, 80))
+    picture = Path(read_dataset(tmp_path / "data").cases("training")[0]["image"])
+    good = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+    site = Site("north", agreement, tmp_path / "data", tmp_path / "own")
+    weights = Federation(agreement, tmp_path / "server").weights
+    for _ in range(2):
+        with pytest.raises(ValueError, match="is not a picture"):
+            site.train(weights)
+    picture.write_bytes(good)
+    learnt = site.train(weights).weights
+    assert any(np.abs(array - weights[name]).max() > 1e-3 for name, array in learnt.items() if array.ndim == 4)
+    site.close()
 
 
 def test_it_ends_when_it_is_asked_to(agreement: Agreement, demo_data: Path, tmp_path: Path) -> None:
