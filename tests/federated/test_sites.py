@@ -37,7 +37,7 @@ def test_no_patient_is_at_two_sites_and_shares_are_as_equal_as_patients_allow(co
 
 def test_the_seed_decides() -> None:
     assert divide(DATA, 2, seed=1) == divide(DATA, 2, seed=1)
-    assert len({str(divide(DATA, 2, seed=seed)[0].validation) for seed in range(9)}) > 1
+    assert len({str(divide(DATA, 2, seed=seed)[0].training) for seed in range(9)}) > 1
 
 
 @pytest.mark.parametrize(
