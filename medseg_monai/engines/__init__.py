@@ -3,6 +3,7 @@
 ============= =================================================================================================================
 precision.py  float32, bfloat16 or float16, and the memory layout; training uses it too
 fusing.py     fusing convolution and batch norm
+onednn.py     convolutions and instance norms as a CPU computes them fastest
 convert.py    a network as TorchScript, torch.export, ONNX or OpenVINO
 streams.py    images side by side on a CPU's cores
 runners.py    a network prepared for one engine and precision: a function from images to logits

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from medseg_monai.engines.convert import INPUT, OUTPUT, needed
+from medseg_monai.engines.onednn import quickened
 from medseg_monai.engines.streams import side_by_side
 from medseg_monai.files.writing import write_whole
 
@@ -73,8 +74,7 @@ def plain_runner(network: nn.Module) -> Runner:
 
 def torch_runner(network: nn.Module, dtype: torch.dtype | None) -> Runner:
     """The (fused) network in torch, channels last, in `dtype` if that is not float32."""
-    if dtype is not None:
-        network = with_weights_in(network, dtype)
+    network = quickened(network if dtype is None else with_weights_in(network, dtype))
 
     @torch.no_grad()
     def forward(images: Tensor) -> Tensor:

@@ -45,7 +45,9 @@ def explain_case(
             notes.add(found.note)
         return found.values[None, None] * (1 if method == "cam" else part.sum())
 
-    window = SlidingWindow(PrecisionInferer("fp32", image.device), spec.window, half_above_bytes=2**62)
+    window = SlidingWindow(
+        PrecisionInferer("fp32", image.device), spec.window, half_above_bytes=2**62, pass_over_empty=False
+    )
     values = window(torch.cat([image, share[None, None]], dim=1), of_window)[0, 0]
     score = float((logits[channel].to(share).float() * share).sum())
     return ClassMap(values, score, "" if values.any() else "; ".join(sorted(notes)))

@@ -11,7 +11,13 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.engines import EngineInferer
 from medseg_monai.engines.precision import PrecisionInferer
 from medseg_monai.inference.averaging import AveragedViews
-from medseg_monai.inference.inferer import case_inferer, cases_at_once, check_memory, preparation_seconds
+from medseg_monai.inference.inferer import (
+    case_inferer,
+    cases_at_once,
+    check_memory,
+    preparation_seconds,
+    windows_at_once,
+)
 from medseg_monai.inference.windows import SlidingWindow
 
 FLAT = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(32, 32))
@@ -25,6 +31,35 @@ def test_the_factory_chooses_by_the_data_set() -> None:
     windows = case_inferer(DEEP, precision="fp32", device="cpu", overlap=0.25, at_once=3)
     assert isinstance(windows, SlidingWindow)
     assert (windows.size, windows.overlap, windows.at_once) == ((8, 8, 8), 0.25, 3)
+
+
+@pytest.mark.parametrize(
+    ("window", "cores", "device", "count"),
+    [
+        ((64, 64, 64), 2, "cpu", 2),
+        ((96, 96, 96), 16, "cpu", 4),
+        ((160, 160, 160), 16, "cpu", 1),
+        ((512, 512, 512), 8, "cpu", 1),
+        ((64, 64, 64), 8, "cuda", 1),
+    ],
+)
+def test_each_core_has_a_window_as_far_as_the_memory_goes(
+    window: tuple[int, ...], cores: int, device: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    assert windows_at_once(window, device) == count
+
+
+def test_engines_get_a_batch_of_windows_and_training_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    counts = [case_inferer(DEEP, precision="fp32", device="cpu", engine=engine).at_once for engine in ("plain", None)]  # type: ignore[attr-defined]
+    assert counts == [2, 1]
+
+
+def test_windows_can_all_be_run() -> None:
+    inferer = case_inferer(DEEP, precision="fp32", device="cpu", pass_over_empty=False)
+    assert isinstance(inferer, SlidingWindow)
+    assert not inferer.pass_over_empty
 
 
 @pytest.mark.parametrize(("wanted", "flat"), [(1, 1), (8, 8), (1000, 1000)])

@@ -4,7 +4,7 @@ from itertools import pairwise, product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
@@ -84,6 +84,98 @@ def test_a_small_volume_is_padded_with_its_lowest_value() -> None:
     for channel in range(2):
         assert (seen[0][0, channel, 0] == volume[0, channel].min()).all()
         assert (seen[0][0, channel, 4] == volume[0, channel].min()).all()
+
+
+class Counting(nn.Module):
+    """A network with context, whose logits in air are not 0; `seen` has the windows that it was given."""
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layers = nn.Sequential(
+            nn.Conv3d(channels, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 3, 3, padding=1)
+        ).eval()
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += x.split(1)  # type: ignore[no-untyped-call]
+        answer: Tensor = self.layers(x)
+        return answer
+
+
+def is_flat(window: Tensor) -> bool:
+    return all(len(channel.unique()) == 1 for channel in window[0])
+
+
+@settings(max_examples=25)
+@given(
+    shape=st.tuples(*[st.integers(9, 20)] * 3),
+    first=st.tuples(*[st.integers(0, 12)] * 3),
+    length=st.integers(0, 9),
+    air=st.sampled_from([0.0, -1.5, 3.0]),
+    at_once=st.integers(1, 3),
+    size=st.sampled_from([(4, 4, 4), (6, 4, 5)]),
+)
+def test_a_body_in_air_has_the_mask_of_all_windows(
+    shape: tuple[int, int, int],
+    first: tuple[int, int, int],
+    length: int,
+    air: float,
+    at_once: int,
+    size: tuple[int, ...],
+) -> None:
+    volume = torch.full((1, 1, *shape), air)
+    body = volume[(..., *(slice(start, start + length) for start in first))]
+    body += torch.randn(body.shape, generator=torch.Generator().manual_seed(5))
+    every, few = Counting(), Counting()
+    with torch.no_grad():
+        expected = sliding(size, at_once=at_once, pass_over_empty=False)(volume, every)
+        found = sliding(size, at_once=at_once)(volume, few)
+    assert torch.allclose(found, expected, atol=1e-5)
+    for number in range(3):
+        ours, theirs = found.argmax(1) == number, expected.argmax(1) == number
+        assert 2 * (ours & theirs).sum() >= 0.999 * (ours.sum() + theirs.sum())
+    flat = sum(map(is_flat, every.seen))
+    assert len(few.seen) == len(every.seen) - max(0, flat - 1)
+    assert sum(map(is_flat, few.seen)) == min(1, flat)
+
+
+def test_windows_of_another_value_have_an_answer_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    volume = torch.zeros(1, 1, 24, 4, 4)
+    volume[:, :, 12:] = 2.0
+    network = Counting()
+    with caplog.at_level("DEBUG"), torch.no_grad():
+        answer = sliding((4, 4, 4))(volume, network)
+        expected = sliding((4, 4, 4), pass_over_empty=False)(volume, network)
+    assert caplog.messages == ["passed over 10 of 11 windows, which hold a single value"]
+    assert sorted(float(window.unique()) for window in network.seen[:3] if is_flat(window)) == [0.0, 2.0]
+    assert torch.allclose(answer, expected, atol=1e-5)
+
+
+def test_noise_and_one_channel_of_two_are_something() -> None:
+    noise = 1e-4 * torch.randn(1, 1, 12, 8, 8)
+    halves = torch.cat([torch.zeros(1, 1, 12, 8, 8), noise], dim=1)
+    for volume, channels in ((noise, 1), (halves, 2)):
+        network = Counting(channels)
+        with torch.no_grad():
+            sliding((4, 4, 4))(volume, network)
+        assert len(network.seen) == 5 * 3 * 3
+
+
+def test_a_voxel_that_is_not_a_number_is_seen_by_the_network() -> None:
+    """So that the answer is not finite, and is refused, rather than taken from elsewhere."""
+    volume = torch.zeros(1, 1, 8, 8, 8)
+    volume[..., 5, 6, 7] = torch.nan
+    with torch.no_grad():
+        assert sliding((4, 4, 4))(volume, Counting())[..., 5, 6, 7].isnan().all()
+
+
+def test_the_windows_in_the_middle_are_first() -> None:
+    volume = torch.arange(20.0)[:, None, None].expand(1, 1, 20, 4, 4)
+    network = Counting()
+    with torch.no_grad():
+        sliding((4, 4, 4))(volume, network)
+    assert [abs(float(window[0, 0, 0, 0, 0]) - 8) for window in network.seen] == [0, 2, 2, 4, 4, 6, 6, 8, 8]
 
 
 def test_a_large_map_is_kept_in_half_precision() -> None:

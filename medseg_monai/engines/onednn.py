@@ -1,0 +1,79 @@
+"""Layers of a prepared network as a CPU computes them fastest, with the same weights: for inference in torch, channels last.
+
+torch leaves some float32 convolutions to slow code of its own although oneDNN would compute them: those of a single image if the product
+of its channels and all but its last axis is at most 20480, and on one core those with a 1x1 kernel (ConvParams::use_mkldnn in
+aten/src/ATen/native/Convolution.cpp). The deeper levels of a 3D network on one window are of the first kind: a third of its time.
+torch's instance norm copies a map into another memory layout, and the next convolution copies it back: a third again.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+INSTANCE_NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)  # only these types: a subclass may do more than its parent
+
+
+def quickened(network: nn.Module) -> nn.Module:
+    """A copy of the network, with the same weights in memory, whose convolutions and instance norms are computed faster.
+
+    Convolutions are exchanged if they are in float32, on a CPU and plain; layers that do more stay as they are. Answers differ by
+    rounding only; like every runner's they are compared with plain float32's before use (`medseg_monai.engines.agreement`).
+    """
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    clone = copy.deepcopy(network, shared)
+    for name, module in list(clone.named_modules()):
+        layer = _quick(module)
+        if layer is not None and name:
+            parent, _, child = name.rpartition(".")
+            clone.get_submodule(parent)._modules[child] = layer
+    return clone
+
+
+def _quick(module: nn.Module) -> nn.Module | None:
+    """The layer that takes a module's place; None if it stays."""
+    if type(module) in INSTANCE_NORMS:
+        return InstanceNorm(module) if not module.track_running_stats else None
+    if type(module) in CONVOLUTIONS and _goes_to_onednn(module):
+        return Convolution(module)
+    return None
+
+
+def _goes_to_onednn(convolution: Any) -> bool:
+    """Whether it is plain and torch can pass it to oneDNN here."""
+    weight, mkldnn = convolution.weight, torch.backends.mkldnn
+    there = mkldnn.is_available() and mkldnn.enabled and hasattr(torch, "mkldnn_convolution")  # type: ignore[no-untyped-call]
+    plain = convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
+    return bool(there and plain and weight.device.type == "cpu" and weight.dtype is torch.float32)
+
+
+class Convolution(nn.Module):
+    """A convolution of zero-padded float32 images in oneDNN, whatever their size. Shape: as the convolution that it is made of."""
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__()
+        self.weight, self.bias = convolution.weight, convolution.bias
+        self.settings = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve."""
+        convolved: Tensor = torch.mkldnn_convolution(x, self.weight, self.bias, *self.settings)
+        return convolved
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm that keeps channels last: an image's own batch norm. Shape: (B, C, *S) -> (B, C, *S)."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each image by itself."""
+        images = [F.batch_norm(image, None, None, self.weight, self.bias, True, 0.0, self.eps) for image in x.split(1)]  # type: ignore[no-untyped-call]
+        return images[0] if len(images) == 1 else torch.cat(images)
