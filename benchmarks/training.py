@@ -50,7 +50,7 @@ PICTURES = 100
 """Different ones, which more cases share through links."""
 VALIDATION = 8
 PROBED_STEPS = 30
-EPOCHS_OF_MEMORY = 40
+EPOCHS_OF_MEMORY = 200
 PARTS = ("loops", "cases", "memory")
 CASES_HEAD = (
     "| cases | workers | seconds before the first step's end | ms per image | peak memory (MB) |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import logging
 import random
@@ -215,6 +216,7 @@ class RecordEpochs:
             save_figure(training_curves(losses, scores), files_of(self.folder) / CURVES_FILE)
         except OSError as error:  # the weights have been saved, which is what matters
             logger.warning("the training curves could not be drawn: %s", error)
+        gc.collect()  # the parts of a figure, 3 MB, hold each other: Python by itself would look for them once in twenty pictures
         self._drawn = time.monotonic()
         self._drawing_seconds = self._drawn - began
 

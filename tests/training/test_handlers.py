@@ -1,6 +1,7 @@
 """Handlers on real MONAI engines that train a one-weight network: what is kept, what stops a run, what is written."""
 
 import csv
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scripted_evaluator import BATCHES, engines, saver, scripted_evaluator
 from torch import nn
 
 from medseg_monai.bundle.trained import Trained
+from medseg_monai.figures.own_figure import OwnFigure
 from medseg_monai.training.guards import StopOnNonFiniteLoss
 from medseg_monai.training.handlers import (
     ClipGradients,
@@ -74,6 +76,24 @@ def test_history_and_curves(network: nn.Linear, tmp_path: Path) -> None:
     # w: 1, 1.04, 1.0792, 1.117616 …; the mean loss of the first epoch is ((3 - 1)² + (3 - 1.04)²) / 2
     assert float(rows[0]["loss"]) == pytest.approx((4 + 1.96**2) / 2, rel=1e-5)
     assert (tmp_path / "training.png").stat().st_size > 1000
+
+
+def test_drawn_curves_leave_nothing_in_memory(network: nn.Linear, tmp_path: Path) -> None:
+    """The parts of a figure hold each other, so that Python frees them only when it looks for such circles."""
+    trainer, evaluator = engines(network, [0.5, 0.6])
+    RecordEpochs(evaluator, tmp_path).attach(trainer)
+    gc.collect()
+    before = _figures()
+    gc.disable()
+    try:
+        trainer.run()
+        assert _figures() == before
+    finally:
+        gc.enable()
+
+
+def _figures() -> int:
+    return sum(type(each) is OwnFigure for each in gc.get_objects())
 
 
 @pytest.fixture
