@@ -2,6 +2,7 @@
 
     python scripts/reliability/kill_training.py --trials 40
     python scripts/reliability/kill_training.py --trials 40 --resume
+    python scripts/reliability/kill_training.py --trials 10 --clock
 
 Each trial starts a training over an earlier, evaluated one and ends it by SIGKILL or SIGTERM, in turn. Then the folder must hold the
 earlier training with its evaluation, or the new one: weights that load and match their checksum, a spec.json and a history.csv that
@@ -10,6 +11,9 @@ leave no temporary file. Trainings are told apart by their seed. Exit 1 if anyth
 
 With --resume each trial kills a training in a folder of its own, with none, one or two workers that read images, and continues it: its
 weights, the last ones too, and its history must be those of a training that nobody disturbed, to the bit.
+
+With --clock each trial gives the training a time limit (--stop-after) of a random part of what it takes, and runs the same command, without
+--resume, until the training has ended. The limit is that of a real clock, and the result must be the same again.
 """
 
 from __future__ import annotations
@@ -50,6 +54,7 @@ SMALL = (
     "panel_interval=0",
 )
 LONGEST_STOP_SECONDS = 30.0
+MOST_RUNS = 100
 
 
 def start(log: Path, *arguments: str) -> int:
@@ -156,6 +161,25 @@ def resumed(number: int, data: Path, folder: Path, seconds: float, rng: random.R
     return f"{how.name} {epoch}: equal to the bit"
 
 
+def by_clock(number: int, data: Path, folder: Path, seconds: float, rng: random.Random) -> str:
+    """One training that a time limit stops again and again, and whether it ends as the undisturbed one in `folder` did."""
+    log, stopped = folder.parent / "log.txt", folder.parent / f"stopped_{number}"
+    limit = rng.uniform(0.05, 0.5) * float(Trained.read(folder).training["train_seconds"]) / 60
+    arguments = (*train(data, stopped, 0), "--workers", str(rng.randrange(3)), "--stop-after", f"{limit:.6f}")
+    runs = 0
+    try:
+        while not (read_record(stopped) or {}).get("finished"):
+            runs += 1
+            assert (code := ended(start(log, *arguments))) == 0, f"run {runs} ended with {code}: {log.read_text()}"
+            assert runs < MOST_RUNS, f"not finished after {runs} runs of {60 * limit:.2f} s"
+        assert numbers(stopped) == numbers(folder), "other numbers"
+        assert not leftovers(stopped), f"left: {leftovers(stopped)}"
+    except (AssertionError, ValueError, OSError, KeyError) as error:
+        return f"WRONG: in trial {number}: {error}"
+    shutil.rmtree(stopped)
+    return f"stopped {runs - 1} times: equal to the bit"
+
+
 def numbers(folder: Path) -> tuple[object, ...]:
     """What a training came to: its weights' bytes, and its history without the seconds."""
     with (folder / "history.csv").open(newline="") as rows:
@@ -178,8 +202,9 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
     parser.add_argument("--resume", action="store_true", help="continue each killed training and compare")
+    parser.add_argument("--clock", action="store_true", help="stop each training by a time limit and compare")
     options = parser.parse_args()
-    one_trial = resumed if options.resume else trial
+    one_trial = by_clock if options.clock else resumed if options.resume else trial
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["MEDSEG_CACHE"] = f"{scratch}/cache"
@@ -197,7 +222,8 @@ def main() -> int:
             outcomes[one_trial(number, data, folder, seconds, rng)] += 1
             print(f"{number} of {options.trials}", end="\r", flush=True)
         earlier = len(list(folder.glob("previous/*")))
-    print(f"{options.trials} kills within the {seconds:.1f} s of a training; {earlier} earlier trainings set aside")
+    what = "trainings with a limit" if options.clock else "kills"
+    print(f"{options.trials} {what} within the {seconds:.1f} s of a training; {earlier} earlier trainings set aside")
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:4}  {outcome}")
     return int(any(outcome.startswith("WRONG") for outcome in outcomes))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,10 +44,28 @@ def test_resume_true_through_monai_ends_with_the_same_weights(
     assert not (read_record(tmp_path / "out") or {}).get("finished")
     assert "within it" in train(launcher, demo_data, tmp_path / "out", "--resume", "true")
     for name in ("model.pt", "last.pt"):
-        whole, continued = (torch.load(tmp_path / folder / name, weights_only=True) for folder in ("whole", "out"))
-        whole, continued = whole.get("network", whole), continued.get("network", continued)
-        assert whole.keys() == continued.keys()
-        assert all(torch.equal(whole[key], continued[key]) for key in whole)
+        assert _equal(*(torch.load(tmp_path / folder / name, weights_only=True) for folder in ("whole", "out")))
+
+
+@pytest.mark.slow
+def test_a_clock_stops_it_and_the_same_command_goes_on(medseg: Medseg, demo_data: Path, tmp_path: Path) -> None:
+    """By the clock of the machine; the time limit is a quarter of what the whole training takes."""
+    command = ("train", "unet", "-d", demo_data, *SMALL, "--max-epochs", "12")
+    assert medseg(*command, "--out", tmp_path / "whole").code == 0
+    limit = Trained.read(tmp_path / "whole").training["train_seconds"] / 60 / 4
+    stops = 0
+    while not (read_record(tmp_path / "out") or {}).get("finished"):
+        outcome = medseg(*command, "--out", tmp_path / "out", "--stop-after", f"{limit:.6f}")
+        assert outcome.code == 0, outcome.err
+        stops += "stopped before its end" in outcome.out
+    assert stops >= 2
+    for name in ("model.pt", "last.pt"):
+        assert _equal(*(torch.load(tmp_path / folder / name, weights_only=True) for folder in ("whole", "out")))
+
+
+def _equal(whole: dict[str, Any], continued: dict[str, Any]) -> bool:
+    whole, continued = whole.get("network", whole), continued.get("network", continued)
+    return whole.keys() == continued.keys() and all(torch.equal(whole[key], continued[key]) for key in whole)
 
 
 @pytest.mark.slow
