@@ -126,6 +126,11 @@ class Training:
                 "the validation Dice is 0, nothing is where it should be: train for longer, or look at images and masks"
             )
             return [*doubts, nothing]
+        if self.scores.get("mean_dice") == 1:
+            empty = (
+                "the validation Dice is 1, as where nothing is to be found: look whether the validation masks are empty"
+            )
+            return [*doubts, empty]
         late = best is not None and best == last
         return [*doubts, "the last epoch was the best: more epochs may improve the scores"] if late else doubts
 

@@ -121,13 +121,14 @@ def make_plan(
         clock: what everything goes by; None for the wall clock, and for steps of one thread processor time.
 
     Raises:
-        ValueError: no cases, or too little memory or time given.
+        ValueError: no cases, no class in any of them, or too little memory or time given.
     """
     elapsed = clock or time.perf_counter
     began = elapsed()
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise ValueError(f"minutes: a number above 0 is expected, got {minutes!r}")
     facts = fingerprint(dataset, cache_dir=cache_dir, progress=progress)
+    _refuse_nothing_shown(facts)
     machine = this_machine(device, precision)
     allowed = minutes if minutes is not None else default_minutes(facts.counts["training"], preset, demo=demo)
     spec = training_spec(dataset.spec, recipe.fixed.get("size"), recipe.fixed.get("spacing_mm"))
@@ -143,6 +144,18 @@ def make_plan(
     with torch.random.fork_rng(devices=[]):  # what is trained starts from the seed, whatever was tried before
         ranked, wishes = _tried(timed, forms, facts, spec, wishes, memory, lambda: elapsed() - began)
     return _as_plan(facts, spec, recipe, machine, ranked, wishes, allowed=allowed, given=minutes is not None)
+
+
+def _refuse_nothing_shown(facts: Fingerprint) -> None:
+    """Raise a ValueError if no training case shows a class; only warn if not all of them were read."""
+    if facts.empty < 1:
+        return
+    if facts.sampled == facts.counts["training"]:
+        raise ValueError(
+            f"data set {facts.name}: all {facts.sampled} training masks are empty, so there is nothing to learn: "
+            "check the masks, and their values if they are class numbers"
+        )
+    logger.warning("all %d training masks that were read are empty: check the masks", facts.sampled)
 
 
 def _tried(

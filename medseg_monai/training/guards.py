@@ -22,6 +22,8 @@ BLOCK = 20
 """Steps whose mean loss is looked at: single batches are hard or easy by chance."""
 EXPLODED = 2.0
 """So many times the loss of the first steps, when the network knew nothing, is worse than having learnt nothing."""
+SOARED = 10.0
+"""The same within the first steps, beside the very first of them, which may have been an easy batch."""
 LOWER_BY = 4.0
 MOST_LOWERED = 2
 """Times that the learning rate is lowered; after that a lower one is not what is needed."""
@@ -34,6 +36,10 @@ _RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 class StopOnNonFiniteLoss:
     """Stop training with a message the moment the loss is NaN or infinite; what was saved before stays."""
 
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._latest = 0.0
+
     def attach(self, engine: SupervisedTrainer) -> None:
         """Register with the trainer."""
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
@@ -42,19 +48,26 @@ class StopOnNonFiniteLoss:
         """Raise FloatingPointError before the gradients of such a loss reach the weights."""
         loss = _loss(engine)
         if not math.isfinite(loss):
+            kept = ", what earlier epochs saved is kept" if engine.state.epoch > 1 else ""
             raise FloatingPointError(
-                f"the loss became {loss} in {_where(engine)}: training stopped, what earlier epochs saved is kept. "
-                "Look at these cases; if they are in order, lower `lr`, or set `precision` to fp32."
+                f"the loss became {loss} in {_where(engine)}: training stopped{kept}. {self._advice()}"
             )
+        self._first, self._latest = self._first or loss, loss
+
+    def _advice(self) -> str:
+        """Cases that are not in order spoil a step at once; a learning rate that is too high, step by step."""
+        if self._first is not None and self._latest > SOARED * self._first:
+            return f"It had grown from {self._first:.3g} to {self._latest:.3g}: lower `lr`."
+        return "Look at these cases; if they are in order, lower `lr`, or set `precision` to fp32."
 
 
 class WatchLoss:
     """Lower the learning rate when the loss explodes, stop if that does not help, and say once if the loss does not fall.
 
-    The mean loss of every `BLOCK` steps is held against that of the first ones. If it is `EXPLODED` times as large, the rest of the
-    schedule goes on at a fraction of its learning rates; after `MOST_LOWERED` times training stops, and the best epoch's weights are
-    kept. If a fifth of the training has passed and the loss is where it was, a warning says so. Several processes go by the mean of
-    their losses, and do the same.
+    The mean loss of every `BLOCK` steps is held against that of the first ones, and that of the first ones against the loss of the very
+    first step. If it is `EXPLODED` (`SOARED`) times as large, the rest of the schedule goes on at a fraction of its learning rates; after
+    `MOST_LOWERED` times training stops, and the best epoch's weights are kept. If a fifth of the training has passed and the loss is
+    where it was, a warning says so. Several processes go by the mean of their losses, and do the same.
     """
 
     def __init__(self) -> None:
@@ -85,19 +98,24 @@ class WatchLoss:
         self._losses.append(_loss(engine))
         if len(self._losses) < BLOCK:
             return
-        loss = mean_over_processes(sum(self._losses) / BLOCK, engine.state.device)
+        loss, step = sum(self._losses) / BLOCK, self._losses[0]
         self._losses.clear()
+        loss = mean_over_processes(loss, engine.state.device)
         if self._first is None:
-            self._first = loss
+            step = mean_over_processes(step, engine.state.device)
+            soared = 0 < SOARED * step < loss
+            self._first = step if soared else loss
+            if soared:
+                self._exploded(engine, loss, f"{step:.3g} in the very first")
         elif loss > EXPLODED * self._first:
-            self._exploded(engine, loss, self._first)
+            self._exploded(engine, loss, f"{self._first:.3g} over the first")
         elif not self._looked and 5 * engine.state.iteration >= _steps_in_all(engine):
             self._looked = True
             if loss > FALLEN * self._first and engine.state.rank == 0:
                 logger.warning("%s", _not_fallen(engine, loss, self._first))
 
-    def _exploded(self, engine: SupervisedTrainer, loss: float, first: float) -> None:
-        what = f"the loss exploded: {loss:.3g} over the last {BLOCK} steps, {first:.3g} over the first, in {_where(engine)}"
+    def _exploded(self, engine: SupervisedTrainer, loss: float, before: str) -> None:
+        what = f"the loss exploded: {loss:.3g} over the last {BLOCK} steps, {before}, in {_where(engine)}"
         if self._lowered == MOST_LOWERED:
             raise FloatingPointError(
                 f"{what}; the learning rate was lowered {MOST_LOWERED} times and that did not help: training stopped, the best "

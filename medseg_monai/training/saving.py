@@ -223,6 +223,9 @@ class SaveTrained:
             logger.warning("Ended within the first epoch: nothing is kept, %s stays as it was", self.folder)
         elif isinstance(error, KeyboardInterrupt):
             self._say_stopped(engine, str(error) or "the user", LESS)
+        elif isinstance(error, FloatingPointError):  # which would come again
+            if (best := self._facts.get("best_epoch")) is not None:
+                logger.warning("%s keeps the weights of the best epoch so far, %d", self.folder, best)
         elif kept is not None:
             logger.warning("What was learnt until then is kept in %s: --resume goes on from there", self.folder)
 

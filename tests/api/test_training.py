@@ -57,10 +57,15 @@ def test_doubts_and_what_was_stopped(training: Training, tmp_path: Path) -> None
         replace(trained, training={**trained.training, "best_epoch": best}).write(tmp_path)
         doubts = Training(tmp_path, training.bundle).doubts
         assert [words in doubt for doubt in doubts if words] == ([True] if words else [])
-    nothing = {**trained.training, "best_epoch": 2, "validation": {"mean_dice": 0.0}}
-    replace(trained, training=nothing).write(tmp_path)
-    (doubt,) = Training(tmp_path, training.bundle).doubts
-    assert doubt.startswith("the validation Dice is 0")
+    for dice, words in (
+        (0.0, "the validation Dice is 0, nothing is where"),
+        (1.0, "whether the validation masks are empty"),
+    ):
+        replace(trained, training={**trained.training, "best_epoch": 2, "validation": {"mean_dice": dice}}).write(
+            tmp_path
+        )
+        (doubt,) = Training(tmp_path, training.bundle).doubts
+        assert words in doubt
     stopped = replace(training, folds=3, folds_left=(2, 3))
     assert not stopped.finished
     assert "folds 2, 3 are left: the same call with resume=True continues" in stopped._repr_html_()

@@ -1,6 +1,7 @@
 """A plan from a data set, with a clock and a machine that are given: what is asked for is in it, and each value has its reason."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -102,6 +103,25 @@ def test_a_step_stays_within_the_memory_that_may_be_used(planned: Callable[..., 
     assert (planned(minutes=600, memory_gb=1.3).memory_gb or 0) <= 1.3
     with pytest.raises(ValueError, match="memory_gb is 0; a budget above 0"):
         planned(memory_gb=0)
+
+
+@pytest.mark.parametrize(("read", "refused"), [(14, True), (13, False)])
+def test_masks_that_show_nothing(
+    read: int,
+    refused: bool,
+    planned: Callable[..., Plan],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of the demo's 14 training masks all were read, or one may show something."""
+    plain = make.fingerprint
+    monkeypatch.setattr(
+        make, "fingerprint", lambda *given, **more: replace(plain(*given, **more), empty=1.0, sampled=read)
+    )
+    expected = pytest.raises(ValueError, match="all 14 training masks are empty") if refused else nullcontext()
+    with expected:
+        planned(minutes=1)
+    assert ("all 13 training masks that were read are empty" in caplog.text) != refused
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -51,6 +52,28 @@ def test_a_batch_without_names_stops_the_run_as_well() -> None:
     trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: engine.state.batch.pop("id"))
     with pytest.raises(FloatingPointError, match=r"became inf in epoch 1, iteration 1 .lr 0.1.: training"):
         trainer.run()
+
+
+def test_a_loss_that_grew_until_it_was_infinite_speaks_of_the_rate_alone() -> None:
+    trainer = trainer_of([0.9, 70.0, 1e30, float("inf")], 4)
+    StopOnNonFiniteLoss().attach(trainer)
+    with pytest.raises(FloatingPointError, match=r"training stopped. It had grown from 0.9 to 1e\+30: lower `lr`.$"):
+        trainer.run()
+
+
+@pytest.mark.parametrize(("later", "stops"), [(11.0, True), (9.0, False)])
+def test_a_loss_that_explodes_within_the_first_steps(
+    caplog: pytest.LogCaptureFixture, later: float, stops: bool
+) -> None:
+    """Beside the steps that it has spoilt it would look like one that stays as it is. 19 of 20 steps are so many times the first."""
+    values = [1.0] + [later * 20 / 19] * (4 * BLOCK)
+    trainer = trainer_of(values, 3 * BLOCK)
+    WatchLoss().attach(trainer)
+    expected = pytest.raises(FloatingPointError, match="lowered 2 times") if stops else nullcontext()
+    with caplog.at_level(logging.WARNING), expected:
+        trainer.run()
+    said = "over the last 20 steps, 1 in the very first, in epoch 1, iteration 20"
+    assert (said in caplog.text) == stops
 
 
 def test_an_exploding_loss_lowers_the_learning_rate_twice_and_then_stops(caplog: pytest.LogCaptureFixture) -> None:

@@ -126,6 +126,22 @@ def test_without_a_validated_epoch_the_folder_stays_as_it_was(
     assert (nothing_kept in caplog.messages) == (stop is fail)  # a signal after an epoch's last step keeps that
 
 
+def test_a_loss_that_is_no_number_leaves_nothing_to_resume_but_the_best_weights(
+    network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_number(engine: object) -> None:
+        raise FloatingPointError("nan")
+
+    trainer, evaluator = engines(network, [0.6, 0.5, 0.4])
+    saver(network, evaluator, tmp_path).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=5), no_number)
+    with pytest.raises(FloatingPointError, match="nan"):
+        trainer.run()
+    assert f"{tmp_path} keeps the weights of the best epoch so far, 1" in caplog.messages
+    assert "--resume" not in caplog.text
+    assert Trained.read(tmp_path).training["best_epoch"] == 1
+
+
 def test_an_error_after_a_validated_epoch_says_what_is_kept(
     network: nn.Linear, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
