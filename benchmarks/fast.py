@@ -227,7 +227,8 @@ def facts_of(options: argparse.Namespace) -> dict[str, str]:
 
     file = find_weights(REPOSITORY / "bundles" / "unet", options.weights)
     trained = Trained.read(file.parent)
-    count, side = int(trained.training["parameters"]), trained.dataset.size
+    count = sum(parameter.numel() for parameter in trained.build_network().parameters())
+    side = trained.dataset.size
     facts = {"ours": f"{count / 1e6:.2f} M, {side[0] if side else ''} px, {file.stat().st_size / 1e6:.1f} MB"}
     for encoder in ENCODERS:
         run = json.loads((options.work / encoder / "run.json").read_text())
