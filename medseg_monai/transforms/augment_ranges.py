@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar, TypeVar
 
+from medseg_monai.program.messages import refuse_unknown_keys
+
 NAMED = {"off": 0.0, "light": 0.5, "default": 1.0, "strong": 1.6}
 UPRIGHT = "upright"
 
@@ -21,19 +23,21 @@ class _Ranges:
         probabilities: fields that are not scaled with the ranges.
         limits: the largest value of a field; fields without one are not limited.
         upright: values of fields for anatomy with fixed sides: no mirroring.
+        of_what: the images, as messages name them.
     """
 
     probabilities: ClassVar[tuple[str, ...]]
     limits: ClassVar[Mapping[str, float]]
     upright: ClassVar[Mapping[str, float]]
+    of_what: ClassVar[str]
 
     def __post_init__(self) -> None:
         """Refuse invalid values."""
         for item in fields(self):
             value, most = getattr(self, item.name), self._limit(item.name)
-            if not 0 <= value <= most:
+            if not isinstance(value, int | float) or not 0 <= value <= most:
                 limit = "0 or more" if most == math.inf else f"0 to {most:g}"
-                raise ValueError(f"augmentation {item.name} is {value}; it must be {limit}")
+                raise ValueError(f"augmentation {item.name} is {value!r}; it must be {limit}")
 
     @classmethod
     def _limit(cls, name: str) -> float:
@@ -60,7 +64,7 @@ class _Ranges:
         ``upright`` is for anatomy with fixed sides; see `medseg_monai.transforms.augment`.
 
         Raises:
-            ValueError: an unknown name, or an invalid value.
+            ValueError: an unknown name of a strength or of a range, or an invalid value.
             TypeError: ranges of the wrong kind: a photograph's for volumes, or vice versa.
         """
         if isinstance(strength, cls):
@@ -68,12 +72,16 @@ class _Ranges:
         if isinstance(strength, _Ranges):
             raise TypeError(f"augmentation: {cls.__name__} is needed here, not {type(strength).__name__}")
         if isinstance(strength, Mapping):
+            refuse_unknown_keys(strength, [item.name for item in fields(cls)], f"augmentation of {cls.of_what}")
             return cls(**strength)
         if strength == UPRIGHT:
             return cls(**cls.upright)
         if isinstance(strength, str) and strength not in NAMED:
             raise ValueError(f"augmentation strength {strength!r} is not one of {', '.join([*NAMED, UPRIGHT])}")
-        return cls().scaled(NAMED[strength] if isinstance(strength, str) else strength)
+        factor = NAMED[strength] if isinstance(strength, str) else strength
+        if not isinstance(factor, int | float):
+            raise ValueError(f"augmentation strength is {factor!r}; it must be a number, a name or a mapping of ranges")
+        return cls().scaled(factor)
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,7 @@ class Augmentation(_Ranges):
         "jpeg": 95.0,
     }
     upright: ClassVar[Mapping[str, float]] = {"flip_x": 0.0, "flip_y": 0.0, "quarter_turn": 0.0, "rotate_degrees": 15.0}
+    of_what = "photographs"
 
 
 @dataclass(frozen=True)
@@ -181,6 +190,7 @@ class VolumeAugmentation(_Ranges):
     probabilities = ("flip", "warp_probability", "grey_probability")
     limits: ClassVar[Mapping[str, float]] = {"bend": 1.0}
     upright: ClassVar[Mapping[str, float]] = {"flip": 0.0}
+    of_what = "volumes"
 
 
 Strength = float | str | Mapping[str, float] | Augmentation | VolumeAugmentation

@@ -124,8 +124,9 @@ def draw(
     channels: int,
     coloured: bool | None = None,
 ) -> Drawn:
-    """One sample's change for pictures of `size` (width, height); always draws the same number of values (what is off by default
-    comes last: `sharpness`, then the artefacts).
+    """One sample's change for pictures of `size` (width, height); always draws the same number of values.
+
+    What is off by default comes last, and so moves no other draw: `sharpness`, then the artefacts.
 
     `coloured`: whether the channels are red, green and blue (default: if there are three); else all change alike.
     """
@@ -137,7 +138,9 @@ def draw(
     bend, colour, light = _colour(u[6:], augmentation, channels, active=active, coloured=coloured)
     sharpness = augmentation.sharpness * rng.uniform(-1, 1) if augmentation.sharpness else 0.0
     artefacts = draw_artefacts(rng, augmentation, size=size, coloured=coloured)
-    return Drawn(linear, offset, bend, colour, light, sharpness, artefacts)
+    return Drawn(
+        linear=linear, offset=offset, bend=bend, colour=colour, light=light, sharpness=sharpness, artefacts=artefacts
+    )
 
 
 def _geometry(u: Sequence[float], chance: Sequence[float], a: Augmentation, size: Sequence[int]) -> tuple[Array, Array]:

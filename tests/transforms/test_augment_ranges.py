@@ -42,6 +42,10 @@ def test_values_end_where_they_lose_their_meaning(field, most):
     [
         (lambda: Augmentation.of("stron"), "'stron' is not one of off, light, default, strong, upright"),
         (lambda: Augmentation.of(-1), "strength is -1; it must be 0 or more"),
+        (lambda: Augmentation.of([1]), r"strength is \[1\]; it must be a number, a name or a mapping of ranges"),
+        (lambda: Augmentation.of({"hairz": 9}), "hairz.*did you mean 'hairs'"),
+        (lambda: Augmentation.of({"hairs": "many"}), "hairs is 'many'; it must be 0 to 100"),
+        (lambda: VolumeAugmentation.of({"hairs": 9}), "augmentation of volumes: .*hairs"),
         (lambda: Augmentation(flip_x=1.5), "flip_x is 1.5; it must be 0 to 1"),
         (lambda: Augmentation(shift=-0.1), "shift is -0.1; it must be 0 or more"),
     ],
