@@ -17,7 +17,7 @@ import numpy as np
 from installed_journey import NETWORK, PACKAGE, files_of_installation, medseg
 from PIL import Image
 
-SECONDS_FOR_TEN = 60  # ten are done in less than 10 s on two idle cores; how long it took is printed
+SECONDS_FOR_TEN = 20  # of processor time: what two cores have in ten seconds, however busy they are with other things
 SMALL = ("--set", "architecture#features=[4, 8]", "--batch-size", "2")
 
 
@@ -52,7 +52,7 @@ def ten_photographs() -> None:
     sys.stdout.write(f"ten photographs: {clock:.1f} s by the clock, {processor:.1f} s of processor time\n")
     assert len(list(Path("ten").glob("*_mask.png"))) == 10
     assert Path("ten/index.html").is_file()
-    assert clock < SECONDS_FOR_TEN
+    assert processor < SECONDS_FOR_TEN
 
 
 def planned() -> None:
