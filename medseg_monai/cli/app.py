@@ -42,6 +42,7 @@ from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c
 
 INTERRUPTED = 130  # typer's exit code after Ctrl-C
 BY_SIGNAL = 128  # plus the signal's number: the exit code that shells report for a process ended by a signal
+NO_ROOM_FOR_LIBRARY = "failed to map segment"  # the dynamic linker's words
 NO_MEMORY = "can't allocate memory"  # part of torch's message if the machine has too little
 
 app = typer.Typer(
@@ -104,6 +105,8 @@ def _one_line(error: BaseException) -> str:
         return (
             f"not enough memory on this machine: lower batch_size or size ({(text or 'MemoryError').splitlines()[0]})"
         )
+    if isinstance(error, ImportError) and NO_ROOM_FOR_LIBRARY in text:
+        return f"not enough memory to load the program's libraries: raise the limit (ulimit -v) ({text})"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
         error = DiskFullError(error.errno, error.strerror, error.filename or "a file")
         text = str(error)

@@ -78,8 +78,7 @@ def free_memory_bytes() -> float:
         if limit is not None and limit < UNLIMITED:
             # pages of files that were read count as used, and are given back when memory is wanted
             limits.append(max(0.0, limit - used + _given_back(folder)))
-    limits.append(_address_space_left())
-    return min(limits)
+    return min(*limits, _address_space_left(), _data_left())
 
 
 def memory_limit_bytes() -> float:
@@ -114,6 +113,24 @@ def _address_space_left() -> float:
         return math.inf
     used = _number(PROC / "self" / "statm") or 0
     return max(0.0, limit - used * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _data_left() -> float:
+    """By ``ulimit -d``."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.inf
+    limit, used = resource.getrlimit(resource.RLIMIT_DATA)[0], data_bytes()
+    return math.inf if limit == resource.RLIM_INFINITY or used is None else max(0.0, limit - used)
+
+
+def data_bytes() -> int | None:
+    """What the kernel counts towards ``RLIMIT_DATA`` already; None if this is not Linux."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = (PROC / "self" / "status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmData")).split()[1])
+    return None
 
 
 def _groups(controller: str) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from ignite.engine import Events
@@ -34,25 +34,39 @@ _RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 
 
 class StopOnNonFiniteLoss:
-    """Stop training with a message the moment the loss is NaN or infinite; what was saved before stays."""
+    """Stop training with a message the moment the loss is NaN or infinite; what was saved before stays.
+
+    At an epoch's end the network is looked at too: the statistics of batch norm can overflow while the loss, which does not use them, is
+    still a number. Such a network must not become the best.
+    """
 
     def __init__(self) -> None:
         self._first: float | None = None
         self._latest = 0.0
 
     def attach(self, engine: SupervisedTrainer) -> None:
-        """Register with the trainer."""
+        """Register with the trainer, before what validates."""
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._look_at_network)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         """Raise FloatingPointError before the gradients of such a loss reach the weights."""
         loss = _loss(engine)
         if not math.isfinite(loss):
-            kept = ", what earlier epochs saved is kept" if engine.state.epoch > 1 else ""
-            raise FloatingPointError(
-                f"the loss became {loss} in {_where(engine)}: training stopped{kept}. {self._advice()}"
-            )
+            self._stop(engine, f"the loss became {loss}")
         self._first, self._latest = self._first or loss, loss
+
+    def _look_at_network(self, engine: SupervisedTrainer) -> None:
+        tensors = engine.network.state_dict()
+        if broken := [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]:
+            self._stop(
+                engine,
+                f"the loss is still {self._latest:.3g}, but numbers of the network became infinite ({listed(broken, limit=2)})",
+            )
+
+    def _stop(self, engine: SupervisedTrainer, why: str) -> NoReturn:
+        kept = ", what earlier epochs saved is kept" if engine.state.epoch > 1 else ""
+        raise FloatingPointError(f"{why} in {_where(engine)}: training stopped{kept}. {self._advice()}")
 
     def _advice(self) -> str:
         """Cases that are not in order spoil a step at once; a learning rate that is too high, step by step."""

@@ -19,7 +19,7 @@ from torch import nn
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.writing import DiskFullError
-from medseg_monai.planning.machine import free_memory_bytes, this_machine
+from medseg_monai.planning.machine import data_bytes, free_memory_bytes, this_machine
 from medseg_monai.training.memory import MULTIPLE, PROGRAM_BYTES, needed_gb
 
 logger = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ def limited_memory() -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    taken, free = _data_bytes(), free_memory_bytes()
+    taken, free = data_bytes(), free_memory_bytes()
     before = resource.getrlimit(resource.RLIMIT_DATA)
     if taken is None or math.isinf(free):
         yield
@@ -210,11 +210,3 @@ def limited_memory() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
-
-
-def _data_bytes() -> int | None:
-    """What the kernel counts towards the limit already; None if this is not Linux."""
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("VmData")).split()[1])
-    return None

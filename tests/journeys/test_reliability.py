@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Outcome
+from conftest import SMALL, Outcome
 from PIL import Image
 
 from medseg_monai.bundle.trained import Trained, write_weights
@@ -117,6 +118,37 @@ def _with_answer(trained: Path, folder: Path, value: float) -> Path:
             state[name] = torch.full_like(tensor, value)
     write_weights(folder, state, described)
     return folder
+
+
+def train_at(medseg: Medseg, lr: float, data: Path, out: Path) -> Outcome:
+    return medseg("train", "unet", "-d", data, *SMALL, "--lr", lr, "--max-epochs", 60, "--out", out)
+
+
+def test_a_learning_rate_that_is_too_high_ends_in_one_line_and_keeps_the_best_weights(
+    medseg: Medseg, demo_data: Path, tmp_path: Path
+) -> None:
+    outcome = train_at(medseg, 1000, demo_data, tmp_path)
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("medseg: error"))
+    assert re.search(r"the loss (became|exploded|is still).*: training stopped.*lower `lr`", line, re.IGNORECASE)
+    best = Trained.read(tmp_path).training["best_epoch"]
+    assert f"{tmp_path} keeps the weights of the best epoch so far, {best}\n" in outcome.err
+    state = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_a_loss_that_is_no_number_in_the_first_epoch_names_the_cases(
+    medseg: Medseg, demo_data: Path, tmp_path: Path
+) -> None:
+    outcome = train_at(medseg, 1e30, demo_data, tmp_path / "out")
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("medseg: error"))
+    assert re.search(
+        r"the loss became nan in epoch 1, iteration 2 .*cases: demo_\d{4}, .*training stopped. Look at", line
+    )
+    assert not (tmp_path / "out" / "model.pt").exists()
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain", "tune"])

@@ -127,6 +127,24 @@ def test_what_ulimit_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert machine._address_space_left() == math.inf
 
 
+def test_what_ulimit_leaves_for_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 5 kB 2 are taken; a system that does not count them sets no limit."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text("Name:\tpython\nVmPeak:\t  9 kB\nVmData:\t  2 kB\n")
+    monkeypatch.setattr(machine, "PROC", tmp_path)
+    limits = {resource.RLIMIT_DATA: 5 * 1024}
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda kind: (limits.get(kind, resource.RLIM_INFINITY), resource.RLIM_INFINITY)
+    )
+    assert machine._data_left() == 3 * 1024
+    assert machine.free_memory_bytes() == 3 * 1024
+    limits[resource.RLIMIT_DATA] = resource.RLIM_INFINITY
+    assert machine._data_left() == math.inf
+    limits[resource.RLIMIT_DATA] = 1
+    (tmp_path / "self" / "status").unlink()
+    assert machine._data_left() == math.inf
+
+
 def test_what_a_container_grants_is_the_limit_whatever_is_free(system) -> None:
     system(
         "0::/batch/job\n",

@@ -61,6 +61,21 @@ def test_a_loss_that_grew_until_it_was_infinite_speaks_of_the_rate_alone() -> No
         trainer.run()
 
 
+def test_statistics_that_overflow_stop_the_run_before_such_a_network_is_validated() -> None:
+    """The loss is of the batch's own statistics; those that are kept are what a prediction would use."""
+    trainer = trainer_of([0.9, 0.9], 2)
+    trainer.network = nn.Sequential(trainer.network, nn.BatchNorm1d(1, affine=False))
+    trainer.network[1].running_var.fill_(float("inf"))
+    StopOnNonFiniteLoss().attach(trainer)
+    validated = list[int]()
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: validated.append(engine.state.epoch))
+    with pytest.raises(
+        FloatingPointError, match=r"loss is still 0.9, but .* became infinite .1.running_var. in epoch 1"
+    ):
+        trainer.run()
+    assert validated == []
+
+
 @pytest.mark.parametrize(("later", "stops"), [(11.0, True), (9.0, False)])
 def test_a_loss_that_explodes_within_the_first_steps(
     caplog: pytest.LogCaptureFixture, later: float, stops: bool
