@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def correct_image(
     return CorrectedImage(files, int((corrected.mask != found.mask).sum()), predictor.spec, corrected)
 
 
-def _write(found: Prediction, case: dict[str, Any], out: Path, spec: DatasetSpec, wanted: Wanted) -> list[Path]:
+def _write(found: Prediction, case: Mapping[str, Any], out: Path, spec: DatasetSpec, wanted: Wanted) -> list[Path]:
     pred = found.grid.kind.as_shown(found.mask if spec.task == "multilabel" else found.mask[None])
     answer = {"pred": torch.from_numpy(np.ascontiguousarray(pred))}
     out.mkdir(parents=True, exist_ok=True)

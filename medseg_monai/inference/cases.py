@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import unicodedata
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 from torch.utils.data import IterableDataset
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.csv_tables import csv_text, read_records
 from medseg_monai.files.writing import HIDDEN_FOLDER, write_whole
-from medseg_monai.inference.folders import FoundImage
+from medseg_monai.inference.case_list import CaseList, Checksums, FoundImages, checksum, checksums, repeated
 from medseg_monai.inference.pictures import find_pictures
 from medseg_monai.inference.shards import Shard
 from medseg_monai.inference.volumes import find_volumes
@@ -31,6 +33,8 @@ FAILURES_FILE = "failures.csv"
 UNUSABLE = (OSError, ValueError, SyntaxError, EOFError, MemoryError)
 FINDERS = {2: find_pictures, 3: find_volumes}
 """By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
+RECENT = 1000
+"""Number of cases that are remembered for what goes wrong after they were read."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def find_cases(
     leave_out: str | Path | None = None,
     spec: DatasetSpec | None = None,
     series: str = "one",
-) -> list[dict[str, Any]]:
+) -> CaseList:
     """The images named by files and folders (searched recursively), as cases.
 
     Args:
@@ -63,66 +67,95 @@ def find_cases(
             ``all``, ``largest``, or a SeriesInstanceUID.
 
     Returns:
-        Cases with ``image`` (absolute path) and ``id`` (path below the source, without suffix unless two would be equal).
+        Cases with ``image`` (absolute path) and ``id`` (path below the source, without suffix unless two would be equal). They are
+        made when they are asked for, since there may be a million.
 
     Raises:
         FileNotFoundError: a source does not exist.
         ValueError: there is nothing to do: a folder contains no image.
     """
-    sources = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    sources = [sources] if isinstance(sources, (str, Path)) else sources
     if not any(map(str, sources)):
         raise ValueError("name the images to segment, files or folders (dataset_dir in inference.json)")
     skipped = Path(leave_out).resolve() if leave_out else None
     find = FINDERS[2 if spec is None else spec.spatial_dims]
-    found: dict[str, FoundImage] = {}
-    for source in map(Path, sources):
-        found.update((image.path, image) for image in find(source, skipped=skipped, series=series))
-    ids = _case_ids(list(found.values()))
-    return [{"image": path, "id": case_id} for path, case_id in zip(found, ids, strict=True)]
+    found = FoundImages(
+        image for source in map(Path, sources) for image in find(source, skipped=skipped, series=series)
+    )
+    if len(sources) > 1:
+        found = _without_repetitions(found)
+    return _with_ids(found)
 
 
-def _case_ids(found: Sequence[FoundImage]) -> list[str]:
-    """An id for each image: the shortest form in which no two are equal.
+def _without_repetitions(found: FoundImages) -> FoundImages:
+    """Each path once, where it came first, with the name below the source that came last."""
+    sums = checksums(map(found.path, range(len(found))), len(found))
+    again = repeated(sums)
+    if not len(again):
+        return found
+    places = np.flatnonzero(np.isin(sums, again)).tolist()
+    first = {int(sums[place]): place for place in reversed(places)}
+    last = {int(sums[place]): place for place in places}
+    kept = {place: last[key] for key, place in first.items()}
+    dropped = {place for place in places if place not in kept}
+    return FoundImages(found[kept.get(place, place)] for place in range(len(found)) if place not in dropped)
+
+
+def _with_ids(found: FoundImages) -> CaseList:
+    """The cases, each with an id: the shortest form in which no two are equal.
 
     ``a/b`` for ``a/b.jpg``; ``a/b_jpg`` if ``a/b.png`` exists too; with the parent folder if two sources have the same name;
     with a number if that is not enough, which is logged. Names that differ only in case, or in how an accent is stored (NFC,
     NFD), count as equal: on some disks they are the same file.
     """
-    names = [image.name for image in found]
-    if len({(_folded(image.name.as_posix()), image.ending.lower()) for image in found}) < len(found):
-        parents = [Path(image.path).parent for image in found]
-        common = os.path.commonpath(parents)
-        names = [parent.relative_to(common) / image.name.name for parent, image in zip(parents, found, strict=True)]
-    stems = Counter(_folded(name.as_posix()) for name in names)
-    ids = []
-    for name, image in zip(names, found, strict=True):
-        stem = name.as_posix()
-        unique = stems[_folded(stem)] == 1
-        ids.append(stem if unique else f"{stem}_{image.ending[1:].replace('.', '_') or 'dicom'}")
-    return _numbered(ids, found)
+    count = len(found)
+    if len(repeated(checksums((f"{_folded(i.name.as_posix())}\0{i.ending.lower()}" for i in found), count))):
+        common = os.path.commonpath({str(PurePath(found.path(number)).parent) for number in range(count)})
+        found = FoundImages(
+            image._replace(name=PurePath(image.path).parent.relative_to(common) / image.name.name) for image in found
+        )
+    sums = checksums((_folded(found.name(number)) for number in range(count)), count)
+    other_ids = {}
+    for number in np.flatnonzero(np.isin(sums, repeated(sums))).tolist():
+        ending = found[number].ending[1:].replace(".", "_") or "dicom"
+        other_ids[number] = f"{found.name(number)}_{ending}"
+        sums[number] = checksum(_folded(other_ids[number]))
+    _number(found, other_ids, sums)
+    return CaseList(found, other_ids)
 
 
-def _numbered(ids: Sequence[str], found: Sequence[FoundImage]) -> list[str]:
-    """The ids, with a number appended to duplicates."""
-    counts = Counter(map(_folded, ids))
-    taken = {name for name, count in counts.items() if count == 1}
-    different = []
-    for case_id, image in zip(ids, found, strict=True):
-        candidate, number = case_id, 1
-        if counts[_folded(case_id)] > 1:
-            while _folded(candidate) in taken:
-                number += 1
-                candidate = f"{case_id}_{number}"
-            if number > 1:
-                logger.warning("%s: another file has that name too, so its mask is called %s", image.path, candidate)
-        taken.add(_folded(candidate))
-        different.append(candidate)
-    return different
+def _number(found: FoundImages, ids: dict[int, str], sums: Checksums) -> None:
+    """Append numbers to ids that are still equal.
+
+    Args:
+        found: the images.
+        ids: those that are not an image's name, by number; changed.
+        sums: of all ids, folded.
+    """
+    equal = repeated(sums)
+    unique = np.setdiff1d(sums, equal)
+    taken: set[int] = set()
+    for number in np.flatnonzero(np.isin(sums, equal)).tolist():
+        name = ids.get(number, found.name(number))
+        candidate, suffix = name, 1
+        while (key := checksum(_folded(candidate))) in taken or _contains(unique, key):
+            suffix += 1
+            candidate = f"{name}_{suffix}"
+        if suffix > 1:
+            path = found.path(number)
+            logger.warning("%s: another file has that name too, so its mask is called %s", path, candidate)
+            ids[number] = candidate
+        taken.add(key)
+
+
+def _contains(ordered: Checksums, key: int) -> bool:
+    place = int(np.searchsorted(ordered, np.uint64(key)))
+    return place < len(ordered) and int(ordered[place]) == key
 
 
 def _folded(name: str) -> str:
     """A name as compared by disks that ignore case and the difference between NFC and NFD."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def was_set_aside(answer: Mapping[str, Any]) -> bool:
@@ -146,20 +179,20 @@ class CaseStream(IterableDataset[dict[str, Any]]):
 
     def __init__(
         self,
-        data: Sequence[Mapping[str, Any]],
+        data: Iterable[Mapping[str, Any]],
         transform: Callable[[Mapping[str, Any]], dict[str, Any]],
         *,
         workers: int = 2,
         progress: Callable[..., Iterable[Any]] | None = None,
         shard: Shard | None = None,
     ) -> None:
-        self.data = list(data)
+        self.data = data if isinstance(data, Sequence) else list(data)
         self.shard = shard or Shard()
         self.transform = transform
         self.workers = max(1, workers)
         self.progress = progress
         self.failures: list[Failure] = []
-        self._by_id: dict[str, Mapping[str, Any]] = {}
+        self._recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield transformed cases in the order of ``data``, with at most ``2 * workers`` decoded ones in memory."""
@@ -167,12 +200,14 @@ class CaseStream(IterableDataset[dict[str, Any]]):
         pending: deque[tuple[Mapping[str, Any], Future[dict[str, Any]]]] = deque()
         cases = iter(self.data)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="read-case") as pool:
-            for _ in self.progress(self.data) if self.progress else self.data:
+            numbers = range(len(self.data))
+            for _ in self.progress(numbers) if self.progress else numbers:
                 for case in cases:
                     pending.append((case, pool.submit(self.transform, case)))
                     if len(pending) >= 2 * self.workers:
                         break
                 case, future = pending.popleft()
+                self._recent.append(case)
                 try:
                     yield future.result()
                 except UNUSABLE as error:
@@ -196,9 +231,8 @@ class CaseStream(IterableDataset[dict[str, Any]]):
 
     def set_aside_by_id(self, case_id: str, error: BaseException) -> None:
         """`set_aside` the case of that id, which may be loaded already."""
-        if not self._by_id:
-            self._by_id = {str(case["id"]): case for case in self.data}
-        self.set_aside(self._by_id[str(case_id)], error)
+        everywhere = chain(reversed(self._recent), self.data)
+        self.set_aside(next(case for case in everywhere if str(case["id"]) == str(case_id)), error)
 
     def set_aside(self, case: Mapping[str, Any], error: BaseException) -> None:
         """Record that ``case`` could not be used."""

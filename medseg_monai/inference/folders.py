@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import merge
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ class PassedOver:
         folder: the searched folder.
 
     Attributes:
-        names: their names, below the folder.
+        names: the names of the first ones, below the folder.
         kinds: their kinds, with numbers.
     """
 
@@ -50,15 +51,19 @@ class PassedOver:
         """Record a file; its kind defaults to its suffix."""
         if not kind and path.is_symlink() and not path.exists():
             kind = "broken link"
-        self.names.append(str(path.relative_to(self.folder)))
+        if len(self.names) < NAMED:
+            self.names.append(str(path.relative_to(self.folder)))
         self.kinds[kind or path.suffix.lower() or "without a suffix"] += 1
 
     def __str__(self) -> str:
         """One line: how many, of which kinds, and their names."""
-        kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
-        shown = ", ".join(" ".join(name.split()) for name in self.names[:NAMED])
-        more = f" and {len(self.names) - NAMED} more" if len(self.names) > NAMED else ""
-        files = "1 file" if len(self.names) == 1 else f"{len(self.names)} files"
+        count = self.kinds.total()
+        kinds = ", ".join(
+            f"{number} {kind}" for kind, number in sorted(self.kinds.items(), key=lambda one: (-one[1], one[0]))
+        )
+        shown = ", ".join(" ".join(name.split()) for name in self.names)
+        more = f" and {count - NAMED} more" if count > NAMED else ""
+        files = "1 file" if count == 1 else f"{count} files"
         return f"skipped in {self.folder}: {files} ({kinds}): {shown}{more}"
 
     def say(self) -> None:
@@ -75,21 +80,93 @@ def walk(folder: Path, skipped: Path | None, passed: PassedOver) -> Iterator[tup
     Raises:
         ValueError: `folder` is the one to skip.
     """
-    if skipped is not None and skipped == folder.resolve():
-        raise ValueError(f"{folder} is both input and output: name another output folder")
-    seen: set[str] = set()
+    search = _Search(folder, skipped, passed)
+    waiting = [str(folder)]
+    while waiting:
+        here = waiting.pop()
+        if (listed := search.list(here)) is not None:
+            yield Path(here), listed.files
+            waiting += [str(Path(here, name)) for name in reversed(listed.folders)]
 
-    def unreadable(error: OSError) -> None:
-        passed.add(Path(error.filename), "folder without read permission")
 
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
-        here = Path(parent)
-        seen.add(os.path.realpath(parent))
-        visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = []
-        for name in visible:
-            real = os.path.realpath(here / name)
-            if real not in seen and (skipped is None or real != str(skipped)):
-                seen.add(real)
-                folders.append(name)
-        yield here, sorted(name for name in names if not name.startswith("."))
+def files_below(folder: Path, skipped: Path | None, passed: PassedOver) -> Iterator[tuple[str, bool]]:
+    """The files that `walk` finds, as paths below the folder in the order of sorted paths, and whether each is there: a broken link is not.
+
+    A file costs no request to the disk besides that for the folder's list, a link costs one.
+
+    Raises:
+        ValueError: `folder` is the one to skip.
+    """
+    yield from _files_below(_Search(folder, skipped, passed), str(folder), "")
+
+
+def _files_below(search: _Search, here: str, below: str) -> Iterator[tuple[str, bool]]:
+    listed = search.list(here)
+    if listed is None:
+        return
+    # a folder's files stand among its neighbours, where its name does
+    folders = set(listed.folders)
+    for name in merge(listed.files, listed.folders):
+        if name in folders:
+            yield from _files_below(search, str(Path(here, name)), f"{below}{name}{os.sep}")
+        else:
+            yield below + name, name not in listed.absent
+
+
+class _Listed(NamedTuple):
+    """What is in one folder, sorted; `absent`: names of files that cannot be there (broken links)."""
+
+    files: list[str]
+    folders: list[str]
+    absent: set[str]
+
+
+class _Search:
+    """Folders are listed, each once.
+
+    Raises:
+        ValueError: `folder` is the one to skip.
+    """
+
+    def __init__(self, folder: Path, skipped: Path | None, passed: PassedOver) -> None:
+        if skipped is not None and skipped == folder.resolve():
+            raise ValueError(f"{folder} is both input and output: name another output folder")
+        self._passed = passed
+        self._seen: set[str] = set() if skipped is None else {str(skipped)}
+
+    def list(self, here: str) -> _Listed | None:
+        """What is in a folder, without hidden names and folders that were listed before; None if it may not be read."""
+        found = _Listed([], [], set())
+        self._seen.add(os.path.realpath(here))
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if not entry.name.startswith("."):
+                        _sort_in(entry, found)
+        except OSError as error:
+            self._passed.add(Path(error.filename or here), "folder without read permission")
+            return None
+        found.files.sort()
+        found.folders[:] = [name for name in sorted(found.folders) if self._is_new(Path(here, name))]
+        return found
+
+    def _is_new(self, folder: Path) -> bool:
+        real = os.path.realpath(folder)
+        if real in self._seen:
+            return False
+        self._seen.add(real)
+        return True
+
+
+def _sort_in(entry: os.DirEntry[str], found: _Listed) -> None:
+    """Put a folder's entry where it belongs; what cannot be looked at counts as a file that is not there."""
+    try:
+        if entry.is_dir():
+            found.folders.append(entry.name)
+            return
+        is_there = entry.is_file()
+    except OSError:
+        is_there = False
+    found.files.append(entry.name)
+    if not is_there:
+        found.absent.add(entry.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.images.slices import slice_file
+from medseg_monai.inference.case_list import CaseList, chosen
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,26 @@ class Shard:
         """As part of a file's name, ``2-of-8``; empty for everything."""
         return "" if self.is_whole else f"{self.number}-of-{self.of}"
 
-    def select(self, cases: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def select(self, cases: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """The cases of this shard: every n-th one, counting the slices of a stack as one, since they become one volume.
 
         >>> [case["image"] for case in Shard(2, 2).select([{"image": name} for name in ("a.png", "b.png", "c.png")])]
         ['b.png']
         """
-        groups: dict[Path, int] = {}
-        chosen = []
-        for case in cases:
-            image = Path(main_file(case["image"]))
-            group = image.parent if slice_file(image) else image
-            if groups.setdefault(group, len(groups)) % self.of == self.number - 1:
-                chosen.append(case)
-        return chosen
+        if self.is_whole:
+            return cases
+        numbers: dict[str, int] = {}
+        count = 0
+        places = array("L")
+        for place, case in enumerate(cases):
+            image = main_file(case["image"])
+            stack = str(Path(image).parent) if slice_file(Path(image)) else ""
+            # a list of cases found in folders has no image twice: only stacks need be remembered
+            number = count if not stack and isinstance(cases, CaseList) else numbers.setdefault(stack or image, count)
+            count += number == count
+            if number % self.of == self.number - 1:
+                places.append(place)
+        return chosen(cases, places)
 
     def __str__(self) -> str:
         return f"shard {self.number}/{self.of}"

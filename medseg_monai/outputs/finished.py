@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from medseg_monai.dataset.cases import main_file
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import HIDDEN_FOLDER, lock_folder, lock_shard, remove_parts
+from medseg_monai.inference.case_list import chosen
 from medseg_monai.outputs.journal import Fingerprint, Journal, Record, Settings, difference
 from medseg_monai.outputs.naming import chosen_formats, file_rules, output_files
 from medseg_monai.outputs.tables import RunTable, run_tables
@@ -21,7 +23,7 @@ Case = Mapping[str, Any]
 
 
 def unfinished(
-    cases: Iterable[Case],
+    cases: Sequence[Case],
     spec: DatasetSpec,
     folder: str | Path,
     *,
@@ -29,7 +31,7 @@ def unfinished(
     made_with: Settings | None = None,
     shard: str = "",
     **wanted: Any,
-) -> list[Case]:
+) -> Sequence[Case]:
     """The cases that are still to be done; all of them if ``overwrite``.
 
     A case is finished if every file of its output exists and it is in every requested table. If the run's settings are
@@ -48,12 +50,13 @@ def unfinished(
     Raises:
         FolderInUseError: another process is writing to the folder.
     """
-    cases, place = list(cases), Path(folder)
+    place = Path(folder)
     journal: Journal | None = None
     if made_with is not None:
         lock = lock_shard(place, shard) if shard else lock_folder(place)
         if not shard:  # else they may be another process's
-            remove_parts({place / HIDDEN_FOLDER, *((place / str(case["id"])).parent for case in cases)})
+            below = {str(case["id"]).rpartition("/")[0] for case in cases}
+            remove_parts({place / HIDDEN_FOLDER, *(place / name for name in below)})
         journal = Journal(place, shard=shard)
         lock.release()
     if overwrite or (not journal and _is_new(place)):
@@ -61,24 +64,24 @@ def unfinished(
     kept = file_rules(spec).kept
     tables = run_tables(place, spec, chosen_formats(wanted.get("formats"), spec))
     listed = {name: table.entries.keys() for name, table in tables.items() if name not in kept}
-    left: list[Case] = []
+    left = array("L")
     again: dict[str, list[str]] = {}
-    for case in cases:
+    for number, case in enumerate(cases):
         image = main_file(case.get("image", ""))
         files = output_files(case["id"], spec, place, image=image, **wanted)
         record = journal.get(case["id"]) if journal is not None else None
         entries = record.tables if record is not None else {}
         in_tables = all(name in entries or case["id"] in ids for name, ids in listed.items())
         if not in_tables or not all(map(_is_there, files)):
-            left.append(case)
+            left.append(number)
         elif made_with is not None and (reason := _why_again(record, image, made_with, spec)):
-            left.append(case)
+            left.append(number)
             again.setdefault(reason, []).append(str(case["id"]))
     for reason, ids in again.items():
         logger.warning("%d of the masks in %s are made again, first: %s: %s", len(ids), place, ids[0], reason)
     if len(left) < len(cases):
         logger.info("%d of %d cases were already finished and are skipped", len(cases) - len(left), len(cases))
-    return left
+    return chosen(cases, left)
 
 
 def _is_new(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -100,7 +100,7 @@ class WritePredictions:
         self._stream: CaseStream | None = None
         self._error: Exception | None = None
 
-    def unfinished(self, cases: Iterable[Mapping[str, Any]], *, overwrite: bool) -> list[Mapping[str, Any]]:
+    def unfinished(self, cases: Sequence[Mapping[str, Any]], *, overwrite: bool) -> Sequence[Mapping[str, Any]]:
         """The cases that still lack something that this would write; all of them if `overwrite`."""
         return unfinished(
             cases,

@@ -28,7 +28,7 @@ def test_what_is_passed_over_is_named_in_one_line_with_its_number(
     line = record.getMessage()
     assert "\n" not in line
     assert "7 files" not in line
-    assert "6 files (2 .heic, 1 broken link, 1 .txt, 1 without a suffix, 1 .hdr)" in line
+    assert "6 files (2 .heic, 1 .hdr, 1 .txt, 1 broken link, 1 without a suffix)" in line
     for name in ("b.HEIC", "c.heic", "clinic/scan", "clinic/x.hdr", "line break.txt", "broken.png"):
         assert name in line
 

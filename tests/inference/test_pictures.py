@@ -18,7 +18,7 @@ def touch(folder: Path, *names: str) -> None:
 def test_pictures_are_found_below_and_what_is_none_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(tmp_path, "b.JPG", "a/c.v2.png", "a/notes.txt")
     with caplog.at_level(logging.WARNING):
-        found = find_pictures(tmp_path)
+        found = list(find_pictures(tmp_path))
     assert found == [
         FoundImage(str(tmp_path / "a/c.v2.png"), Path("a/c.v2"), ".png"),
         FoundImage(str(tmp_path / "b.JPG"), Path("b"), ".JPG"),
@@ -31,10 +31,10 @@ def test_a_file_is_taken_by_its_own_name(tmp_path: Path) -> None:
     (found,) = find_pictures(tmp_path / "sub/picture.dat")
     assert (found.name.as_posix(), found.ending) == ("picture", ".dat")
     with pytest.raises(FileNotFoundError, match="no such file or folder: .*nowhere"):
-        find_pictures(tmp_path / "nowhere")
+        next(find_pictures(tmp_path / "nowhere"))
 
 
 def test_a_folder_of_volumes_alone_says_what_they_are_for(tmp_path: Path) -> None:
     touch(tmp_path, "x.nii.gz", "sub/y.nrrd")
     with pytest.raises(ValueError, match=r"no images in .*the 2 volumes there are for a 3D network; skipped"):
-        find_pictures(tmp_path)
+        next(find_pictures(tmp_path))
