@@ -74,8 +74,8 @@ class SayWhatComes:
             engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: SupervisedTrainer) -> None:
-        """Write the lines, once: federated learning starts the trainer for each round."""
-        if not self._said:
+        """Write the lines, once: federated learning starts the trainer for each round. A training that is finished already has none."""
+        if not self._said and not engine.should_terminate:
             self._said = True
             for line in self.lines(engine):
                 logger.info("%s", line)

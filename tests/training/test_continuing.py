@@ -303,13 +303,14 @@ def test_early_stopping_remembers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_a_finished_training_is_left_as_it_is(tmp_path: Path, decay: float, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     small_training(tmp_path, decay=decay).run()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    caplog.set_level(logging.INFO)
     trainer = small_training(tmp_path, decay=decay, resume=True)
     trainer.run()
     assert trainer.state.iteration == 0
     assert f"{tmp_path} is finished (epoch 3): nothing to continue" in caplog.text
+    assert caplog.text.count("epochs of") == 1  # what comes is said of the first one alone
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
