@@ -24,7 +24,7 @@ from medseg_monai.planning.measure import Progress, fingerprint
 from medseg_monai.planning.plan import Plan, check_architecture
 from medseg_monai.planning.reasons import explain
 from medseg_monai.planning.timing import Clock, Loss, StepTime, time_loading, time_steps
-from medseg_monai.training.dataset import training_spec
+from medseg_monai.training.dataset import split_cases, training_spec
 from medseg_monai.training.memory import needed_gb
 
 logger = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ def make_plan(
     began = elapsed()
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise ValueError(f"minutes: a number above 0 is expected, got {minutes!r}")
+    split_cases(dataset, "validation")  # refused before the data are read, not when they are to be trained on
     facts = fingerprint(dataset, cache_dir=cache_dir, progress=progress)
     _refuse_nothing_shown(facts)
     machine = this_machine(device, precision)

@@ -105,6 +105,14 @@ def test_a_step_stays_within_the_memory_that_may_be_used(planned: Callable[..., 
         planned(memory_gb=0)
 
 
+def test_a_data_set_without_validation_is_not_planned_for(
+    planned: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dataset, "cases", lambda self, split: [] if split == "validation" else [{}])
+    with pytest.raises(ValueError, match="demo has no validation cases"):
+        planned(minutes=1)
+
+
 @pytest.mark.parametrize(("read", "refused"), [(14, True), (13, False)])
 def test_masks_that_show_nothing(
     read: int,
