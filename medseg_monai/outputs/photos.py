@@ -65,7 +65,9 @@ class PhotoWriter:
         if self.wanted.margins is not None:
             masks = self.wanted.margins.masks(answer["probability"].float().cpu().numpy())
             there = margin_files(stem, self.spec)
-            files += [write_png(np.uint8(255) * plane, file) for plane, file in zip(masks, there, strict=True)]
+            files += [
+                write_png(np.uint8(255) * plane, file, even=True) for plane, file in zip(masks, there, strict=True)
+            ]
         if self.wanted.overlays:
             files.append(write_overlay(self.drawn(case, mask, self.spec), overlay_file(stem)))
         files += self._write_formats(case["id"], mask)
