@@ -26,10 +26,12 @@ STRUCTURES = (
 NOISE_HU = 18
 
 
-def scan(seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+def scan(
+    seed: int, shape: tuple[int, ...] = SHAPE, spacing_mm: tuple[float, ...] = SPACING_MM
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Voxels in Hounsfield units, and labels."""
     rng = np.random.default_rng(seed)
-    axes = [np.arange(count, dtype=np.float32) * side for count, side in zip(SHAPE, SPACING_MM, strict=True)]
+    axes = [np.arange(count, dtype=np.float32) * side for count, side in zip(shape, spacing_mm, strict=True)]
     grid = np.meshgrid(*axes, indexing="ij", sparse=True)
 
     def about(values: tuple[int, ...]) -> list[float]:
@@ -40,14 +42,14 @@ def scan(seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         inside: NDArray[np.bool_] = sum(((axis - middle) / radius) ** 2 for axis, middle, radius in parts) < 1
         return inside
 
-    voxels, labels = np.full(SHAPE, -1000, np.float32), np.zeros(SHAPE, np.uint8)
+    voxels, labels = np.full(shape, -1000, np.float32), np.zeros(shape, np.uint8)
     voxels[ellipsoid(about(BODY[0]), about(BODY[1]))] = -80
     muscle = ellipsoid(list(MUSCLE[0]), about(MUSCLE[1]))
     voxels[muscle] = 40
     for number, (units, centre, radii) in enumerate(STRUCTURES, start=1):
         mask = ellipsoid(about(centre), about(radii)) & muscle & (labels == 0)
         voxels[mask], labels[mask] = units + rng.normal(0, 8), number
-    voxels += rng.normal(0, NOISE_HU, SHAPE).astype(np.float32)
+    voxels += rng.normal(0, NOISE_HU, shape).astype(np.float32)
     return voxels.astype(np.int16), labels
 
 

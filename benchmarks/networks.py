@@ -4,7 +4,8 @@
     python benchmarks/networks.py --only unet --rounds 3 --write docs/benchmarks.md
 
 Train step: 4 x 3 x 256 x 256, forward, cross entropy over all heads, backward, SGD. Inference: 1 x 3 x 512 x 512. Both in float32. Ours
-runs in channels_last, as its bundles do; the peer in both layouts, of which the faster counts. In each round ours and the peer take
+runs in channels_last, as its bundles do, and in inference prepared as `medseg predict` prepares it (batch norms fused, convolutions in
+oneDNN); the peer as it is, in both layouts, of which the faster counts. In each round ours and the peer take
 turns, so that whatever else the machine does hits both; the ratio is the median over rounds of (ours / peer). Peak memory is a
 process of its own per figure: how much one step adds to what the process held with the network made.
 """
@@ -28,9 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medseg_monai.engines.fusing import fused
+from medseg_monai.engines.precision import precision_of
+from medseg_monai.engines.runners import torch_runner
 from medseg_monai.networks import DeepLabV3Plus, PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
 
-HEADING = "## Networks"
 TRAIN, INFERENCE = "train", "inference"
 SIZES = {TRAIN: (4, 3, 256, 256), INFERENCE: (1, 3, 512, 512)}
 Build = Callable[[], nn.Module]
@@ -120,17 +123,18 @@ CONTESTS = {
 }
 
 
-def make_step(build: Build, mode: str, *, channels_last: bool) -> Callable[[], None]:
-    """One train step or one inference, ready to be called."""
+def make_step(build: Build, mode: str, *, channels_last: bool, prepared: bool = False) -> Callable[[], None]:
+    """One train step or one inference, ready to be called; `prepared`: inference is what the engine torch makes of the network."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     network = build().to(memory_format=layout).train(mode == TRAIN)
     images = torch.randn(SIZES[mode]).contiguous(memory_format=layout)
     if mode == INFERENCE:
+        run = torch_runner(fused(network, images).to(memory_format=layout), None) if prepared else network
 
         @torch.no_grad()
         def infer() -> None:
-            network(images)
+            run(images)
 
         return infer
     labels = (torch.rand(images.shape[0], 1, *images.shape[2:]) > 0.5).float()
@@ -158,7 +162,7 @@ def seconds(step: Callable[[], None]) -> float:
 
 def take_turns(contest: Contest, mode: str, rounds: int) -> tuple[float, float | None, float | None]:
     """Median seconds of ours and of the peer in its faster layout, and the median ratio of the two."""
-    steps = [make_step(contest.ours, mode, channels_last=True)]
+    steps = [make_step(contest.ours, mode, channels_last=True, prepared=True)]
     if contest.peer is not None:
         steps += [make_step(contest.peer, mode, channels_last=layout) for layout in (False, True)]
     for step in steps:
@@ -183,15 +187,16 @@ def measure_peak(name: str, side: str, mode: str) -> float:
     build = CONTESTS[name].ours if side == "ours" else CONTESTS[name].peer
     if build is None:
         raise ValueError(f"{name} has no peer")
-    step = make_step(build, mode, channels_last=side == "ours")
+    step = make_step(build, mode, channels_last=side == "ours", prepared=side == "ours")
     # Linux: forget the peak of the imports, then read the peak since
     Path("/proc/self/clear_refs").write_text("5")
-    before = _memory_status("VmRSS")
+    before = memory_status("VmRSS")
     step()
-    return (_memory_status("VmHWM") - before) / 1024
+    return (memory_status("VmHWM") - before) / 1024
 
 
-def _memory_status(field: str) -> int:
+def memory_status(field: str) -> int:
+    """A field of this process's status in Linux, in kB: ``VmRSS``, ``VmHWM``; 0 elsewhere."""
     found = re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())
     return int(found.group(1)) if found else 0
 
@@ -229,10 +234,17 @@ def table(mode: str, names: list[str], *, rounds: int, threads: int) -> str:
 def write_section(file: Path, section: str) -> None:
     """Put the section into the file in place of the one of the same heading, or at its end."""
     before = file.read_text(encoding="utf-8") if file.exists() else "# Benchmarks\n"
-    pattern = re.compile(rf"^{re.escape(HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    heading = section.partition("\n")[0]
+    pattern = re.compile(rf"^{re.escape(heading)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     replaced = pattern.sub(lambda _: section + "\n\n", before)
     after = replaced if pattern.search(before) else f"{before.rstrip()}\n\n{section}"
     file.write_text(after.rstrip() + "\n", encoding="utf-8")
+
+
+def instruction_set() -> str:
+    """What torch computes with here, and whether in bfloat16: ``AVX512, bfloat16``; ``ATEN_CPU_CAPABILITY=avx2`` imitates AVX2."""
+    lower = ", bfloat16" if precision_of("auto", "cpu") is not None else ""
+    return torch.backends.cpu.get_cpu_capability() + lower
 
 
 def cpu_name() -> str:
@@ -266,10 +278,12 @@ def main() -> None:
     libraries = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "monai", "timm", "segmentation-models-pytorch")
     )
+    command = " ".join(["python", "benchmarks/networks.py", *sys.argv[1:]])
     section = (
-        f"{HEADING}\n\nFloat32, {options.threads} threads, medians of {options.rounds} rounds in which ours and the peer take turns; the "
-        "peer in the faster of its two memory layouts. Ratio: ours / peer, below 1 is faster. Peak: what one step adds to the process. "
-        f"`python benchmarks/networks.py` on {cpu_name()}; Python {platform.python_version()}, {libraries}.\n\n"
+        f"## Networks, {torch.backends.cpu.get_cpu_capability()}\n\nFloat32, {options.threads} threads, medians of {options.rounds} "
+        "rounds in which ours and the peer take turns; ours prepared as `medseg predict` prepares it for inference, the peer in the faster "
+        "of its two memory layouts. Ratio: ours / peer, below 1 is faster. Peak: what one step adds to the process. "
+        f"`{command}` on {cpu_name()}, {instruction_set()}; Python {platform.python_version()}, {libraries}.\n\n"
     )
     if options.write:
         write_section(options.write, section + "\n\n".join(tables))

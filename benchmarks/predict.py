@@ -2,7 +2,8 @@
 
     python benchmarks/predict.py                                     # U-Net and U-Net++, every engine that is installed
     python benchmarks/predict.py --nnunet-python VENV/bin/python     # that environment holds nnunetv2 (and this package's needs)
-    python benchmarks/predict.py --write docs/benchmarks.md
+    python benchmarks/predict.py --counts 10 100 1000 --write docs/benchmarks.md                 # and `medseg predict` in fresh processes
+    python benchmarks/predict.py --only unet-resnet34 --images 6 --rounds 3                      # one network: minutes, also with AVX2
 
 Photographs are generated, 1022 wide and 767 high; networks see 256 x 256. Every way of predicting is a process of its own that stays
 ready, so that its start and its preparations are not counted, and they take turns: in each round each does all photographs once. The
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -36,13 +38,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from networks import write_section
 from PIL import Image
 from torch import Tensor, nn
 
-HEADING = "## Prediction"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIZE, PHOTO = (256, 256), (1022, 767)
-FIT_STEPS, FIT_SIZE = 300, 256
+FIT_STEPS, FIT_SIZE, FITTED = 150, 96, 0.03
+"""Steps of training at most, side of its pictures, and the mean loss of the last 10 steps at which it ends."""
 PLAIN, NNUNET, SMP = "plain script", "nnU-Net's predictor", "plain script, smp"
 OURS = {
     "torch": {"engine": "torch"},
@@ -134,7 +137,10 @@ def fit(network: nn.Module, photographs: Path) -> nn.Module:
     labels = torch.stack([_small(case["label"]) for case in cases])
     optimiser = torch.optim.Adam(network.train().parameters(), lr=3e-3)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, FIT_STEPS)
+    last: deque[float] = deque(maxlen=10)
     for step in range(FIT_STEPS):
+        if len(last) == last.maxlen and statistics.fmean(last) < FITTED:
+            break
         chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(step))[:4]
         heads: Tensor | list[Tensor] = network(images[chosen])
         losses = [
@@ -142,9 +148,11 @@ def fit(network: nn.Module, photographs: Path) -> nn.Module:
             for head in ([heads] if isinstance(heads, Tensor) else heads)
         ]
         optimiser.zero_grad()
-        torch.stack(losses).sum().backward()
+        loss = torch.stack(losses).sum()
+        loss.backward()
         optimiser.step()
         falling.step()
+        last.append(float(loss.detach()) / len(losses))
     return network.eval()
 
 
@@ -474,11 +482,10 @@ def section(options: argparse.Namespace, rows: Sequence[str], more: Sequence[str
         asked = "from importlib.metadata import version; print(version('nnunetv2'))"
         libraries += f", nnunetv2 {subprocess.check_output([options.nnunet_python, '-c', asked], text=True).strip()}"
     lines = [
-        HEADING,
+        f"## Prediction, {torch.backends.cpu.get_cpu_capability()}",
         "",
         "```bash",
-        f"python benchmarks/predict.py --only {' '.join(options.only)} --images {options.images} --rounds {options.rounds} "
-        f"--threads {options.threads} --nnunet-python VENV/bin/python --write docs/benchmarks.md",
+        " ".join(["python", "benchmarks/predict.py", *sys.argv[1:]]),
         "```",
         "",
         f"From JPEG ({PHOTO[0]}x{PHOTO[1]}) to mask PNG of that size, all included; networks see {SIZE[0]}x{SIZE[1]}. {count} photographs, "
@@ -518,7 +525,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
-        "--counts", nargs="*", type=int, default=[10, 100, 1000], help="photographs per fresh run; none: leave out"
+        "--counts",
+        nargs="*",
+        type=int,
+        default=[],
+        help="photographs per run in a fresh process, such as 10 100 1000; by default none",
     )
     parser.add_argument("--nnunet-python", help="Python of an environment with nnunetv2")
     parser.add_argument("--work", type=Path, help="folder for photographs and weights, kept")
@@ -537,18 +548,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).resolve()
-        os.environ["MEDSEG_CACHE"] = str(work / "cache")
+        os.environ["MEDSEG_CACHE"] = str(work / f"cache {torch.backends.cpu.get_cpu_capability()}")
         photographs = make_photographs(work / "photographs", options.images)
         rows = [row for key in options.only for row in contest(key, options, work, work / "photographs")]
         more = scaling(options, work, photographs) if options.counts else []
     text = section(options, rows, more, len(photographs))
     print(f"\n{text}")
     if options.write:
-        sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-        import networks
-
-        networks.HEADING = HEADING
-        networks.write_section(options.write, text)
+        write_section(options.write, text)
 
 
 if __name__ == "__main__":

@@ -328,7 +328,6 @@ def main() -> None:
     text = section(options)
     print(text)
     if options.write:
-        networks.HEADING = heading()
         networks.write_section(options.write, text + "\n")
 
 

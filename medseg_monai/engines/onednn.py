@@ -53,15 +53,28 @@ def _goes_to_onednn(convolution: Any) -> bool:
 
 
 class Convolution(nn.Module):
-    """A convolution of zero-padded float32 images in oneDNN, whatever their size. Shape: as the convolution that it is made of."""
+    """A convolution of zero-padded float32 images in oneDNN, whatever their size. Shape: as the convolution that it is made of.
+
+    Dilated convolutions of one channel each (DeepLabV3+'s) are computed channels first: on a processor with AVX2 oneDNN takes eight times
+    as long for them channels last.
+    """
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
         self.settings = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
+        self.channels_first = convolution.groups == convolution.in_channels > 1 and max(convolution.dilation) > 1
+        if self.channels_first:  # a copy, whose strides say so: those of one channel fit both layouts
+            self.weight = nn.Parameter(self.weight.detach().clone(memory_format=torch.contiguous_format))
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve."""
+        if not self.channels_first:
+            return self._convolved(x)
+        layout = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+        return self._convolved(x.contiguous()).contiguous(memory_format=layout)
+
+    def _convolved(self, x: Tensor) -> Tensor:
         convolved: Tensor = torch.mkldnn_convolution(x, self.weight, self.bias, *self.settings)
         return convolved
 

@@ -32,7 +32,7 @@ def even_png(plane: NDArray[np.uint8]) -> bytes:
         rows[:, 1 + first : 1 + first + STRIP] = plane[first : first + STRIP].T  # (W, H) -> (H, W)
     runs = zlib.compressobj(1, strategy=zlib.Z_RLE)
     header = struct.pack(">IIBBBBB", width, height, 8, GREY, 0, 0, 0)
-    data = runs.compress(rows) + runs.flush()
+    data = runs.compress(rows.data) + runs.flush()
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 

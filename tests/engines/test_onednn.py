@@ -74,6 +74,23 @@ def test_a_whole_network_keeps_its_logits_layout_and_weights(norm: str) -> None:
 
 
 @needs_onednn
+@pytest.mark.parametrize(("dilation", "groups", "first"), [(2, 4, True), (1, 4, False), (2, 2, False), (2, 1, False)])
+def test_only_dilated_convolutions_of_one_channel_each_are_computed_channels_first(
+    dilation: int, groups: int, first: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 8, 3, padding=dilation, dilation=dilation, groups=groups).to(memory_format=torch.channels_last)
+    [quick] = quickened(nn.Sequential(layer))
+    assert quick.channels_first == first
+    assert quick.weight.stride()[1] == (9 if first else layer.weight.stride()[1])
+    images = torch.randn(2, 4, 9, 12).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        answer = quick(images)
+        assert torch.allclose(answer, layer(images), atol=1e-5)
+    assert answer.is_contiguous(memory_format=torch.channels_last)
+
+
+@needs_onednn
 def test_no_convolution_of_one_window_is_left_to_slow_code() -> None:
     """Of those that torch would compute itself: small maps of one image, and 1x1 kernels on one core."""
     names: list[str] = []

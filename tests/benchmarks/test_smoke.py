@@ -1,0 +1,140 @@
+"""Benchmarks run, on inputs as small as they take: their parts in this process, without the repetitions that make figures of them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from medseg_monai.networks import UNet
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module(request.param)
+
+
+def of(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("module", [name], indirect=True)
+
+
+@of("volumes")
+def test_volumes(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
+    work = tmp_path / "work"
+    small = argparse.Namespace(shape=[32, 32, 20], spacing=24.0, window=[8, 8, 8], norm="batch", steps=2)
+    module.prepare(work, small)
+    maps = []
+    for way in (module.OURS, module.CROPPED):
+        found = module.work_once(way, work, tmp_path / way)
+        assert 0 < found["windows"] <= found["seconds"]
+        maps.append(module.label_map(tmp_path / way))
+    assert {labels.shape for labels in maps} == {(32, 32, 20)}
+    assert module.inferers(work)["ours"] > 0
+
+
+@of("volumes")
+def test_difference_of_masks(module: ModuleType) -> None:
+    first, second = np.array([1, 1, 2, 0]), np.array([1, 0, 2, 0])
+    assert module.difference(first, second) == {"dice": pytest.approx(2 / 3), "differ": 0.25}
+
+
+@of("networks")
+@pytest.mark.parametrize("mode", ["train", "inference"])
+def test_networks(module: ModuleType, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.SIZES, mode, (2, 3, 32, 32))
+    network = module.CONTESTS["resunetpp"]
+    contest = module.Contest("ResUNet++ beside itself", network.ours, network.ours, "itself")
+    ours, peer, ratio = module.take_turns(contest, mode, rounds=1)
+    assert ours > 0
+    assert peer > 0
+    assert ratio == pytest.approx(ours / peer)
+
+
+@of("networks")
+def test_a_section_takes_the_place_of_that_of_the_same_heading(module: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "benchmarks.md"
+    for section in ("## A, AVX2\n\none", "## A, AVX512\n\ntwo", "## A, AVX2\n\nthree"):
+        module.write_section(file, section)
+    assert file.read_text() == "# Benchmarks\n\n## A, AVX2\n\nthree\n\n## A, AVX512\n\ntwo\n"
+
+
+@of("predict")
+def test_predict(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIT_STEPS", 1)
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
+    files = module.make_photographs(tmp_path / "photographs", 2, (96, 64))
+    weights = module.prepare(tmp_path / "work", "unetpp-half", tmp_path / "photographs")
+    network = module.build("unetpp-half")
+    network.load_state_dict(torch.load(weights / "model.pt", weights_only=True))
+    mine, theirs = tmp_path / "ours", tmp_path / "plain"
+    theirs.mkdir()
+    module.our_way(weights, mine, files[0].parent, {"engine": "torch"})(files)
+    module.plain_way(network.eval(), theirs)(files)
+    for folder in (mine, theirs):
+        sizes = []
+        for file in folder.rglob("*.png"):
+            with Image.open(file) as mask:
+                sizes.append(mask.size)
+        assert sizes.count((96, 64)) == 2
+
+
+@of("predict")
+def test_a_fit_ends_when_the_masks_are_found(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FITTED", 100.0)
+    module.make_photographs(tmp_path, 1, (32, 32))
+    steps: list[int] = []
+
+    class Known(torch.nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            steps.append(1)
+            return super().forward(input)
+
+    module.fit(Known(3, 1, 1), tmp_path)
+    assert len(steps) == 10
+
+
+@of("explain")
+def test_explain(module: ModuleType) -> None:
+    line = module.row("small", UNet(3, 1, features=(4, 8)).eval(), 32, 1)
+    assert line.startswith("| small | ")
+    assert line.count("|") == 3 + len(module.CASES)
+
+
+@of("intervals")
+def test_intervals(module: ModuleType) -> None:
+    found = module.coverage(lambda generator, shape: generator.normal(0.5, 0.01, shape), 0.5, 1.0, cases=8, repeats=4)
+    assert set(found) == set(module.METHODS)
+    assert all(0 <= share <= 1 and 0 < length < 0.1 for share, length in found.values())
+
+
+def test_datapath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("albumentations")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("datapath")
+    cases = module.generated_cases(tmp_path, count=2, width=40, height=30)
+    options = argparse.Namespace(size=32, batch=2, rounds=1, images=None)
+    assert module.measured_table(cases, tmp_path, options).count("\n| ") == 8
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in BENCHMARKS.glob("*.py")))
+def test_each_fits_the_package(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it imports is there; skipped if a peer is not installed."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("medseg_monai") or error.name is None:
+            raise
+        pytest.skip(f"{error.name} is not installed")
