@@ -20,6 +20,7 @@ from medseg_monai.export.metadata import TRUST_METRICS
 from medseg_monai.files.writing import sha256_of
 
 BUNDLES = sorted(path.parent.parent for path in (REPOSITORY / "bundles").glob("*/models/model.pt"))
+FAST = REPOSITORY / "bundles" / "unet" / "models" / "fast"
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.jpg"))
 # (x, y) as shares of width and height: the middle of the lesion, and a place of healthy skin, as a person sees them
 PLACES = {
@@ -87,9 +88,12 @@ def test_it_meets_the_zoos_rules_and_misses_no_property(
     assert workflow.parser.get_parsed_content("trained").bundle == bundle.name
 
 
-@pytest.mark.parametrize("name", [bundle.name for bundle in BUNDLES if bundle.name != "unet3d"])
-def test_lesions_of_the_examples_are_outlined(name: str) -> None:
-    predictor = Predictor(REPOSITORY / "bundles" / name, engine="plain")
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [*((bundle.name, "") for bundle in BUNDLES if bundle.name != "unet3d"), ("unet", "fast")],
+)
+def test_lesions_of_the_examples_are_outlined(name: str, weights: str) -> None:
+    predictor = Predictor(REPOSITORY / "bundles" / name, weights=weights or None, engine="plain")
     for file in EXAMPLES:
         mask = predictor(file).mask
         with Image.open(file) as picture:
@@ -134,3 +138,26 @@ def test_the_photographs_predicted_dice_is_said_and_that_of_noise_is_lower() -> 
     assert all(0.8 < found.predicted_dice["lesion"] < 1 and found.flagged is False for found in good)
     assert strange.flagged is True
     assert strange.predicted_dice["lesion"] < min(found.predicted_dice["lesion"] for found in good)
+
+
+def test_the_fast_weights_are_small_whole_and_tell_what_they_are_worth() -> None:
+    file = FAST / "model.pt"
+    assert file.stat().st_size <= 5_000_000
+    trained = Trained.read(FAST)
+    assert trained.weights_sha256 == (sha256_of([file]),)
+    state = torch.load(file, weights_only=True)
+    assert {tensor.dtype for tensor in state.values() if tensor.dim() > 1} == {torch.float16}
+    quality = trained.quality
+    assert quality is not None
+    assert quality.promise is not None
+    assert quality.promise.threshold is not None
+    card = (FAST.parents[1] / "docs" / "fast.md").read_text(encoding="utf-8")
+    assert f"{trained.training['parameters']:,} parameters" in card
+    assert "not a medical device" in card
+    (command,) = [line for line in card.splitlines() if line.startswith("medseg distill")]
+    overlay = re.search(r"--overlay bundles/unet/(\S+)", command)
+    assert overlay is not None
+    settings = json.loads((FAST.parents[1] / overlay[1]).read_text(encoding="utf-8"))
+    assert tuple(settings["size"]) == trained.dataset.size
+    assert settings["architecture#features"] == trained.architecture["features"]
+    assert settings["architecture#encoder"] == trained.architecture["encoder"]
