@@ -285,7 +285,7 @@ def section(options: argparse.Namespace, work: Path) -> str:
     shape, window = (" x ".join(map(str, sides)) for sides in (options.shape, options.window))
     return "\n".join(
         [
-            f"## Volumes, {instruction_set()}",
+            f"## Volumes, {torch.backends.cpu.get_cpu_capability()}",
             "",
             f"`{options.command}`: a generated CT of {shape} voxels with {len(CLASSES)} structures, network at {options.spacing:g} mm, "
             f"windows of {window} that overlap by half; 3D U-Net {FEATURES[0]}-{FEATURES[-1]} with {options.norm} norm. Seconds of "
