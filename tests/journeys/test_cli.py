@@ -425,3 +425,17 @@ def test_a_program_that_called_the_command_line_is_not_it_afterwards(medseg: Cal
     for arguments in (["list"], ["train", "nothing"]):
         medseg(*arguments)
         assert not IS_PROGRAM.get()
+
+
+def test_a_library_that_memory_has_no_room_for_is_said_in_one_line(
+    medseg: Medseg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise ImportError("libtorch_cpu.so: failed to map segment from shared object")  # what `ulimit -v` leads to
+
+    monkeypatch.setattr("medseg_monai.bundle.paths.find_bundle", no_room)
+    outcome = medseg("export", "unet")
+    assert outcome.code == 1
+    assert outcome.err.startswith(
+        "medseg: error: not enough memory to load the program's libraries: raise the limit (ulimit -v)"
+    )
