@@ -31,10 +31,11 @@ from typing import Any
 import nibabel
 import numpy as np
 import torch
-import torch.nn.functional as F
 from large_ct import scan
 from networks import cpu_name, instruction_set, memory_status, write_section
 from torch import Tensor, nn
+
+from medseg_monai.training.losses import segmentation_loss
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHAPE, SPACING_MM = (512, 512, 300), (0.9, 0.9, 1.5)
@@ -88,19 +89,22 @@ def loaded(work: Path, *, label: bool = False) -> dict[str, Any]:
 
 
 def fit(network: nn.Module, image: Tensor, label: Tensor, steps: int, *, side: int = 32) -> nn.Module:
-    """A short training on patches of the scan, half of them around a voxel of a class."""
+    """A short training on patches of the scan, three of four around a voxel of a class, each class as often as the others."""
     torch.manual_seed(0)
     side = min(side, *image.shape[1:])
-    found = torch.nonzero(label[0])
+    found = [torch.nonzero(label[0] == number) for number in torch.unique(label) if number]
+    loss_of = segmentation_loss("multiclass")
     optimiser = torch.optim.Adam(network.train().parameters(), lr=3e-3)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
-        middles = [found[torch.randint(len(found), ())], torch.stack([torch.randint(n, ()) for n in image.shape[1:]])]
+        voxels = [found[int(torch.randint(len(found), ()))] for _ in range(3)]
+        middles = [of[torch.randint(len(of), ())] for of in voxels]
+        middles.append(torch.stack([torch.randint(n, ()) for n in image.shape[1:]]))
         places = [
             tuple(slice(start, start + side) for start in _starts(middle, side, image.shape[1:])) for middle in middles
         ]
         images, labels = (torch.stack([map_[(slice(None), *place)] for place in places]) for map_ in (image, label))
-        loss = F.cross_entropy(network(images), labels[:, 0].long())
+        loss = loss_of(network(images), labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -87,37 +87,43 @@ def distill(
     from medseg_monai.bundle.paths import models_folder
     from medseg_monai.dataset import read_dataset
     from medseg_monai.distillation.data import write_distilled
+    from medseg_monai.files.writing import lock_folder
     from medseg_monai.inference.recipe import progress
 
     place = Path(text(out) or models_folder(folder) / f"{read_dataset(data).spec.name}_distilled")
-    with noting(verbose):
-        _, failures = write_distilled(
-            data,
+    lock = lock_folder(place)  # from here to the training's end the folder is this process's
+    try:
+        with noting(verbose):
+            _, failures = write_distilled(
+                data,
+                place / DATA_FOLDER,
+                named,
+                unlabelled=[Path(source) for source in sources],
+                options=given(tta=tta, device=device),
+                progress=progress("asking the teachers"),
+                unchanged=resume is True,
+            )
+        done = train(
+            folder,
             place / DATA_FOLDER,
-            named,
-            unlabelled=[Path(source) for source in sources],
-            options=given(tta=tta, device=device),
-            progress=progress("asking the teachers"),
+            plan=plan,
+            minutes=minutes,
+            hours=hours,
+            max_epochs=max_epochs,
+            lr=lr,
+            batch_size=batch_size,
+            size=size,
+            augmentation=augmentation,
+            seed=seed,
+            device=device,
+            workers=workers,
+            verbose=verbose,
+            out=place,
+            resume=resume,
+            start_from=start_from,
+            assignments={**overrides, **given(soft_weight=soft_weight)},
+            overlay=[Path(file) for file in overlays],
         )
-    done = train(
-        folder,
-        place / DATA_FOLDER,
-        plan=plan,
-        minutes=minutes,
-        hours=hours,
-        max_epochs=max_epochs,
-        lr=lr,
-        batch_size=batch_size,
-        size=size,
-        augmentation=augmentation,
-        seed=seed,
-        device=device,
-        workers=workers,
-        verbose=verbose,
-        out=place,
-        resume=resume,
-        start_from=start_from,
-        assignments={**overrides, **given(soft_weight=soft_weight)},
-        overlay=[Path(file) for file in overlays],
-    )
+    finally:
+        lock.release()
     return replace(done, left_out={failure.path: failure.reason for failure in failures})

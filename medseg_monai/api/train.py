@@ -277,16 +277,18 @@ def bundle_and_data(
 
 def bundle_of_start(start: str | None) -> str | None:
     """The bundle that weights to start from are of: the one named, or the one that spec.json names; None if nothing says."""
-    from medseg_monai.bundle.paths import find_bundle
+    from medseg_monai.bundle.paths import find_bundle, named_bundle
     from medseg_monai.training.folder import SPEC_FILE
 
     if start is None:
         return None
     folder = Path(start) if Path(start).is_dir() else Path(start).parent
     try:
-        return str(json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["bundle"])
+        name = str(json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))["bundle"])
     except (OSError, ValueError, LookupError, TypeError):
-        pass  # what is wrong with the file is reported by what reads all of it
+        name = ""  # what is wrong with the file is reported by what reads all of it
+    if name:
+        return str(named_bundle(name))
     try:
         return str(find_bundle(start))
     except FileNotFoundError:

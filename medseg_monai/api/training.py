@@ -54,12 +54,12 @@ class Training:
         Raises:
             FileNotFoundError: the folder has no weights, or their bundle does not exist.
         """
-        from medseg_monai.bundle.paths import find_bundle
+        from medseg_monai.bundle.paths import named_bundle
         from medseg_monai.bundle.trained import Trained
 
         trained = Trained.read(Path(folder))
         count = trained.training.get("folds")
-        return cls(Path(folder), find_bundle(trained.bundle), folds=int(count) if count else None)
+        return cls(Path(folder), named_bundle(trained.bundle), folds=int(count) if count else None)
 
     @property
     def weights(self) -> Path:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from medseg_monai.bundle.paths import find_bundle, find_weights
+from medseg_monai.bundle.paths import find_weights, named_bundle
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec, read_dataset
 from medseg_monai.dataset.cases import Case, as_list, main_file, stem
@@ -66,7 +66,7 @@ def kept_answers(folder: Path, dataset: Dataset) -> dict[str, Answer]:
         hint = "is the training finished, and of this data set?" if folds else "predict with --probabilities"
         raise ValueError(f"{folder} holds no probabilities of the cases of {dataset.spec.name}: {hint}")
     if folds and (folder / WEIGHTS_FILE).is_file() and dataset.test:
-        ensemble = find_bundle(Trained.read(folder).bundle)
+        ensemble = named_bundle(Trained.read(folder).bundle)
         answers |= asked_answers(ensemble, folder, dataset, splits=("test",), origin="ensemble of folds")
     return answers
 
@@ -80,7 +80,7 @@ def _folds(folder: Path, files: Sequence[Path], dataset: Dataset) -> Iterator[tu
         kept = _kept(place / PROBABILITIES, cases, fold.spec)
         asked: _Asked | None = None
         if len(kept) < len(cases) and (place / WEIGHTS_FILE).is_file():
-            asked = _Asked(find_bundle(Trained.read(place).bundle), place / WEIGHTS_FILE, {})
+            asked = _Asked(named_bundle(Trained.read(place).bundle), place / WEIGHTS_FILE, {})
         for case in cases:
             read = _reader(kept[case["id"]], fold.spec) if case["id"] in kept else asked
             if read is not None:

@@ -49,11 +49,20 @@ def find_bundle(name: str | Path) -> Path:
         FileNotFoundError: the bundle does not exist; the message names the nearest one.
     """
     as_path = Path(name)
-    if (as_path / _TRAIN_CONFIG).is_file():
-        return as_path
+    return as_path if (as_path / _TRAIN_CONFIG).is_file() else named_bundle(str(name))
+
+
+def named_bundle(name: str) -> Path:
+    """The folder of a bundle by its name alone, as files say it.
+
+    A bundle's configs are code, and a path in a stranger's file is not to run any.
+
+    Raises:
+        FileNotFoundError: there is no bundle of that name in ``./bundles`` or with the program; the message names the nearest one.
+    """
     bundles = {bundle.name: bundle for bundle in list_bundles()}
     plain = {plain_name(bundle): bundle for bundle in bundles}
-    known = str(name) if str(name) in bundles else plain.get(plain_name(str(name)))
+    known = name if name in bundles else plain.get(plain_name(name))
     if known is None:
         raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, list(bundles))}")
     return bundles[known]

@@ -125,15 +125,17 @@ def _agreement(bundle: str, data: Path, settings: Mapping[str, Any], rounds: int
     Raises:
         FileNotFoundError, ValueError: the bundle, a setting or the data set cannot be used.
     """
-    from medseg_monai.bundle.paths import find_bundle
+    from medseg_monai.bundle.paths import find_bundle, list_bundles
     from medseg_monai.dataset import read_dataset
 
     folder = find_bundle(bundle)
     from medseg_monai.federated.agreement import Agreement
 
-    # a bundle's name is known everywhere; a folder is this machine's
-    name = str(folder.resolve()) if Path(bundle).is_dir() else folder.name
-    return Agreement(name, read_dataset(data).spec, settings, rounds=rounds, epochs=epochs)
+    if folder.resolve() not in [known.resolve() for known in list_bundles()]:
+        raise ValueError(
+            f"{bundle}: sites know a bundle by its name, and run their own copy of it: put it into ./bundles"
+        )
+    return Agreement(folder.name, read_dataset(data).spec, settings, rounds=rounds, epochs=epochs)
 
 
 def _say_rounds(rows: list[dict[str, str]], out: Path, sites: int) -> None:

@@ -78,13 +78,15 @@ def ask_all(
         try:
             named_so = place / f"{file_part(stem(Path(image)))[:80]}-{image_digest(case['image'])}"
             files = _files(named_so, spec, masks=masks)
-            if not all(Path(file).is_file() for file in files.soft_label + files.mask):
-                _write(teachers(case["image"]), image, named_so, spec, mask=masks)
+            there = all(Path(file).is_file() for file in files.soft_label + files.mask)
+            answer = None if there else teachers(case["image"])
         except UNUSABLE as error:
             reason = str(error) or type(error).__name__
             logger.warning("%s is left out: %s", case["id"], reason)
             failures.append(Failure(image, reason))
             continue
+        if answer is not None:  # a full disk is no fault of the image, and ends it all
+            _write(answer, image, named_so, spec, mask=masks)
         found[str(case["id"])] = files
     return found, failures
 

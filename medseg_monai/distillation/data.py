@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medseg_monai.dataset import Dataset, check_dataset, read_dataset, write_dataset
 from medseg_monai.dataset.cases import SOFT_LABEL, Case, absolute_path, as_written
-from medseg_monai.dataset.dataset_file import SPLITS
+from medseg_monai.dataset.dataset_file import FILE_NAMES, SPLITS
 from medseg_monai.distillation.answers import Answered, Progress, ask_all, image_digest
 from medseg_monai.distillation.teachers import Teacher, Teachers
 from medseg_monai.inference.cases import UNUSABLE, Failure, failures_file, find_cases, write_failures
@@ -25,10 +25,12 @@ def write_distilled(
     unlabelled: Sequence[str | Path] = (),
     options: Mapping[str, object] | None = None,
     progress: Progress = iter,
+    unchanged: bool = False,
 ) -> tuple[Path, list[Failure]]:
-    """Write a data set whose training cases have the teachers' probabilities as soft labels; images stay where they are.
+    """Write a data set whose training and validation cases have the teachers' probabilities as soft labels; images stay where they are.
 
-    Answers that are in the folder from an earlier call are kept, so that what was stopped goes on.
+    Those of validation cases are for trainings by folds; scores are against labels. Answers that are in the folder from an earlier
+    call are kept, so that what was stopped goes on.
 
     Args:
         dataset_dir: the data set.
@@ -37,6 +39,7 @@ def write_distilled(
         unlabelled: further images for training, files or folders, whose labels are the teachers' masks.
         options: of inference.json, for the teachers.
         progress: wraps the cases to show how far it is.
+        unchanged: refuse to replace a data set that is there by another one: a training that is to go on began with it.
 
     Returns:
         The file of the data set, and the cases that could not be used (also in ``failures.csv``).
@@ -49,18 +52,40 @@ def write_distilled(
     spec = dataset.spec
     asked = Teachers([Teacher.find(named, spec) for named in teachers], options or {})
     further, failures = _new_images(dataset, unlabelled, folder)
-    labelled = dataset.cases("training")
-    answers, failed = ask_all(labelled, asked, folder, spec, progress=progress)
+    labelled, validation = dataset.cases("training"), dataset.cases("validation")
+    answers, failed = ask_all([*labelled, *validation], asked, folder, spec, progress=progress)
     guesses, not_guessed = ask_all(further, asked, folder, spec, masks=True, progress=progress)
     failures = [*failures, *failed, *not_guessed]
     folder.mkdir(parents=True, exist_ok=True)
     write_failures(failures_file(folder), failures)
     training = [*_with_answers(labelled, answers), *_with_answers(further, guesses)]
-    if not answers:
+    if not any(case["id"] in answers for case in labelled):
         raise ValueError(f"none of the {len(labelled)} training cases could be used, see {failures_file(folder)}")
-    rest = {split: tuple(map(as_written, dataset.cases(split))) for split in ("validation", "test")}
-    distilled = replace(dataset, training=tuple(training), validation=rest["validation"], test=rest["test"])
-    return write_dataset(distilled, folder), failures
+    distilled = replace(
+        dataset,
+        training=tuple(training),
+        validation=tuple(_with_answers(validation, answers)),
+        test=tuple(map(as_written, dataset.cases("test"))),
+    )
+    return _replace(distilled, folder, unchanged=unchanged), failures
+
+
+def _replace(dataset: Dataset, folder: Path, *, unchanged: bool) -> Path:
+    """Write ``dataset.json``.
+
+    Raises:
+        ValueError: it would change, and must not.
+    """
+    file, new = folder / FILE_NAMES[0], folder / "new.json"
+    write_dataset(dataset, new)
+    if unchanged and file.is_file() and file.read_bytes() != new.read_bytes():
+        new.unlink()
+        raise ValueError(
+            f"{file}: the training that is to go on began with other teachers, images or labels: give the same again, or name "
+            "another folder with --out"
+        )
+    new.replace(file)
+    return file
 
 
 def _with_answers(cases: Iterable[Case], answers: Mapping[str, Answered]) -> list[Case]:
@@ -86,6 +111,11 @@ def _new_images(dataset: Dataset, sources: Sequence[str | Path], folder: Path) -
     if not sources:
         return [], []
     spec = dataset.spec
+    if spec.slice_stride is not None:
+        raise ValueError(
+            f"data set {spec.name} has neighbouring slices as channels: images without labels, which are taken one by one, "
+            "cannot join it"
+        )
     if spec.label_values or spec.ignore:
         raise ValueError(
             f"data set {spec.name} has labels with values of its own (label_values, ignore), which masks of a network do not have: "
@@ -94,6 +124,11 @@ def _new_images(dataset: Dataset, sources: Sequence[str | Path], folder: Path) -
     taken = {image_digest(case["image"]) for split in SPLITS for case in dataset.cases(split)}
     new, failures, known = [], [], 0
     for case in find_cases(list(sources), leave_out=folder, spec=spec):
+        if not Path(case["image"]).is_file():
+            failures.append(
+                Failure(str(case["image"]), "no single file: convert DICOM series to NIfTI first, e.g. with dcm2niix")
+            )
+            continue
         try:
             digest = image_digest(case["image"])
         except UNUSABLE as error:

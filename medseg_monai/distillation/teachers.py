@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.bundle.paths import find_bundle, find_named_weights
+from medseg_monai.bundle.paths import find_bundle, find_named_weights, named_bundle
 from medseg_monai.bundle.trained import Trained
-from medseg_monai.dataset.cases import as_list, main_file
+from medseg_monai.dataset.cases import as_list
 from medseg_monai.dataset.leaks import content_hash
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.prediction import Prediction
@@ -50,7 +50,7 @@ class Teacher:
         folder = own if own.is_dir() else own.parent
         if (own.is_dir() or own.is_file()) and (folder / "spec.json").is_file():
             trained = Trained.read(folder)
-            bundle = find_bundle(trained.bundle)
+            bundle = named_bundle(trained.bundle)
         else:
             bundle = find_bundle(named)
             trained = Trained.read(find_named_weights(bundle, named).parent)
@@ -68,7 +68,7 @@ def check_teacher(known: DatasetSpec, wanted: DatasetSpec, named: str) -> None:
         ("classes", ", ".join(known.classes), ", ".join(wanted.classes)),
         ("task", known.task, wanted.task),
         ("number of axes", known.spatial_dims, wanted.spatial_dims),
-        ("number of channels", known.in_channels, wanted.in_channels),
+        ("channels", ", ".join(known.channels), ", ".join(wanted.channels)),
         ("neighbouring slices", known.slice_stride, wanted.slice_stride),
     ):
         if theirs != ours:
@@ -113,13 +113,14 @@ class Teachers:
             self._loaded = [
                 Predictor(each.bundle, weights=each.weights, calibration="off", **self.options) for each in self.members
             ]
-        stack = self._loaded[0].spec.slice_stride is not None  # whose neighbours are found by the slice's own file
-        source = main_file(image) if stack or len(as_list(image)) == 1 else as_list(image)
-        answers = [ask(source) for ask in self._loaded]
-        mean: NDArray[np.float32] = np.stack([answer.probabilities for answer in answers]).mean(
-            axis=0, dtype=np.float32
-        )
-        return replace(answers[0], probabilities=mean, mask=mask_of(mean, answers[0].task), source=image)
+        source = as_list(image)
+        given = source[0] if len(source) == 1 else source
+        first = self._loaded[0](given)
+        total = first.probabilities.astype(np.float32)  # one map at a time: those of a whole CT are large
+        for ask in self._loaded[1:]:
+            total += ask(given).probabilities
+        total /= len(self._loaded)
+        return replace(first, probabilities=total, mask=mask_of(total, first.task), source=image)
 
 
 def mask_of(probabilities: NDArray[np.floating[Any]], task: Task) -> NDArray[np.uint8]:

@@ -49,13 +49,13 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
     """Names of (convolution, batch norm) pairs in which the norm directly follows and takes the convolution's output, each run once."""
     runs: dict[str, int] = {}
     pairs: list[tuple[str, str]] = []
-    last: list[tuple[str, Tensor]] = []
+    last: list[tuple[str, Tensor, int]] = []  # its version tells whether something has changed it in place
 
     def note(name: str, module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
         runs[name] = runs.get(name, 0) + 1
-        if isinstance(module, _norms()) and last and given[0] is last[0][1]:
+        if isinstance(module, _norms()) and last and given[0] is last[0][1] and given[0]._version == last[0][2]:
             pairs.append((last[0][0], name))
-        last[:] = [(name, result)] if isinstance(module, _ConvNd) else []
+        last[:] = [(name, result, result._version)] if isinstance(module, _ConvNd) else []
 
     with _watched(network, note), torch.no_grad():
         network(example)

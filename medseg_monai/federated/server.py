@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.paths import named_bundle
 from medseg_monai.bundle.trained import Trained, describe, write_weights
 from medseg_monai.bundle.workflow import bundle_workflow
 from medseg_monai.dataset import Dataset
@@ -116,7 +116,7 @@ def _shown(answer: Answer) -> str:
 
 def _first_network(agreement: Agreement, folder: Path) -> tuple[Arrays, Trained]:
     """The weights with which the first round begins, and what they are for: drawn by the bundle's seed, or those of ``start_from``."""
-    bundle = find_bundle(agreement.bundle)
+    bundle = named_bundle(agreement.bundle)
     nobodys = Dataset(agreement.spec, folder)  # no case is at the server; given, so that none is looked for
     workflow = bundle_workflow(bundle, "train", {**agreement.settings, "source": nobodys})
     for name, about in (

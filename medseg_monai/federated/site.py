@@ -15,7 +15,7 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
 
-from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.paths import named_bundle
 from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset import read_dataset
 from medseg_monai.federated.agreement import Agreement
@@ -114,7 +114,7 @@ class Site:
         """MONAI's client, which keeps the state of the training (optimiser, epochs) from round to round."""
         if self._algo is not None:
             return self._algo
-        bundle = find_bundle(self._agreement.bundle).resolve()
+        bundle = named_bundle(self._agreement.bundle).resolve()
         train, evaluate = (bundle / "configs" / f"{name}.json" for name in ("train", "evaluate"))
         algo = MonaiAlgo(
             str(bundle),

@@ -13,7 +13,7 @@ from monai.transforms.compose import Compose
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from medseg_monai.dataset.cases import FILE_KEYS, as_list, main_file
+from medseg_monai.dataset.cases import FILE_KEYS, SOFT_LABEL, as_list, main_file
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache
@@ -62,6 +62,7 @@ class CachedDataset(Dataset[Case]):
         self.cache = DiskCache(cache_dir, max_bytes=max_bytes) if cache_dir else None
         self._settings = _settings_of(load) if cache_dir else ""
         self._stack = _stack_of(load)
+        self._reads = _keys_of(load)
         self._keys: dict[tuple[str, ...], str] = {}
         self._memory: dict[int, Case] | None = {} if in_memory else None
 
@@ -126,7 +127,7 @@ class CachedDataset(Dataset[Case]):
         return loaded
 
     def _key(self, case: Mapping[Hashable, Any], cache: DiskCache) -> str:
-        images, labels, soft = (as_list(case.get(key)) for key in FILE_KEYS)
+        images, labels, soft = (as_list(case.get(key)) if key in self._reads else [] for key in FILE_KEYS)
         files = (*map(str, images), "|", *map(str, labels), "|", *map(str, soft))
         if files not in self._keys:  # computed once: files are assumed not to change during a training
             contents = [cache.hashes.of(part) for file in images + labels + soft for part in all_files(file)]
@@ -139,6 +140,12 @@ def _stack_of(load: Compose) -> LoadStackd | None:
     """The transform that loads neighbouring slices, if any. Slices are cached one by one, each once, however many stacks contain it."""
     first = load.transforms[0]
     return first if isinstance(first, LoadStackd) and len(load.transforms) == 1 else None
+
+
+def _keys_of(load: Compose) -> set[str]:
+    """The keys with files that an entry depends on: image and label always, soft labels only where they are read."""
+    read = {str(key) for transform in load.transforms for key in getattr(transform, "keys", ())}
+    return {"image", "label"} | (read & {SOFT_LABEL})
 
 
 def _settings_of(load: Compose) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from medseg_monai.distillation.answers import ask_all, image_digest
 from medseg_monai.distillation.teachers import Teachers
+from medseg_monai.files.writing import DiskFullError
 from medseg_monai.grids.photo import PhotoGrid
 from medseg_monai.prediction import Prediction
 
@@ -93,3 +94,16 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
     a, b, c = (image_digest(str(tmp_path / f"{name}.png")) for name in "abc")
     assert a == b != c
     assert image_digest([str(tmp_path / "a.png"), str(tmp_path / "c.png")]) not in (a, c)
+
+
+def test_a_full_disk_ends_it_and_is_no_fault_of_an_image(
+    tmp_path: Path, cases: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise DiskFullError("the disk is full")
+
+    monkeypatch.setattr("medseg_monai.outputs.photos.PhotoWriter.save_probabilities", full)
+    teacher = Knows()
+    with pytest.raises(DiskFullError):
+        ask_all(cases(), teacher, tmp_path / "out", SPEC)
+    assert teacher.asked == ["case00"]

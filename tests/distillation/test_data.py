@@ -10,7 +10,7 @@ from audited import SPEC, write_discs
 from PIL import Image
 from untrained import untrained
 
-from medseg_monai.dataset import check_dataset, read_dataset, write_dataset
+from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
 from medseg_monai.distillation.data import write_distilled
 
 
@@ -28,7 +28,9 @@ def teacher(tmp_path: Path) -> Path:
     return untrained(tmp_path / "teacher", SPEC, seed=1)
 
 
-def test_training_cases_get_soft_labels_and_the_others_none(tmp_path: Path, data: Path, teacher: Path) -> None:
+def test_training_and_validation_cases_get_soft_labels_and_the_others_none(
+    tmp_path: Path, data: Path, teacher: Path
+) -> None:
     file, failures = write_distilled(data, tmp_path / "out", [teacher])
     assert failures == []
     distilled, before = read_dataset(file), read_dataset(data)
@@ -39,7 +41,7 @@ def test_training_cases_get_soft_labels_and_the_others_none(tmp_path: Path, data
         assert [(case["id"], case["image"], case["label"]) for case in cases] == [
             (case["id"], case["image"], case["label"]) for case in own
         ]
-        assert all(("soft_label" in case) == (split == "training") for case in cases)
+        assert all(("soft_label" in case) == (split != "test") for case in cases)
     with Image.open(distilled.cases("training")[0]["soft_label"]) as picture:
         assert (picture.size, picture.mode) == ((60, 48), "L")
 
@@ -92,3 +94,60 @@ def test_paths_in_the_file_follow_the_folder(tmp_path: Path, data: Path, teacher
     assert not Path(content["training"][0]["soft_label"]).is_absolute()
     copied = write_dataset(read_dataset(file), tmp_path / "elsewhere")
     check_dataset(read_dataset(copied))
+
+
+def test_slices_with_neighbours_take_no_unlabelled_images(tmp_path: Path) -> None:
+    """Before anybody is asked: they would join one by one, and a test slice would not be recognised in a stack."""
+    spec = DatasetSpec("s", "binary", classes=("a",), channels=("below", "here", "above"), size=(8, 8), slice_stride=1)
+    for number in (1, 2, 3):
+        Image.new("L", (8, 8), 20 * number).save(tmp_path / f"slice_{number:04d}_8_8_1.50_1.50.png")
+    files = [f"slice_{number:04d}_8_8_1.50_1.50.png" for number in (1, 2, 3)]
+    write_dataset(Dataset(spec, tmp_path, training=({"image": files, "label": files[0]},)), tmp_path)
+    teacher = untrained(tmp_path / "teacher", spec, seed=0)
+    with pytest.raises(ValueError, match="neighbouring slices as channels"):
+        write_distilled(tmp_path, tmp_path / "out", [teacher], unlabelled=[tmp_path / files[0]])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_of_stacks_sees_the_slices_that_the_case_lists(tmp_path: Path) -> None:
+    """Whatever their names say: the student sees these."""
+    spec = DatasetSpec("s", "binary", classes=("a",), channels=("below", "here", "above"), size=(8, 8), slice_stride=1)
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    Image.new("L", (8, 8)).save(tmp_path / "mask.png")
+    cases = [
+        {"image": list(order), "label": "mask.png", "id": "".join(order)}
+        for order in (["a.png", "b.png", "c.png"], ["c.png", "b.png", "a.png"])
+    ]
+    write_dataset(Dataset(spec, tmp_path, training=tuple(cases)), tmp_path)
+    teacher = untrained(tmp_path / "teacher", spec, seed=0)
+    file, failures = write_distilled(tmp_path, tmp_path / "out", [teacher])
+    assert failures == []
+    first, turned = (np.asarray(Image.open(case["soft_label"])) for case in read_dataset(file).cases("training"))
+    assert not np.array_equal(first, turned)
+
+
+def test_a_folder_of_dicom_is_named_with_what_to_do(
+    tmp_path: Path, data: Path, teacher: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(
+        "medseg_monai.distillation.data.find_cases", lambda *_, **__: [{"image": str(data), "id": "series"}]
+    )
+    _, failures = write_distilled(data, tmp_path / "out", [teacher], unlabelled=[data])
+    assert [(failure.path, "convert DICOM series to NIfTI" in failure.reason) for failure in failures] == [
+        (str(data), True)
+    ]
+
+
+def test_a_data_set_that_a_training_began_with_is_not_replaced(tmp_path: Path, data: Path, teacher: Path) -> None:
+    file, _ = write_distilled(data, tmp_path / "out", [teacher])
+    before = file.read_bytes()
+    write_distilled(data, tmp_path / "out", [teacher], unchanged=True)
+    other = untrained(tmp_path / "other", SPEC, seed=2)
+    with pytest.raises(ValueError, match="began with other teachers"):
+        write_distilled(data, tmp_path / "out", [other], unchanged=True)
+    assert file.read_bytes() == before
+    write_distilled(data, tmp_path / "out", [other])
+    assert file.read_bytes() != before
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["dataset.json"]

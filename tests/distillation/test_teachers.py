@@ -46,7 +46,7 @@ def test_what_is_not_there(named: str) -> None:
     ("change", "what"),
     [
         ({"classes": ("mole",)}, "classes: mole there, lesion here"),
-        ({"channels": ("grey",)}, "number of channels: 1 there, 3 here"),
+        ({"channels": ("blue", "green", "red")}, "channels: blue, green, red there, red, green, blue here"),
         ({"task": "multilabel"}, "task: multilabel there, binary here"),
     ],
 )
@@ -88,3 +88,12 @@ def test_masks_of_each_task() -> None:
     assert mask_of(shares[:1], "binary").tolist() == [0, 1, 0]
     assert mask_of(shares, "multilabel").tolist() == [[0, 1, 0], [0, 1, 0]]
     assert mask_of(shares, "multiclass").tolist() == [0, 1, 1]  # 0.25 is left for the background of the last
+
+
+def test_a_path_in_spec_json_runs_no_configs(tmp_path: Path) -> None:
+    """A stranger's folder that calls itself a bundle, with configs that would run."""
+    folder = untrained(tmp_path / "w", SPEC, seed=0, bundle=str(tmp_path / "w"))
+    (folder / "configs").mkdir()
+    (folder / "configs" / "train.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match="no bundle"):
+        Teacher.find(folder, SPEC)

@@ -87,3 +87,23 @@ def test_what_is_not_in_a_row_is_left_alone(made: type[nn.Module]) -> None:
     same = fused(network, image)
     assert norms(same) == norms(network)
     assert torch.equal(same(image), network(image))
+
+
+class ChangedBetween(nn.Module):
+    """A convolution whose result is changed in place before its norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm, self.relu = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.relu(self.convolution(x)))
+        return out
+
+
+def test_a_result_that_was_changed_in_place_is_not_the_convolutions() -> None:
+    network, image = with_statistics(ChangedBetween()), torch.randn(1, 3, 8, 8)
+    smaller = fused(network, image)
+    assert norms(smaller) == 1
+    with torch.no_grad():
+        assert torch.equal(smaller(image), network(image))

@@ -361,3 +361,16 @@ def test_soft_labels_have_a_part_in_the_key(cases, tmp_path):
         for _ in range(2):
             assert loaded({**cases[0], "soft_label": str(soft)})["soft_label"].unique().tolist() == [level]
     assert entries() == 3
+
+
+def test_a_load_without_soft_labels_leaves_no_entry_for_one_with_them(cases, tmp_path):
+    """A plan's trial reads images and labels only, into the cache of the training that follows."""
+    soft = tmp_path / "soft.png"
+    Image.new("L", (50, 40), 90).save(soft)
+    case = {**cases[0], "soft_label": str(soft)}
+    keys, cache = ("image", "label", "soft_label"), tmp_path / "cache"
+    CachedDataset([case], load(SPEC), cache_dir=cache)[0]
+    loaded = CachedDataset([case], load(SPEC, keys=keys), augment(SPEC, keys=keys), cache_dir=cache)[0]
+    assert loaded["soft_label"].unique().tolist() == [90]
+    plain = CachedDataset([case], load(SPEC), cache_dir=cache)[0]
+    assert plain["soft_label"] == str(soft)

@@ -66,5 +66,9 @@ def _answers(sites: Sequence[str], models: Sequence[FLModel]) -> list[Answer]:
 
 def _answer(site: str, model: FLModel) -> Answer:
     meta: Mapping[str, Any] = model.meta
-    dice, reason = meta.get("mean_dice"), str(meta.get("reason", ""))
-    return Answer(site, model.params or {}, meta.get("cases", 0), None if dice is None else float(dice), reason)
+    said, reason = meta.get("mean_dice"), str(meta.get("reason", ""))
+    try:
+        dice = None if said is None else float(said)
+    except (TypeError, ValueError):
+        return Answer(site, {}, reason=f"a mean Dice that is no number: {said!r:.80}")
+    return Answer(site, model.params or {}, meta.get("cases", 0), dice, reason)
