@@ -32,6 +32,10 @@ def side_by_side(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) 
 
 @cache
 def _streams(count: int, threads: int) -> ThreadPoolExecutor:
+    return threads_on_cores(count, threads, "stream")
+
+
+def threads_on_cores(count: int, threads: int, name: str) -> ThreadPoolExecutor:
     """`count` threads; what each of them computes with torch runs on `threads` cores."""
     begun = Barrier(count)
     usual = torch.get_num_threads()
@@ -40,7 +44,7 @@ def _streams(count: int, threads: int) -> ThreadPoolExecutor:
         torch.get_num_threads()  # a thread adopts the global number on its first call, and keeps its own afterwards
         torch.set_num_threads(threads)
 
-    pool = ThreadPoolExecutor(count, "stream", initializer=begin)
+    pool = ThreadPoolExecutor(count, name, initializer=begin)
     for done in [pool.submit(begun.wait) for _ in range(count)]:
         done.result()
     torch.set_num_threads(usual)  # threads that begin later take the last number set

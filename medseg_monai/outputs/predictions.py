@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from monai.engines.workflow import Workflow
 from numpy.typing import NDArray
 
 from medseg_monai.dataset import DatasetSpec
+from medseg_monai.engines.streams import threads_on_cores
 from medseg_monai.files.writing import DiskFullError
-from medseg_monai.inference.cases import CaseStream, was_set_aside
+from medseg_monai.inference.cases import UNUSABLE, CaseStream, was_set_aside
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.inference.shards import Shard
 from medseg_monai.outputs.finished import FinishedCases, unfinished
@@ -38,7 +40,18 @@ __all__ = ["WritePredictions", "made_with", "output_files", "unfinished"]
 WRITERS: Mapping[int, type[PhotoWriter | VolumeWriter]] = {2: PhotoWriter, 3: VolumeWriter}
 """By number of spatial axes, as `medseg_monai.grids.kinds.KINDS`."""
 THREADS = 2
-"""That write; of volumes one does, which share a table."""
+"""That finish and write cases; of volumes one does, which share a table."""
+
+Transform = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class _DefectError(Exception):
+    """What happened after the network is no fault of an image; its cause is what happened."""
+
+
+def _itself(error: Exception) -> BaseException:
+    """A defect as it happened; other errors as they are."""
+    return error.__cause__ or error if isinstance(error, _DefectError) else error
 
 
 class WritePredictions:
@@ -129,17 +142,41 @@ class WritePredictions:
         engine.add_event_handler(Events.COMPLETED, self._completed)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._broken_off)
 
+    def later(self, stream: CaseStream, transform: Transform) -> Transform:
+        """The transform after the network, for the evaluator, of photographs in the threads that write, while the network goes on.
+
+        ``pred`` is then what computes it, until the case is written. Volumes are finished one by one: two at once may be too large.
+
+        Args:
+            stream: where a case is recorded for which the transform fails.
+            transform: from logits on the network's grid to a mask on the image's own.
+        """
+        if self._writers == 1:
+            return stream.guarded(transform)
+        return lambda case: {**case, "pred": partial(transform, case)}
+
     def __call__(self, engine: Workflow) -> None:
         """Have the outputs of the finished batch written; waits for the oldest if too many are unwritten."""
-        self._pool = self._pool or ThreadPoolExecutor(self._writers, thread_name_prefix="write-case")
+        self._pool = self._pool or threads_on_cores(self._writers, 1, "write-case")
         for case, answer in zip(engine.state.batch, engine.state.output, strict=True):
             if was_set_aside(answer):
                 continue
             while len(self._pending) >= 2 * self._writers:
                 self._settle()
-            if isinstance(self._error, DiskFullError):  # the next case would fail too
-                raise self._error
-            self._pending.append((case["id"], self._pool.submit(self.write, case, answer)))
+            if isinstance(self._error, DiskFullError | _DefectError):  # the next case would fail too
+                raise _itself(self._error)
+            finish = answer["pred"] if callable(answer["pred"]) else None
+            work = partial(self.write, case, answer) if finish is None else partial(self._finish_and_write, finish)
+            self._pending.append((case["id"], self._pool.submit(work)))
+
+    def _finish_and_write(self, finish: Callable[[], dict[str, Any]]) -> list[Path]:
+        try:
+            case = finish()
+        except UNUSABLE:
+            raise
+        except Exception as error:  # no fault of the image: it is not hidden
+            raise _DefectError from error
+        return self.write(case, case)
 
     def _settle(self) -> None:
         """Wait for the oldest case, and record it as failed if it could not be written."""
@@ -147,7 +184,8 @@ class WritePredictions:
         error = future.exception()
         if error is None:
             return
-        if self._stream is not None and isinstance(error, Exception) and not isinstance(error, DiskFullError):
+        ends_it = not isinstance(error, Exception) or isinstance(error, DiskFullError | _DefectError)
+        if self._stream is not None and not ends_it:
             self._stream.set_aside_by_id(case_id, error)
         elif self._error is None or isinstance(error, DiskFullError):
             self._error = error if isinstance(error, Exception) else RuntimeError(str(error))
@@ -178,7 +216,7 @@ class WritePredictions:
             if error is None:
                 raise
         if error is not None:
-            raise error
+            raise _itself(error)
 
     def write(self, case: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Path]:
         """Write one case's files and return them. The mask comes last: where it is, everything is."""

@@ -3,8 +3,10 @@
 import errno
 import json
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -290,3 +292,61 @@ def test_a_mask_that_was_changed_is_changed_in_every_table_and_picture(tmp_path:
     assert (row["pixels"], row["uncertainty"], row["flagged"]) == ("3", "0.5000", "yes")
     assert (tmp_path / "masks_rle.csv").read_text().splitlines()[1] == "x,lesion,8,6,27 3"
     assert all(file.read_bytes() != content for file, content in before.items())
+
+
+class Stream:
+    """Records the cases that are set aside."""
+
+    def __init__(self) -> None:
+        self.aside: list[str] = []
+
+    def guarded(self, transform: Any) -> Any:
+        return transform
+
+
+def test_photographs_are_finished_by_the_threads_that_write_and_volumes_before(tmp_path: Path) -> None:
+    """The evaluator passes on what is to be done; nothing is done in its own thread."""
+    seen: list[str] = []
+
+    def transform(case: dict[str, Any]) -> dict[str, Any]:
+        seen.append(threading.current_thread().name)
+        return {**case, "pred": torch.zeros(1, 4, 4, dtype=torch.uint8)}
+
+    photo = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(4, 4))
+    later = WritePredictions(tmp_path / "p", spec=photo).later(Stream(), transform)  # type: ignore[arg-type]
+    passed = later({"id": "a", "pred": torch.zeros(1, 4, 4)})
+    assert callable(passed["pred"])
+    assert seen == []
+    assert torch.equal(passed["pred"]()["pred"], torch.zeros(1, 4, 4, dtype=torch.uint8))
+    volume = DatasetSpec("x", "binary", classes=("a",), channels=("ct",), size=(4, 4, 4), spatial_dims=3)
+    at_once = WritePredictions(tmp_path / "v", spec=volume).later(Stream(), transform)  # type: ignore[arg-type]
+    assert isinstance(at_once({"id": "a", "pred": torch.zeros(1, 4, 4)})["pred"], torch.Tensor)
+
+
+@pytest.mark.parametrize("error", [ValueError("no mask"), KeyError("a defect")])
+def test_an_image_that_cannot_be_finished_is_a_failure_and_a_defect_is_not_hidden(
+    error: Exception, tmp_path: Path
+) -> None:
+    spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(4, 4))
+
+    def transform(case: dict[str, Any]) -> dict[str, Any]:
+        if case["id"] == "b":
+            raise error
+        return {**case, "pred": torch.ones(1, 4, 4, dtype=torch.uint8)}
+
+    data = [{"id": name, "image": name, "image_meta_dict": {"filename_or_obj": name}} for name in "abc"]
+    stream = CaseStream(data, dict)
+    writer = WritePredictions(tmp_path, spec=spec)
+    later = writer.later(stream, transform)
+    engine = SimpleNamespace(data_loader=SimpleNamespace(dataset=stream), state=SimpleNamespace())
+    engine.add_event_handler = lambda *_: None
+    writer.attach(engine)  # type: ignore[arg-type]
+    engine.state.batch = data
+    engine.state.output = [later({**case, "pred": torch.zeros(1, 4, 4)}) for case in data]
+    with nullcontext() if isinstance(error, ValueError) else pytest.raises(KeyError, match="a defect"):
+        writer(engine)  # type: ignore[arg-type]
+        writer.finish()
+    assert (tmp_path / "a_mask.png").is_file()
+    if isinstance(error, ValueError):
+        assert [(failure.path, failure.reason) for failure in stream.failures] == [("b", "no mask")]
+        assert (tmp_path / "c_mask.png").is_file()
