@@ -288,7 +288,8 @@ def bundle_of_start(start: str | None) -> str | None:
     except (OSError, ValueError, LookupError, TypeError):
         name = ""  # what is wrong with the file is reported by what reads all of it
     if name:
-        return str(named_bundle(name))
+        named_bundle(name)  # a path in a stranger's file is not to run any configs
+        return name
     try:
         return str(find_bundle(start))
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 """Sliding windows: against MONAI's, and by properties."""
 
+import logging
 from itertools import pairwise, product
 
 import pytest
@@ -140,11 +141,15 @@ def test_a_body_in_air_has_the_mask_of_all_windows(
     assert sum(map(is_flat, few.seen)) == min(1, flat)
 
 
-def test_windows_of_another_value_have_an_answer_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_windows_of_another_value_have_an_answer_of_their_own(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("medseg_monai.inference.windows")
+    monkeypatch.setattr(logger, "disabled", False)  # as the logging.conf of a bundle that ran before may have left it
     volume = torch.zeros(1, 1, 24, 4, 4)
     volume[:, :, 12:] = 2.0
     network = Counting()
-    with caplog.at_level("DEBUG"), torch.no_grad():
+    with caplog.at_level("DEBUG", logger.name), torch.no_grad():
         answer = sliding((4, 4, 4))(volume, network)
         expected = sliding((4, 4, 4), pass_over_empty=False)(volume, network)
     assert caplog.messages == ["passed over 10 of 11 windows, which hold a single value"]
