@@ -85,11 +85,14 @@ def distill(
         raise ValueError("name at least one teacher: weights to learn from")
     from medseg_monai.api.noting import noting
     from medseg_monai.bundle.paths import models_folder
+    from medseg_monai.bundle.workflow import bundle_workflow
     from medseg_monai.dataset import read_dataset
     from medseg_monai.distillation.data import write_distilled
     from medseg_monai.files.writing import lock_folder
     from medseg_monai.inference.recipe import progress
 
+    # a mistyped key is refused before the teachers are asked, which may take hours
+    bundle_workflow(folder, "train", assignments=overrides, overlays=[Path(file) for file in overlays])
     place = Path(text(out) or models_folder(folder) / f"{read_dataset(data).spec.name}_distilled")
     lock = lock_folder(place)  # from here to the training's end the folder is this process's
     try:

@@ -10,13 +10,19 @@ import typer
 from medseg_monai.api.distill import distill as train_student
 from medseg_monai.cli.options import (
     Assignments,
+    Augmentation,
     BatchSize,
     BundleName,
     Device,
     Hours,
+    LearningRate,
+    MaxEpochs,
     Minutes,
+    Overlays,
+    PlanFile,
     Size,
     StartFrom,
+    TrainingSeed,
     Verbose,
     Workers,
 )
@@ -39,19 +45,15 @@ def distill(
     soft_weight: Annotated[
         float | None, typer.Option(min=0, max=1, help="Weight of the teachers beside the labels; default: 0.5.")
     ] = None,
-    plan: Annotated[Path | None, typer.Option(help="A plan to follow, as `medseg plan` writes it.")] = None,
+    plan: PlanFile = None,
     minutes: Minutes = None,
     hours: Hours = None,
-    max_epochs: Annotated[
-        int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the training cases.")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate of the schedule.")] = None,
+    max_epochs: MaxEpochs = None,
+    lr: LearningRate = None,
     batch_size: BatchSize = None,
     size: Size = None,
-    augmentation: Annotated[
-        float | None, typer.Option(min=0, help="Strength of random changes: 0 none, 1 as designed.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    augmentation: Augmentation = None,
+    seed: TrainingSeed = None,
     device: Device = None,
     workers: Workers = None,
     verbose: Verbose = False,
@@ -64,7 +66,7 @@ def distill(
     ] = None,
     start_from: StartFrom = None,
     assignments: Assignments = None,
-    overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
+    overlay: Overlays = None,
 ) -> None:
     """Train a bundle (the student) on a data set's labels and on the answers of trained networks (its teachers).
 

@@ -64,6 +64,14 @@ Weights = Annotated[
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Any key of the config: KEY=VALUE, a#b for nested keys.")
 ]
+PlanFile = Annotated[Path | None, typer.Option("--plan", help="A plan to follow, as `medseg plan` writes it.")]
+MaxEpochs = Annotated[
+    int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the training cases.")
+]
+LearningRate = Annotated[float | None, typer.Option("--lr", help="Highest learning rate of the schedule.")]
+Augmentation = Annotated[float | None, typer.Option(min=0, help="Strength of random changes: 0 none, 1 as designed.")]
+TrainingSeed = Annotated[int | None, typer.Option("--seed", help="Seed of every random choice.")]
+Overlays = Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images (or patches of volumes) per batch.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes or threads that read images.")]
 Verbose = Annotated[

@@ -12,17 +12,23 @@ from medseg_monai.api.training import Training
 from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import (
     Assignments,
+    Augmentation,
     BatchSize,
     Best,
     DatasetDir,
     Device,
     Hours,
+    LearningRate,
+    MaxEpochs,
     MaybeBundle,
     MemoryGb,
     Minutes,
+    Overlays,
+    PlanFile,
     Quick,
     Size,
     StartFrom,
+    TrainingSeed,
     Verbose,
     Workers,
 )
@@ -31,7 +37,7 @@ from medseg_monai.cli.options import (
 def train(
     bundle: MaybeBundle = None,
     dataset_dir: DatasetDir = None,
-    plan: Annotated[Path | None, typer.Option(help="A plan to follow, as `medseg plan` writes it.")] = None,
+    plan: PlanFile = None,
     minutes: Minutes = None,
     hours: Hours = None,
     quick: Quick = False,
@@ -39,15 +45,11 @@ def train(
     as_published: Annotated[
         bool, typer.Option("--as-published", help="The paper's network and the data set's size, however long it takes.")
     ] = False,
-    max_epochs: Annotated[
-        int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the training cases.")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate of the schedule.")] = None,
+    max_epochs: MaxEpochs = None,
+    lr: LearningRate = None,
     batch_size: BatchSize = None,
     size: Size = None,
-    augmentation: Annotated[
-        float | None, typer.Option(min=0, help="Strength of random changes: 0 none, 1 as designed.")
-    ] = None,
+    augmentation: Augmentation = None,
     weight_decay: Annotated[float | None, typer.Option(min=0, help="Weight decay of AdamW.")] = None,
     patience: Annotated[
         int | None, typer.Option(min=0, help="Validations without a better score before training ends; 0: never.")
@@ -55,7 +57,7 @@ def train(
     val_interval: Annotated[int | None, typer.Option(min=1, help="Epochs between two validations.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto (default), fp32, bf16 or fp16.")] = None,
     workers: Workers = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    seed: TrainingSeed = None,
     device: Device = None,
     verbose: Verbose = False,
     out: Annotated[
@@ -96,7 +98,7 @@ def train(
         ),
     ] = False,
     assignments: Assignments = None,
-    overlay: Annotated[list[Path] | None, typer.Option(help="Further config files merged over train.json.")] = None,
+    overlay: Overlays = None,
 ) -> None:
     """Train a bundle on a data set; weights and spec.json go to the bundle's models/DATA SET (installed: ./models/BUNDLE/DATA SET).
 

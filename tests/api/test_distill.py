@@ -75,6 +75,9 @@ def test_what_cannot_be(demo_data: Path, tmp_path: Path) -> None:
         mm.distill("unet", demo_data, teacher=[], out=tmp_path / "student")
     with pytest.raises(ValueError, match="was trained for other data than demo"):
         mm.distill("unet", demo_data, teacher="unet3d", out=tmp_path / "student")
+    with pytest.raises(ValueError, match="unknown config key 'lrr'"):
+        mm.distill("unet", demo_data, teacher="unetpp", out=tmp_path / "mistyped", assignments={"lrr": 1})
+    assert not (tmp_path / "mistyped").exists()
     assert not (tmp_path / "student" / "model.pt").exists()
 
 
