@@ -175,9 +175,8 @@ class Trial:
         device = self.images.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
         packages = [version(package) for other, package in ENGINES.items() if is_installed(other)]
-        lower = _NAMES[
-            precision_of(precision, device)
-        ]  # an environment variable may switch off what the processor can do
+        # an environment variable may switch off what the processor can do
+        lower = _NAMES[precision_of(precision, device)]
         facts = [self.digest, engine, precision, lower, self.task, name, torch.get_num_threads(), packages]
         key = hashlib.blake2b(json.dumps(facts).encode(), digest_size=12).hexdigest()
         return self.folder / f"{key}.json"
