@@ -1,5 +1,7 @@
 """Quickened layers give what torch's own layers give, and only layers that are what they seem are exchanged."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from medseg_monai.engines.onednn import Convolution, InstanceNorm, quickened
+from medseg_monai.engines.onednn import Convolution, InstanceNorm, TransposedConvolution, quickened
 from medseg_monai.engines.runners import torch_runner
 from medseg_monai.networks import DeepLabV3Plus, UNet
 
@@ -41,6 +43,28 @@ def test_a_convolution_is_that_of_double_precision(
         assert torch.allclose(quickened(nn.Sequential(layer))(image).double(), exact, atol=1e-5)
 
 
+@needs_onednn
+@settings(max_examples=30)
+@given(
+    dims=st.sampled_from([2, 3]), side=st.integers(1, 6), kernel=st.lists(st.integers(1, 3), min_size=3, max_size=3),
+    bias=st.booleans(), count=st.integers(1, 2), large=st.booleans(),
+)  # fmt: skip
+def test_a_transposed_convolution_is_that_of_double_precision(
+    dims: int, side: int, kernel: list[int], bias: bool, count: int, large: bool
+) -> None:
+    """Kernels differ along the axes; one image or two, above and below the size from which torch passes it to oneDNN."""
+    make = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[dims]
+    torch.manual_seed(0)
+    layer = make(4, 3, tuple(kernel[:dims]), stride=tuple(kernel[:dims]), bias=bias)
+    image = torch.randn(count, 4, *[side, side + 1, side + 2][:dims])
+    exact = copy.deepcopy(layer).double()(image.double())
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr("medseg_monai.engines.onednn.SMALL", 0 if large else 20480)
+        answer = quickened(nn.Sequential(layer))(image)
+    assert torch.allclose(answer.double(), exact, atol=1e-5)
+    assert answer.is_contiguous(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
+
+
 @pytest.mark.parametrize(("norm", "shape"), [(nn.InstanceNorm2d, (3, 4, 5, 7)), (nn.InstanceNorm3d, (2, 4, 5, 3, 7))])
 @pytest.mark.parametrize("affine", [True, False])
 def test_each_image_has_mean_0_and_variance_1(norm: type[nn.Module], shape: tuple[int, ...], affine: bool) -> None:
@@ -68,6 +92,7 @@ def test_a_whole_network_keeps_its_logits_layout_and_weights(norm: str) -> None:
         assert torch.allclose(quick(windows), network(windows), atol=1e-4)
     assert layers(quick, Convolution) == layers(network, nn.Conv3d)
     assert layers(quick, InstanceNorm) == layers(network, nn.InstanceNorm3d)
+    assert layers(quick, TransposedConvolution) == layers(network, nn.ConvTranspose3d) == 2
     assert layers(network, nn.Conv3d) > 0  # the given network is left as it was
     addresses = {parameter.data_ptr() for parameter in network.parameters()}
     assert {parameter.data_ptr() for parameter in quick.parameters()} <= addresses  # and its weights are not copied
@@ -104,8 +129,9 @@ def test_no_convolution_of_one_window_is_left_to_slow_code() -> None:
     run = torch_runner(network, None)
     with Watch():
         run(torch.randn(1, 1, 8, 8, 8))
-    convolutions = [name for name in names if "conv" in name and "transpose" not in name]
-    assert sum("mkldnn_convolution" in name for name in convolutions) == layers(network, nn.Conv3d)
+    convolutions = [name for name in names if "conv" in name]
+    wanted = layers(network, nn.Conv3d) + layers(network, nn.ConvTranspose3d)
+    assert sum("mkldnn_convolution" in name for name in convolutions) == wanted
 
 
 class Halved(nn.Conv2d):
@@ -122,6 +148,10 @@ class Halved(nn.Conv2d):
         nn.Conv2d(2, 2, 1, dtype=torch.bfloat16),
         nn.InstanceNorm2d(2, track_running_stats=True),
         nn.ConvTranspose2d(2, 2, 2),
+        nn.ConvTranspose2d(2, 2, 3, stride=2, padding=1),
+        nn.ConvTranspose2d(2, 2, 2, stride=2, output_padding=1),
+        nn.ConvTranspose2d(2, 2, 2, stride=2, groups=2),
+        nn.ConvTranspose3d(2, 2, 2, stride=2, dtype=torch.bfloat16),
     ],
     ids=lambda layer: type(layer).__name__,
 )
