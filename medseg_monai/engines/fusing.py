@@ -21,7 +21,8 @@ Note = Callable[[str, nn.Module, tuple[Tensor, ...], Tensor], None]
 def fused(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy of the network, in eval mode, whose batch norms are part of the convolutions before them.
 
-    Which norm follows which convolution is observed in one run on `example`, so it does not matter how the network is written. A
+    Which norm follows which convolution is observed in one run on `example`, so it does not matter how the network is written. Of this
+    run shapes are enough, so that nothing is computed, unless what the network does depends on values. A
     layer that runs more than once is not changed. A convolution whose result is used twice would give wrong answers: compare them
     (`medseg_monai.engines.agreement`) before use.
     """
@@ -47,6 +48,23 @@ def _what_follows(norm: Any) -> nn.Module:
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
     """Names of (convolution, batch norm) pairs in which the norm directly follows and takes the convolution's output, each run once."""
+    try:
+        return _observed(_without_values(network), example.to("meta"))
+    except (
+        Exception
+    ):  # whatever a network raises that asks for a value, or has tensors that are neither weights nor buffers
+        return _observed(network, example)
+
+
+def _without_values(network: nn.Module) -> nn.Module:
+    """A copy whose weights and buffers have shapes only."""
+    shapes: dict[int, Any] = {id(buffer): buffer.to("meta") for buffer in network.buffers()}
+    shapes |= {id(weight): nn.Parameter(weight.to("meta"), requires_grad=False) for weight in network.parameters()}
+    return copy.deepcopy(network, shapes)
+
+
+def _observed(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
+    """`_pairs` of a run."""
     runs: dict[str, int] = {}
     pairs: list[tuple[str, str]] = []
     last: list[tuple[str, Tensor, int]] = []  # its version tells whether something has changed it in place

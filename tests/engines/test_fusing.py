@@ -107,3 +107,30 @@ def test_a_result_that_was_changed_in_place_is_not_the_convolutions() -> None:
     assert norms(smaller) == 1
     with torch.no_grad():
         assert torch.equal(smaller(image), network(image))
+
+
+class Devices(nn.Sequential):
+    """Notes where its runs take place; asks for a value, if it is told to."""
+
+    def __init__(self, *, asks: bool) -> None:
+        super().__init__(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+        self.asks = asks
+
+    def forward(self, x: Tensor) -> Tensor:
+        SEEN.append(x.device.type)
+        out: Tensor = super().forward(x)
+        return out if not self.asks or out.sum() < 0 else -out
+
+
+SEEN: list[str] = []
+
+
+@pytest.mark.parametrize(("asks", "devices"), [(False, ["meta"]), (True, ["meta", "cpu"])])
+def test_the_run_that_is_observed_computes_nothing_unless_it_must(asks: bool, devices: list[str]) -> None:
+    network, image = with_statistics(Devices(asks=asks)), torch.randn(1, 1, 8, 8)
+    SEEN.clear()
+    smaller = fused(network, image)
+    assert devices == SEEN
+    assert norms(smaller) == 0
+    with torch.no_grad():
+        assert torch.allclose(smaller(image), network(image), atol=1e-5)
