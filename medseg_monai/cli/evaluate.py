@@ -11,6 +11,7 @@ from medseg_monai.api.compare import compare as compare_evaluations
 from medseg_monai.api.evaluate import evaluate as evaluate_weights
 from medseg_monai.cli.endings import counted, end_with_failures, say_end
 from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
+from medseg_monai.program.process import take_huge_pages
 
 
 def evaluate(
@@ -39,6 +40,7 @@ def evaluate(
     assignments: Assignments = None,
 ) -> None:
     """Score trained weights on a split, each image at its own resolution: cases.csv, summary.json, summary.md."""
+    take_huge_pages()
     found = evaluate_weights(
         bundle,
         dataset_dir,

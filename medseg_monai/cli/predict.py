@@ -12,6 +12,7 @@ from medseg_monai.api.predict import predict as predict_images
 from medseg_monai.cli.endings import counted, end_with_failures, say_end
 from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device, Verbose, Workers
 from medseg_monai.program.messages import listed
+from medseg_monai.program.process import take_huge_pages
 
 
 def predict(
@@ -97,6 +98,7 @@ def predict(
     assignments: Assignments = None,
 ) -> None:
     """Segment images: each gets a mask of the image's size and a row in predictions.csv; failures are listed in failures.csv."""
+    take_huge_pages()
     found = predict_images(
         bundle,
         images,
