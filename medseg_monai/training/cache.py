@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from medseg_monai.dataset.cases import FILE_KEYS, SOFT_LABEL, as_list, main_file
 from medseg_monai.images.paired import all_files
 from medseg_monai.images.photos import Array, PathLike
-from medseg_monai.training.diskcache import DiskCache
+from medseg_monai.training.diskcache import DiskCache, StoredArray
 from medseg_monai.training.sampling import case_id, sample_seed
 from medseg_monai.transforms.photo_augment import SEED_KEY
 from medseg_monai.transforms.stacks import LoadStackd
@@ -63,6 +63,7 @@ class CachedDataset(Dataset[Case]):
         self._settings = _settings_of(load) if cache_dir else ""
         self._stack = _stack_of(load)
         self._reads = _keys_of(load)
+        self._in_parts = _taken_in_parts(augment)
         self._keys: dict[tuple[str, ...], str] = {}
         self._memory: dict[int, Case] | None = {} if in_memory else None
 
@@ -78,13 +79,27 @@ class CachedDataset(Dataset[Case]):
         epoch, index = divmod(number, len(self))
         if epoch < 0:
             raise IndexError(f"case {number} of {len(self)}")
-        case = self.loaded(index)
         if self.augment is None:
-            return case
-        case[SEED_KEY] = sample_seed(self.seed, epoch, case_id(self.data[index]))
-        changed: Case = self.augment(case)
+            return self.loaded(index)
+        seed = {SEED_KEY: sample_seed(self.seed, epoch, case_id(self.data[index]))}
+        try:
+            changed: Case = self.augment(self._opened(index) | seed)
+        except OSError:  # the entry has gone meanwhile: another process has made room
+            changed = self.augment(self.loaded(index) | seed)
         changed.pop(SEED_KEY, None)
         return changed
+
+    def _opened(self, index: int) -> Case:
+        """A case after ``load``, the arrays from which ``augment`` takes a patch still on disk if they are there."""
+        if self.cache is None or self._memory is not None or self._stack is not None or not self._in_parts:
+            return self.loaded(index)
+        case = self.data[index]
+        names = self._in_parts - {"label"} if SOFT_LABEL in self._reads and SOFT_LABEL in case else self._in_parts
+        try:
+            arrays = self.cache.get_in_parts(self._key(case, self.cache), names)
+        except OSError:
+            arrays = None
+        return self.loaded(index) if arrays is None else _from_arrays(case, arrays)
 
     def loaded(self, index: int) -> Case:
         """A case after ``load``, from memory, from disk, or loaded now and cached."""
@@ -148,6 +163,12 @@ def _keys_of(load: Compose) -> set[str]:
     return {"image", "label"} | (read & {SOFT_LABEL})
 
 
+def _taken_in_parts(augment: Compose | None) -> set[str]:
+    """The keys that the first transform of ``augment`` takes parts of."""
+    first = augment.transforms[0] if augment is not None and augment.transforms else None
+    return set(getattr(first, "taken_in_parts", ()))
+
+
 def _settings_of(load: Compose) -> str:
     """The settings of all transforms, as JSON."""
     for transform in load.transforms:
@@ -167,15 +188,16 @@ def _to_arrays(case: Mapping[Hashable, Any], prefix: str = "") -> dict[str, Arra
     return arrays
 
 
-def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array]) -> Case:
-    """The case as ``load`` would have returned it."""
+def _from_arrays(case: Mapping[Hashable, Any], arrays: Mapping[str, Array | StoredArray]) -> Case:
+    """The case as ``load`` would have returned it, except for arrays that are read in parts."""
     loaded: Case = dict(case)
     for name, array in arrays.items():
         outer, _, inner = name.partition("/")
+        value = array if isinstance(array, StoredArray) else torch.from_numpy(array)
         if inner:
-            loaded.setdefault(outer, {})[inner] = torch.from_numpy(array)
+            loaded.setdefault(outer, {})[inner] = value
         else:
-            loaded[outer] = torch.from_numpy(array)
+            loaded[outer] = value
     if "image_meta_dict" in loaded:
         loaded["image_meta_dict"] = {"filename_or_obj": main_file(case["image"]), **loaded["image_meta_dict"]}
     return loaded

@@ -2,6 +2,9 @@
 
 Any number of processes may read, fill and trim one folder at once: an entry is written to a temporary file and
 renamed, and two processes that make the same entry write the same bytes.
+
+Of a volume a training takes a patch at a time: an entry is read whole and checked once by each process, and afterwards only what a patch
+needs is read (`StoredArray`).
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import struct
 import time
 import warnings
 import zlib
-from collections.abc import Mapping
-from itertools import count
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import count, product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,6 +81,65 @@ class FileHashes:
             return  # the hash is then computed again next time
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of an entry that is read in parts: ``stored[slices]`` is a copy of that part. At least two axes.
+
+    Attributes:
+        file: the entry.
+        start: its first byte there.
+        dtype: of the values.
+        shape: of the whole.
+        bits: whether a byte holds eight values, each 0 or 1.
+    """
+
+    file: Path
+    start: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    bits: bool
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: tuple[slice, ...]) -> Array:
+        """The part between the slices, one for each axis, all of step 1.
+
+        Raises:
+            OSError: the entry has gone or is cut off.
+        """
+        *outer, rows, columns = (range(*one.indices(length)) for one, length in zip(index, self.shape, strict=True))
+        part = np.empty([len(axis) for axis in (*outer, rows, columns)], self.dtype)
+        with self.file.open("rb") as stream:
+            for to, at in zip(np.ndindex(part.shape[:-2]), product(*outer), strict=True):
+                first = int(np.ravel_multi_index((*at, rows.start, 0), self.shape)) if part.size else 0
+                found = self._read(stream, first, len(rows) * self.shape[-1]).reshape(len(rows), self.shape[-1])
+                part[to] = found[:, columns.start : columns.stop]
+        return part
+
+    def values(self, stream: IO[bytes]) -> Array:
+        """All of it, from the opened entry."""
+        return self._read(stream, 0, int(np.prod(self.shape))).reshape(self.shape).copy()
+
+    def _read(self, stream: IO[bytes], first: int, values: int) -> Array:
+        """So many values from the number `first` on."""
+        if not self.bits:
+            return np.frombuffer(
+                self._bytes(stream, first * self.dtype.itemsize, values * self.dtype.itemsize), self.dtype
+            )
+        skipped = first % 8
+        packed = self._bytes(stream, first // 8, (skipped + values + 7) // 8)
+        found: Array = np.unpackbits(np.frombuffer(packed, np.uint8), count=skipped + values)[skipped:]
+        return found
+
+    def _bytes(self, stream: IO[bytes], first: int, length: int) -> bytes:
+        stream.seek(self.start + first)
+        found = stream.read(length)
+        if len(found) < length:
+            raise OSError(f"{self.file} is cut off")
+        return found
+
+
 class DiskCache:
     """Named arrays under a key.
 
@@ -93,6 +156,7 @@ class DiskCache:
         self.max_bytes = max_bytes
         self.hashes = FileHashes(self.folder / "hashes.jsonl")
         self._used: set[str] = set()
+        self._checked: dict[str, tuple[int, int]] = {}
         self._writable = True
         self._room = 0
         try:
@@ -120,7 +184,19 @@ class DiskCache:
             return None
         if key not in self._used:
             self._mark_used(key, path)
+        self._checked[key] = _identity(path)
         return arrays
+
+    def get_in_parts(self, key: str, names: Collection[str]) -> Mapping[str, Array | StoredArray] | None:
+        """The arrays of an entry, those with these names to be read in parts. The first time all of it is read and checked, as by `get`."""
+        path = self.path(key)
+        try:
+            if self._checked.get(key) != _identity(path):
+                return self.get(key)
+            with path.open("rb") as stream:
+                return _described(path, stream, names)
+        except OSError:
+            return None
 
     def put(self, key: str, arrays: Mapping[str, Array]) -> None:
         """Store an entry. A full disk or a folder without write permission ends the caching with a warning, not the program."""
@@ -211,6 +287,12 @@ def _pack(arrays: Mapping[str, Array]) -> bytes:
     return _HEAD.pack(MAGIC, len(header), zlib.crc32(body)) + body
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    """What differs if another file has taken a file's place; it is not the time, which every process changes that uses an entry."""
+    state = path.stat()
+    return state.st_ino, state.st_size
+
+
 def _unpack(content: bytearray) -> dict[str, Array]:
     """The arrays in an entry; ValueError, KeyError or struct.error if it is incomplete."""
     magic, header_length, checksum = _HEAD.unpack_from(content)
@@ -224,4 +306,17 @@ def _unpack(content: bytearray) -> dict[str, Array]:
         values = np.unpackbits(stored, count=size) if bits else stored
         arrays[name] = (values if values.flags.aligned else values.copy()).reshape(shape)
         position += stored.nbytes
+    return arrays
+
+
+def _described(path: Path, stream: IO[bytes], names: Collection[str]) -> dict[str, Array | StoredArray]:
+    """The arrays of an entry that has been checked, those with these names unread."""
+    _, header_length, _ = _HEAD.unpack(stream.read(_HEAD.size))
+    described, position = json.loads(stream.read(header_length)), _HEAD.size + header_length
+    arrays: dict[str, Array | StoredArray] = {}
+    for name, dtype, shape, bits in described:
+        size = int(np.prod(shape))
+        stored = StoredArray(path, position, np.dtype(dtype), tuple(shape), bits)
+        arrays[name] = stored if name in names else stored.values(stream)
+        position += (size + 7) // 8 if bits else size * stored.dtype.itemsize
     return arrays

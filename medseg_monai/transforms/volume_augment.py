@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from monai.transforms.transform import MapTransform, Randomizable
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medseg_monai.dataset.cases import SOFT_LABEL
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import volume_grid_of
@@ -27,6 +28,21 @@ from medseg_monai.transforms.photo_augment import SEED_KEY, each_label, side_by_
 from medseg_monai.transforms.volumes import STEPS, normalised_volume
 
 Vector = NDArray[np.float64]
+
+
+class Volume(Protocol):
+    """(C, i, j, k) values of which parts can be taken: a tensor, or an array that is still on disk (`diskcache.StoredArray`)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, i, j, k)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> Any:
+        """A part, as a tensor or an array."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ class DrawnVolume:
     noise_seed: int = 0
 
     def patch(
-        self, stored: Tensor, label: Tensor | None, window: Tensor, *, size: Sequence[int], intensity: Intensity
+        self, stored: Volume, label: Volume | None, window: Tensor, *, size: Sequence[int], intensity: Intensity
     ) -> tuple[Tensor, Tensor | None]:
         """Stored (C, i, j, k) and uint8 (K, i, j, k) to the network's float32 and uint8 patch of `size`."""
         start = self.centre - (np.asarray(size) - 1) / 2
@@ -93,13 +109,13 @@ class DrawnVolume:
         return normalised_volume(values.clamp_(0, 1).mul_(STEPS), window, intensity)
 
 
-def cut_patch(volume: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
+def cut_patch(volume: Volume, start: Sequence[int], size: Sequence[int]) -> Tensor:
     """The part of (C, i, j, k) from `start` of `size`, with 0 beyond the volume."""
     inside = [slice(max(0, s), min(n, s + length)) for s, n, length in zip(start, volume.shape[1:], size, strict=True)]
-    part = volume[_part(inside)]
+    part = torch.as_tensor(volume[_part(inside)])
     if tuple(part.shape[1:]) == tuple(size):
         return part
-    patch = volume.new_zeros((len(volume), *size))
+    patch = part.new_zeros((len(volume), *size))
     where = [slice(i.start - s, i.stop - s) for i, s in zip(inside, start, strict=True)]
     patch[_part(where)] = part
     return patch
@@ -111,13 +127,13 @@ def _part(slices: Sequence[slice]) -> tuple[slice, slice, slice, slice]:
     return slice(None), i, j, k
 
 
-def _sample(volume: Tensor, points: Tensor, mode: str) -> Tensor:
+def _sample(volume: Volume, points: Tensor, mode: str) -> Tensor:
     """Float32 values of (C, i, j, k) at points (..., 3); 0 outside. Only the part that is needed becomes float."""
     low, high = (extreme.tolist() for extreme in torch.aminmax(points.flatten(0, 2), dim=0))
     shape = volume.shape[1:]
     first = [min(max(0, math.floor(value)), n - 1) for value, n in zip(low, shape, strict=True)]
     last = [max(f + 1, min(n, math.ceil(value) + 1)) for f, value, n in zip(first, high, shape, strict=True)]
-    part = volume[_part(list(map(slice, first, last)))].float()
+    part = torch.as_tensor(volume[_part(list(map(slice, first, last)))]).float()
     scale = torch.tensor([2 / length for length in part.shape[1:]])
     offset = torch.tensor([1 - 2 * f for f in first]) * scale / 2 - 1
     grid = torch.addcmul(offset, points, scale).flip(-1)  # grid_sample has the last axis first
@@ -217,6 +233,9 @@ class AugmentVolumed(MapTransform, Randomizable):
         spec: the data set; ``spec.size`` is the patch, without one the whole volume is used.
         strength: see `VolumeAugmentation.of`.
         foreground: share of the patches that are centred on a voxel of a class (each class of the case equally likely).
+
+    Attributes:
+        taken_in_parts: keys of which it needs only what lies in the patch, so that a cache need not read the rest.
     """
 
     def __init__(
@@ -228,6 +247,7 @@ class AugmentVolumed(MapTransform, Randomizable):
         foreground: float = 0.67,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)
+        self.taken_in_parts = {str(key) for key in self.keys if key != SOFT_LABEL}
         if not 0 <= foreground <= 1:
             raise ValueError(f"foreground is {foreground}; it must be a share in [0, 1]")
         self.spec = spec

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.training.cache import CachedDataset
+from medseg_monai.training.diskcache import StoredArray
 from medseg_monai.training.sampling import SeededSampler, sample_seed
 from medseg_monai.transforms import augment, load, normalise
 from medseg_monai.transforms.batches import collate
@@ -182,6 +184,49 @@ def test_damaged_entry_is_made_again(cases, tmp_path):
         again = dataset(cases, cache_dir=tmp_path / "cache")[0]
     assert equal(expected, again)
     assert equal(expected, forbid_loading(dataset(cases, cache_dir=tmp_path / "cache"))[0])
+
+
+@pytest.fixture
+def volume(tmp_path):
+    """A case of 20 x 16 x 12 voxels with two classes, and its spec, for patches of 8 x 6 x 7."""
+    rng = np.random.default_rng(0)
+    label = np.zeros((20, 16, 12), np.uint8)
+    label[3:9, 2:9, 1:7], label[12:18, 9:14, 4:9] = 1, 2
+    for name, values in (("image", rng.integers(-100, 100, label.shape).astype(np.int16)), ("label", label)):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / f"{name}.nii")
+    spec = DatasetSpec(
+        "d", "multiclass", classes=("a", "b"), channels=("ct",), spatial_dims=3, size=(8, 6, 7), spacing_mm=(1, 1, 1),
+        intensity=Intensity("window", lower=-90, upper=90),
+    )  # fmt: skip
+    return {"image": str(tmp_path / "image.nii"), "label": str(tmp_path / "label.nii"), "id": "v"}, spec
+
+
+def test_patches_are_the_same_whether_all_of_a_volume_is_read_or_a_part(volume, tmp_path):
+    case, spec = volume
+    stored, kept = dataset([case], spec, cache_dir=tmp_path / "cache"), dataset([case], spec, in_memory=True)
+    for epoch in range(12):
+        assert equal(stored[epoch], kept[epoch])
+    opened = stored._opened(0)
+    assert (type(opened["image"]), type(opened["label"])) == (StoredArray, StoredArray)
+    assert isinstance(stored.loaded(0)["image"], torch.Tensor)
+
+
+def test_an_entry_that_goes_between_its_opening_and_the_patch_is_made_again(volume, tmp_path):
+    case, spec = volume
+    expected = dataset([case], spec)[2]
+    stored = dataset([case], spec, cache_dir=tmp_path / "cache")
+    stored[0], stored[1]  # made; read whole and checked
+    change, gone = stored.augment, []
+
+    def after_it_went(case):
+        if not gone:
+            gone.extend((tmp_path / "cache").glob("??/*.entry"))
+            gone[0].unlink()
+        return change(case)
+
+    stored.augment = after_it_went
+    assert equal(stored[2], expected)
+    assert gone[0].is_file()
 
 
 def test_unusable_file_is_named(cases, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from medseg_monai.training.diskcache import DiskCache, FileHashes
+from medseg_monai.training.diskcache import DiskCache, FileHashes, StoredArray
 
 KEY = "ab" + 38 * "0"
 MIB = 2**20
@@ -213,3 +213,63 @@ def test_broken_lines_are_skipped(tmp_path):
     later = FileHashes(tmp_path / "hashes")
     assert later.of(tmp_path / "a") == expected
     assert later.of(tmp_path / "b") == FileHashes(tmp_path / "other").of(tmp_path / "b")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_part_is_that_of_the_whole(tmp_path_factory, data):
+    """Of masks too, eight of whose values share a byte, and of parts without a value."""
+    limit = data.draw(st.sampled_from([1, 255]))
+    kind, values = data.draw(
+        st.sampled_from([(np.uint8, st.integers(0, limit)), (np.uint16, None), (np.float32, None)])
+    )
+    array = data.draw(arrays(kind, array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=7), elements=values))
+    cache = DiskCache(tmp_path_factory.mktemp("cache"), max_bytes=MIB)
+    cache.put(KEY, {"before": np.arange(3), "image": array, "after": np.array(7.0)})
+    np.testing.assert_array_equal(cache.get_in_parts(KEY, {"image"})["image"], array)
+    stored = cache.get_in_parts(KEY, {"image"})
+    assert isinstance(stored["image"], StoredArray)
+    assert (stored["image"].shape, len(stored["image"])) == (array.shape, len(array))
+    assert (stored["before"].tolist(), float(stored["after"])) == ([0, 1, 2], 7.0)
+    ends = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in array.shape]
+    index = tuple(data.draw(st.sampled_from([slice(*pair), slice(None)])) for pair in ends)
+    part = stored["image"][index]
+    assert part.dtype == array.dtype
+    assert part.flags.writeable
+    np.testing.assert_array_equal(part, array[index])
+
+
+def test_a_part_costs_its_rows(cache, monkeypatch):
+    """4 x 5 rows of 30 values of 2 bytes, of 40 x 50 rows."""
+    cache.put(KEY, {"image": np.arange(40 * 50 * 30, dtype=np.uint16).reshape(1, 40, 50, 30)})
+    cache.get_in_parts(KEY, {"image"})
+    read = []
+    original = StoredArray._bytes
+    monkeypatch.setattr(
+        StoredArray, "_bytes", lambda self, stream, first, n: read.append(n) or original(self, stream, first, n)
+    )
+    part = cache.get_in_parts(KEY, {"image"})["image"][:, 7:11, 20:25, 3:4]
+    assert part[0, 0, 0, 0] == 7 * 1500 + 20 * 30 + 3
+    assert sum(read) == 4 * 5 * 30 * 2
+
+
+def test_an_entry_in_the_place_of_one_that_was_checked_is_checked(cache):
+    cache.put(KEY, {"image": np.zeros((1, 9, 9, 9), np.uint16)})
+    cache.get_in_parts(KEY, {"image"})
+    file = cache.path(KEY)
+    other = file.with_name("other")
+    other.write_bytes(file.read_bytes()[:-1] + b"x")
+    other.replace(file)
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert cache.get_in_parts(KEY, {"image"}) is None
+    assert cache.get_in_parts(KEY, {"image"}) is None
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: os.truncate(file, 200)])
+def test_a_part_of_an_entry_that_has_gone_or_is_cut_off_is_an_error(cache, damage):
+    cache.put(KEY, {"image": np.zeros((1, 9, 9, 9), np.uint16)})
+    cache.get_in_parts(KEY, {"image"})
+    stored = cache.get_in_parts(KEY, {"image"})
+    damage(cache.path(KEY))
+    with pytest.raises(OSError, match="entry"):
+        stored["image"][:, 0:9, 0:9, 0:9]
