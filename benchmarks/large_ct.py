@@ -6,6 +6,7 @@ python benchmarks/large_ct.py FOLDER --scans 5
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 SHAPE, SPACING_MM = (512, 512, 200), (0.8, 0.8, 2.0)
 BODY, MUSCLE = ((205, 205, 200), (170, 130, 400)), ((205, 205, 200), (145, 105, 380))
 """Centre and radii in mm."""
-STRUCTURES = (
+Structure = tuple[int, tuple[int, int, int], tuple[int, int, int]]
+STRUCTURES: tuple[Structure, ...] = (
     (110, (130, 190, 220), (65, 60, 70)),
     (120, (300, 230, 230), (28, 25, 45)),
     (170, (150, 260, 180), (22, 20, 45)),
@@ -27,7 +29,10 @@ NOISE_HU = 18
 
 
 def scan(
-    seed: int, shape: tuple[int, ...] = SHAPE, spacing_mm: tuple[float, ...] = SPACING_MM
+    seed: int,
+    shape: tuple[int, ...] = SHAPE,
+    spacing_mm: tuple[float, ...] = SPACING_MM,
+    structures: Sequence[Structure] = STRUCTURES,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Voxels in Hounsfield units, and labels."""
     rng = np.random.default_rng(seed)
@@ -46,7 +51,7 @@ def scan(
     voxels[ellipsoid(about(BODY[0]), about(BODY[1]))] = -80
     muscle = ellipsoid(list(MUSCLE[0]), about(MUSCLE[1]))
     voxels[muscle] = 40
-    for number, (units, centre, radii) in enumerate(STRUCTURES, start=1):
+    for number, (units, centre, radii) in enumerate(structures, start=1):
         mask = ellipsoid(about(centre), about(radii)) & muscle & (labels == 0)
         voxels[mask], labels[mask] = units + rng.normal(0, 8), number
     voxels += rng.normal(0, NOISE_HU, shape).astype(np.float32)

@@ -154,10 +154,11 @@ def make_step(build: Build, mode: str, *, channels_last: bool, prepared: bool = 
 
 
 def seconds(step: Callable[[], None]) -> float:
-    """Wall-clock time of one call."""
-    start = time.perf_counter()
+    """Time of one call: of the processor with one thread, which other programs do not lengthen, of the clock with several."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
     step()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def take_turns(contest: Contest, mode: str, rounds: int) -> tuple[float, float | None, float | None]:
@@ -279,10 +280,11 @@ def main() -> None:
         f"{name} {version(name)}" for name in ("torch", "monai", "timm", "segmentation-models-pytorch")
     )
     command = " ".join(["python", "benchmarks/networks.py", *sys.argv[1:]])
+    clock = "processor time" if options.threads == 1 else "the clock"
     section = (
-        f"## Networks, {torch.backends.cpu.get_cpu_capability()}\n\nFloat32, {options.threads} threads, medians of {options.rounds} "
-        "rounds in which ours and the peer take turns; ours prepared as `medseg predict` prepares it for inference, the peer in the faster "
-        "of its two memory layouts. Ratio: ours / peer, below 1 is faster. Peak: what one step adds to the process. "
+        f"## Networks, {torch.backends.cpu.get_cpu_capability()}\n\nFloat32, {options.threads} threads, seconds by {clock}, medians of "
+        f"{options.rounds} rounds in which ours and the peer take turns; ours prepared as `medseg predict` prepares it for inference, the "
+        "peer in the faster of its two memory layouts. Ratio: ours / peer, below 1 is faster. Peak: what one step adds to the process. "
         f"`{command}` on {cpu_name()}, {instruction_set()}; Python {platform.python_version()}, {libraries}.\n\n"
     )
     if options.write:

@@ -3,27 +3,28 @@
     OMP_NUM_THREADS=1 python benchmarks/volumes.py --write docs/benchmarks.md
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 python benchmarks/volumes.py --write docs/benchmarks.md
 
-The second imitates a processor with AVX2. The scan is generated (large_ct.py), the network a 3D U-Net fitted to it for a minute; ``--work``
-keeps both. All ways have the same network, weights, windows, overlap and Gaussian weights. The scripts are what MONAI's model zoo has
-(spleen_ct_segmentation): LoadImaged, Orientationd, Spacingd, ScaleIntensityRanged, SlidingWindowInferer with 4 windows per batch in
-float32, softmax, Invertd, argmax, SaveImaged; one of them with CropForegroundd. Every way is a process of its own, whose imports are not
-counted; ours runs twice, first with an empty cache, when it also chooses the precision.
+The second imitates a processor with AVX2. Scan and network are those of ct_network.py, whose training takes four minutes of a core;
+``--work`` keeps both. All ways have the same network, weights, windows, overlap and Gaussian weights. The scripts are what MONAI's model
+zoo has (spleen_ct_segmentation): LoadImaged, Orientationd, Spacingd, ScaleIntensityRanged, SlidingWindowInferer with 4 windows per batch
+in float32, softmax, Invertd, argmax, SaveImaged; one of them with CropForegroundd. Every way is a process of its own, whose imports are
+not counted; ours runs twice, first with an empty cache, when it also chooses the precision. Huge pages (program/process.py) are for ours
+alone, as the command takes them; an inferer of MONAI's that is given them too stands beside.
 
-Figures are seconds of processor time, of all threads. The last lines take the inferers alone, both on what our own reading makes of the
-scan.
+Figures are seconds of processor time, of all threads.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,91 +32,28 @@ from typing import Any
 import nibabel
 import numpy as np
 import torch
-from large_ct import scan
+from ct_network import CLASSES, FEATURES, SHAPE, built, our_reading, prepare, script_transforms
 from networks import cpu_name, instruction_set, memory_status, write_section
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import pad
 
-from medseg_monai.training.losses import segmentation_loss
+from medseg_monai.evaluation.surfaces import surface_distances
+from medseg_monai.program.process import take_huge_pages
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SHAPE, SPACING_MM = (512, 512, 300), (0.9, 0.9, 1.5)
-WINDOW_HU = (-160.0, 240.0)
-CLASSES = ("liver", "spleen", "right kidney", "left kidney", "gall bladder")
-FEATURES = (16, 32, 64, 128)
 OVERLAP, AT_ONCE = 0.5, 4
 OURS, FIRST, PLAIN, CROPPED = "medseg predict", "medseg predict, first run", "script", "script with CropForegroundd"
 WAYS = (FIRST, OURS, PLAIN, CROPPED)
-
-
-# --- what is prepared before: a scan, and a network that finds something in it
-
-
-def prepare(work: Path, options: argparse.Namespace) -> None:
-    """``scan.nii``, ``label.nii``, ``model.pt`` and ``spec.json`` in a folder, unless they are there."""
-    from medseg_monai.bundle.trained import Trained
-    from medseg_monai.dataset.intensity import Intensity
-    from medseg_monai.dataset.spec import DatasetSpec
-
-    work.mkdir(parents=True, exist_ok=True)
-    if (work / "model.pt").is_file():
-        return
-    sides = [side * full / count for side, full, count in zip(SPACING_MM, SHAPE, options.shape, strict=True)]
-    affine = np.diag([-sides[0], -sides[1], sides[2], 1.0])
-    for name, values in zip(("scan", "label"), scan(0, tuple(options.shape), tuple(sides)), strict=True):
-        nibabel.save(nibabel.Nifti1Image(values, affine), work / f"{name}.nii")
-    spec = DatasetSpec(
-        "benchmark", "multiclass", classes=CLASSES, channels=("ct",), spatial_dims=3, size=tuple(options.window),
-        spacing_mm=(options.spacing,) * 3, intensity=Intensity("window", lower=WINDOW_HU[0], upper=WINDOW_HU[1]),
-    )  # fmt: skip
-    architecture = {
-        "in_channels": 1, "out_channels": len(CLASSES) + 1, "features": list(FEATURES), "spatial_dims": 3, "norm": options.norm,
-    }  # fmt: skip
-    trained = Trained(spec, {"_target_": "medseg_monai.networks.UNet", **architecture}, "unet3d")
-    trained.write(work)
-    case = loaded(work, label=True)
-    network = fit(trained.build_network(), case["image"], case["label"], options.steps)
-    torch.save(network.state_dict(), work / "model.pt")
-
-
-def loaded(work: Path, *, label: bool = False) -> dict[str, Any]:
-    """The scan as our networks take it, (1, i, j, k), and its label on the same grid."""
-    from medseg_monai.bundle.trained import Trained
-    from medseg_monai.transforms import load, normalise
-
-    spec = Trained.read(work).dataset
-    keys = ["image", "label"] if label else ["image"]
-    case = load(spec, keys=keys)({"image": str(work / "scan.nii"), "label": str(work / "label.nii")})
-    return dict(normalise(spec)(case))
-
-
-def fit(network: nn.Module, image: Tensor, label: Tensor, steps: int, *, side: int = 32) -> nn.Module:
-    """A short training on patches of the scan, three of four around a voxel of a class, each class as often as the others."""
-    torch.manual_seed(0)
-    side = min(side, *image.shape[1:])
-    found = [torch.nonzero(label[0] == number) for number in torch.unique(label) if number]
-    loss_of = segmentation_loss("multiclass")
-    optimiser = torch.optim.Adam(network.train().parameters(), lr=3e-3)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for step in range(steps):
-        voxels = [found[int(torch.randint(len(found), ()))] for _ in range(3)]
-        middles = [of[torch.randint(len(of), ())] for of in voxels]
-        middles.append(torch.stack([torch.randint(n, ()) for n in image.shape[1:]]))
-        places = [
-            tuple(slice(start, start + side) for start in _starts(middle, side, image.shape[1:])) for middle in middles
-        ]
-        images, labels = (torch.stack([map_[(slice(None), *place)] for place in places]) for map_ in (image, label))
-        loss = loss_of(network(images), labels)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        falling.step()
-        if step % 20 == 0:
-            print(f"step {step}: loss {float(loss.detach()):.3f}", file=sys.stderr, flush=True)
-    return network.eval()
-
-
-def _starts(middle: Tensor, side: int, shape: Sequence[int]) -> list[int]:
-    return [max(0, min(int(at) - side // 2, length - side)) for at, length in zip(middle, shape, strict=True)]
+HUGE_PAGES = "huge pages"
+ALONE = {
+    "ours": (OURS, False),
+    "MONAI's": (PLAIN, False),
+    f"MONAI's, {HUGE_PAGES}": (PLAIN, False),
+    "ours, same windows": (OURS, True),
+    "MONAI's, same windows": (PLAIN, True),
+}
+"""The inferers by themselves: whose, and whether air is added until the windows divide each axis, so that both have the same. Elsewhere
+ours are spread evenly, and MONAI's last one is moved inwards."""
 
 
 # --- the ways: each a function that writes a label map and says how long its parts took
@@ -158,19 +96,8 @@ def plain(work: Path, out: Path, *, crop: bool) -> Callable[[], float]:
 
     from medseg_monai.bundle.trained import Trained
 
-    trained = Trained.read(work)
-    spacing, (low, high) = trained.dataset.spacing_mm, WINDOW_HU
-    before = mt.Compose(
-        [
-            mt.LoadImaged("image"),
-            mt.EnsureChannelFirstd("image"),
-            mt.Orientationd("image", axcodes="RAS", labels=None),
-            mt.Spacingd("image", pixdim=spacing, mode="bilinear"),
-            mt.ScaleIntensityRanged("image", a_min=low, a_max=high, b_min=0, b_max=1, clip=True),
-            *([mt.CropForegroundd("image", source_key="image", allow_smaller=True)] if crop else []),
-            mt.EnsureTyped("image"),
-        ]
-    )
+    spec = Trained.read(work).dataset
+    before = mt.Compose(script_transforms(spec.spacing_mm or (), crop=crop))
     after = mt.Compose(
         [
             mt.Activationsd("pred", softmax=True),
@@ -179,7 +106,7 @@ def plain(work: Path, out: Path, *, crop: bool) -> Callable[[], float]:
             mt.SaveImaged("pred", output_dir=str(out), output_dtype=np.uint8, separate_folder=False, print_log=False),
         ]
     )
-    network, inferer = built(work), Timed(monai_inferer(trained.dataset.size or ()))
+    network, inferer = built(work), Timed(monai_inferer(spec.size or ()))
 
     @torch.no_grad()
     def run() -> float:
@@ -189,13 +116,6 @@ def plain(work: Path, out: Path, *, crop: bool) -> Callable[[], float]:
         return inferer.seconds
 
     return run
-
-
-def built(work: Path) -> nn.Module:
-    """The network with its weights, as a script would have it."""
-    from medseg_monai.bundle.trained import Trained, load_weights
-
-    return load_weights(Trained.read(work).build_network(), work / "model.pt").eval()
 
 
 def monai_inferer(window: Sequence[int]) -> Callable[..., Tensor]:
@@ -208,24 +128,45 @@ def monai_inferer(window: Sequence[int]) -> Callable[..., Tensor]:
     return inferer
 
 
-def inferers(work: Path) -> dict[str, Any]:
-    """Both inferers on the same volume: seconds of each, and how far their masks are from each other."""
+def alone(way: str, work: Path) -> dict[str, Any]:
+    """An inferer by itself, in float32 on what our own reading makes of the scan; its mask is left in a file.
+
+    Before, it runs one window, which the seconds leave out: ours chooses an engine by it.
+    """
     from medseg_monai.bundle.trained import Trained
     from medseg_monai.inference.inferer import case_inferer
 
-    spec = Trained.read(work).dataset
-    image, network = loaded(work)["image"][None], built(work)
-    mine = Timed(case_inferer(spec, precision="auto", device="cpu", engine="torch", overlap=OVERLAP))
-    theirs = Timed(monai_inferer(spec.size or ()))
+    who, evenly = ALONE[way]
+    spec, case, network = Trained.read(work).dataset, our_reading(work, label=True), built(work)
+    window = spec.size or ()
+    image, truth = (grown(part, window) if evenly else part for part in (case["image"], case["label"]))
+    inferer = monai_inferer(window)
+    if who == OURS:
+        inferer = case_inferer(spec, precision="fp32", device="cpu", engine="torch", overlap=OVERLAP)
+    middle = [slice((n - side) // 2, (n - side) // 2 + side) for n, side in zip(image.shape[1:], window, strict=True)]
+    timed = Timed(inferer)
     with torch.no_grad():
-        masks = [run(image, network).argmax(dim=1).numpy().astype(np.uint8) for run in (mine, theirs)]
-    return {"ours": mine.seconds, "monai": theirs.seconds, **difference(*masks)}
+        inferer(image[(None, slice(None), *middle)], network)
+        mask = timed(image[None], network).argmax(dim=1).numpy().astype(np.uint8)
+    np.save(work / f"{way}.npy", mask)
+    return {"seconds": timed.seconds, "shape": list(image.shape[1:]), "right": min(dice(mask, truth.numpy()))}
+
+
+def grown(values: Tensor, window: Sequence[int]) -> Tensor:
+    """(C, i, j, k) with air at the end of each axis, up to a window and a whole number of half ones."""
+    added = [
+        -(n - side) % (side // 2) if n > side else side - n for n, side in zip(values.shape[1:], window, strict=True)
+    ]
+    ends = [end for number in reversed(added) for end in (0, number)]
+    return pad(values, ends, value=float(values.min()))
 
 
 def work_once(way: str, work: Path, out: Path) -> dict[str, Any]:
     """What a process does: one way once. Seconds in all and of the network's windows, and the process's peak memory in MB."""
-    if way == "inferers":
-        return inferers(work)
+    if way in (FIRST, OURS) or ALONE.get(way, ("",))[0] == OURS or HUGE_PAGES in way:
+        take_huge_pages()
+    if way in ALONE:
+        return alone(way, work)
     import monai.transforms  # noqa: F401 (imports are not counted)
 
     import medseg_monai.inference.recipe  # noqa: F401
@@ -241,14 +182,20 @@ def work_once(way: str, work: Path, out: Path) -> dict[str, Any]:
 # --- tables
 
 
-def difference(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
-    """The lowest Dice of any class, and the share of voxels that differ."""
+def dice(first: np.ndarray, second: np.ndarray) -> list[float]:
+    """Of each class in two label maps; 1 if neither has it."""
     scores = []
     for number in range(1, len(CLASSES) + 1):
         a, b = first == number, second == number
-        if total := int(a.sum()) + int(b.sum()):
-            scores.append(2 * int((a & b).sum()) / total)
-    return {"dice": min(scores, default=1.0), "differ": float((first != second).mean())}
+        total = int(a.sum()) + int(b.sum())
+        scores.append(2 * int((a & b).sum()) / total if total else 1.0)
+    return scores
+
+
+def distances(first: np.ndarray, second: np.ndarray, spacing_mm: Sequence[float]) -> list[float]:
+    """Mean distance between the surfaces of each class in mm; NaN if one of the maps lacks it."""
+    both = [(first == number, second == number) for number in range(1, len(CLASSES) + 1)]
+    return [surface_distances(a, b, spacing_mm).mean if a.any() and b.any() else math.nan for a, b in both]
 
 
 def label_map(folder: Path) -> np.ndarray:
@@ -272,20 +219,21 @@ def in_process(way: str, work: Path) -> dict[str, Any]:
 
 def section(options: argparse.Namespace, work: Path) -> str:
     """The Markdown section; its rows are also printed as they come."""
-    truth = np.asarray(nibabel.load(work / "label.nii").dataobj)
-    rows, masks, seconds = [], {}, {}
+    label = nibabel.load(work / "label.nii")
+    truth, spacing = np.asarray(label.dataobj), [float(side) for side in label.header.get_zooms()]
+    rows, right, masks, seconds = [], [], {}, {}
     for way in options.ways:
         out = work / "out" / way
         found = in_process(way, work)
         masks[way], seconds[way] = label_map(out), found["seconds"]
-        same = difference(masks.get(OURS, masks[way]), masks[way])["dice"]
-        cells = [
-            way, f"{found['seconds']:.1f}", f"{found['windows']:.1f}", f"{seconds.get(OURS, seconds[way]) / found['seconds']:.2f}",
-            f"{found['peak']:.0f}", f"{same:.4f}", f"{difference(truth, masks[way])['dice']:.3f}",
-        ]  # fmt: skip
-        rows.append("| " + " | ".join(cells) + " |")
-        print(rows[-1], file=sys.stderr, flush=True)
-    alone = in_process("inferers", work)
+        same = dice(masks.get(OURS, masks[way]), masks[way])
+        rows.append(
+            f"| {way} | {found['seconds']:.1f} | {found['windows']:.1f} | {seconds.get(OURS, seconds[way]) / found['seconds']:.2f} | "
+            f"{found['peak']:.0f} |"
+        )
+        pairs = zip(dice(truth, masks[way]), distances(truth, masks[way], spacing), same, strict=True)
+        right.append(f"| {way} | " + " | ".join(f"{a:.4f}, {b:.3f} mm, {c:.4f}" for a, b, c in pairs) + " |")
+        print(rows[-1], right[-1], sep="\n", file=sys.stderr, flush=True)
     shape, window = (" x ".join(map(str, sides)) for sides in (options.shape, options.window))
     return "\n".join(
         [
@@ -297,15 +245,38 @@ def section(options: argparse.Namespace, work: Path) -> str:
             f"/ this way. {cpu_name()}, {instruction_set()}; Python {platform.python_version()}, torch {version('torch')}, "
             f"monai {version('monai')}.",
             "",
-            "| way | seconds | of which windows | ratio | peak memory (MB) | lowest Dice with ours | with the truth |",
-            "|---|--:|--:|--:|--:|--:|--:|",
+            "| way | seconds | of which windows | ratio | peak memory (MB) |",
+            "|---|--:|--:|--:|--:|",
             *rows,
             "",
-            f"The inferers alone, on the same volume: ours {alone['ours']:.1f} s, MONAI's {alone['monai']:.1f} s, ratio "
-            f"{alone['ours'] / alone['monai']:.2f}; lowest Dice of the two masks {alone['dice']:.5f}, {100 * alone['differ']:.4f} % of the "
-            "voxels differ.",
+            "Dice with the truth, mean distance of the surfaces to the true ones, Dice with ours:",
+            "",
+            f"| way | {' | '.join(CLASSES)} |",
+            "|---" * (1 + len(CLASSES)) + "|",
+            *right,
+            "",
+            "The inferers alone, in float32, on what our own reading makes of the scan; the last two with air added until the windows",
+            "divide each axis, so that both have the same ones:",
+            "",
+            "| voxels | inferer | seconds | ratio | lowest Dice with ours | voxels that differ | lowest Dice with the truth |",
+            "|---|---|--:|--:|--:|--:|--:|",
+            *alone_rows(work),
         ]
-    )
+    )  # fmt: skip
+
+
+def alone_rows(work: Path) -> Iterator[str]:
+    """Rows of the last table; ours come before those that are compared with them."""
+    seconds, mask = math.nan, np.zeros(())
+    for way, (who, _) in ALONE.items():
+        found = in_process(way, work)
+        this = np.load(work / f"{way}.npy")
+        if who == OURS:
+            seconds, mask = found["seconds"], this
+        yield (
+            f"| {' x '.join(map(str, found['shape']))} | {way} | {found['seconds']:.1f} | {seconds / found['seconds']:.2f} | "
+            f"{min(dice(mask, this)):.5f} | {100 * (mask != this).mean():.4f} % | {found['right']:.4f} |"
+        )
 
 
 def parse() -> argparse.Namespace:
@@ -315,7 +286,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--spacing", type=float, default=3.0, help="of the network's grid, in mm")
     parser.add_argument("--window", nargs=3, type=int, default=[64, 64, 64])
     parser.add_argument("--norm", choices=["batch", "instance"], default="batch")
-    parser.add_argument("--steps", type=int, default=100, help="of the training")
+    parser.add_argument("--steps", type=int, default=300, help="of the training")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--work", type=Path, help="folder for the scan and the weights, kept")
     parser.add_argument("--write", type=Path, help="Markdown file to put the section into")

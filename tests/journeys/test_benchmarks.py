@@ -30,6 +30,7 @@ def of(name: str) -> pytest.MarkDecorator:
 @of("volumes")
 def test_volumes(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
     work = tmp_path / "work"
     small = argparse.Namespace(shape=[32, 32, 20], spacing=24.0, window=[8, 8, 8], norm="batch", steps=2)
     module.prepare(work, small)
@@ -39,13 +40,44 @@ def test_volumes(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert 0 < found["windows"] <= found["seconds"]
         maps.append(module.label_map(tmp_path / way))
     assert {labels.shape for labels in maps} == {(32, 32, 20)}
-    assert module.inferers(work)["ours"] > 0
+    monkeypatch.setattr(module, "in_process", lambda way, work: module.work_once(way, work, work))
+    rows = [row.strip("| ").split(" | ") for row in module.alone_rows(work)]
+    assert [row[1] for row in rows] == list(module.ALONE)
+    assert all(float(row[2]) >= 0 for row in rows)
+    assert rows[2][4:6] == rows[1][4:6]  # pages change nothing
 
 
 @of("volumes")
-def test_difference_of_masks(module: ModuleType) -> None:
-    first, second = np.array([1, 1, 2, 0]), np.array([1, 0, 2, 0])
-    assert module.difference(first, second) == {"dice": pytest.approx(2 / 3), "differ": 0.25}
+def test_measures_of_label_maps(module: ModuleType) -> None:
+    first, second = np.array([[[1, 1, 2, 0]]]), np.array([[[1, 0, 2, 0]]])
+    assert module.dice(first, second) == [pytest.approx(2 / 3), 1, 1, 1, 1]
+    near, there, *lacking = module.distances(first, second, (1, 1, 3))
+    assert (near, there) == (pytest.approx(1), 0)  # 0, 3 and 0 mm
+    assert np.isnan(lacking).all()
+
+
+@of("volumes")
+def test_air_is_added_until_windows_of_half_their_size_apart_end_with_the_volume(module: ModuleType) -> None:
+    volume = torch.arange(5.0 * 8 * 3).reshape(1, 5, 8, 3) + 7
+    more = module.grown(volume, (4, 4, 4))
+    assert more.shape == (1, 6, 8, 4)
+    assert torch.equal(more[:, :5, :, :3], volume)
+    assert float(more.sum()) == float(volume.sum()) + 7 * (6 * 8 * 4 - 5 * 8 * 3)
+
+
+@of("ct_network")
+def test_both_readings_of_a_scan_lie_in_the_same_range(module: ModuleType, tmp_path: Path) -> None:
+    """The network's: -2 to 2. One half of what a script's reading makes of the scan was once 0 to 1."""
+    small = argparse.Namespace(shape=[32, 32, 20], spacing=24.0, window=[8, 8, 8], norm="batch", steps=0)
+    module.prepare(tmp_path, small)
+    readings = [module.our_reading(tmp_path, label=True), module.script_reading(tmp_path)]
+    for case in readings:
+        assert float(case["image"].min()) == pytest.approx(-2, abs=1e-4)
+        assert 1 < float(case["image"].max()) <= 2 + 1e-4
+        assert case["image"].shape == case["label"].shape
+        assert set(case["label"].unique().tolist()) <= set(range(6))
+    means = [float(case["image"][case["label"] > 0].mean()) for case in readings]
+    assert means[0] == pytest.approx(means[1], abs=0.1)
 
 
 @of("networks")
