@@ -109,7 +109,7 @@ class StoredArray:
             OSError: the entry has gone or is cut off.
         """
         *outer, rows, columns = (range(*one.indices(length)) for one, length in zip(index, self.shape, strict=True))
-        part = np.empty([len(axis) for axis in (*outer, rows, columns)], self.dtype)
+        part: Array = np.empty([len(axis) for axis in (*outer, rows, columns)], self.dtype)
         with self.file.open("rb") as stream:
             for to, at in zip(np.ndindex(part.shape[:-2]), product(*outer), strict=True):
                 first = int(np.ravel_multi_index((*at, rows.start, 0), self.shape)) if part.size else 0
@@ -119,7 +119,8 @@ class StoredArray:
 
     def values(self, stream: IO[bytes]) -> Array:
         """All of it, from the opened entry."""
-        return self._read(stream, 0, int(np.prod(self.shape))).reshape(self.shape).copy()
+        whole: Array = self._read(stream, 0, int(np.prod(self.shape))).reshape(self.shape).copy()
+        return whole
 
     def _read(self, stream: IO[bytes], first: int, values: int) -> Array:
         """So many values from the number `first` on."""
@@ -129,8 +130,7 @@ class StoredArray:
             )
         skipped = first % 8
         packed = self._bytes(stream, first // 8, (skipped + values + 7) // 8)
-        found: Array = np.unpackbits(np.frombuffer(packed, np.uint8), count=skipped + values)[skipped:]
-        return found
+        return np.unpackbits(np.frombuffer(packed, np.uint8), count=skipped + values)[skipped:]
 
     def _bytes(self, stream: IO[bytes], first: int, length: int) -> bytes:
         stream.seek(self.start + first)
