@@ -24,7 +24,7 @@ from medseg_monai.grids.geometry import Geometry
 from medseg_monai.grids.truth import read_shown
 from medseg_monai.grids.volume import VolumeGrid
 from medseg_monai.images.given import ImageLike, as_file
-from medseg_monai.quality.familiarity import Description
+from medseg_monai.quality.gaussian import Description
 from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import found_sizes
 
@@ -52,7 +52,7 @@ class Prediction:
         reason: why, in words; "" if it is not flagged.
         predicted_dice: class -> the Dice that its mask is likely to have; empty if that was not learnt (`medseg review`).
         mask_numbers: of each class, see `medseg_monai.quality.mask_numbers.MaskNumbers`.
-        description: what the picture and the outline look like, see `medseg_monai.quality.descriptor.describe`; empty for volumes.
+        description: what the image, and of a photograph the outline, look like, see `medseg_monai.quality.flagging.describe_case`.
         task: how classes relate, as in dataset.json.
         network_image: (C, *s) as the network saw it, on its own grid; None if it is not known.
         clicks: by which it was corrected, all of them.

@@ -18,6 +18,8 @@ from medseg_monai.grids import grid_of
 from medseg_monai.images.given import ImageLike, as_file
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.prediction import Prediction
+from medseg_monai.quality.flagging import describe_case
+from medseg_monai.quality.gaussian import Description
 from medseg_monai.transforms.batches import collate
 
 __all__ = ["ImageLike", "Prediction", "Predictor"]
@@ -85,6 +87,13 @@ class Predictor:
             TypeError: it is none of these.
         """
         return next(self.batches([image]))
+
+    def describe(self, image: ImageLike) -> Description:
+        """What an image looks like in numbers, as `Prediction.description`; a volume is not segmented for it."""
+        if self.spec.spatial_dims == 2:
+            return self(image).description
+        case = self._read(image)
+        return describe_case(case["image"], None, case["image_meta_dict"], self.spec)
 
     def batches(self, images: Iterable[ImageLike], *, size: int = 1) -> Iterator[Prediction]:
         """Segment images in batches of `size` (volumes one by one)."""

@@ -231,7 +231,7 @@ def test_review_learns_the_threshold_and_predict_flags(
     assert review.failures == review.caught == review.cases == len(read_dataset(demo_data).cases("validation"))
     assert f"{review.flagged} of {review.cases} validation cases flagged" in learnt.out
     training = len(read_dataset(demo_data).cases("training"))
-    assert f"unfamiliar pictures are not flagged: {training} training" in learnt.out, "too few of them"
+    assert f"unfamiliar images are not flagged: {training} training" in learnt.out, "too few of them"
     assert (
         medseg("predict", "unetpp", images[0].parent, "-w", tmp_path / "weights", "--out", tmp_path / "out").code == 0
     )

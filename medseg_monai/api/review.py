@@ -53,7 +53,7 @@ class ReviewedWeights:
         return [
             *map(str, (quality.calibration, quality.dice, quality.promise, quality.margins)),
             f"flagged {learnt.review}{unused}",
-            usual or f"unfamiliar pictures are not flagged: {learnt.why_not}",
+            usual or f"unfamiliar images are not flagged: {learnt.why_not}",
         ]
 
     @property
@@ -90,7 +90,7 @@ class ReviewedWeights:
         """What was learnt, for a notebook."""
         from medseg_monai.report.notebook import Shown, card, figure_uri
 
-        names = ("probabilities", "predicted Dice", "promise", "margins", "uncertainty", "unfamiliar pictures")
+        names = ("probabilities", "predicted Dice", "promise", "margins", "uncertainty", "unfamiliar images")
         return card(
             f"Learnt from {self.learnt.review.cases} {self.split} cases",
             subtitle="used from now on",
@@ -131,7 +131,7 @@ def review(
         confidence: keep the risk with this confidence; default: on average, which takes fewer cases.
         cover: share of the lesion that an outer mask must hold, and of an inner one that is right.
         rate: share of the cases in which outer and inner masks must do so.
-        unfamiliar: share of the cases that may be flagged as unlike the training pictures.
+        unfamiliar: share of the cases that may be flagged as unlike the training images.
         device: ``cpu``, ``cuda`` …; default: a GPU if there is one.
         verbose: show log lines.
         assignments: any key of the config.

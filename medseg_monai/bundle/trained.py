@@ -9,11 +9,12 @@ import hashlib
 import importlib
 import io
 import json
+import logging
 import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ from torch import nn
 from medseg_monai.bundle.paths import find_weights, trained_on
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import sha256_of, write_whole
-from medseg_monai.quality.familiarity import Familiarity
+from medseg_monai.quality.familiarity import Familiarity, is_earlier
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # exported here for code that reads weights
 from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE
 from medseg_monai.training.folder import WEIGHTS_FILE as WEIGHTS_FILE
 from medseg_monai.transforms.cleaning import Cleaning
 from medseg_monai.tuning.review import Review
+
+logger = logging.getLogger(__name__)
 
 # A spec.json may come from somebody else: it may name only a network, never any other callable.
 TRUSTED_NETWORKS = ("medseg_monai.networks.", "monai.networks.nets.")
@@ -116,6 +119,9 @@ class Trained:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             content["dataset"] = DatasetSpec.from_dict(content["dataset"])
+            if is_earlier(content.get("familiarity")):
+                _say_earlier(path)
+                del content["familiarity"]
             for key, kind in _LEARNT.items():
                 if content.get(key) is not None:
                     content[key] = kind.from_dict(content[key])
@@ -130,6 +136,15 @@ class Trained:
             raise ValueError(f"{path} does not describe trained weights: {error}") from error
         check_trusted(target, path)
         return trained
+
+
+@cache
+def _say_earlier(path: Path) -> None:
+    """Once for each file."""
+    logger.warning(
+        "%s: an earlier version learnt what usual images look like; until medseg review has run again, none are flagged as unlike them",
+        path,
+    )
 
 
 def network_of(architecture: Mapping[str, Any]) -> nn.Module:

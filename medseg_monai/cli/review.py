@@ -41,7 +41,7 @@ def review(
     ] = 0.9,
     unfamiliar: Annotated[
         float,
-        typer.Option(min=0, max=0.5, help="Share of the cases that may be flagged as unlike the training pictures."),
+        typer.Option(min=0, max=0.5, help="Share of the cases that may be flagged as unlike the training images."),
     ] = 0.01,
     device: Device = None,
     verbose: Verbose = False,

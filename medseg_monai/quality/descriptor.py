@@ -1,7 +1,8 @@
-"""A picture, and what was outlined in it, described by a few numbers: colours, light, layout, texture, outline.
+"""A photograph, and what was outlined in it, described by a few numbers: light, layout, texture, colours, grain, outline.
 
 Computed from the network's input, so neither a file's size nor its shape matters, and with a few array operations, so it works with every
-engine. Inputs are resized to `SIDE` pixels first, because the finest texture reflects the file's format and how it was downsized.
+engine. Inputs are resized to `SIDE` pixels first, because the finest texture reflects the file's format and how it was downsized; of
+colours, which JPEG files store at half the resolution, nothing finer than half of that is measured.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SIDE = 128
-COARSEST = 16
-"""Texture is measured at SIDE, half of it, and so on, down to this."""
+COARSEST_TEXTURE, COARSEST_GRAIN = 16, 8
+"""Details of light are measured at SIDE, half of it, and so on, those of colours from half of SIDE, down to these."""
 CELLS = 3
 """Number of cells per side for the layout."""
 FLAT = 1 / 255
@@ -26,6 +27,7 @@ SMALLEST = 1e-3
 """Replaces 0 in logarithms: a quarter of a grey level."""
 MOST_CHANNELS = 3
 """For images with more channels, only the differences between channels are measured."""
+QUANTILES = {"darkest": 0.02, "dark": 0.25, "middle": 0.5, "light": 0.75, "lightest": 0.98}
 
 
 def describe(image: Tensor, foreground: Tensor) -> dict[str, NDArray[np.float64]]:
@@ -36,18 +38,19 @@ def describe(image: Tensor, foreground: Tensor) -> dict[str, NDArray[np.float64]
         foreground: (W, H), the probability of any class, 0 to 1, on the same grid.
 
     Returns:
-        Part -> (numbers,), always the same number for the same C: ``colours`` (not for one channel), ``light``, ``layout``, ``texture``
-        and ``outline``, on scales on which usual pictures are spread roughly symmetrically (logarithms of non-negative quantities).
+        Part -> (numbers,), always the same number for the same C: ``light``, ``layout``, ``texture``, ``colours`` and ``grain`` (not for
+        one channel), and ``outline``, on scales on which usual pictures are spread roughly symmetrically (logarithms of non-negative
+        quantities).
     """
-    pixels = _resized(image.detach().float().cpu()).double()
-    weight = _resized(foreground.detach().float().cpu()[None])[0].double().clamp(0, 1)
-    grey = pixels.mean(dim=0)
-    opponents = _opponents(pixels, grey)
-    parts = {"light": _light(grey), "layout": _layout(grey), "texture": _texture(grey)}
-    if len(opponents):
-        parts["colours"] = _colours(opponents)
-    parts["outline"] = _outline(grey, opponents, weight)
-    return {name: numbers.numpy() for name, numbers in parts.items()}
+    pixels, weight = shrunk(image), shrunk(foreground[None], SIDE // 2)[0].clamp(0, 1)
+    grey, small = pixels.mean(dim=0), F.avg_pool2d(pixels, 2)
+    planes = torch.cat([small.mean(dim=0)[None], _opponents(small)])
+    parts = {"light": _light(planes[:1]), "layout": _layout(planes[:1]), "texture": _texture(grey, planes[:1])}
+    if len(planes) > 1:
+        parts["colours"] = _colours(planes[1:])
+        parts["grain"] = _grain(planes)
+    parts["outline"] = _outline(planes, weight)
+    return {name: numbers.double().numpy() for name, numbers in parts.items()}
 
 
 def number_names(channels: Sequence[str]) -> dict[str, list[str]]:
@@ -56,35 +59,33 @@ def number_names(channels: Sequence[str]) -> dict[str, list[str]]:
     Args:
         channels: names of the image's channels.
     """
-    quantiles = ("darkest", "dark", "middle", "light", "lightest")
     cells = [f"{row} {column}" for column in ("left", "centre", "right") for row in ("top", "middle", "bottom")]
-    scales = [SIDE // 2**step for step in range(SIDE.bit_length()) if SIDE // 2**step >= COARSEST]
     names = {
-        "light": [
-            "brightness",
-            "contrast",
-            *(f"{name} tones" for name in quantiles),
-            "share of black",
-            "share of white",
-        ],
+        "light": ["brightness", "contrast", *(f"{name} tones" for name in QUANTILES)],
         "layout": [f"brightness {cell}" for cell in cells],
         "texture": [
-            *(
-                name
-                for scale in scales
-                for name in (f"detail at {scale} pixels a side", f"rarity of detail at {scale} pixels a side")
-            ),
+            *(f"detail at {scale} pixels a side" for scale in scales(SIDE, COARSEST_TEXTURE)),
             "direction of edges",
             "share of flat areas",
         ],
     }
-    if opponents := _opponent_names(channels):
+    opponents = _opponent_names(channels)
+    planes = ["brightness", *opponents]
+    if opponents:
         names["colours"] = [
             *(f"{what}{name}" for what in ("", "spread of ", "lowest ", "highest ") for name in opponents),
             "strength of colours",
             "variety of colours",
         ]
-    planes = ["brightness", *opponents]
+        pairs = [(one, other) for place, one in enumerate(planes) for other in planes[place + 1 :]]
+        names["grain"] = [
+            f"{what} at {scale} pixels a side"
+            for scale in scales(SIDE // 2, COARSEST_GRAIN)
+            for what in (
+                *(f"detail of {name}" for name in opponents),
+                *(f"agreement of details of {one} and {other}" for one, other in pairs),
+            )
+        ]
     names["outline"] = [
         "size of the outline",
         "distance of the outline from the centre",
@@ -95,81 +96,123 @@ def number_names(channels: Sequence[str]) -> dict[str, list[str]]:
     return names
 
 
+def shrunk(maps: Tensor, side: int = SIDE) -> Tensor:
+    """(C, W, H) as float32 (C, side, side) on the CPU."""
+    whole = maps.detach().float().cpu()
+    if whole.shape[1:] == (side, side):
+        return whole
+    return F.interpolate(whole[None], (side, side), mode="bilinear", antialias=True)[0]
+
+
+def scales(finest: int, coarsest: int) -> list[int]:
+    """`finest`, half of it, and so on, down to `coarsest`.
+
+    >>> scales(64, 10)
+    [64, 32, 16]
+    """
+    return [finest >> step for step in range(finest.bit_length()) if finest >> step >= coarsest]
+
+
+def _opponents(pixels: Tensor) -> Tensor:
+    """The mean of the channels before against each further one, (channels - 1, *S): of colours red against green, and both against blue.
+
+    Of many channels their standard deviation; of one nothing.
+    """
+    if len(pixels) > MOST_CHANNELS:
+        return pixels.std(dim=0)[None]
+    differences = [pixels[:number].mean(dim=0) - pixels[number] for number in range(1, len(pixels))]
+    return torch.stack(differences) if differences else pixels[:0]
+
+
 def _opponent_names(channels: Sequence[str]) -> list[str]:
     if len(channels) > MOST_CHANNELS:
         return ["difference of the channels"]
-    return [f"{name} against the mean" for name in channels[:-1]]
+    return [f"{' and '.join(channels[:number])} against {channels[number]}" for number in range(1, len(channels))]
 
 
-def _resized(maps: Tensor) -> Tensor:
-    """(C, W, H) to (C, SIDE, SIDE)."""
-    if maps.shape[1:] == (SIDE, SIDE):
-        return maps
-    return F.interpolate(maps[None], (SIDE, SIDE), mode="bilinear", antialias=True)[0]
-
-
-def _opponents(pixels: Tensor, grey: Tensor) -> Tensor:
-    """Differences between channels, (channels - 1, SIDE, SIDE); for many channels their standard deviation; for one, nothing."""
-    if len(pixels) > MOST_CHANNELS:
-        return pixels.std(dim=0)[None]
-    return pixels[:-1] - grey
-
-
-def _log(value: Tensor) -> Tensor:
+def log_of(value: Tensor) -> Tensor:
+    """The logarithm of values from 0 on, finite."""
     return (value + SMALLEST).log()
 
 
+def quantiles(planes: Tensor, shares: Sequence[float]) -> Tensor:
+    """Of each plane (N, *S) the values below which these shares of its pixels lie, (shares, N)."""
+    ordered = np.sort(planes.flatten(1).numpy(), axis=1)
+    return torch.from_numpy(ordered[:, [round(share * (ordered.shape[1] - 1)) for share in shares]].T.copy())
+
+
 def _light(grey: Tensor) -> Tensor:
-    """Mean, spread and quantiles; shares of nearly black and nearly white pixels."""
-    quantiles = grey.flatten().quantile(grey.new_tensor([0.02, 0.25, 0.5, 0.75, 0.98]))
-    ends = torch.stack([(grey < 0.02).double().mean(), (grey > 0.98).double().mean()]).sqrt()
-    return torch.cat([torch.stack([grey.mean(), _log(grey.std())]), quantiles, ends])
+    """Mean, spread and quantiles."""
+    return torch.cat(
+        [torch.stack([grey.mean(), log_of(grey.std())]), quantiles(grey, list(QUANTILES.values())).flatten()]
+    )
 
 
 def _colours(opponents: Tensor) -> Tensor:
-    """Mean, spread and quantiles of each opponent colour, then how colourful the picture is and in how many ways."""
+    """Mean, spread and outermost quantiles of each opponent colour, then how colourful the picture is and in how many ways."""
     flat = opponents.flatten(1)
-    quantiles = flat.quantile(flat.new_tensor([0.02, 0.98]), dim=1)
+    ends = quantiles(opponents, [QUANTILES["darkest"], QUANTILES["lightest"]])
     strength = opponents.square().sum(dim=0).sqrt()
     return torch.cat(
-        [flat.mean(dim=1), _log(flat.std(dim=1)), *quantiles, _log(torch.stack([strength.mean(), strength.std()]))]
+        [flat.mean(dim=1), log_of(flat.std(dim=1)), *ends, log_of(torch.stack([strength.mean(), strength.std()]))]
     )
 
 
 def _layout(grey: Tensor) -> Tensor:
     """How much brighter than the mean each cell is."""
-    cells = F.adaptive_avg_pool2d(grey[None], CELLS).flatten()
+    cells = F.adaptive_avg_pool2d(grey, CELLS).flatten()
     return cells - grey.mean()
 
 
-def _texture(grey: Tensor) -> Tensor:
-    """At each scale the strength of details and the rarity of strong ones; their direction; the share of pixels without any."""
+def details(planes: Tensor, coarser: Tensor) -> Tensor:
+    """What planes or volumes (N, *S) have that those of half the size lack."""
+    mode = "bilinear" if planes.ndim == 3 else "trilinear"
+    return planes - F.interpolate(coarser[None], planes.shape[1:], mode=mode, align_corners=False)[0]
+
+
+def _texture(grey: Tensor, half: Tensor) -> Tensor:
+    """The strength of details at each scale; their direction; the share of pixels without any."""
     numbers: list[Tensor] = []
-    here = grey
-    while min(here.shape) >= COARSEST:
-        coarser = F.avg_pool2d(here[None], 2)
-        band = here - F.interpolate(coarser[None], here.shape, mode="bilinear", align_corners=False)[0, 0]
-        power = band.square().mean()
-        numbers += [_log(power.sqrt()), (band.square().square().mean() / (power.square() + SMALLEST**4)).add(1).log()]
-        here = coarser[0]
-    along, across = (grey.diff(dim=axis) for axis in (0, 1))
-    flat = torch.cat([along.flatten(), across.flatten()]).abs() < FLAT
-    return torch.stack([*numbers, _log(along.abs().mean()) - _log(across.abs().mean()), flat.double().mean().sqrt()])
+    here, coarser = grey[None], half
+    while min(here.shape[1:]) >= COARSEST_TEXTURE:
+        numbers.append(log_of(details(here, coarser).square().mean().sqrt()))
+        here, coarser = coarser, F.avg_pool2d(coarser, 2)
+    along, across = (grey.diff(dim=axis).abs() for axis in (0, 1))
+    flat = ((along < FLAT).float().mean() + (across < FLAT).float().mean()) / 2
+    return torch.stack([*numbers, log_of(along.mean()) - log_of(across.mean()), flat.sqrt()])
 
 
-def _outline(grey: Tensor, opponents: Tensor, weight: Tensor) -> Tensor:
+def _grain(half: Tensor) -> Tensor:
+    """At each scale the strength of each opponent colour's details, and how far details of light and colours go together.
+
+    In photographs of one kind both hardly vary: skin, blood and pigment change light and colours in fixed proportions, and so does a
+    camera's noise. What was painted, rendered or taken of something else has other proportions.
+    """
+    rows, columns = torch.triu_indices(len(half), len(half), 1)
+    numbers: list[Tensor] = []
+    here = half
+    while min(here.shape[1:]) >= COARSEST_GRAIN:
+        coarser = F.avg_pool2d(here, 2)
+        lacking = details(here, coarser).flatten(1)
+        covariance = lacking @ lacking.T / lacking.shape[1]
+        spread = (covariance.diagonal() + SMALLEST**2).sqrt()
+        numbers += [spread[1:].log(), (covariance / (spread[:, None] * spread))[rows, columns]]
+        here = coarser
+    return torch.cat(numbers)
+
+
+def _outline(planes: Tensor, weight: Tensor) -> Tensor:
     """Size and position of the outlined region; light and colours inside against outside; texture inside; sharpness of the edge."""
-    inside, outside = _share(weight), _share(1 - weight)
-    planes = torch.cat([grey[None], opponents])
-    differ = (planes * inside).sum(dim=(1, 2)) - (planes * outside).sum(dim=(1, 2))
-    own = (opponents * inside).sum(dim=(1, 2))
+    grey, size = planes[0], weight.mean().clamp(SMALLEST, 1 - SMALLEST)
     detail = F.pad(grey.diff(dim=0).abs(), (0, 0, 0, 1)) + F.pad(grey.diff(dim=1).abs(), (0, 1))
-    edge = _share(weight * (1 - weight))
-    places = torch.linspace(-1, 1, SIDE, dtype=grey.dtype)
+    inside = _share(weight)
+    regions = torch.stack([inside, _share(weight * (1 - weight)), _share(1 - weight)]).flatten(1)
+    means = torch.cat([planes, detail[None]]).flatten(1) @ regions.T  # (planes and detail, regions)
+    places = torch.linspace(-1, 1, len(weight))
     off_centre = math.sqrt(0.5) * torch.hypot((inside.sum(dim=1) * places).sum(), (inside.sum(dim=0) * places).sum())
-    strengths = torch.stack([(detail * inside).sum(), (detail * edge).sum(), (detail * outside).sum()])
-    size = weight.mean().clamp(SMALLEST, 1 - SMALLEST)
-    return torch.cat([torch.stack([size.logit(), off_centre]), differ, own, _log(strengths)])
+    return torch.cat(
+        [torch.stack([size.logit(), off_centre]), means[:-1, 0] - means[:-1, 2], means[1:-1, 0], log_of(means[-1])]
+    )
 
 
 def _share(weight: Tensor) -> Tensor:

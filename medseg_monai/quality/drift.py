@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from medseg_monai.quality.descriptor import number_names
-from medseg_monai.quality.familiarity import Description, Familiarity
+from medseg_monai.quality.familiarity import Familiarity
+from medseg_monai.quality.gaussian import Description
 from medseg_monai.quality.usual import UsualAnswers
+from medseg_monai.quality.volume_descriptor import volume_number_names
 
 Array = NDArray[np.float64]
 FALSE_ALARMS = 0.01
@@ -93,7 +95,7 @@ def find_drift(
     """Compare a batch with what was learnt.
 
     Args:
-        descriptions: of the images; of volumes empty ones.
+        descriptions: of the images; empty ones if they are not known.
         answers: of the same images, see `medseg_monai.quality.usual.answer_numbers`.
         familiarity, usual: what `medseg review` has learnt; None for what it has not.
         channels: of the images, for the names of colours.
@@ -116,14 +118,16 @@ def find_drift(
 
 
 def _of_pictures(descriptions: Sequence[Description], known: Familiarity, channels: Sequence[str]) -> list[Change]:
-    """Each part's unusualness, and each number that does not depend on what was answered."""
-    names = number_names(channels)
-    found = []
+    """How unusual the whole and each part are, and each number that does not depend on what was answered."""
+    names = volume_number_names(channels) if "values" in descriptions[0] else number_names(channels)
+    whole = np.array([known.unusualness(one) for one in descriptions])
+    unusual = [known.unusual_parts(one) for one in descriptions]
+    # on the cases that set the threshold, by its own definition, of mean 0 and standard deviation 1
+    found = [_compared("unusualness of all numbers together", whole, 0.0, 1.0, known.cases)]
     for part in known.parts:
         values = np.stack([np.asarray(one[part.name], np.float64) for one in descriptions])
-        unusual = np.array([part.unusualness(row) for row in values])
-        # on validation, by its own definition, of mean 0 and standard deviation 1
-        found.append(_compared(f"unusualness of the {part.name}", unusual, 0.0, 1.0, known.cases))
+        alone = np.array([one[part.name] for one in unusual])
+        found.append(_compared(f"unusualness of the {part.name}", alone, 0.0, 1.0, known.cases))
         if part.name == "outline":  # training's own are not comparable: the network has learnt them
             continue
         for name, column, mean, scale in zip(names[part.name], values.T, part.mean, part.scale, strict=True):

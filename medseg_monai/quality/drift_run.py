@@ -105,9 +105,9 @@ def compare_images(
 
 
 def _strangest(images: Sequence[str], descriptions: Sequence[Any], trained: Trained) -> list[str]:
-    """The images, the most unusual first; none for volumes, which are not pictures."""
+    """The images, the most unusual first; none for volumes, of which there is no small picture."""
     known = trained.familiarity
-    if known is None or not all(descriptions):
+    if known is None or trained.dataset.spatial_dims != 2:
         return []
-    unusual = {image: max(known.unusualness(one).values()) for image, one in zip(images, descriptions, strict=True)}
+    unusual = {image: known.unusualness(one) for image, one in zip(images, descriptions, strict=True)}
     return sorted(unusual, key=lambda image: -unusual[image])

@@ -1,9 +1,9 @@
-"""Whether a picture is of the kind that a network was trained on: its distance to training's pictures, part by part.
+"""Whether an image is of the kind that a network was trained on: how far its description is from those of training's images.
 
-Each part of `medseg_monai.quality.descriptor.describe` has a Gaussian, fitted on training cases: mean, spread and a covariance that is
-shrunk toward independence (Chen et al., Shrinkage algorithms for MMSE covariance estimation, 2010: OAS). Distances are skewed, so their
-logarithms are set against those of validation's cases, and the most unusual part decides. The threshold is the one that at most a wanted
-share of validation's cases exceeds.
+All numbers of a description (`medseg_monai.quality.descriptor`, `volume_descriptor`) together have one Gaussian, fitted on training cases:
+what gives other images away is less often a single number than several that do not go together. Distances are skewed, so their logarithms
+are set against those of cases that the Gaussian was not fitted on: validation's, and if these are few, training's by cross-fitting. The
+threshold is the one that at most a wanted share of them exceeds. Each part alone, by its share of the same Gaussian, tells what is unusual.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medseg_monai.program.messages import refuse_unknown_keys
+from medseg_monai.quality.gaussian import SMALLEST, Description, Gaussian, joined, rounded, symmetric
 
-Array = NDArray[np.float64]
-Description: TypeAlias = Mapping[str, Array]
-"""Part -> its numbers, of one picture."""
-
-LEAST_TRAINING, LEAST_VALIDATION = 30, 10
+LEAST_TRAINING = 30
 """Smallest number of cases to learn from."""
-DIGITS = 5
-"""Significant digits of stored numbers."""
-SMALLEST = 1e-6
-"""Numbers that are the same in all training cases have at least this spread."""
+ENOUGH_VALIDATION = 50
+"""With fewer validation cases, training's join them, each judged by a Gaussian that was fitted without it."""
+FOLDS = 10
+NAMED = 2.0
+"""A part is named if it is unusual by more than this."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,7 @@ class Part:
     Args:
         name: the part's name.
         mean, scale: mean and spread of its numbers in training.
-        covariance: covariance of the scaled numbers: the lower triangle, row by row.
-        usual: mean and standard deviation of the logarithm of the validation cases' distances.
+        usual: mean and standard deviation of the logarithm of the distances of cases that it was not fitted on.
 
     Raises:
         ValueError: the numbers are inconsistent or invalid.
@@ -48,58 +44,37 @@ class Part:
     name: str
     mean: tuple[float, ...]
     scale: tuple[float, ...]
-    covariance: tuple[float, ...]
     usual: tuple[float, float]
 
     def __post_init__(self) -> None:
-        for key in ("mean", "scale", "covariance", "usual"):
+        for key in ("mean", "scale", "usual"):
             object.__setattr__(self, key, _numbers(getattr(self, key), f"familiarity: {self.name}: {key}"))
-        size = len(self.mean)
-        if not (
-            size and len(self.scale) == size and len(self.covariance) == size * (size + 1) // 2 and len(self.usual) == 2
-        ):
-            raise ValueError(f"familiarity: {self.name}: mean, scale, covariance and usual do not fit each other")
+        if not (self.mean and len(self.scale) == len(self.mean) and len(self.usual) == 2):
+            raise ValueError(f"familiarity: {self.name}: mean, scale and usual do not fit each other")
         if min(*self.scale, self.usual[1]) <= 0:
             raise ValueError(f"familiarity: {self.name}: a spread must be above 0")
-        if np.linalg.eigvalsh(self._matrix())[0] <= 0:
-            raise ValueError(f"familiarity: {self.name}: the covariance is not positive definite")
-
-    def _matrix(self) -> Array:
-        lower = np.zeros((len(self.mean), len(self.mean)))
-        lower[np.tril_indices(len(self.mean))] = self.covariance
-        full: Array = lower + np.tril(lower, -1).T
-        return full
-
-    @cached_property
-    def _precision(self) -> Array:
-        return np.asarray(np.linalg.inv(self._matrix()))
-
-    def distance(self, numbers: Array) -> float:
-        """Of a picture to training's mean, in standard deviations, of all numbers together: Mahalanobis', over the root of their count."""
-        off = (np.asarray(numbers, np.float64) - self.mean) / self.scale
-        return math.sqrt(max(0.0, float(off @ self._precision @ off)) / len(off))
-
-    def unusualness(self, numbers: Array) -> float:
-        """How far the distance is above those of validation, in standard deviations of its logarithm."""
-        return (_log(self.distance(numbers)) - self.usual[0]) / self.usual[1]
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What is usual in all parts, and the threshold for a picture unlike those of training.
+    """What is usual in images, and the threshold for one unlike those of training.
 
     Args:
         parts: the parts of the description.
-        threshold: a picture whose most unusual part exceeds it is flagged.
-        training: number of cases that the parts were fitted on.
-        cases: number of validation cases.
-        flagged: number of validation cases that the threshold flags.
+        covariance: of all numbers, over their spread, part after part: the lower triangle, row by row.
+        usual: mean and standard deviation of the logarithm of the distances of cases that it was not fitted on.
+        threshold: an image whose unusualness exceeds it is flagged.
+        training: number of cases that it was fitted on.
+        cases: number of cases that set the threshold, see `learn_familiarity`.
+        flagged: number of these that the threshold flags.
 
     Raises:
         ValueError: a value is invalid.
     """
 
     parts: tuple[Part, ...]
+    covariance: tuple[float, ...]
+    usual: tuple[float, float]
     threshold: float
     training: int
     cases: int
@@ -108,16 +83,29 @@ class Familiarity:
     def __post_init__(self) -> None:
         if not self.parts or len({part.name for part in self.parts}) < len(self.parts):
             raise ValueError("familiarity: expected one or more parts with different names")
+        for key in ("covariance", "usual"):
+            object.__setattr__(self, key, _numbers(getattr(self, key), f"familiarity: {key}"))
         _numbers([self.threshold], "familiarity: threshold")
         for key in ("training", "cases", "flagged"):
             if type(getattr(self, key)) is not int:
                 raise ValueError(f"familiarity: {key} must be a number of cases, not {getattr(self, key)!r}")
         if not 0 <= self.flagged <= self.cases or self.training < 1:
             raise ValueError("familiarity: the numbers of cases are inconsistent")
+        size = sum(len(part.mean) for part in self.parts)
+        if len(self.covariance) != size * (size + 1) // 2 or len(self.usual) != 2 or self.usual[1] <= 0:
+            raise ValueError("familiarity: parts, covariance and usual do not fit each other")
+        if np.linalg.eigvalsh(self._gaussian.covariance)[0] <= 0:
+            raise ValueError("familiarity: the covariance is not positive definite")
+
+    @cached_property
+    def _gaussian(self) -> Gaussian:
+        mean, scale = (np.concatenate([getattr(part, key) for part in self.parts]) for key in ("mean", "scale"))
+        sizes = {part.name: len(part.mean) for part in self.parts}
+        return Gaussian(sizes, mean, scale, symmetric(self.covariance, len(mean)))
 
     def check(self, description: Description) -> None:
         """Raise a ValueError if this was learnt on descriptions of another kind."""
-        ours = {part.name: len(part.mean) for part in self.parts}
+        ours = dict(self._gaussian.sizes)
         theirs = {name: len(numbers) for name, numbers in description.items()}
         if ours != theirs:
             raise ValueError(
@@ -125,14 +113,22 @@ class Familiarity:
                 "remove it from spec.json and run medseg review again"
             )
 
-    def unusualness(self, description: Description) -> dict[str, float]:
-        """Unusualness of each part, see `Part.unusualness`."""
-        return {part.name: part.unusualness(description[part.name]) for part in self.parts}
+    def unusualness(self, description: Description) -> float:
+        """How far an image's distance is above usual ones, in standard deviations of its logarithm."""
+        return _score(self._gaussian.distance(description), self.usual)
+
+    def unusual_parts(self, description: Description) -> dict[str, float]:
+        """The same of each part alone."""
+        distances = self._gaussian.distances(description)
+        return {part.name: _score(distances[part.name], part.usual) for part in self.parts}
 
     def unlike(self, description: Description) -> list[str]:
-        """The parts above the threshold, most unusual first; none for a familiar picture."""
-        found = self.unusualness(description)
-        return sorted((name for name in found if found[name] > self.threshold), key=lambda name: -found[name])
+        """Of a familiar image nothing; else the parts that are unusual, at least one, most unusual first."""
+        if self.unusualness(description) <= self.threshold:
+            return []
+        found = self.unusual_parts(description)
+        ordered = sorted(found, key=lambda name: -found[name])
+        return [name for place, name in enumerate(ordered) if place == 0 or found[name] > NAMED]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -154,72 +150,84 @@ class Familiarity:
             raise ValueError(f"familiarity: {error}") from error
 
     def __str__(self) -> str:
-        return f"unlike the {self.training} training pictures examined: {self.flagged} of {self.cases} validation cases flagged"
+        return (
+            f"unlike the {self.training} training images examined: {self.flagged} of {self.cases} other cases flagged"
+        )
+
+
+def is_earlier(content: Any) -> bool:
+    """Whether this is what earlier versions stored: a covariance of each part, of another description of photographs."""
+    parts = content.get("parts") if isinstance(content, Mapping) else None
+    return isinstance(parts, list) and any(isinstance(part, Mapping) and "covariance" in part for part in parts)
 
 
 def learn_familiarity(
     training: Sequence[Description], validation: Sequence[Description], *, share: float = 0.01
 ) -> Familiarity:
-    """Fit the parts on training cases and set the threshold by validation cases; neither's order matters.
+    """Fit the Gaussian on training cases and set the threshold by cases that it was not fitted on; neither's order matters.
 
     Args:
         training: descriptions, at least `LEAST_TRAINING`.
-        validation: descriptions, at least `LEAST_VALIDATION`; at most this share of them is flagged.
-        share: 0 to below 1.
+        validation: descriptions; if there are fewer than `ENOUGH_VALIDATION`, training's join them, see `_cross_fitted`.
+        share: at most this share of these cases is flagged, 0 to below 1.
 
     Raises:
         ValueError: too few cases, or a share out of range.
     """
-    if len(training) < LEAST_TRAINING or len(validation) < LEAST_VALIDATION:
+    if len(training) < LEAST_TRAINING:
         raise ValueError(
-            f"{len(training)} training and {len(validation)} validation cases are too few to learn what is usual: "
-            f"{LEAST_TRAINING} and {LEAST_VALIDATION} are needed"
+            f"{len(training)} training cases are too few to learn what is usual: {LEAST_TRAINING} are needed"
         )
     if not 0 <= share < 1:
-        raise ValueError(f"the share of validation cases that may be flagged must be in [0, 1), not {share}")
-    parts = tuple(_fit(name, _table(training, name), _table(validation, name)) for name in validation[0])
-    scores = sorted((max(part.unusualness(case[part.name]) for part in parts) for case in validation), reverse=True)
+        raise ValueError(f"the share of cases that may be flagged must be in [0, 1), not {share}")
+    known, others = _ordered(training), _ordered(validation)
+    gaussian = Gaussian.fitted(known)
+    distances = [_distances(gaussian, case) for case in others]
+    distances += _cross_fitted(known) if len(others) < ENOUGH_VALIDATION else []
+    logs = np.log(np.array(distances) + SMALLEST)  # (cases, whole and parts)
+    means, spreads = rounded(logs.mean(axis=0)), rounded(np.maximum(logs.std(axis=0), SMALLEST))
+    usual = [(float(mean), float(spread)) for mean, spread in zip(means, spreads, strict=True)]
+    scores = sorted(((logs[:, 0] - means[0]) / spreads[0]).tolist(), reverse=True)
     # rounded up: a case at the threshold stays below it if the last digits differ
     threshold = math.ceil(scores[math.floor(share * len(scores))] * 1000) / 1000
-    flagged = sum(score > threshold for score in scores)
-    return Familiarity(parts, threshold, training=len(training), cases=len(validation), flagged=flagged)
+    return Familiarity(
+        _parts(gaussian, usual[1:]),
+        tuple(gaussian.covariance[np.tril_indices(len(gaussian.mean))].tolist()),
+        usual[0],
+        threshold,
+        training=len(training),
+        cases=len(scores),
+        flagged=sum(score > threshold for score in scores),
+    )
 
 
-def _fit(name: str, training: Array, validation: Array) -> Part:
-    mean = _rounded(training.mean(axis=0))
-    scale = _rounded(np.maximum(training.std(axis=0), SMALLEST))
-    covariance = shrunk_covariance((training - mean) / scale)
-    triangle = _rounded(covariance[np.tril_indices(len(mean))])
-    part = Part(name, tuple(mean), tuple(scale), tuple(triangle), (0.0, 1.0))
-    distances = [_log(part.distance(row)) for row in validation]
-    usual = _rounded(np.array([np.mean(distances), max(float(np.std(distances)), SMALLEST)]))
-    return Part(name, part.mean, part.scale, part.covariance, (usual[0], usual[1]))
+def _parts(gaussian: Gaussian, usual: Sequence[tuple[float, float]]) -> tuple[Part, ...]:
+    ends = np.cumsum(list(gaussian.sizes.values()))[:-1]
+    pieces = zip(gaussian.sizes, np.split(gaussian.mean, ends), np.split(gaussian.scale, ends), usual, strict=True)
+    return tuple(Part(name, tuple(mean.tolist()), tuple(scale.tolist()), pair) for name, mean, scale, pair in pieces)
 
 
-def shrunk_covariance(centred: Array) -> Array:
-    """OAS covariance of (cases, numbers) with mean 0: the sample's, shrunk toward that of independent numbers, more with fewer cases."""
-    cases, size = centred.shape
-    sample = centred.T @ centred / cases
-    even = np.trace(sample) / size
-    power = float(np.mean(sample**2))
-    above = (cases + 1) * (power - even**2 / size)
-    share = 1.0 if above == 0 else min(1.0, (power + even**2) / above)
-    return np.asarray((1 - share) * sample + share * even * np.eye(size))
+def _distances(gaussian: Gaussian, case: Description) -> list[float]:
+    """Of the whole, then of each part."""
+    return [gaussian.distance(case), *gaussian.distances(case).values()]
 
 
-def _table(cases: Sequence[Description], name: str) -> Array:
-    """(cases, numbers) of a part, in an order that is the cases' own: sums then come out the same to the last digit."""
-    rows = np.stack([np.asarray(case[name], np.float64) for case in cases])
-    return rows[np.lexsort(rows.T)]
+def _cross_fitted(cases: Sequence[Description]) -> list[list[float]]:
+    """The distances of each case by a Gaussian that was fitted without it: on those outside its fold."""
+    found = []
+    for fold in range(FOLDS):
+        gaussian = Gaussian.fitted([case for number, case in enumerate(cases) if number % FOLDS != fold])
+        found += [_distances(gaussian, case) for case in cases[fold::FOLDS]]
+    return found
 
 
-def _rounded(values: Array) -> Array:
-    """Rounded to the stored digits."""
-    return np.array([float(f"{value:.{DIGITS}g}") for value in values])
+def _ordered(cases: Sequence[Description]) -> list[Description]:
+    """In an order that is the cases' own: sums then come out the same to the last digit, and folds hold the same cases."""
+    return sorted(cases, key=lambda case: tuple(joined(case)))
 
 
-def _log(distance: float) -> float:
-    return math.log(distance + SMALLEST)
+def _score(distance: float, usual: tuple[float, float]) -> float:
+    return (math.log(distance + SMALLEST) - usual[0]) / usual[1]
 
 
 def _numbers(values: Any, what: str) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Whether a person should look at a case, and why, in words: its mask is likely to be wrong, or it is unlike the training pictures."""
+"""Whether a person should look at a case, and why, in words: its mask is likely to be wrong, or it is unlike the training images."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids import grid_of
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Promise
-from medseg_monai.quality.descriptor import describe
-from medseg_monai.quality.familiarity import Description, Familiarity
+from medseg_monai.quality.descriptor import describe, shrunk
+from medseg_monai.quality.familiarity import Familiarity
+from medseg_monai.quality.gaussian import Description
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.quality.mask_numbers import MaskNumbers, mask_numbers
+from medseg_monai.quality.volume_descriptor import describe_volume
 from medseg_monai.transforms.decision import probabilities
 from medseg_monai.transforms.intensity import mean_and_std
 from medseg_monai.tuning.review import Review
@@ -28,7 +30,9 @@ WORDS = {
     "light": "brightness and contrast",
     "layout": "where it is light and dark",
     "texture": "texture and edges",
+    "grain": "colours of details",
     "outline": "size, colours and edge of what was outlined",
+    "values": "how common dark and bright values are",
 }
 """Parts of a description, for people."""
 
@@ -61,7 +65,7 @@ def flag(
 
     Args:
         uncertainty: of the case, see `medseg_monai.inference.uncertainty.uncertainty`.
-        description: of the case; empty for volumes.
+        description: of the case; empty if it is not known.
         review, familiarity, promise: what `medseg review` has learnt; None for what it has not.
         predicted: the predicted Dice of each class's mask, if it is known.
         empty: classes of which nothing was found.
@@ -72,7 +76,7 @@ def flag(
         return Flag(None, "")
     reasons = []
     if known is not None and (parts := known.unlike(description)):
-        reasons.append(f"unlike the training pictures: {', '.join(WORDS.get(part, part) for part in parts)}")
+        reasons.append(f"unlike the training images: {', '.join(WORDS.get(part, part) for part in parts)}")
     if kept is not None and predicted:
         worst = min(predicted, key=lambda name: predicted[name])
         if kept.flags(predicted[worst]):
@@ -85,24 +89,31 @@ def flag(
 
 
 def describe_case(
-    image: Tensor, logits: Tensor, meta: Mapping[str, Any], spec: DatasetSpec
+    image: Tensor, logits: Tensor | None, meta: Mapping[str, Any], spec: DatasetSpec
 ) -> dict[str, NDArray[np.float64]]:
-    """`describe` for a network's input and answer; empty for volumes, whose values have no common scale to compare.
+    """What a network's input, and of a photograph its answer, look like in numbers.
 
     Args:
-        image: (C, W, H), the network's input.
-        logits: (K, W, H), its answer.
+        image: (C, *S), the network's input.
+        logits: (K, W, H), its answer to a photograph; of a volume it is not looked at and may be None.
         meta: the ``image_meta_dict`` that `load` adds.
         spec: the data set.
     """
-    if spec.spatial_dims != 2:
-        return {}
+    seen = torch.as_tensor(image).as_subclass(Tensor)
+    if spec.spatial_dims != 2 or logits is None:
+        return describe_volume(seen)
     place = grid_of(meta, spec).content
-    seen = torch.as_tensor(image).as_subclass(Tensor)[place].cpu()
     mean, std = (torch.from_numpy(values)[:, None, None] for values in mean_and_std(spec.intensity, len(seen)))
     probs = probabilities(torch.as_tensor(logits).as_subclass(Tensor)[place].cpu(), spec)
     foreground = 1 - probs[0] if spec.task == "multiclass" else probs.amax(dim=0)
-    return describe((seen * std + mean).clamp(0, 1), foreground)
+    return describe((shrunk(seen[place]) * std + mean).clamp(0, 1), foreground)
+
+
+def empty_description(spec: DatasetSpec) -> dict[str, NDArray[np.float64]]:
+    """A description as those of the data set's images are: the same parts, as many numbers."""
+    if spec.spatial_dims != 2:
+        return describe_volume(torch.zeros(spec.in_channels, 4, 4, 4))
+    return describe(torch.zeros(spec.in_channels, 8, 8), torch.zeros(8, 8))
 
 
 def number_case(
@@ -161,7 +172,7 @@ class Flagd(MapTransform):
         self.quality = quality or Quality()
         self.image_key = image_key
         if familiarity is not None:
-            familiarity.check(describe(torch.zeros(spec.in_channels, 8, 8), torch.zeros(8, 8)))
+            familiarity.check(empty_description(spec))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The logits stay as they are."""

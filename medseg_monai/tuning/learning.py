@@ -21,7 +21,8 @@ from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Calibration, CalibrationCases
 from medseg_monai.quality.conformal import MarginCases, make_promise, one_per_group
 from medseg_monai.quality.dice_estimate import learn_estimate
-from medseg_monai.quality.familiarity import Description, Familiarity, learn_familiarity
+from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
+from medseg_monai.quality.gaussian import Description
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.quality.mask_numbers import MaskNumbers
 from medseg_monai.quality.usual import UsualAnswers, answer_numbers
@@ -180,12 +181,9 @@ def _familiarity(
     learner: Learner, network: Predictor, training: Cases, validation: Sequence[Description], *, share: float
 ) -> tuple[Familiarity | None, str]:
     """What is usual; or None, and the reason."""
-    if not any(validation):
-        return None, "this is not learnt for volumes"
     cases = _evenly(sorted(training, key=lambda case: str(case["id"])), MOST_TRAINING)
-    usual = [prediction.description for _, prediction in learner.predictions(network, cases)]
     try:
-        return learn_familiarity(usual, validation, share=share), ""
+        return learn_familiarity(list(learner.descriptions(network, cases)), validation, share=share), ""
     except ValueError as error:
         return None, str(error)
 

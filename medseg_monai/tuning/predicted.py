@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from medseg_monai.bundle.paths import find_weights, weights_to_change
 from medseg_monai.bundle.trained import Trained
@@ -18,11 +18,13 @@ from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
 from medseg_monai.inference.cases import UNUSABLE
 from medseg_monai.predictor import Prediction, Predictor
+from medseg_monai.quality.gaussian import Description
 
 logger = logging.getLogger(__name__)
 
 Cases = Sequence[Mapping[str, Any]]
 Progress = Callable[[Cases], Iterable[Mapping[str, Any]]]
+Found = TypeVar("Found")
 
 
 class Predicted(NamedTuple):
@@ -105,9 +107,16 @@ class Learner:
 
     def predictions(self, predict: Predictor, cases: Cases) -> Iterator[tuple[Mapping[str, Any], Prediction]]:
         """Each case with what is found in it; one that cannot be read is left out, with a warning."""
+        return self._of_each(predict, cases)
+
+    def descriptions(self, predict: Predictor, cases: Cases) -> Iterator[Description]:
+        """What each case looks like, likewise."""
+        return (description for _, description in self._of_each(predict.describe, cases))
+
+    def _of_each(self, find: Callable[[Any], Found], cases: Cases) -> Iterator[tuple[Mapping[str, Any], Found]]:
         for case in self.progress(cases):
             try:
-                yield case, predict(main_file(case["image"]))
+                yield case, find(main_file(case["image"]))
             except UNUSABLE as error:
                 logger.warning("left out: %s: %s", case["id"], error)
 

@@ -44,6 +44,20 @@ def test_cleaning_lies_beside_the_weights_where_there_is_any(trained: Trained, t
     assert Trained.read(tmp_path) == tuned
 
 
+def test_what_an_earlier_version_took_for_usual_is_left_out_and_said_once(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained.write(tmp_path)
+    content = json.loads((tmp_path / "spec.json").read_text())
+    part = {"name": "light", "mean": [0.5], "scale": [0.1], "covariance": [1.0], "usual": [0.0, 1.0]}
+    earlier = {"parts": [part], "threshold": 3.3, "training": 400, "cases": 200, "flagged": 2}
+    (tmp_path / "spec.json").write_text(json.dumps({**content, "familiarity": earlier}))
+    assert Trained.read(tmp_path) == Trained.read(tmp_path) == trained
+    [said] = [record.getMessage() for record in caplog.records]
+    assert str(tmp_path / "spec.json") in said
+    assert "until medseg review has run again" in said
+
+
 def test_a_cleaning_that_is_none_is_named(trained: Trained, tmp_path: Path) -> None:
     trained.write(tmp_path)
     content = json.loads((tmp_path / "spec.json").read_text())

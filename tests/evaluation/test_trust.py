@@ -29,7 +29,7 @@ CASES: dict[str, tuple[tuple[float, float], tuple[float, float], float, str]] = 
     "good": ((0.9, 0.8), (1.0, 0.9), 0.1, ""),
     "poor": ((0.5, 0.9), (0.4, 0.9), 0.2, "its mask may be poor: predicted Dice of a 0.50"),
     "missed": ((0.8, 0.7), (0.8, 0.6), 0.4, ""),
-    "strange": ((0.9, 0.9), (0.9, 0.9), 0.3, "unlike the training pictures: colours"),
+    "strange": ((0.9, 0.9), (0.9, 0.9), 0.3, "unlike the training images: colours"),
 }
 
 

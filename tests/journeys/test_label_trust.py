@@ -61,7 +61,7 @@ def test_a_lesion_passes_and_noise_is_flagged_with_its_reason(server: Server) ->
     assert (lesion["flagged"], lesion["reason"]) == (False, "")
     assert lesion["predicted_dice"]["lesion"] > 0.8
     assert noise["flagged"] is True
-    assert noise["reason"].startswith("unlike the training pictures: ")
+    assert noise["reason"].startswith("unlike the training images: ")
 
 
 def test_a_mask_that_a_person_has_corrected_is_not_judged(server: Server) -> None:

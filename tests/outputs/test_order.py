@@ -33,7 +33,7 @@ def case(
 @pytest.mark.parametrize("backwards", [False, True])
 def test_the_order_by_hand(backwards: bool) -> None:
     cases = [
-        case("unlike, good", dice=0.9, reason="unlike the training pictures: colours"),
+        case("unlike, good", dice=0.9, reason="unlike the training images: colours"),
         case("poor", dice=0.2, reason="its mask may be poor", unsure=0.1),
         case("poor, less so", dice=0.3, reason="its mask may be poor", unsure=0.9),
         case("flagged, unknown Dice", reason="uncertain outline", unsure=0.9),

@@ -86,5 +86,6 @@ def test_the_strangest_picture_stands_first(
     descriptions = [predict(file).description for file in files]
     found = _strangest(files, descriptions, known)
     assert (found[0], sorted(found)) == (str(noise), sorted(files))
-    assert _strangest(files, [*descriptions[:3], {}], known) == [], "of volumes there is no description"
+    volumes = replace(known, dataset=demo_spec("volumes"))
+    assert _strangest(files, descriptions, volumes) == [], "of volumes there is no small picture"
     assert _strangest(files, descriptions, replace(known, familiarity=None)) == []

@@ -15,7 +15,7 @@ from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Margins, Promise
 from medseg_monai.quality.descriptor import describe
 from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
-from medseg_monai.quality.flagging import Flagd, describe_case, flag, number_case
+from medseg_monai.quality.flagging import Flagd, describe_case, empty_description, flag, number_case
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.tuning.review import Review
 
@@ -66,7 +66,7 @@ def test_other_kinds_are_flagged_whatever_is_outlined_in_them(usual: Familiarity
     _, lesion = draw_dermoscopy(np.random.default_rng(seed), SIZE)
     found = flag(0.0, described(OTHERS[kind](np.random.default_rng(seed)).copy(), lesion), REVIEW, usual)
     assert found.flagged is True
-    assert found.reason.startswith("unlike the training pictures: ")
+    assert found.reason.startswith("unlike the training images: ")
 
 
 def test_new_ones_of_the_same_kind_are_rarely_flagged(usual: Familiarity) -> None:
@@ -84,9 +84,78 @@ def test_both_reasons_are_said_and_colours_are_named(usual: Familiarity) -> None
 def test_what_was_not_learnt_flags_nothing(usual: Familiarity) -> None:
     strange = described(page(np.random.default_rng(0)), np.zeros(SIZE[::-1]))
     assert flag(0.9, strange, None, None) == (None, "")
-    assert flag(0.9, {}, None, usual) == (None, ""), "of a volume"
+    assert flag(0.9, {}, None, usual) == (None, ""), "of an image that was not described"
     assert flag(0.1, strange, REVIEW, None) == (False, "")
     assert flag(0.9, {}, REVIEW, usual).flagged is True
+
+
+VOLUME = DatasetSpec(
+    "d", "binary", classes=("a",), channels=("mr",), spatial_dims=3, size=(24, 32, 24), spacing_mm=(1, 1, 1)
+)
+
+
+def scan(seed: int) -> Tensor:
+    """A scan of two organs in tissue, (1, i, j, k) and of unit variance, never twice in the same place and size."""
+    rng = np.random.default_rng(seed)
+    shape = np.array([24, 32, 24]) + rng.integers(-2, 3, 3)
+    places = np.stack(np.meshgrid(*(np.linspace(-1, 1, count) for count in shape), indexing="ij"))
+    values = 0.1 * rng.standard_normal(shape)
+    for centre, radius, value in (((-0.3, 0.2, 0.1), 0.4, 1.0), ((0.4, -0.3, 0.0), 0.3, -0.7)):
+        off = places - (np.array(centre) + 0.05 * rng.standard_normal(3))[:, None, None, None]
+        values += value / (1 + np.exp(25 * (np.sqrt((off**2).sum(axis=0)) - radius * rng.uniform(0.9, 1.1))))
+    return torch.from_numpy((values - values.mean()) / values.std())[None].float()
+
+
+def rescaled(image: Tensor) -> Tensor:
+    return (image - image.mean()) / image.std()
+
+
+OTHER_SCANS: dict[str, Callable[[Tensor], Tensor]] = {
+    "noise": torch.randn_like,
+    "inverted": lambda image: -image,
+    "nothing": torch.zeros_like,
+    "blurred": lambda image: rescaled(torch.nn.functional.avg_pool3d(image, 5, stride=1, padding=2)),
+    "noisy": lambda image: rescaled(image + torch.randn_like(image)),
+    "upside down": lambda image: image.flip(3).flip(2),
+    "other axes": lambda image: image.permute(0, 3, 1, 2),
+    "thresholded": lambda image: rescaled((image > 1).float()),
+    "a part of it": lambda image: rescaled(image[:, :12, :16]),
+}
+
+
+@pytest.fixture(scope="module")
+def usual_scans() -> Familiarity:
+    return learn_familiarity([describe_case(scan(seed), None, {}, VOLUME) for seed in range(100)], [])
+
+
+@pytest.mark.parametrize("kind", OTHER_SCANS)
+def test_other_volumes_are_flagged_with_a_reason(usual_scans: Familiarity, kind: str) -> None:
+    torch.manual_seed(0)
+    for seed in (5000, 5001):
+        found = flag(0.0, describe_case(OTHER_SCANS[kind](scan(seed)), None, {}, VOLUME), REVIEW, usual_scans)
+        assert found.flagged is True
+        assert found.reason.startswith("unlike the training images: ")
+
+
+def test_new_volumes_of_the_same_kind_are_rarely_flagged(usual_scans: Familiarity) -> None:
+    again = [flag(0.0, describe_case(scan(seed), None, {}, VOLUME), REVIEW, usual_scans) for seed in range(3000, 3060)]
+    assert np.mean([one.flagged for one in again]) < 0.1
+
+
+def test_an_answer_plays_no_part_in_what_a_volume_looks_like() -> None:
+    image = scan(1)
+    with_answer = describe_case(image, torch.randn(1, *image.shape[1:]), {}, VOLUME)
+    for part, numbers in describe_case(image, None, {}, VOLUME).items():
+        assert np.array_equal(with_answer[part], numbers)
+
+
+@pytest.mark.parametrize("spec", [SPEC, VOLUME])
+def test_a_description_of_nothing_is_of_the_same_kind(spec: DatasetSpec, usual_scans: Familiarity) -> None:
+    if spec is VOLUME:
+        usual_scans.check(empty_description(spec))
+    else:
+        with pytest.raises(ValueError, match="run medseg review again"):
+            usual_scans.check(empty_description(spec))
 
 
 def case_of(width: int, height: int, margin: float) -> tuple[Tensor, Tensor, dict]:
