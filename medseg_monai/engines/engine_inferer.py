@@ -110,4 +110,8 @@ class EngineInferer(Inferer):
 
 def _state(network: nn.Module) -> tuple[tuple[int, int], ...]:
     """A value that changes whenever a weight is changed, replaced or moved."""
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in (*network.parameters(), *network.buffers()))
+    # asked for each batch, so the modules are walked once, not once for parameters and once for buffers
+    tensors = (held for module in network.modules() for held in (module._parameters, module._buffers))
+    return tuple(
+        (tensor.data_ptr(), tensor._version) for held in tensors for tensor in held.values() if tensor is not None
+    )

@@ -171,7 +171,7 @@ def openvino_runner(file: Path, dtype: torch.dtype | None, shape: tuple[int, ...
                     request.wait()
                     answers.append(request.get_output_tensor(0).data.copy())
                 if index < len(array):
-                    request.start_async({0: array[index : index + 1]})
+                    request.start_async({0: array[index : index + 1]}, share_inputs=True)
         return torch.from_numpy(np.concatenate(answers))
 
     return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import gzip_ng
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.explain.maps import Method
@@ -67,7 +67,7 @@ def write_map(values: NDArray[np.float32], file: Path, geometry: Geometry | None
         return
     image = nibabel.Nifti1Image(values.astype(np.float32), geometry.affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    write_whole(file, gzip.compress(image.to_bytes(), compresslevel=3))
+    write_whole(file, gzip_ng.compress(image.to_bytes(), 3, mtime=0))  # type: ignore[no-untyped-call]
 
 
 def write_explanations(folder: Path, rows: Sequence[Explanation]) -> Path:

@@ -154,4 +154,9 @@ class PhotoGrid:
         if not content.is_floating_point():
             return F.interpolate(content[None].float(), size=own, mode="nearest-exact")[0]
         shrinks = own[0] < box.width or own[1] < box.height
-        return F.interpolate(content[None], size=own, mode="bilinear", align_corners=False, antialias=shrinks)[0]
+        # in memory row by row, as pictures are stored: what is written next is then copied, not transposed
+        rows = content.transpose(1, 2).contiguous()[None]
+        size = (own[1], own[0])
+        return F.interpolate(rows, size=size, mode="bilinear", align_corners=False, antialias=shrinks)[0].transpose(
+            1, 2
+        )

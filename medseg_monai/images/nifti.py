@@ -15,6 +15,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
+from zlib_ng import gzip_ng
 
 from medseg_monai.files.writing import write_whole
 from medseg_monai.grids.geometry import Geometry, Header, numbers_text, shape_text
@@ -176,7 +177,7 @@ def write_shares(levels: NDArray[np.uint8], geometry: Geometry, file: Path, *, l
     content = bytearray(_on_grid(levels, geometry, like).to_bytes())
     # nibabel would need the shares as floats to scale them itself
     struct.pack_into("=f", content, SLOPE_OFFSET, 1 / 255)
-    write_whole(file, gzip.compress(bytes(content), 6, mtime=0))
+    write_whole(file, gzip_ng.compress(bytes(content), 6, mtime=0))  # type: ignore[no-untyped-call]
     return file
 
 
@@ -193,7 +194,7 @@ def write_labels(
     if classes:
         image.header.extensions.append(nibabel.nifti1.Nifti1Extension(LABEL_TABLE_CODE, label_table(classes)))
     content = image.to_bytes()
-    write_whole(file, gzip.compress(content, 6, mtime=0) if file.suffix.lower() == ".gz" else content)
+    write_whole(file, gzip_ng.compress(content, 6, mtime=0) if file.suffix.lower() == ".gz" else content)  # type: ignore[no-untyped-call]
     return file
 
 

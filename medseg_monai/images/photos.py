@@ -33,8 +33,9 @@ MIN_SIDE = 4
 MAX_12_BIT, MAX_16_BIT = 4095, 65535
 NEW_SUBFILE_TYPE = 254
 """TIFF tag whose lowest bit marks a smaller copy of another page."""
-DRAFT_FACTOR = 2
-"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the requested size."""
+DRAFT_FACTOR = 1.49
+"""A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that leaves at least this many times the requested size. Not 1.5: Pillow rounds
+halves down, and 767 pixels should do for 256."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _decode(path: PathLike, size: tuple[int, int] | None, *, deep: bool = True) 
         box: tuple[float, float, float, float] = (0, 0, *image.size)
         target = size if size is None or orientation < 5 else (size[1], size[0])
         if target is not None:
-            drafted = image.draft(None, (DRAFT_FACTOR * target[0], DRAFT_FACTOR * target[1]))
+            drafted = image.draft(None, (int(DRAFT_FACTOR * target[0]), int(DRAFT_FACTOR * target[1])))
             box = drafted[1] if drafted else box
         deep_colours = has_16_bit_colours(image)
         try:
@@ -243,8 +244,8 @@ def read_image(
         path: one file, or a list of them.
         channels: number of channels to return.
         size: (width, height) to resize to, each output pixel being the weighted mean of the input it covers
-            (triangle filter, half-pixel centres). A JPEG at least four times as large is then decoded at a
-            half, quarter or eighth of its size, which is faster and changes the result by less than half a
+            (triangle filter, half-pixel centres). A JPEG at least three times as large is then decoded at a
+            half, quarter or eighth of its size, which is faster and changes the result by a quarter of a
             grey level on average.
         deep: keep 16 bits; else 16-bit values are scaled to 8. Values of at most 4095 are then taken for 12 bits, with a
             warning that names their range.

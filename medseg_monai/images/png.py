@@ -1,4 +1,4 @@
-"""8-bit grey PNG of masks, without looking for the best filter of each row: half the time of Pillow's encoder, and smaller files.
+"""8-bit grey PNG of masks, without looking for the best filter of each row: a fraction of the time of Pillow's encoder, and smaller files.
 
 PNG (Portable Network Graphics) Specification, third edition, W3C 2025. Pillow tries five filters on every row of a grey picture; rows of a
 mask are long runs of one value, which run lengths compress best as they are.
@@ -7,10 +7,10 @@ mask are long runs of one value, which run lengths compress best as they are.
 from __future__ import annotations
 
 import struct
-import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, UNFILTERED = 0, 0
@@ -28,13 +28,14 @@ def even_png(plane: NDArray[np.uint8]) -> bytes:
         raise ValueError(f"a PNG file is written of a (W, H) plane of uint8, not of {plane.shape} of {plane.dtype}")
     width, height = plane.shape
     rows = np.full((height, 1 + width), UNFILTERED, np.uint8)  # a row begins with its filter
-    for first in range(0, width, STRIP):
-        rows[:, 1 + first : 1 + first + STRIP] = plane[first : first + STRIP].T  # (W, H) -> (H, W)
-    runs = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    step = width if plane.flags.f_contiguous else STRIP  # rows that lie one after the other are copied as they are
+    for first in range(0, width, step):
+        rows[:, 1 + first : 1 + first + step] = plane[first : first + step].T  # (W, H) -> (H, W)
+    runs = zlib_ng.compressobj(1, strategy=zlib_ng.Z_RLE)
     header = struct.pack(">IIBBBBB", width, height, 8, GREY, 0, 0, 0)
     data = runs.compress(rows.data) + runs.flush()
     return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib_ng.crc32(kind + data))

@@ -78,7 +78,7 @@ def trained_network(
     ensemble: Sequence[str | Path] = (),
     bundle_root: str | Path = "",
 ) -> nn.Module:
-    """The network with its weights, on its device; with the other members of an ensemble, if there are any.
+    """The network with its weights, on its device, in evaluation mode; with the other members of an ensemble, if there are any.
 
     Args:
         network: with fresh weights.
@@ -88,7 +88,7 @@ def trained_network(
         ensemble, bundle_root: further members, see `medseg_monai.inference.averaging.with_members`.
     """
     members = with_members(load_weights(network, weights), trained, ensemble, bundle_root=bundle_root)
-    return placed(members, device)
+    return placed(members, device).eval()  # else MONAI's evaluator switches it to and fro for every batch
 
 
 def progress(what: str) -> Callable[..., Iterable[Any]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.grids import grid_of
-from medseg_monai.transforms.decision import check_finite, probabilities
+from medseg_monai.transforms.decision import check_finite, entropy_bits, probabilities
 
 POSSIBLE = 0.05
 """Pixels with a higher probability of any class count for a case's number; the rest is clearly background."""
@@ -61,7 +61,7 @@ def _entropy(probabilities: Tensor, task: Task) -> tuple[Tensor, Tensor]:
         entropy = -torch.xlogy(probs, probs).sum(dim=0) / math.log(len(probs))
         foreground = 1 - probs[0]
     else:
-        entropy = (-(torch.xlogy(probs, probs) + torch.xlogy(1 - probs, 1 - probs)) / math.log(2)).amax(dim=0)
+        entropy = entropy_bits(probs).amax(dim=0)
         foreground = probs.amax(dim=0)
     return entropy.clamp(0, 1), foreground > POSSIBLE
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import PrecisionInferer, placed
+from medseg_monai.program.freed_memory import keep_freed_memory, return_freed_memory
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import augment, load
 
@@ -93,6 +94,7 @@ def time_steps(
         clock: gives seconds; None for `step_clock`.
     """
     clock = clock or step_clock(device)
+    keep_freed_memory()  # as in training
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         network = placed(network, device).train()
@@ -178,6 +180,7 @@ class _Peak:
     def __enter__(self) -> _Peak:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
+        return_freed_memory()  # a step in memory that is kept from earlier ones would seem to need none
         self._before = self._most = _resident_bytes()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()

