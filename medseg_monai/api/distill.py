@@ -16,8 +16,9 @@ from medseg_monai.api.arguments import (
     listed,
     parsed,
     text,
+    time_limit,
 )
-from medseg_monai.api.train import bundle_and_data, train
+from medseg_monai.api.train import bundle_and_data, file_of, train
 from medseg_monai.api.training import Training
 
 if TYPE_CHECKING:
@@ -77,41 +78,50 @@ def distill(
     """
     named, sources, overlays = [str(each) for each in listed(teacher)], listed(unlabelled), listed(overlay)
     overrides, data = parsed(assignments), data_folder(dataset_dir)
-    check_there(data, *map(Path, sources), *map(Path, overlays))
-    folder, data = bundle_and_data(bundle, data)
+    plan_file, start, limit = file_of(plan), text(start_from), time_limit(minutes, hours)
+    check_there(data, plan_file, *map(Path, sources), *map(Path, overlays))
+    folder, data = bundle_and_data(bundle, data, plan_file)
     if data is None:
         raise ValueError("name the data set to learn from")
     if not named:
         raise ValueError("name at least one teacher: weights to learn from")
     from medseg_monai.api.noting import noting
-    from medseg_monai.bundle.paths import models_folder
+    from medseg_monai.bundle.paths import find_named_weights, models_folder
     from medseg_monai.bundle.workflow import bundle_workflow
     from medseg_monai.dataset import read_dataset
-    from medseg_monai.distillation.data import write_distilled
+    from medseg_monai.distillation.data import find_material, write_distilled
     from medseg_monai.files.writing import lock_folder
     from medseg_monai.inference.recipe import progress
 
-    # a mistyped key is refused before the teachers are asked, which may take hours
-    bundle_workflow(folder, "train", assignments=overrides, overlays=[Path(file) for file in overlays])
+    # what training would refuse is refused before a folder is made, and before the teachers are asked, which may take hours
+    bundle_workflow(
+        folder, "train", given(device=device), assignments=overrides, overlays=[Path(file) for file in overlays]
+    )
+    if start is not None and resume is not True:  # what goes on needs them no more
+        find_named_weights(folder, start)
     place = Path(text(out) or models_folder(folder) / f"{read_dataset(data).spec.name}_distilled")
+    with noting(verbose):
+        material = find_material(
+            data,
+            place / DATA_FOLDER,
+            named,
+            unlabelled=[Path(source) for source in sources],
+            options=given(tta=tta, device=device),
+        )
     lock = lock_folder(place)  # from here to the training's end the folder is this process's
     try:
         with noting(verbose):
             _, failures = write_distilled(
-                data,
+                material,
                 place / DATA_FOLDER,
-                named,
-                unlabelled=[Path(source) for source in sources],
-                options=given(tta=tta, device=device),
                 progress=progress("asking the teachers"),
                 unchanged=resume is True,
             )
         done = train(
             folder,
             place / DATA_FOLDER,
-            plan=plan,
-            minutes=minutes,
-            hours=hours,
+            plan=plan_file,
+            minutes=limit,
             max_epochs=max_epochs,
             lr=lr,
             batch_size=batch_size,
@@ -123,7 +133,7 @@ def distill(
             verbose=verbose,
             out=place,
             resume=resume,
-            start_from=start_from,
+            start_from=start,
             assignments={**overrides, **given(soft_weight=soft_weight)},
             overlay=[Path(file) for file in overlays],
         )

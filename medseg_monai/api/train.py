@@ -116,7 +116,7 @@ def train(
 
     chosen, overrides, limit = preset(quick, best), parsed(assignments), time_limit(minutes, hours)
     data, overlays, start = data_folder(dataset_dir), [Path(file) for file in listed(overlay)], text(start_from)
-    plan_file = _file_of(plan)
+    plan_file = file_of(plan)
     check_there(data, plan_file, *overlays)
     folder, data = bundle_and_data(bundle or bundle_of_start(start), data, plan_file)
     if start is not None and resume is not True and stop_after is None:  # what goes on needs them no more
@@ -232,7 +232,7 @@ class _Run:
         return {key: value for key, value in repeated.items() if key not in {**self.values, **self.assignments}}
 
 
-def _file_of(plan: FilePath | Plan | None) -> Path | None:
+def file_of(plan: FilePath | Plan | None) -> Path | None:
     """A plan's file; one that is in no file is written into a folder of its own, which lasts as long as the program."""
     from medseg_monai.planning.plan import Plan
 

@@ -79,16 +79,25 @@ def ask_all(
             named_so = place / f"{file_part(stem(Path(image)))[:80]}-{image_digest(case['image'])}"
             files = _files(named_so, spec, masks=masks)
             there = all(Path(file).is_file() for file in files.soft_label + files.mask)
-            answer = None if there else teachers(case["image"])
         except UNUSABLE as error:
-            reason = str(error) or type(error).__name__
-            logger.warning("%s is left out: %s", case["id"], reason)
-            failures.append(Failure(image, reason))
+            failures.append(_left_out(case, error))
             continue
-        if answer is not None:  # a full disk is no fault of the image, and ends it all
-            _write(answer, image, named_so, spec, mask=masks)
+        if not there:
+            teachers.load()  # what is wrong with a teacher, or with how it is asked, is no fault of the image
+            try:
+                answer = teachers(case["image"])
+            except UNUSABLE as error:
+                failures.append(_left_out(case, error))
+                continue
+            _write(answer, image, named_so, spec, mask=masks)  # nor is a full disk, which ends it all
         found[str(case["id"])] = files
     return found, failures
+
+
+def _left_out(case: Case, error: Exception) -> Failure:
+    reason = str(error) or type(error).__name__
+    logger.warning("%s is left out: %s", case["id"], reason)
+    return Failure(main_file(case["image"]), reason)
 
 
 def _files(place: Path, spec: DatasetSpec, *, masks: bool) -> Answered:

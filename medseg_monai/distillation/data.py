@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg_monai.dataset import Dataset, check_dataset, read_dataset, write_dataset
@@ -17,15 +17,51 @@ from medseg_monai.inference.cases import UNUSABLE, Failure, failures_file, find_
 logger = logging.getLogger(__name__)
 
 
-def write_distilled(
+@dataclass(frozen=True)
+class Material:
+    """What a student is to learn from.
+
+    Attributes:
+        dataset: with labels.
+        teachers: whom to ask.
+        further: images that nobody has labelled.
+        failures: files among them that could not be used.
+    """
+
+    dataset: Dataset
+    teachers: Teachers
+    further: Sequence[Case] = ()
+    failures: Sequence[Failure] = ()
+
+
+def find_material(
     dataset_dir: str | Path,
     folder: str | Path,
     teachers: Sequence[str | Path],
     *,
     unlabelled: Sequence[str | Path] = (),
     options: Mapping[str, object] | None = None,
-    progress: Progress = iter,
-    unchanged: bool = False,
+) -> Material:
+    """Find and check all that a distillation needs; nothing is written, and nobody is asked.
+
+    Args:
+        dataset_dir: the data set.
+        folder: where answers will go: images in it are none to learn from.
+        teachers: as `Teacher.find` takes them.
+        unlabelled: further images for training, files or folders, whose labels will be the teachers' masks.
+        options: of inference.json, for the teachers.
+
+    Raises:
+        FileNotFoundError, ValueError: the data set, a teacher or the images cannot be used.
+    """
+    dataset = read_dataset(dataset_dir)
+    asked = Teachers([Teacher.find(named, dataset.spec) for named in teachers], options or {})
+    check_dataset(dataset)
+    return Material(dataset, asked, *_new_images(dataset, unlabelled, absolute_path(folder)))
+
+
+def write_distilled(
+    material: Material, folder: str | Path, *, progress: Progress = iter, unchanged: bool = False
 ) -> tuple[Path, list[Failure]]:
     """Write a data set whose training and validation cases have the teachers' probabilities as soft labels; images stay where they are.
 
@@ -33,11 +69,8 @@ def write_distilled(
     call are kept, so that what was stopped goes on.
 
     Args:
-        dataset_dir: the data set.
+        material: what there is to learn from.
         folder: where to: ``dataset.json`` and the soft labels.
-        teachers: as `Teacher.find` takes them.
-        unlabelled: further images for training, files or folders, whose labels are the teachers' masks.
-        options: of inference.json, for the teachers.
         progress: wraps the cases to show how far it is.
         unchanged: refuse to replace a data set that is there by another one: a training that is to go on began with it.
 
@@ -45,17 +78,14 @@ def write_distilled(
         The file of the data set, and the cases that could not be used (also in ``failures.csv``).
 
     Raises:
-        FileNotFoundError, ValueError: the data set or a teacher cannot be used, or no training case can.
+        ValueError: no training case can be used.
     """
-    folder, dataset = absolute_path(folder), read_dataset(dataset_dir)
-    check_dataset(dataset)
-    spec = dataset.spec
-    asked = Teachers([Teacher.find(named, spec) for named in teachers], options or {})
-    further, failures = _new_images(dataset, unlabelled, folder)
+    folder, dataset, teachers = absolute_path(folder), material.dataset, material.teachers
     labelled, validation = dataset.cases("training"), dataset.cases("validation")
-    answers, failed = ask_all([*labelled, *validation], asked, folder, spec, progress=progress)
-    guesses, not_guessed = ask_all(further, asked, folder, spec, masks=True, progress=progress)
-    failures = [*failures, *failed, *not_guessed]
+    answers, failed = ask_all([*labelled, *validation], teachers, folder, dataset.spec, progress=progress)
+    further = material.further
+    guesses, not_guessed = ask_all(further, teachers, folder, dataset.spec, masks=True, progress=progress)
+    failures = [*material.failures, *failed, *not_guessed]
     folder.mkdir(parents=True, exist_ok=True)
     write_failures(failures_file(folder), failures)
     training = [*_with_answers(labelled, answers), *_with_answers(further, guesses)]

@@ -103,16 +103,24 @@ class Teachers:
         told = [content_hash(each.weights) for each in self.members], sorted(self.options.items())
         return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
+    def load(self) -> None:
+        """Load the networks, unless they are.
+
+        Raises:
+            OSError, ValueError: weights that cannot be read, or an option that does not exist.
+        """
+        if not self._loaded:
+            self._loaded = [
+                Predictor(each.bundle, weights=each.weights, calibration="off", **self.options) for each in self.members
+            ]
+
     def __call__(self, image: Any) -> Prediction:
         """What the first one says of an image, with the mean of all probabilities and the mask that follows from it.
 
         Raises:
             FileNotFoundError, ValueError: the image is missing or unusable.
         """
-        if not self._loaded:
-            self._loaded = [
-                Predictor(each.bundle, weights=each.weights, calibration="off", **self.options) for each in self.members
-            ]
+        self.load()
         source = as_list(image)
         given = source[0] if len(source) == 1 else source
         first = self._loaded[0](given)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Outcome
@@ -68,17 +69,38 @@ def test_volumes(demo_volumes: Path, tmp_path: Path) -> None:
     assert all(file.endswith(".nii.gz") for file in maps)
 
 
-def test_what_cannot_be(demo_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        mm.distill("unet", demo_data, teacher=tmp_path / "nowhere", out=tmp_path / "student")
-    with pytest.raises(ValueError, match="name at least one teacher"):
-        mm.distill("unet", demo_data, teacher=[], out=tmp_path / "student")
-    with pytest.raises(ValueError, match="was trained for other data than demo"):
-        mm.distill("unet", demo_data, teacher="unet3d", out=tmp_path / "student")
-    with pytest.raises(ValueError, match="unknown config key 'lrr'"):
-        mm.distill("unet", demo_data, teacher="unetpp", out=tmp_path / "mistyped", assignments={"lrr": 1})
-    assert not (tmp_path / "mistyped").exists()
-    assert not (tmp_path / "student" / "model.pt").exists()
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [
+        ("nowhere", {"teacher": "nowhere"}),
+        ("name at least one teacher", {"teacher": []}),
+        ("was trained for other data than demo", {"teacher": "unet3d"}),
+        ("unknown config key 'lrr'", {"assignments": {"lrr": 1}}),
+        ("no such file or folder: .*nowhere", {"unlabelled": "nowhere"}),
+        ("empty", {"unlabelled": "empty"}),
+        ("nowhere", {"start_from": "nowhere"}),
+        ("no such file or folder: .*nowhere.yaml", {"plan": "nowhere.yaml"}),
+        ("not both", {"minutes": 1, "hours": 1}),
+        ("unknown device", {"device": "gpu9"}),
+    ],
+)
+def test_what_cannot_be_leaves_no_folder(
+    said: str, given: dict[str, Any], demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody has been asked."""
+    teacher = untrained(tmp_path / "teacher", read_dataset(demo_data).spec, seed=1)
+    monkeypatch.setattr("medseg_monai.distillation.teachers.Teachers.__call__", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises((FileNotFoundError, ValueError), match=said):
+        mm.distill("unet", demo_data, **{"teacher": teacher, "out": tmp_path / "student", **given})
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["empty", "teacher"]
+
+
+def test_what_is_wrong_with_a_teacher_is_no_fault_of_the_images(demo_data: Path, tmp_path: Path) -> None:
+    teacher = untrained(tmp_path / "teacher", read_dataset(demo_data).spec, seed=1)
+    with pytest.raises(ValueError, match="tta: got 'flipz'"):
+        mm.distill("unet", demo_data, teacher=teacher, tta="flipz", out=tmp_path / "student")
 
 
 def test_the_command(demo_data: Path, tmp_path: Path, medseg: Callable[..., Outcome]) -> None:

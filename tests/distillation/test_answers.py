@@ -27,6 +27,9 @@ class Knows(Teachers):
     def digest(self) -> str:
         return self._digest
 
+    def load(self) -> None:
+        """There is nothing to load."""
+
     def __call__(self, image: Any) -> Prediction:
         with Image.open(image) as picture:
             picture.load()

@@ -11,7 +11,8 @@ from PIL import Image
 from untrained import untrained
 
 from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
-from medseg_monai.distillation.data import write_distilled
+from medseg_monai.distillation.data import find_material, write_distilled
+from medseg_monai.inference.cases import Failure
 
 
 @pytest.fixture
@@ -28,21 +29,27 @@ def teacher(tmp_path: Path) -> Path:
     return untrained(tmp_path / "teacher", SPEC, seed=1)
 
 
+def distilled(
+    data: str | Path, folder: str | Path, teacher: str | Path, *unlabelled: Path, unchanged: bool = False
+) -> tuple[Path, list[Failure]]:
+    return write_distilled(find_material(data, folder, [teacher], unlabelled=unlabelled), folder, unchanged=unchanged)
+
+
 def test_training_and_validation_cases_get_soft_labels_and_the_others_none(
     tmp_path: Path, data: Path, teacher: Path
 ) -> None:
-    file, failures = write_distilled(data, tmp_path / "out", [teacher])
+    file, failures = distilled(data, tmp_path / "out", teacher)
     assert failures == []
-    distilled, before = read_dataset(file), read_dataset(data)
-    check_dataset(distilled)
-    assert distilled.spec == before.spec
+    written, before = read_dataset(file), read_dataset(data)
+    check_dataset(written)
+    assert written.spec == before.spec
     for split in ("training", "validation", "test"):
-        cases, own = distilled.cases(split), before.cases(split)
+        cases, own = written.cases(split), before.cases(split)
         assert [(case["id"], case["image"], case["label"]) for case in cases] == [
             (case["id"], case["image"], case["label"]) for case in own
         ]
         assert all(("soft_label" in case) == (split != "test") for case in cases)
-    with Image.open(distilled.cases("training")[0]["soft_label"]) as picture:
+    with Image.open(written.cases("training")[0]["soft_label"]) as picture:
         assert (picture.size, picture.mode) == ((60, 48), "L")
 
 
@@ -54,7 +61,7 @@ def test_unlabelled_images_join_training_with_the_teachers_masks(tmp_path: Path,
     (more / "seen.png").write_bytes((data / "case05.png").read_bytes())  # of the test split, under another name
     (more / "twice.png").write_bytes((more / "new.png").read_bytes())
     (more / "torn.png").write_bytes(b"\x89PNG torn")
-    file, failures = write_distilled(data, tmp_path / "out", [teacher], unlabelled=[more])
+    file, failures = distilled(data, tmp_path / "out", teacher, more)
     training = read_dataset(file).cases("training")
     assert [case["id"] for case in training][4:] == ["unlabelled/new"]
     soft = np.asarray(Image.open(training[-1]["soft_label"]))
@@ -65,7 +72,7 @@ def test_unlabelled_images_join_training_with_the_teachers_masks(tmp_path: Path,
 
 def test_a_broken_training_image_is_left_out(tmp_path: Path, data: Path, teacher: Path) -> None:
     (data / "case01.png").write_bytes(b"no picture")
-    file, failures = write_distilled(data, tmp_path / "out", [teacher])
+    file, failures = distilled(data, tmp_path / "out", teacher)
     assert [case["id"] for case in read_dataset(file).cases("training")] == ["case00", "case02", "case03"]
     assert len(failures) == 1
 
@@ -74,7 +81,7 @@ def test_a_data_set_of_which_nothing_can_be_used(tmp_path: Path, data: Path, tea
     for number in range(4):
         (data / f"case0{number}.png").write_bytes(f"no picture {number}".encode())
     with pytest.raises(ValueError, match=r"none of the 4 training cases could be used, see .*failures\.csv"):
-        write_distilled(data, tmp_path / "out", [teacher])
+        distilled(data, tmp_path / "out", teacher)
 
 
 def test_labels_with_values_of_their_own_take_no_unlabelled_images(tmp_path: Path, data: Path, teacher: Path) -> None:
@@ -82,12 +89,12 @@ def test_labels_with_values_of_their_own_take_no_unlabelled_images(tmp_path: Pat
     content["label_values"] = {"disc": 255}
     (data / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="labels with values of its own"):
-        write_distilled(data, tmp_path / "out", [teacher], unlabelled=[data])
+        distilled(data, tmp_path / "out", teacher, data)
 
 
 def test_paths_in_the_file_follow_the_folder(tmp_path: Path, data: Path, teacher: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    file, _ = write_distilled("discs", "out", ["teacher"])
+    file, _ = distilled("discs", "out", "teacher")
     check_dataset(read_dataset(file))
     content = json.loads(Path(file).read_text())
     assert content["training"][0]["image"] == "../discs/case00.png"
@@ -105,7 +112,7 @@ def test_slices_with_neighbours_take_no_unlabelled_images(tmp_path: Path) -> Non
     write_dataset(Dataset(spec, tmp_path, training=({"image": files, "label": files[0]},)), tmp_path)
     teacher = untrained(tmp_path / "teacher", spec, seed=0)
     with pytest.raises(ValueError, match="neighbouring slices as channels"):
-        write_distilled(tmp_path, tmp_path / "out", [teacher], unlabelled=[tmp_path / files[0]])
+        distilled(tmp_path, tmp_path / "out", teacher, tmp_path / files[0])
     assert not (tmp_path / "out").exists()
 
 
@@ -122,7 +129,7 @@ def test_a_teacher_of_stacks_sees_the_slices_that_the_case_lists(tmp_path: Path)
     ]
     write_dataset(Dataset(spec, tmp_path, training=tuple(cases)), tmp_path)
     teacher = untrained(tmp_path / "teacher", spec, seed=0)
-    file, failures = write_distilled(tmp_path, tmp_path / "out", [teacher])
+    file, failures = distilled(tmp_path, tmp_path / "out", teacher)
     assert failures == []
     first, turned = (np.asarray(Image.open(case["soft_label"])) for case in read_dataset(file).cases("training"))
     assert not np.array_equal(first, turned)
@@ -134,20 +141,20 @@ def test_a_folder_of_dicom_is_named_with_what_to_do(
     monkeypatch.setattr(
         "medseg_monai.distillation.data.find_cases", lambda *_, **__: [{"image": str(data), "id": "series"}]
     )
-    _, failures = write_distilled(data, tmp_path / "out", [teacher], unlabelled=[data])
+    _, failures = distilled(data, tmp_path / "out", teacher, data)
     assert [(failure.path, "convert DICOM series to NIfTI" in failure.reason) for failure in failures] == [
         (str(data), True)
     ]
 
 
 def test_a_data_set_that_a_training_began_with_is_not_replaced(tmp_path: Path, data: Path, teacher: Path) -> None:
-    file, _ = write_distilled(data, tmp_path / "out", [teacher])
+    file, _ = distilled(data, tmp_path / "out", teacher)
     before = file.read_bytes()
-    write_distilled(data, tmp_path / "out", [teacher], unchanged=True)
+    distilled(data, tmp_path / "out", teacher, unchanged=True)
     other = untrained(tmp_path / "other", SPEC, seed=2)
     with pytest.raises(ValueError, match="began with other teachers"):
-        write_distilled(data, tmp_path / "out", [other], unchanged=True)
+        distilled(data, tmp_path / "out", other, unchanged=True)
     assert file.read_bytes() == before
-    write_distilled(data, tmp_path / "out", [other])
+    distilled(data, tmp_path / "out", other)
     assert file.read_bytes() != before
     assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["dataset.json"]
