@@ -47,6 +47,11 @@ def between_several() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+def has_lost_another(error: BaseException) -> bool:
+    """Whether an error says that another process of this training cannot be reached; gloo's have no class of their own."""
+    return between_several() and (isinstance(error, dist.DistError) or "gloo/transport" in str(error))
+
+
 def mean_over_processes(value: float, device: torch.device) -> float:
     """The mean of each process's value; all of them have to call this."""
     if not between_several():

@@ -23,13 +23,17 @@ from medseg_monai.program.signals import undisturbed
 from medseg_monai.training.checkpoint import Stateful, find_checkpoint, read_checkpoint, write_checkpoint
 from medseg_monai.training.continuing import Continuation, between_processes, put_back, starts_within_epoch, state_of
 from medseg_monai.training.folder import files_of, finish_publishing, publish
-from medseg_monai.training.processes import between_several
+from medseg_monai.training.processes import between_several, has_lost_another
 from medseg_monai.training.recorded import read_record, write_record
 from medseg_monai.training.run_record import versions
 from medseg_monai.training.stops import BY_SIGNAL, BY_TIME, NOTHING, StopRequests, agreed, raise_signal
 
 logger = logging.getLogger(__name__)
 
+LOST = (
+    "another process of this training has ended, or cannot be reached: see what it said; then start all of them again "
+    "with --resume true"
+)
 LESS = "what its last finished epoch left"
 
 
@@ -208,6 +212,8 @@ class SaveTrained:
 
     def _exception_raised(self, engine: SupervisedTrainer, error: BaseException) -> None:
         try:
+            if self._running and has_lost_another(error):
+                logger.error(LOST)
             if self._running and engine.state.rank == 0:  # else the folder is another's, or all is done
                 with undisturbed():
                     self._end_early(engine, error)

@@ -1,15 +1,11 @@
 """Training by ``torchrun``: what several processes write equals what one process writes that has all of their cases in a batch."""
 
 import csv
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from launchers import ended, meeting, start, switch_off, wait_for
 
 from medseg_monai.bundle.trained import read_weights
 
@@ -26,34 +22,23 @@ SMALL = {
         "0.0",
     ),
 }
+EPOCHS = ("--max_epochs", "6")
 SETTINGS = ("--size", "[64,64]", "--max_epochs", "2", "--precision", "fp32", "--warmup", "0", "--lr", "1e-3")
 
 
 def command(bundle: str, batch: int, data: Path, out: Path, *, launcher: tuple[str, ...] = ()) -> list[str]:
-    """MONAI's own command, started by ``torchrun`` if there is a launcher."""
+    """MONAI's own command, as Python's arguments, started by ``torchrun`` if there is a launcher."""
     names = ("train", "multi_gpu_train") if launcher else ("train",)
     configs = ",".join(f"'bundles/{bundle}/configs/{name}.json'" for name in names)
     training = ("-m", "monai.bundle", "run", "training", "--config_file", f"[{configs}]", "--batch_size", str(batch))
-    return [
-        sys.executable,
-        *launcher,
-        *training,
-        *SMALL[bundle],
-        *SETTINGS,
-        "--dataset_dir",
-        str(data),
-        "--output_dir",
-        str(out),
-    ]
+    return [*launcher, *training, *SMALL[bundle], *SETTINGS, "--dataset_dir", str(data), "--output_dir", str(out)]
 
 
 def run(*commands: list[str]) -> None:
     """Run them side by side, to their end."""
-    settings = {"cwd": REPOSITORY, "env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True}
-    started = [subprocess.Popen(command, stderr=subprocess.PIPE, **settings) for command in commands]
-    for process in started:
-        _, said = process.communicate(timeout=900)
-        assert process.returncode == 0, said
+    for process in [start(*command) for command in commands]:
+        code, _, said = ended(process, seconds=900)
+        assert code == 0, said
 
 
 def history(folder: Path) -> list[dict[str, float]]:
@@ -88,19 +73,41 @@ def test_the_history_is_that_of_one_process_with_the_same_global_batch(
 @pytest.mark.slow
 def test_two_machines_that_meet_at_an_address(demo_data: Path, tmp_path: Path) -> None:
     """Two launchers, as two machines run them, with a process each; what they share is the data and the folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    meeting = (
-        "--nproc_per_node=1",
-        "--nnodes=2",
-        "--rdzv_backend=c10d",
-        f"--rdzv_endpoint=127.0.0.1:{port}",
-        "--rdzv_id=1",
-    )
-    together = command(
-        "unetpp", 3, demo_data, tmp_path / "together", launcher=("-m", "torch.distributed.run", *meeting)
-    )
-    run(together, together)
+    run(*(command("unetpp", 3, demo_data, tmp_path / "together", launcher=launcher) for launcher in meeting()))
     run(command("unetpp", 6, demo_data, tmp_path / "alone"))
     assert_same_training(tmp_path / "together", tmp_path / "alone")
+
+
+def on_two_machines(data: Path, out: Path, *more: str) -> list[list[str]]:
+    """Six epochs by two launchers."""
+    return [[*command("unet", 3, data, out, launcher=launcher), *more, *EPOCHS] for launcher in meeting()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(demo_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two launchers write that nobody interrupts."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(*on_two_machines(demo_data, folder))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_machine_that_dies_ends_the_other_and_both_go_on_to_the_same_weights(
+    dead: int, undisturbed: Path, demo_data: Path, tmp_path: Path
+) -> None:
+    """0 is the one at whose port they meet."""
+    launched = [start(*each) for each in on_two_machines(demo_data, tmp_path)]
+    table = tmp_path / "history.csv"
+    wait_for(lambda: table.is_file() and len(history(tmp_path)) >= 2, *launched)
+    switch_off(launched[dead])
+    code, _, said = ended(launched[1 - dead], seconds=120)
+    assert code != 0
+    if dead == 1:  # else torchrun ends the process before it notices
+        assert "another process of this training has ended, or cannot be reached" in said
+    ended(launched[dead])
+    assert len(history(tmp_path)) < 6
+    run(*on_two_machines(demo_data, tmp_path, "--resume", "true"))
+    assert history(tmp_path) == history(undisturbed)
+    ours, theirs = (read_weights(folder / "model.pt") for folder in (tmp_path, undisturbed))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

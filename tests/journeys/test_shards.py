@@ -1,28 +1,14 @@
 """One prediction by several processes at once: equal to that of one, although one of them is killed."""
 
-import os
+import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from launchers import ended, halt, meeting, rank, start, switch_off, wait_for
 from PIL import Image
-
-
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)], cwd=REPOSITORY, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=600)
-    return process.returncode, out, err
 
 
 @pytest.fixture
@@ -39,6 +25,14 @@ def photographs(demo_data: Path, tmp_path: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in (".png", ".csv", ".json")}
+
+
+def names(journal: Path) -> list[str]:
+    """The cases that a shard's journal says are done; its last line may be torn."""
+    if not journal.is_file():
+        return []
+    lines = journal.read_bytes().split(b"\n")[:-1]
+    return [content["case"] for content in map(json.loads, lines) if "case" in content]
 
 
 @pytest.mark.slow
@@ -71,6 +65,45 @@ def test_torchrun_divides_the_images_among_its_processes(photographs: Path, trai
     assert codes[1][0] == 0, codes[1][2]  # an error of one process would have ended the others
     assert "1 of 41 images could not be used" in codes[1][2]
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_two_machines_one_of_which_dies(photographs: Path, trained: Path, tmp_path: Path) -> None:
+    """The first, at whose port they meet: the other one ends too. The same command on both then does what is left."""
+    config = ("-m", "monai.bundle", "run", "--config_file", "bundles/unetpp/configs/inference.json")
+    given = (
+        "--dataset_dir",
+        photographs,
+        "--weights",
+        trained,
+        "--batch_size",
+        "1",
+        "--formats",
+        "['png','rle','coco']",
+    )
+    alone = start(*config, *given, "--output_dir", tmp_path / "alone")
+    assert "1 of 81 images could not be used" in ended(alone)[2]
+    out = tmp_path / "out"
+    command = (*config, *given, "--output_dir", out)
+    first, second = (start(*launcher, *command) for launcher in meeting())
+    wait_for(lambda: any(out.glob(".medseg/predictions-*-of-2.jsonl")), first, second)
+    journals = [out / ".medseg" / f"predictions-{rank(launcher) + 1}-of-2.jsonl" for launcher in (first, second)]
+    wait_for(lambda: len(names(journals[0])) >= 2, first, second)
+    halt(first)  # within its share, while the other one comes to its own
+    wait_for(lambda: len(names(journals[1])) >= 2, first)
+    switch_off(first)
+    assert ended(second, seconds=120)[0] != 0
+    ended(first)
+    done = [{name for name in names(file) if (out / f"{name}_mask.png").is_file()} for file in journals]
+    assert not done[0] & done[1], "no two processes write the same file"
+    before = {name: (out / f"{name}_mask.png").stat() for name in done[0] | done[1]}
+    assert 4 <= len(before) < 80
+    again = [start(*launcher, *command) for launcher in meeting()]
+    assert [ended(process)[0] for process in again] == [0, 0]
+    assert contents(out) == contents(tmp_path / "alone")
+    for name, file in before.items():
+        now = (out / f"{name}_mask.png").stat()
+        assert (now.st_ino, now.st_mtime_ns) == (file.st_ino, file.st_mtime_ns), "what was done is not done again"
 
 
 @pytest.mark.slow
