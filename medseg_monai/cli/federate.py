@@ -22,7 +22,7 @@ Sites = Annotated[
 ]
 Rounds = Annotated[int, typer.Option(min=1, help="How often the sites' networks are averaged.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes of a site over its own cases in each round.")]
-LearningRate = Annotated[float | None, typer.Option("--lr", help="Highest learning rate of each round.")]
+LearningRate = Annotated[float | None, typer.Option("--lr", help="Highest learning rate of all rounds.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any other key of train.json, for all sites: KEY=VALUE. Values are data, never code."),

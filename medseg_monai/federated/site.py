@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ignite.engine import Engine, Events
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.engines import SupervisedTrainer
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
@@ -20,8 +20,10 @@ from medseg_monai.bundle.workflow import overridden
 from medseg_monai.dataset import read_dataset
 from medseg_monai.federated.agreement import Agreement
 from medseg_monai.federated.weights import Arrays, checked, to_arrays, to_tensors
+from medseg_monai.training.schedules import RepeatedOneCycleLR
 
 SERVER = "the server"
+_STEPS = "lr_scheduler#total_steps"
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,22 @@ class Site:
         self._algo: MonaiAlgo | None = None
         self._expected: Arrays = {}
 
-    def train(self, weights: object) -> Answer:
+    def train(self, weights: object, number: object) -> Answer:
         """Score the network with these weights, then train it on this site's cases.
 
+        Args:
+            weights: of the network that all sites have trained so far.
+            number: of the round, from 0: how far the learning rate has come.
+
         Raises:
-            ValueError: the weights cannot be used; what training raises.
+            ValueError: the weights cannot be used, or there is no such round; what training raises.
         """
+        rounds = self._agreement.rounds
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < rounds:
+            raise ValueError(f"{SERVER} says that this is round {number!r}, but {rounds} are agreed, counted from 0")
         mean_dice = self.score(weights)
         algo = self._ready()
+        self._set_rate(algo, number)
         try:
             algo.train(_sent(checked(weights, self._expected, SERVER)))
         except Exception:
@@ -133,10 +143,25 @@ class Site:
         self._algo = algo
         return algo
 
+    def _set_rate(self, algo: MonaiAlgo, number: int) -> None:
+        """Where the learning rate is when a round begins, also at a site that was left out of the rounds before it."""
+        schedule = cast(ConfigWorkflow, algo.train_workflow).parser.get_parsed_content("lr_scheduler")
+        if isinstance(schedule, RepeatedOneCycleLR):
+            steps = cast(SupervisedTrainer, algo.trainer).state.epoch_length
+            schedule.go_to(number * self._agreement.epochs * steps)
+
     def _values(self, configs: list[Path], folder: Path) -> dict[str, Any]:
-        """What is given to a config, so that nothing of it is read as code."""
+        """What is given to a config, so that nothing of what was agreed is read as code.
+
+        The learning rate goes up and down once in all rounds: were each a training of its own, it would begin with a rate that undoes
+        what the last one had settled.
+        """
+        config = ConfigParser.load_config_files(configs)
         values = {**self._agreement.settings, "dataset_dir": str(self._dataset_dir), "output_dir": str(folder)}
-        return overridden(ConfigParser.load_config_files(configs), values)
+        epochs = self._agreement.rounds * self._agreement.epochs
+        takes_steps = "total_steps" in (config.get("lr_scheduler") or {}) and _STEPS not in values
+        steps = {_STEPS: f"$recipe.total_steps({epochs}, @train#dataloader)"} if takes_steps else {}
+        return overridden(config, values, steps)
 
 
 def _end_if(stopped: Callable[[], bool]) -> Callable[[Engine], None]:

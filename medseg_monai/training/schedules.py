@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
@@ -20,6 +22,16 @@ class RepeatedOneCycleLR(OneCycleLR):
     def change_length(self, steps: int, *, instead_of: int) -> None:
         """From the present step on the run has `steps` steps, and ends with the rate that it would have ended with."""
         self.bends = (*self.bends, (self.last_epoch, self._place(self.last_epoch), steps))
+
+    def go_to(self, step: int) -> None:
+        """Set the rates of another step than the present one: of a federation's round, whose earlier rounds others have trained."""
+        if step == self.last_epoch:
+            return
+        with warnings.catch_warnings():
+            # torch believes that the optimiser was forgotten if it has made no step yet
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            self.last_epoch = step - 1
+            self.step()
 
     def get_lr(self) -> list[float | Tensor]:
         """The rates of this step."""
@@ -43,7 +55,7 @@ def one_cycle(optimizer: Optimizer, *, lr: float, total_steps: int, warmup: floa
     """From lr / 25 up to ``lr`` over the first steps, then down to almost 0 along a cosine; one step per iteration.
 
     Smith and Topin, Super-Convergence, arXiv:1708.07120; torch's ``OneCycleLR`` for runs of any length, even the shortest. A
-    training that continues past its end, as in each round of federated learning, starts the cycle again.
+    training that continues past its end starts the cycle again.
 
     Args:
         optimizer: the optimiser whose learning rate is set.

@@ -53,6 +53,19 @@ def test_a_training_that_goes_on_begins_the_cycle_anew(total_steps: int) -> None
     assert rates(total_steps, 0.25, cycles=3) == pytest.approx(3 * rates(total_steps, 0.25))
 
 
+@pytest.mark.parametrize("step", [0, 1, 4, 5, 18])
+def test_who_comes_later_goes_on_with_the_rates_of_the_others(step: int) -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = one_cycle(optimizer, lr=1.0, total_steps=20, warmup=0.25)
+    assert isinstance(scheduler, RepeatedOneCycleLR)
+    scheduler.go_to(step)
+    seen = [optimizer.param_groups[0]["lr"]]
+    optimizer.step()
+    scheduler.step()
+    seen.append(optimizer.param_groups[0]["lr"])
+    assert seen == pytest.approx(rates(20, 0.25)[step : step + 2])
+
+
 def shortened_rates(*cuts: tuple[int, int]) -> list[float]:
     """Of a cycle of 101 steps that at some steps is shortened, to so many in all."""
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)

@@ -63,7 +63,7 @@ class TrainAtSite(Executor):  # type: ignore[misc]  # NVFlare is not installed w
         site = self._site = self._site or self._begun(name, fl_ctx)
         if task == SCORE:
             return Answer(name, {}, mean_dice=site.score(model.params))
-        return site.train(model.params)
+        return site.train(model.params, model.current_round)
 
     def _begun(self, name: str, fl_ctx: FLContext) -> Site:
         workspace, job = fl_ctx.get_engine().get_workspace(), fl_ctx.get_job_id()
