@@ -124,17 +124,28 @@ def export_onnx(network: nn.Module, example: Tensor, file: Path) -> Path:
 
 
 def onnx_runner(file: Path) -> Runner:
-    """An ONNX file in ONNX Runtime, float32, on as many threads as torch uses."""
+    """An ONNX file in ONNX Runtime, float32, on as many threads as torch uses: one image on all of them, those of a batch side by side."""
     onnxruntime = needed("onnxruntime", extra="onnx")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+
+    @functools.cache
+    def session(threads: int) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # threads that wait must not keep the cores busy which read and write other images
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    session(torch.get_num_threads())  # a file that cannot be read is noticed here
+    one_at_a_time = threading.Lock()  # else threads that begin together would each make a session
+
+    def forward(images: Tensor) -> Tensor:
+        with one_at_a_time:
+            ready = session(torch.get_num_threads())
+        return torch.from_numpy(ready.run(None, {ready.get_inputs()[0].name: images.numpy()})[0])
 
     def run(images: Tensor) -> Tensor:
-        parts = [session.run(None, {name: image[None].numpy()})[0] for image in images.contiguous()]
-        return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        return torch.cat(side_by_side(forward, torch.split(images.contiguous(), 1)))
 
     return run
 
