@@ -15,10 +15,10 @@ MULTIPLE = 4
 LARGEST_PATCH = 128**3
 SMALLEST_PATCH_SIDE = 32
 PATCH_SHARES = (1.0, 0.75, 0.6, 0.5, 0.4)
-LARGEST_GRID = 160**3
-"""Voxels of a median volume beyond which a coarser grid is considered."""
-COARSE = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
-LEAST_THICKNESS = 3.0
+LARGEST_GRID = 96**3
+"""Voxels of a median volume beyond which a coarser grid is considered: about what a patch can see of it at once."""
+COARSE = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
+LEAST_THICKNESS = 2.0
 """Voxels that the smallest structures keep on a coarser grid."""
 LEAST_SAMPLES = 60
 """Patches in an epoch, at least."""

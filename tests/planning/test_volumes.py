@@ -31,6 +31,15 @@ def test_windows_are_counted_as_they_overlap() -> None:
     assert VolumePlanner().windows(cube, (32, 32, 32), 2.0) == 1
 
 
+def test_a_short_time_may_be_spent_on_seeing_more_of_the_body_at_once() -> None:
+    """The smallest structures of 9 voxels may shrink to 2, not less; a volume that a patch nearly holds stays as it is."""
+    body = replace(facts(volumes=True, thickness=0.3, smallest=0.09), sizes=((405, 330, 200),) * 3)
+    assert max(coarser_grids(body)) == 4.0
+    thinner = replace(facts(volumes=True, thickness=0.3, smallest=0.05), sizes=body.sizes)
+    assert max(coarser_grids(thinner)) == 2.5
+    assert coarser_grids(replace(body, sizes=((96, 96, 90),) * 3)) == [1.0]
+
+
 def test_a_coarser_grid_is_tried_only_if_the_data_set_has_one_and_the_user_none() -> None:
     large = replace(facts(volumes=True), sizes=((300, 300, 300),) * 3)
     tried = {coarser for _, coarser in VolumePlanner().sizes(large, VOLUMES, coarsen=True)}
