@@ -25,6 +25,15 @@ def learnt(out: Path, site: str) -> dict[str, torch.Tensor]:
     return weights
 
 
+def assert_is_the_mean(out: Path, cases: dict[str, int]) -> None:
+    """The network is that of these sites, each by its number of cases."""
+    own = {site: learnt(out, site) for site in cases}
+    for name, together in read_weights(out / "model.pt").items():
+        mean = sum(count * own[site][name].double() for site, count in cases.items()) / sum(cases.values())
+        mean = mean if together.is_floating_point() else mean.round()
+        np.testing.assert_allclose(together.numpy(), mean.numpy(), rtol=1e-6, atol=1e-7)
+
+
 @pytest.fixture
 def sites(tmp_path: Path) -> dict[str, Path]:
     """Three with different patients; one of the third's pictures is none."""
@@ -53,10 +62,7 @@ def test_the_network_is_the_mean_of_the_sites_that_could_train(
     north, south = learnt(out, "north"), learnt(out, "south")
     cases = [len(read_dataset(sites[name]).training) for name in ("north", "south")]
     assert cases == [8, 14]
-    for name, together in read_weights(out / "model.pt").items():
-        mean = (8 * north[name].double() + 14 * south[name].double()) / 22
-        mean = mean if together.is_floating_point() else mean.round()
-        np.testing.assert_allclose(together.numpy(), mean.numpy(), rtol=1e-6, atol=1e-7)
+    assert_is_the_mean(out, {"north": 8, "south": 14})
     assert any((north[name] - south[name]).abs().max() > 1e-3 for name in north), "they have learnt different things"
     rows = read_records(out / "rounds.csv")
     assert [(row["round"], row["site"], row["cases"]) for row in rows if row["site"] != "west"] == [
@@ -67,6 +73,27 @@ def test_the_network_is_the_mean_of_the_sites_that_could_train(
     federated = json.loads((out / "spec.json").read_text())["training"]["federated"]
     assert federated == {"rounds": 2, "rounds_planned": 2, "epochs_per_round": 1, "cases": 22}
     code, said, err = medseg("evaluate", "unetpp", "--weights", out, "--dataset-dir", sites["north"])
+    assert code == 0, err
+
+
+def test_volumes_of_two_sites(tmp_path: Path, medseg: Callable[..., Outcome]) -> None:
+    """Of which one has more, and counts for more."""
+    folders = {name: tmp_path / name for name in ("north", "south")}
+    for seed, folder in enumerate(folders.values()):
+        prepare_demo(folder, kind="volumes", n=6 + 2 * seed, size=(24, 21, 16), seed=seed)
+    settings = ("--set", "architecture#features=[4, 8]", "--set", "size=[16, 16, 16]", "--batch-size", 2)
+    out = tmp_path / "out"
+    code, _, err = medseg("federate", "run", "unet3d", *options(folders), "--out", out, "--rounds", 2, *settings)
+    assert code == 0, err
+    assert_is_the_mean(out, {"north": 4, "south": 6})
+    rows = read_records(out / "rounds.csv")
+    assert [(row["round"], row["site"]) for row in rows] == [
+        (number, site) for number in ("1", "2", "end") for site in ("north", "south")
+    ]
+    assert all(0 <= float(row["mean_dice"]) <= 1 and not row["left_out"] for row in rows)
+    code, _, err = medseg(
+        "predict", "unet3d", folders["north"] / "images", "--weights", out, "--out", tmp_path / "masks"
+    )
     assert code == 0, err
 
 
