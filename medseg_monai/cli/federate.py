@@ -65,7 +65,11 @@ def run(
     check_there(*places.values())
     values = _settings(size=size, lr=lr, batch_size=batch_size, start_from=start_from, settings=settings)
     agreement = _agreement(bundle, next(iter(places.values())), values, rounds, epochs)
+    from medseg_monai.bundle.paths import find_bundle, find_named_weights
     from medseg_monai.federated.simulate import simulate
+
+    if start_from is not None:
+        find_named_weights(find_bundle(bundle), start_from)
 
     rows = simulate(out, agreement, places)
     _say_rounds(rows, out, len(places))
@@ -135,7 +139,14 @@ def _agreement(bundle: str, data: Path, settings: Mapping[str, Any], rounds: int
         raise ValueError(
             f"{bundle}: sites know a bundle by its name, and run their own copy of it: put it into ./bundles"
         )
-    return Agreement(folder.name, read_dataset(data).spec, settings, rounds=rounds, epochs=epochs)
+    agreement = Agreement(folder.name, read_dataset(data).spec, settings, rounds=rounds, epochs=epochs)
+    from monai.bundle import ConfigParser
+
+    from medseg_monai.bundle.workflow import check_overrides
+
+    # a mistyped setting is refused here, not at every site
+    check_overrides(ConfigParser.load_config_file(folder / "configs" / "train.json"), settings)
+    return agreement
 
 
 def _say_rounds(rows: list[dict[str, str]], out: Path, sites: int) -> None:

@@ -1,10 +1,12 @@
 """What a simulation refuses before it starts; `tests/journeys/test_federated_simulator.py` runs one."""
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import Outcome
 
 from medseg_monai.dataset import read_dataset, write_dataset
 from medseg_monai.federated.agreement import Agreement
@@ -29,6 +31,31 @@ def test_a_site_that_is_not_as_agreed_is_named_before_anything_runs(
     with pytest.raises(ValueError, match="south cannot take part: classes of .* is naevus, but lesion is agreed"):
         simulate(tmp_path / "out", Agreement("unet", dataset.spec), sites)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "said"),
+    [
+        ("run", ("--set", "lrr=1"), "unknown config key 'lrr'"),
+        ("run", ("--from", "nowhere"), "no weights 'nowhere'"),
+        ("run", ("--set", "device=cuda"), "device is for each site to decide"),
+        ("job", ("--set", "lrr=1"), "unknown config key 'lrr'"),
+    ],
+)
+def test_what_cannot_be_leaves_no_folder(
+    command: str,
+    given: tuple[str, ...],
+    said: str,
+    demo_data: Path,
+    tmp_path: Path,
+    medseg: Callable[..., Outcome],
+) -> None:
+    spec = ("--spec", demo_data / "dataset.json") if command == "job" else ()
+    out = tmp_path / "out"
+    ended = medseg("federate", command, "unet", "--site", f"north={demo_data}", *spec, *given, "--out", out)
+    assert ended.code == 1
+    assert said in ended.err
+    assert not out.exists()
 
 
 def test_what_the_server_says_of_rounds_is_found_among_all_that_is_said() -> None:
