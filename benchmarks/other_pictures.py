@@ -1,20 +1,24 @@
 """Pictures of other kinds than dermoscopy, to try on whether a network's answer to them is flagged: generated ones, photographs that come
-with scikit-image, scikit-learn and matplotlib, and what becomes of dermoscopy when a colour channel goes wrong. Twelve of each kind.
+with scikit-image, scikit-learn and matplotlib, folders of pictures, and what becomes of dermoscopy when a colour channel goes wrong.
 
-    python benchmarks/other_pictures.py BUNDLE DATASET_DIR [FOLDER_OF_SCANS]
+    python benchmarks/other_pictures.py BUNDLE DATASET_DIR [NAME=FOLDER ...] [--weights WEIGHTS] [--most 24]
 
-prints how many of each kind are flagged and why, and how many of the test split's photographs.
+prints how many of each kind are flagged and why, and how many of the test split's photographs. Kinds with a star played no part when the
+numbers that describe a picture were found, but were seen when ways to combine them were compared; name those with a dagger that were not
+seen before all was fixed.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from painted_lesions import flat_lesion, noisy_lesion, smooth_lesion, textured_lesion
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from medseg_monai.bundle.paths import find_bundle, find_weights
@@ -54,6 +58,7 @@ PHOTOGRAPHS = [
     "sklearn/datasets/images/flower.jpg",
     "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
 ]
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif"}
 OTHER_MEDICAL = [
     "skimage/data/ihc.png",
     "skimage/data/retina.jpg",
@@ -186,6 +191,12 @@ GENERATED: dict[str, Kind] = {
     "skin-coloured disc": skin_sticker,
     "drawn MR slice": mr_slice,
 }
+HELD_OUT: dict[str, Kind] = {
+    "lesion painted smooth*": smooth_lesion,
+    "lesion painted with noise*": noisy_lesion,
+    "lesion painted with texture*": textured_lesion,
+    "lesion drawn flat*": flat_lesion,
+}
 SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
     "dermoscopy, grey": lambda picture: picture.convert("L"),
     "dermoscopy, inverted": ImageOps.invert,
@@ -193,24 +204,29 @@ SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def other_pictures(dermoscopy: Sequence[Path], scans: Sequence[Path] = ()) -> dict[str, list[Image.Image]]:
+def other_pictures(
+    dermoscopy: Sequence[Path], folders: Mapping[str, Path] = MappingProxyType({}), *, most: int = 24
+) -> dict[str, list[Image.Image]]:
     """Kind -> pictures.
 
     Args:
         dermoscopy: photographs to spoil, at least `COUNT`.
-        scans: pictures of another modality, if there are any.
+        folders: further kinds, by name.
+        most: pictures of each of these, evenly spaced in their order.
     """
     kinds = {
         name: [draw(np.random.default_rng([number, count])) for count in range(COUNT)]
-        for number, (name, draw) in enumerate(GENERATED.items())
+        for number, (name, draw) in enumerate({**GENERATED, **HELD_OUT}.items())
     }
     kinds["photograph"] = _installed(PHOTOGRAPHS)
     kinds["microscope, fundus, phantom"] = _installed(OTHER_MEDICAL)
-    if scans:
-        kinds["MR slice"] = [_stretched(path) for path in scans]
     for name, spoil in SPOILT.items():
         kinds[name] = [spoil(Image.open(path).convert("RGB")) for path in dermoscopy[:COUNT]]
-    return kinds
+    for name, folder in folders.items():
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        chosen = np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int))
+        kinds[name] = [_opened(files[place]) for place in chosen]
+    return {name: pictures for name, pictures in kinds.items() if pictures}
 
 
 def _picture(pixels: NDArray[np.floating]) -> Image.Image:
@@ -228,22 +244,28 @@ def _installed(names: Sequence[str]) -> list[Image.Image]:
     return found
 
 
-def _stretched(path: Path) -> Image.Image:
-    """A scan in 8 bits, its brightest percent white."""
-    values = np.asarray(Image.open(path)).astype(float)
-    return _picture(values * 255 / max(1.0, float(np.percentile(values, 99))))
+def _opened(path: Path) -> Image.Image:
+    """A picture of at most 1600 pixels a side, on white where it is transparent; of a scan of 16 bits the brightest percent is white."""
+    picture = Image.open(path)
+    if picture.mode in ("I", "F", "I;16"):
+        values = np.asarray(picture).astype(float)
+        return _picture(values * 255 / max(1.0, float(np.percentile(values, 99))))
+    picture = picture.convert("RGBA")
+    shown = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    shown.thumbnail((1600, 1600))
+    return shown
 
 
 def unusualness(found: Sequence[Prediction], trained: Trained) -> NDArray[np.floating]:
-    """Of each picture that of its most unusual part."""
+    """Of each picture."""
     known = trained.familiarity
     if known is None:
         raise ValueError("what is usual is not known for these weights: run medseg review first")
-    return np.array([max(known.unusualness(one.description).values()) for one in found])
+    return np.array([known.unusualness(one.description) for one in found])
 
 
 def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit: float) -> str:
-    """A row of the table: pictures, those unlike training's (as flagged, and above a limit), those with a doubtful mask, all flagged."""
+    """A row of the table: pictures, those unlike training's (as flagged, and above a limit), those in which something was found but doubtful, all flagged."""
     unlike = [one.reason.startswith("unlike") for one in found]
     wrong = ["may be poor" in one.reason or "uncertain outline" in one.reason for one in found]
     counts = [
@@ -257,22 +279,30 @@ def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit:
 
 def main() -> None:
     """Print the table."""
-    bundle, dataset_dir, *scans = sys.argv[1:]
-    weights = find_weights(find_bundle(bundle))
-    predict, trained = Predictor(bundle, weights=weights), Trained.read(weights.parent)
-    test = [Path(str(case["image"])) for case in read_dataset(Path(dataset_dir)).cases("test")]
-    slices = sorted(Path(scans[0]).rglob("*.png"))[::2] if scans else []
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bundle")
+    parser.add_argument("dataset_dir", type=Path)
+    parser.add_argument("folders", nargs="*", metavar="NAME=FOLDER")
+    parser.add_argument("--weights", help="as medseg predict takes them")
+    parser.add_argument("--most", type=int, default=24, help="pictures of each folder")
+    chosen = parser.parse_args()
+    weights = find_weights(find_bundle(chosen.bundle), chosen.weights)
+    predict, trained = Predictor(chosen.bundle, weights=weights), Trained.read(weights.parent)
+    test = [Path(str(case["image"])) for case in read_dataset(chosen.dataset_dir).cases("test")]
     usual = [predict(picture) for picture in test]
     limit = float(np.quantile(unusualness(usual, trained), 0.95))
-    print("| pictures | number | unlike training's | unlike at 5 % false alarms | mask may be poor | flagged |")
+    print("| pictures | number | unlike training's | unlike at 5 % false alarms | found, but perhaps poorly | flagged |")
     print("|---|---|---|---|---|---|")
     print(flagged_row("dermoscopy, test", usual, trained, limit), flush=True)
-    others: list[Prediction] = []
-    for name, pictures in other_pictures(test[50:], slices).items():
-        found = [predict(picture) for picture in pictures]
-        others += found
-        print(flagged_row(name, found, trained, limit), flush=True)
-    print(flagged_row("all others", others, trained, limit))
+    folders = {name: Path(folder) for name, _, folder in (given.partition("=") for given in chosen.folders)}
+    others: dict[str, list[Prediction]] = {}
+    for name, pictures in other_pictures(test[50:], folders, most=chosen.most).items():
+        others[name] = [predict(picture) for picture in pictures]
+        print(flagged_row(name, others[name], trained, limit), flush=True)
+    for title, mark in (("all others, developed on", ""), ("all others*", "*"), ("all others†", "†")):
+        found = [one for name, several in others.items() if name.strip("*†") + mark == name for one in several]
+        if found:
+            print(flagged_row(title, found, trained, limit))
 
 
 if __name__ == "__main__":

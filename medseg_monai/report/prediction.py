@@ -147,7 +147,7 @@ def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality
     if familiarity is not None:
         sentences.append(
             f"Images unlike the {familiarity.training} examined training images are flagged too, whatever the uncertainty: "
-            f"{familiarity.flagged} of {familiarity.cases} validation cases were."
+            f"{familiarity.flagged} of {familiarity.cases} images that this was not learnt from were."
         )
     elif review is not None:
         sentences.append("This promises nothing for images of another kind.")
