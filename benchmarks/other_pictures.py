@@ -265,7 +265,7 @@ def unusualness(found: Sequence[Prediction], trained: Trained) -> NDArray[np.flo
 
 
 def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit: float) -> str:
-    """A row of the table: pictures, those unlike training's (as flagged, and above a limit), those in which something was found but doubtful, all flagged."""
+    """A row of the table: pictures, those unlike training's (as flagged, and above a limit), doubtful masks that are not empty, all flagged."""
     unlike = [one.reason.startswith("unlike") for one in found]
     wrong = ["may be poor" in one.reason or "uncertain outline" in one.reason for one in found]
     counts = [
@@ -291,7 +291,9 @@ def main() -> None:
     test = [Path(str(case["image"])) for case in read_dataset(chosen.dataset_dir).cases("test")]
     usual = [predict(picture) for picture in test]
     limit = float(np.quantile(unusualness(usual, trained), 0.95))
-    print("| pictures | number | unlike training's | unlike at 5 % false alarms | found, but perhaps poorly | flagged |")
+    print(
+        "| pictures | number | unlike training's | unlike at 5 % false alarms | found, but perhaps poorly | flagged |"
+    )
     print("|---|---|---|---|---|---|")
     print(flagged_row("dermoscopy, test", usual, trained, limit), flush=True)
     folders = {name: Path(folder) for name, _, folder in (given.partition("=") for given in chosen.folders)}
