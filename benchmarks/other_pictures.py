@@ -265,7 +265,7 @@ def unusualness(found: Sequence[Prediction], trained: Trained) -> NDArray[np.flo
 
 
 def flagged_row(name: str, found: Sequence[Prediction], trained: Trained, limit: float) -> str:
-    """A row of the table: pictures, those unlike training's (as flagged, and above a limit), doubtful masks that are not empty, all flagged."""
+    """A row of the table: pictures, those unlike (as flagged, and above a limit), doubtful masks that are not empty, all flagged."""
     unlike = [one.reason.startswith("unlike") for one in found]
     wrong = ["may be poor" in one.reason or "uncertain outline" in one.reason for one in found]
     counts = [
