@@ -7,7 +7,8 @@
 
 Photographs are generated, 1022 wide and 767 high; networks see 256 x 256. Every way of predicting is a process of its own that stays
 ready, so that its start and its preparations are not counted, and they take turns: in each round each does all photographs once. The
-ratio is the median over rounds of (the other's seconds / ours).
+ratio is the median over rounds of (the other's seconds / ours). Seconds are of the clock; with one thread they are processor time, which
+other programs do not lengthen.
 
 Ours is a bundle's inference.json. The plain script is what a tutorial has: Pillow, the network in float32 under no_grad, one image at a
 time, sigmoid, resized back, Pillow again. It runs once with our own network and weights, and once with the network of that class from
@@ -322,10 +323,11 @@ def work_on_demand(way: str, key: str, weights: Path, folder: Path, out: Path) -
             state = torch.load(smp_weights(weights, key) if way == SMP else weights / "model.pt", weights_only=True)
             network.load_state_dict(state)
             run = (nnunet_way if way == NNUNET else plain_way)(network.eval(), out)
+        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
         for _ in sys.stdin:
-            start = time.perf_counter()
+            start = clock()
             run(files)
-            print(time.perf_counter() - start, file=answers, flush=True)
+            print(clock() - start, file=answers, flush=True)
 
 
 class Ready:
@@ -481,6 +483,7 @@ def section(options: argparse.Namespace, rows: Sequence[str], more: Sequence[str
     if options.nnunet_python:
         asked = "from importlib.metadata import version; print(version('nnunetv2'))"
         libraries += f", nnunetv2 {subprocess.check_output([options.nnunet_python, '-c', asked], text=True).strip()}"
+    clock = "processor time" if options.threads == 1 else "the clock"
     lines = [
         f"## Prediction, {torch.backends.cpu.get_cpu_capability()}",
         "",
@@ -489,8 +492,9 @@ def section(options: argparse.Namespace, rows: Sequence[str], more: Sequence[str
         "```",
         "",
         f"From JPEG ({PHOTO[0]}x{PHOTO[1]}) to mask PNG of that size, all included; networks see {SIZE[0]}x{SIZE[1]}. {count} photographs, "
-        f"{options.threads} threads, {options.rounds} rounds in which the ways take turns, each a process that is ready; medians. The "
-        "last columns: how many times faster than the plain script with the same network and weights, than the plain script with "
+        f"{options.threads} threads, seconds by {clock}, {options.rounds} rounds in which the ways take turns, each a process that is "
+        "ready; medians. The last columns: how many times faster than the plain script with the same network and weights, than the plain "
+        "script with "
         f"segmentation_models.pytorch's network of that class ({SMP_ENCODER}), than nnU-Net's predictor with the same network and "
         f"weights (no mirroring). {_cpu()}; Python {platform.python_version()}, {libraries}.",
         "",

@@ -80,6 +80,15 @@ def test_both_readings_of_a_scan_lie_in_the_same_range(module: ModuleType, tmp_p
     assert means[0] == pytest.approx(means[1], abs=0.1)
 
 
+@of("volume_patches")
+def test_volume_patches(module: ModuleType, tmp_path: Path) -> None:
+    case = module.write_scan(tmp_path, (32, 32, 20))
+    line = module.row(case, (16, 16, 20), (8, 8, 8), tmp_path / "cache", 1)
+    assert line.startswith("| 16 x 16 x 20 | ")
+    assert all(float(cell) >= 0 for cell in line.strip("| ").split(" | ")[2:])
+    assert module.step((16, 16, 16), 1) > 0
+
+
 @of("networks")
 @pytest.mark.parametrize("mode", ["train", "inference"])
 def test_networks(module: ModuleType, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
