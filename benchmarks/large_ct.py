@@ -33,7 +33,6 @@ def scan(
     shape: tuple[int, ...] = SHAPE,
     spacing_mm: tuple[float, ...] = SPACING_MM,
     structures: Sequence[Structure] = STRUCTURES,
-    noise_hu: float = NOISE_HU,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Voxels in Hounsfield units, and labels."""
     rng = np.random.default_rng(seed)
@@ -55,7 +54,7 @@ def scan(
     for number, (units, centre, radii) in enumerate(structures, start=1):
         mask = ellipsoid(about(centre), about(radii)) & muscle & (labels == 0)
         voxels[mask], labels[mask] = units + rng.normal(0, 8), number
-    voxels += rng.normal(0, noise_hu, shape).astype(np.float32)
+    voxels += rng.normal(0, NOISE_HU, shape).astype(np.float32)
     return voxels.astype(np.int16), labels
 
 

@@ -45,6 +45,7 @@ def test_volumes(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [row[1] for row in rows] == list(module.ALONE)
     assert all(float(row[2]) >= 0 for row in rows)
     assert rows[2][4:6] == rows[1][4:6]  # pages change nothing
+    assert rows[5][4:6] == ["1.00000", "0.0000 %"]  # with the same windows and weights the masks are the same
 
 
 @of("volumes")
