@@ -16,9 +16,6 @@ from medseg_monai.planning.kinds import planner_of
 BEST = 0.87
 IMAGENET = 6.0
 """A pretrained encoder learns as if from so many times as many pictures: 0.835 after 12,700."""
-PASSES = 200
-"""More often than this a case teaches nothing new: of 344 passes over 22 slices the 186th was the best, of 193 over 42 photographs the
-148th (docs/results/planning.md)."""
 OUTLINE = 0.35
 """Cells of the network's finest map by which an outline is off, in all: a disc of 18 cells loses 0.02."""
 WORST_OUTLINE = 0.6
@@ -44,8 +41,7 @@ def expected_score(
         return 0.0
     planner = planner_of(facts)
     shown = planner.share_seen(facts, size, coarser)
-    new = min(pictures, PASSES * facts.counts["training"] / shown)
-    seen = new * (IMAGENET if candidate.pretrained else 1.0)
+    seen = pictures * (IMAGENET if candidate.pretrained else 1.0)
     shortage = planner.shortage / math.sqrt(seen * math.sqrt(shown))
     context = CONTEXT * -math.log2(shown) / 3
     score = BEST - shortage - context - outline_loss(facts, candidate, size, coarser=coarser)

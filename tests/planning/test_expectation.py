@@ -30,20 +30,6 @@ def test_the_expected_scores_are_those_measured() -> None:
     assert thirty - eight == pytest.approx(0.834 - 0.803, abs=0.01)
 
 
-@pytest.mark.parametrize(("volumes", "size", "passes"), [(False, (96, 96), 200), (True, (32, 32, 32), 200 * 8)])
-def test_a_case_that_was_seen_two_hundred_times_teaches_nothing_new(
-    volumes: bool, size: tuple[int, ...], passes: int
-) -> None:
-    """Patches of an eighth of a volume show the whole of it in eight."""
-    few = facts(22, volumes=volumes)
-    if volumes:
-        few = replace(few, sizes=((64, 64, 64),) * 3)
-    before, then, later = (
-        expected_score(few, FORMS[0], size, 22 * count) for count in (passes - 20, passes, passes + 99)
-    )
-    assert before < then == later
-
-
 def test_an_outline_costs_more_the_fewer_cells_a_structure_has() -> None:
     one = replace(FORMS[0], stride=1)
     # 0.1 of 200 pixels: 20 cells thick in all structures, so that 0.35 / 20 are lost
