@@ -11,6 +11,7 @@ from medseg_monai.planning.fingerprint import Fingerprint
 from medseg_monai.planning.kinds import planner_of
 from medseg_monai.planning.machine import Machine
 from medseg_monai.planning.plan import Plan
+from medseg_monai.planning.volumes import LEAST_THICKNESS
 
 YOURS = "as you said"
 
@@ -41,14 +42,16 @@ def explain(
         "about": _about(facts, machine),
         "size": _size(facts, ranked),
         "spacing_mm": f"voxels {choice.coarser:g} times as long as the data set says: the median volume is large, and the smallest "
-        "structures keep 3 voxels",
+        f"structures keep {LEAST_THICKNESS:g} voxels or more",
         "architecture": _network(ranked, encoders_missing),
         "batch_size": _batch(facts, choice, wishes),
         "max_epochs": _epochs(choice),
         "lr": "ImageNet weights are changed more gently" if choice.candidate.pretrained else "as the bundle has it",
         "weight_average": "about the last tenth of all steps is averaged: calmer than the last step's weights",
         "augmentation": _augmentation(plan, choice),
-        "foreground": f"share of the patches that are centred on a class; the rarest covers {_rarest(facts):.2%} of a volume",
+        "foreground": f"share of the patches that are centred on a class; the rarest covers {_rarest(facts):.2%} of a volume"
+        if planner_of(facts).elements == "voxels"
+        else "for volumes only: pictures are not cut into patches",
         "patches_per_case": "patches of each volume in an epoch, so that an epoch is worth its validation"
         if choice.patches_per_case > 1
         else "each case once in an epoch",
