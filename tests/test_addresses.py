@@ -13,6 +13,7 @@ PACKAGE, TESTS = REPOSITORY / "medseg_monai", REPOSITORY / "tests"
 JOURNEYS = "journeys"
 BESIDE_THE_PACKAGE = ("benchmarks", "scripts")
 OTHER_TESTS = {
+    "benchmarks/test_other_kinds.py": "the kinds that benchmarks/other_pictures.py and other_volumes.py draw",
     "grids/test_grid_of.py": "what grids/__init__.py does",
     "networks/test_all.py": "one battery for every network",
     "networks/test_contract.py": "what networks/__init__.py asks of a network",
