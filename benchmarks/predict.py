@@ -45,7 +45,7 @@ from torch import Tensor, nn
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIZE, PHOTO = (256, 256), (1022, 767)
-FIT_STEPS, FIT_SIZE, FITTED = 150, 96, 0.03
+FIT_STEPS, FIT_SIZE, FITTED = 100, 64, 0.03
 """Steps of training at most, side of its pictures, and the mean loss of the last 10 steps at which it ends."""
 PLAIN, NNUNET, SMP = "plain script", "nnU-Net's predictor", "plain script, smp"
 OURS = {
