@@ -50,9 +50,8 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[str, str]]:
     """Names of (convolution, batch norm) pairs in which the norm directly follows and takes the convolution's output, each run once."""
     try:
         return _observed(_without_values(network), example.to("meta"))
-    except (
-        Exception
-    ):  # whatever a network raises that asks for a value, or has tensors that are neither weights nor buffers
+    # whatever a network raises that asks for a value, or has tensors that are neither weights nor buffers
+    except Exception:
         return _observed(network, example)
 
 

@@ -124,10 +124,13 @@ def export_onnx(network: nn.Module, example: Tensor, file: Path) -> Path:
 
 
 def onnx_runner(file: Path) -> Runner:
-    """An ONNX file in ONNX Runtime, float32, on as many threads as torch uses: one image on all of them, those of a batch side by side."""
+    """An ONNX file in ONNX Runtime, float32, on as many threads as torch uses.
+
+    The images of a batch are run side by side if there are as many as cores, else one after another on all cores: runs of one session
+    share its threads.
+    """
     onnxruntime = needed("onnxruntime", extra="onnx")
 
-    @functools.cache
     def session(threads: int) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -136,16 +139,20 @@ def onnx_runner(file: Path) -> Runner:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
-    session(torch.get_num_threads())  # a file that cannot be read is noticed here
-    one_at_a_time = threading.Lock()  # else threads that begin together would each make a session
-
-    def forward(images: Tensor) -> Tensor:
-        with one_at_a_time:
-            ready = session(torch.get_num_threads())
-        return torch.from_numpy(ready.run(None, {ready.get_inputs()[0].name: images.numpy()})[0])
+    cores = torch.get_num_threads()
+    on_all = session(cores)  # a file that cannot be read is noticed here
+    on_one = functools.cache(lambda: session(1))
 
     def run(images: Tensor) -> Tensor:
-        return torch.cat(side_by_side(forward, torch.split(images.contiguous(), 1)))
+        together = 1 < cores <= len(images)
+        ready = on_one() if together else on_all
+        name = ready.get_inputs()[0].name
+
+        def forward(image: Tensor) -> Tensor:
+            return torch.from_numpy(ready.run(None, {name: image.numpy()})[0])
+
+        parts = torch.split(images.contiguous(), 1)
+        return torch.cat(side_by_side(forward, parts) if together else [forward(part) for part in parts])
 
     return run
 

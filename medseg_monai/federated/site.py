@@ -159,7 +159,9 @@ class Site:
         config = ConfigParser.load_config_files(configs)
         values = {**self._agreement.settings, "dataset_dir": str(self._dataset_dir), "output_dir": str(folder)}
         epochs = self._agreement.rounds * self._agreement.epochs
-        takes_steps = "total_steps" in (config.get("lr_scheduler") or {}) and _STEPS not in values
+        takes_steps = "total_steps" in (config.get("lr_scheduler") or {}) and _STEPS not in {
+            key.replace("::", "#") for key in values
+        }
         steps = {_STEPS: f"$recipe.total_steps({epochs}, @train#dataloader)"} if takes_steps else {}
         return overridden(config, values, steps)
 

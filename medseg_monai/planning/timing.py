@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from medseg_monai.dataset import Dataset, DatasetSpec
 from medseg_monai.engines.precision import PrecisionInferer, placed
-from medseg_monai.program.freed_memory import keep_freed_memory, return_freed_memory
+from medseg_monai.program.freed_memory import end_keeping, keep_freed_memory, return_freed_memory
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.transforms import augment, load
 
@@ -117,6 +117,7 @@ def time_steps(
         network.eval()
         with torch.inference_mode():
             forward, _ = _shortest(partial(run, images, network), device, clock, most_seconds=most_seconds)
+    end_keeping()
     return StepTime(train / batch, forward / batch, peak.gb, batch, waited)
 
 

@@ -162,7 +162,11 @@ def is_earlier(content: Any) -> bool:
 
 
 def learn_familiarity(
-    training: Sequence[Description], validation: Sequence[Description], *, share: float = 0.01
+    training: Sequence[Description],
+    validation: Sequence[Description],
+    *,
+    share: float = 0.01,
+    groups: Sequence[str] | None = None,
 ) -> Familiarity:
     """Fit the Gaussian on training cases and set the threshold by cases that it was not fitted on; neither's order matters.
 
@@ -170,9 +174,10 @@ def learn_familiarity(
         training: descriptions, at least `LEAST_TRAINING`.
         validation: descriptions; if there are fewer than `ENOUGH_VALIDATION`, training's join them, see `_cross_fitted`.
         share: at most this share of these cases is flagged, 0 to below 1.
+        groups: of each training case, such as its patient: cases of one group are never judged by each other. None if each is its own.
 
     Raises:
-        ValueError: too few cases, or a share out of range.
+        ValueError: too few cases or groups, or a share out of range.
     """
     if len(training) < LEAST_TRAINING:
         raise ValueError(
@@ -181,9 +186,11 @@ def learn_familiarity(
     if not 0 <= share < 1:
         raise ValueError(f"the share of cases that may be flagged must be in [0, 1), not {share}")
     known, others = _ordered(training), _ordered(validation)
+    named: Sequence[str | int] = groups or range(len(training))
+    of_case = {id(case): group for case, group in zip(training, named, strict=True)}
     gaussian = Gaussian.fitted(known)
     distances = [_distances(gaussian, case) for case in others]
-    distances += _cross_fitted(known) if len(others) < ENOUGH_VALIDATION else []
+    distances += _cross_fitted(known, [of_case[id(case)] for case in known]) if len(others) < ENOUGH_VALIDATION else []
     logs = np.log(np.array(distances) + SMALLEST)  # (cases, whole and parts)
     means, spreads = rounded(logs.mean(axis=0)), rounded(np.maximum(logs.std(axis=0), SMALLEST))
     usual = [(float(mean), float(spread)) for mean, spread in zip(means, spreads, strict=True)]
@@ -212,12 +219,20 @@ def _distances(gaussian: Gaussian, case: Description) -> list[float]:
     return [gaussian.distance(case), *gaussian.distances(case).values()]
 
 
-def _cross_fitted(cases: Sequence[Description]) -> list[list[float]]:
-    """The distances of each case by a Gaussian that was fitted without it: on those outside its fold."""
+def _cross_fitted(cases: Sequence[Description], groups: Sequence[str | int]) -> list[list[float]]:
+    """The distances of each case by a Gaussian that was fitted without its fold, which holds whole groups.
+
+    Raises:
+        ValueError: all cases are of one group.
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    if len(numbers) < 2:
+        raise ValueError(f"all {len(cases)} training cases belong to one group, so none can be judged by others")
+    folds = [numbers[group] % FOLDS for group in groups]
     found = []
-    for fold in range(FOLDS):
-        gaussian = Gaussian.fitted([case for number, case in enumerate(cases) if number % FOLDS != fold])
-        found += [_distances(gaussian, case) for case in cases[fold::FOLDS]]
+    for fold in range(min(FOLDS, len(numbers))):
+        gaussian = Gaussian.fitted([case for case, its in zip(cases, folds, strict=True) if its != fold])
+        found += [_distances(gaussian, case) for case, its in zip(cases, folds, strict=True) if its == fold]
     return found
 
 

@@ -173,7 +173,9 @@ class DiskCache:
         """The arrays of an entry (writable, the caller's own); None if there is none. A damaged one is removed with a warning."""
         path = self.path(key)
         try:
-            content = bytearray(path.read_bytes())
+            with path.open("rb") as stream:
+                identity = _identity(os.fstat(stream.fileno()))
+                content = bytearray(stream.read())
         except OSError:
             return None
         try:
@@ -184,14 +186,14 @@ class DiskCache:
             return None
         if key not in self._used:
             self._mark_used(key, path)
-        self._checked[key] = _identity(path)
+        self._checked[key] = identity
         return arrays
 
     def get_in_parts(self, key: str, names: Collection[str]) -> Mapping[str, Array | StoredArray] | None:
         """The arrays of an entry, those with these names to be read in parts. The first time all of it is read and checked, as by `get`."""
         path = self.path(key)
         try:
-            if self._checked.get(key) != _identity(path):
+            if self._checked.get(key) != _identity(path.stat()):
                 return self.get(key)
             with path.open("rb") as stream:
                 return _described(path, stream, names)
@@ -287,9 +289,8 @@ def _pack(arrays: Mapping[str, Array]) -> bytes:
     return _HEAD.pack(MAGIC, len(header), zlib.crc32(body)) + body
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(state: os.stat_result) -> tuple[int, int]:
     """What differs if another file has taken a file's place; it is not the time, which every process changes that uses an entry."""
-    state = path.stat()
     return state.st_ino, state.st_size
 
 

@@ -25,7 +25,7 @@ from torch import nn
 
 from medseg_monai.files.writing import write_whole
 from medseg_monai.program.console import keep_bars_whole
-from medseg_monai.program.freed_memory import keep_freed_memory, return_freed_memory
+from medseg_monai.program.freed_memory import end_keeping, keep_freed_memory, return_freed_memory
 from medseg_monai.training.folder import CURVES_FILE, HISTORY_FILE, files_of
 from medseg_monai.training.processes import between_several, mean_over_processes
 from medseg_monai.training.sampling import sample_seed
@@ -50,12 +50,14 @@ class ValidateLastEpoch:
 
 
 class KeepFreedMemory:
-    """Keeps what a step frees for the next one, see `medseg_monai.program.freed_memory`, and returns it at the end of an epoch."""
+    """Keeps what a step frees for the next one, see `medseg_monai.program.freed_memory`, until an epoch ends, or training."""
 
     def attach(self, engine: Workflow) -> None:
         """Register with the trainer."""
         engine.add_event_handler(Events.STARTED, keep_freed_memory)
         engine.add_event_handler(Events.EPOCH_COMPLETED, return_freed_memory)
+        for end in (Events.COMPLETED, Events.TERMINATE):
+            engine.add_event_handler(end, end_keeping)
 
 
 class SeedSteps:

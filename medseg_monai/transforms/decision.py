@@ -30,7 +30,7 @@ def entropy_bits(probabilities: Tensor) -> Tensor:
     probs = probabilities.float()
     rest = 1 - probs
     bits = probs * probs.clamp_min(least).log2_()
-    return bits.add_(rest * rest.clamp_min(least).log2_()).neg_().clamp_(0, 1)
+    return (0 - bits.add_(rest * rest.clamp_min(least).log2_())).clamp_(0, 1)
 
 
 def check_finite(logits: Tensor) -> None:

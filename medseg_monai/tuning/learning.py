@@ -183,7 +183,8 @@ def _familiarity(
     """What is usual; or None, and the reason."""
     cases = _evenly(sorted(training, key=lambda case: str(case["id"])), MOST_TRAINING)
     try:
-        return learn_familiarity(list(learner.descriptions(network, cases)), validation, share=share), ""
+        groups = [str(case["group"]) for case in cases]
+        return learn_familiarity(list(learner.descriptions(network, cases)), validation, share=share, groups=groups), ""
     except ValueError as error:
         return None, str(error)
 

@@ -29,3 +29,12 @@ def test_an_axis_that_shrinks_takes_means_though_the_other_grows(own: tuple[int,
     shrunk = back.amin(dim=2 if own[0] == 2 else 1)[0]
     assert shrunk[0] > 0.05
     assert shrunk[1] == 0
+
+
+def test_what_is_restored_lies_row_by_row_as_pictures_are_stored() -> None:
+    values = torch.rand(2, 8, 8)
+    back = PhotoGrid((31, 20), (8, 8)).restore(values)
+    assert back.shape == (2, 31, 20)
+    assert back.transpose(1, 2).is_contiguous()
+    expected = torch.nn.functional.interpolate(values[None], (31, 20), mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(back, expected)

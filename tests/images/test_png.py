@@ -30,6 +30,11 @@ def test_pillow_finds_the_same_pixels(plane: np.ndarray) -> None:
         assert np.array_equal(np.asarray(image), plane.T)
 
 
+@given(plane=arrays(np.uint8, st.tuples(sides, sides), elements=st.sampled_from([0, 255])))
+def test_rows_that_lie_together_give_the_same_file(plane: np.ndarray) -> None:
+    assert even_png(np.asfortranarray(plane)) == even_png(np.ascontiguousarray(plane))
+
+
 def test_itk_finds_the_same_pixels(tmp_path: Path) -> None:
     plane = np.zeros((40, 30), np.uint8)
     plane[10:35, 5:9] = 255

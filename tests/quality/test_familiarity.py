@@ -72,6 +72,29 @@ def test_few_validation_cases_are_joined_by_trainings_that_others_judge(validati
     assert enough.cases == ENOUGH_VALIDATION
 
 
+def test_cases_of_a_group_are_not_judged_by_each_other() -> None:
+    """Thirty patients with ten nearly equal pictures each: new patients are flagged about as often as is allowed."""
+    rng = np.random.default_rng(7)
+
+    def patients(count: int) -> list[dict[str, np.ndarray]]:
+        return [
+            {"a": centre + rng.normal(0, 0.01, 60)} for centre in rng.standard_normal((count, 60)) for _ in range(10)
+        ]
+
+    groups = [str(number // 10) for number in range(300)]
+    known, new = patients(30), patients(50)
+    kept, careless = (learn_familiarity(known, [], share=0.1, groups=each) for each in (groups, None))
+    assert np.mean([bool(kept.unlike(case)) for case in new]) < 0.2
+    assert (
+        np.mean([bool(careless.unlike(case)) for case in new]) > 0.9
+    )  # judged by their own twins, known ones look far too usual
+    shuffled = rng.permutation(300)
+    again = learn_familiarity([known[i] for i in shuffled], [], share=0.1, groups=[groups[i] for i in shuffled])
+    assert again == kept
+    with pytest.raises(ValueError, match="one group"):
+        learn_familiarity(known, [], groups=["a"] * 300)
+
+
 def test_the_smallest_data_set_that_is_learnt_from_flags_what_is_far_off() -> None:
     """Thirty cases, more numbers than cases: shrinkage keeps the covariance invertible."""
     rng = np.random.default_rng(5)
