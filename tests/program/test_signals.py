@@ -13,8 +13,9 @@ from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c, undi
 Medseg = Callable[..., Outcome]
 
 WAIT = r"""
-import os, sys, time
+import os, signal, sys, time
 from medseg_monai.program.signals import StoppedBySignal, stop_like_ctrl_c
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup ignore it
 stop_like_ctrl_c()
 child = os.fork()
 try:
