@@ -19,6 +19,7 @@ from medseg_monai.images.photos import Array, PathLike
 from medseg_monai.training.diskcache import DiskCache, StoredArray
 from medseg_monai.training.sampling import case_id, sample_seed
 from medseg_monai.transforms.photo_augment import SEED_KEY
+from medseg_monai.transforms.pipeline import Pipeline
 from medseg_monai.transforms.stacks import LoadStackd
 
 Case = dict[Hashable, Any]
@@ -164,8 +165,8 @@ def _keys_of(load: Compose) -> set[str]:
 
 
 def _taken_in_parts(augment: Compose | None) -> set[str]:
-    """The keys that the first transform of ``augment`` takes parts of."""
-    first = augment.transforms[0] if augment is not None and augment.transforms else None
+    """The keys that the first transform of ``augment`` takes parts of; none with MONAI's own ``Compose``, which wraps an `OSError`."""
+    first = augment.transforms[0] if isinstance(augment, Pipeline) and augment.transforms else None
     return set(getattr(first, "taken_in_parts", ()))
 
 

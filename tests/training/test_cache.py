@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.training.cache import CachedDataset
+from medseg_monai.training.cache import CachedDataset, _taken_in_parts
 from medseg_monai.training.diskcache import StoredArray
 from medseg_monai.training.sampling import SeededSampler, sample_seed
 from medseg_monai.transforms import augment, load, normalise
 from medseg_monai.transforms.batches import collate
+from medseg_monai.transforms.pipeline import Pipeline
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("r", "g", "b"), size=(32, 24))
 COUNT = 7
@@ -419,3 +420,11 @@ def test_a_load_without_soft_labels_leaves_no_entry_for_one_with_them(cases, tmp
     assert loaded["soft_label"].unique().tolist() == [90]
     plain = CachedDataset([case], load(SPEC), cache_dir=cache)[0]
     assert plain["soft_label"] == str(soft)
+
+
+def test_a_chain_of_monais_own_reads_whole_entries() -> None:
+    """Its ``Compose`` hides that an entry has gone, so parts are not read; see `CachedDataset.__getitem__`."""
+    taking = Lambda(lambda case: case)
+    taking.taken_in_parts = {"image"}
+    assert _taken_in_parts(Pipeline([taking])) == {"image"}
+    assert _taken_in_parts(Compose([taking])) == set()
