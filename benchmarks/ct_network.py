@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from medseg_monai.bundle.trained import Trained, load_weights
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.engines.precision import precision_of
+from medseg_monai.engines.precision import SomeInFloat32, precision_of
 from medseg_monai.training.losses import segmentation_loss
 from medseg_monai.transforms import load, normalise
 
@@ -139,7 +139,7 @@ def fit(network: nn.Module, cases: Sequence[Case], steps: int, *, side: int = 32
     lower = precision_of("auto", "cpu")
     for step in range(steps):
         images, labels = next(next(batches))
-        with torch.autocast("cpu", lower, enabled=lower is not None):
+        with torch.autocast("cpu", lower, enabled=lower is not None), SomeInFloat32():
             logits = network(images)
         loss = loss_of(logits, labels) + cross_entropy(logits.float(), labels[:, 0].long(), weight)
         optimiser.zero_grad()

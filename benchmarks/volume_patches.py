@@ -22,7 +22,7 @@ from networks import cpu_name, instruction_set
 
 from medseg_monai.dataset.intensity import Intensity
 from medseg_monai.dataset.spec import DatasetSpec
-from medseg_monai.engines.precision import precision_of
+from medseg_monai.engines.precision import PrecisionInferer
 from medseg_monai.networks import UNet
 from medseg_monai.training.cache import CachedDataset
 from medseg_monai.training.losses import segmentation_loss
@@ -81,17 +81,13 @@ def step(patch: Sequence[int], times: int) -> float:
     """Milliseconds of a train step of two patches, without reading them."""
     network = UNet(1, 1 + len(STRUCTURES), features=FEATURES, spatial_dims=3, norm="instance")
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser, loss_of, lower = (
-        torch.optim.AdamW(network.parameters()),
-        segmentation_loss("multiclass"),
-        precision_of("auto", "cpu"),
-    )
+    optimiser, loss_of = torch.optim.AdamW(network.parameters()), segmentation_loss("multiclass")
+    inferer = PrecisionInferer("auto", "cpu")
     images = torch.randn(2, 1, *patch).contiguous(memory_format=torch.channels_last_3d)
     labels = torch.randint(0, len(STRUCTURES), (2, 1, *patch), dtype=torch.uint8)
 
     def run(_: int) -> None:
-        with torch.autocast("cpu", lower, enabled=lower is not None):
-            logits = network(images)
+        logits = inferer(images, network)
         optimiser.zero_grad()
         loss_of(logits, labels).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
