@@ -21,6 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medseg_monai.engines.fusing import fused
-from medseg_monai.engines.precision import precision_of
+from medseg_monai.engines.precision import as_a_cpu_trains, precision_of
 from medseg_monai.engines.runners import torch_runner
 from medseg_monai.networks import DeepLabV3Plus, PSPNet, ResUNetPlusPlus, UNet, UNetPlusPlus
 
@@ -124,7 +125,7 @@ CONTESTS = {
 
 
 def make_step(build: Build, mode: str, *, channels_last: bool, prepared: bool = False) -> Callable[[], None]:
-    """One train step or one inference, ready to be called; `prepared`: inference is what the engine torch makes of the network."""
+    """One train step or one inference, ready to be called; `prepared`: as our training, and the engine torch, run a network."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     network = build().to(memory_format=layout).train(mode == TRAIN)
@@ -142,7 +143,8 @@ def make_step(build: Build, mode: str, *, channels_last: bool, prepared: bool = 
 
     def step() -> None:
         optimiser.zero_grad()
-        heads: Tensor | list[Tensor] = network(images)
+        with as_a_cpu_trains(None) if prepared else nullcontext():
+            heads: Tensor | list[Tensor] = network(images)
         losses = [
             F.binary_cross_entropy_with_logits(head, labels)
             for head in ([heads] if isinstance(heads, Tensor) else heads)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -102,10 +102,41 @@ def _is_longer(images: Tensor, weight: Tensor) -> bool:
     return any(kernel > side for kernel, side in zip(weight.shape[2:], sides, strict=True))
 
 
+class DilatedChannelsFirst(TorchFunctionMode):
+    """Within it, dilated convolutions of one channel each are computed channels first, for training on a processor with AVX2.
+
+    There oneDNN takes two to four times as long for them channels last, the layout of everything else (DeepLabV3+; benchmarks/networks.py).
+    With AVX-512 channels last is faster, but for dilations as long as the image.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """`func` itself, from channels first to channels last if it is such a convolution."""
+        if func is F.conv2d and _is_depthwise(*args[:2]) and _is_dilated(args, kwargs or {}):
+            images, weight = args[0].contiguous(), args[1].clone(memory_format=torch.contiguous_format)
+            # a copy of the weights, whose strides say so: those of one channel fit both layouts
+            return func(images, weight, *args[2:], **(kwargs or {})).contiguous(memory_format=torch.channels_last)
+        return func(*args, **(kwargs or {}))
+
+
+def _is_dilated(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether these are arguments of conv2d(image, weight, bias, stride, padding, dilation) with a dilation above 1."""
+    dilation = args[5] if len(args) > 5 else kwargs.get("dilation", 1)
+    return any(step > 1 for step in (dilation if isinstance(dilation, Sequence) else (dilation,)))
+
+
+def as_a_cpu_trains(dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """What a network's training in a dtype, None for float32, needs on this CPU."""
+    if dtype is not None:
+        return SomeInFloat32()
+    return DilatedChannelsFirst() if torch.backends.cpu.get_cpu_capability() == "AVX2" else nullcontext()
+
+
 class PrecisionInferer(Inferer):
     """Run the network on the whole image in a lower precision; the answer comes back as float32.
 
-    In training on a CPU some convolutions stay in float32 (`SomeInFloat32`).
+    In training on a CPU some convolutions stay in float32 (`SomeInFloat32`), or are computed in another layout (`DilatedChannelsFirst`).
 
     Args:
         precision: as in :func:`precision_of`.
@@ -123,8 +154,8 @@ class PrecisionInferer(Inferer):
         if inputs.ndim in (4, 5):
             layout = torch.channels_last if inputs.ndim == 4 else torch.channels_last_3d
             inputs = inputs.contiguous(memory_format=layout)
-        learns_on_cpu = self.device_type == "cpu" and self.dtype is not None and torch.is_grad_enabled()
-        exceptions = SomeInFloat32() if learns_on_cpu else nullcontext()
+        learns_on_cpu = self.device_type == "cpu" and torch.is_grad_enabled()
+        exceptions = as_a_cpu_trains(self.dtype) if learns_on_cpu else nullcontext()
         with torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None), exceptions:
             logits = network(inputs, *args, **kwargs)
         return [head.float() for head in logits] if isinstance(logits, (list, tuple)) else logits.float()

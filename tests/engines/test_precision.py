@@ -1,6 +1,11 @@
+import math
+from typing import Any
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from medseg_monai.engines.precision import PrecisionInferer, default_device, placed, precision_of
 
@@ -128,3 +133,50 @@ def test_convolutions_longer_than_the_image_learn_in_float32(network: nn.Module,
         dirt = [torch.full((number,), torch.nan) for number in range(100, 5000, 100)]  # what freed memory may hold
         del dirt
     assert all(torch.equal(*pair) for later in gradients[1:] for pair in zip(gradients[0], later, strict=True))
+
+
+class Layouts(TorchFunctionMode):
+    """Notes of each 2D convolution whether image and weights lie channels first in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: list[tuple[bool, bool]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.conv2d:
+            self.first.append(tuple(part.stride() == plain_strides(part) for part in args[:2]))  # type: ignore[arg-type]
+        return func(*args, **(kwargs or {}))
+
+
+def plain_strides(part: torch.Tensor) -> tuple[int, ...]:
+    return tuple(math.prod(part.shape[axis + 1 :]) for axis in range(part.ndim))
+
+
+@pytest.mark.parametrize(("processor", "first"), [("AVX2", True), ("AVX512", False)])
+def test_dilated_convolutions_of_one_channel_each_learn_channels_first_with_avx2(
+    processor: str, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    torch.manual_seed(0)
+    dilated = nn.Conv2d(6, 6, 3, padding=2, dilation=2, groups=6)
+    network = placed(
+        nn.Sequential(dilated, nn.Conv2d(6, 4, 3, padding=2, dilation=2), nn.Conv2d(4, 4, 3, groups=4)), "cpu"
+    )
+    image = torch.randn(2, 6, 9, 7)
+    expected = network(image)
+    expected.square().sum().backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters()]  # type: ignore[union-attr]
+    network.zero_grad()
+    with Layouts() as seen:
+        answer = PrecisionInferer("fp32", "cpu")(image, network)
+    assert isinstance(answer, torch.Tensor)
+    answer.square().sum().backward()
+    assert seen.first == [(first, first), (False, False), (False, False)]
+    assert torch.allclose(answer, expected, atol=1e-5)
+    assert all(
+        torch.allclose(parameter.grad, gradient, rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
+        for parameter, gradient in zip(network.parameters(), gradients, strict=True)
+    )
+    with torch.no_grad(), Layouts() as seen:
+        PrecisionInferer("fp32", "cpu")(image, network)
+    assert seen.first == [(False, False)] * 3
