@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -73,33 +74,47 @@ def placed(network: nn.Module, device: str | torch.device) -> nn.Module:
     return network.to(device).to(memory_format=layout)
 
 
+_CONVOLUTIONS = (F.conv2d, F.conv3d, F.conv_transpose2d, F.conv_transpose3d)
+
+
 class SomeInFloat32(TorchFunctionMode):
     """Within it, two kinds of convolutions are computed in float32, also under autocast, for training on a CPU:
 
     - those of one channel each, in 2D: torch's backward pass of these is slow on CPUs in bfloat16, so that a whole training step of an
       EfficientNet takes up to 1.7 times as long as in float32, and with this 0.85 times (docs/results/accuracy.md);
-    - those whose kernel is longer than the image, as at the lowest level of a network on small patches: in bfloat16 their weights'
-      gradients are computed with memory that nobody has written, now and then NaN (torch 2.13, AMD EPYC with AVX-512 and bfloat16).
+    - those whose kernel is longer than what they read or what they write, transposed ones too, as at the lowest level of a network on
+      small patches: in bfloat16 their weights' gradients are computed with memory that nobody has written, now and then NaN (torch 2.13,
+      AMD EPYC with AVX-512 and bfloat16).
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """`func` itself, in float32 if it is such a convolution."""
-        if func in (F.conv2d, F.conv3d) and (_is_depthwise(*args[:2]) or _is_longer(*args[:2])):
-            with torch.autocast("cpu", enabled=False):
-                return func(args[0].float(), *args[1:], **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        call = partial(_convolve, func) if func in _CONVOLUTIONS else func
+        return call(*args, **(kwargs or {}))
+
+
+def _convolve(func: Callable[..., Tensor], input: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    if not (func is F.conv2d and _is_depthwise(input, weight)):
+        answer = func(input, weight, *args, **kwargs)
+        if not _is_longer(weight, input, answer):
+            return answer
+    with torch.autocast("cpu", enabled=False):
+        return func(input.float(), weight, *args, **kwargs)
 
 
 def _is_depthwise(images: Tensor, weight: Tensor) -> bool:
+    """Whether a kernel (out, in, *K) reads one of several channels."""
     return images.ndim == 4 and weight.shape[0] > 1 and weight.shape[1] == 1 < images.shape[1]
 
 
-def _is_longer(images: Tensor, weight: Tensor) -> bool:
-    """Whether a kernel (out, in, *K) is longer than the image along an axis."""
-    sides = images.shape[-(weight.ndim - 2) :]
-    return any(kernel > side for kernel, side in zip(weight.shape[2:], sides, strict=True))
+def _is_longer(weight: Tensor, *images: Tensor) -> bool:
+    """Whether a kernel, its axes last, is longer than one of the images along an axis."""
+    axes = weight.ndim - 2
+    return any(
+        kernel > side for image in images for kernel, side in zip(weight.shape[2:], image.shape[-axes:], strict=True)
+    )
 
 
 class DilatedChannelsFirst(TorchFunctionMode):
@@ -113,17 +128,25 @@ class DilatedChannelsFirst(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """`func` itself, from channels first to channels last if it is such a convolution."""
-        if func is F.conv2d and _is_depthwise(*args[:2]) and _is_dilated(args, kwargs or {}):
-            images, weight = args[0].contiguous(), args[1].clone(memory_format=torch.contiguous_format)
-            # a copy of the weights, whose strides say so: those of one channel fit both layouts
-            return func(images, weight, *args[2:], **(kwargs or {})).contiguous(memory_format=torch.channels_last)
-        return func(*args, **(kwargs or {}))
+        call = _convolve_channels_first if func is F.conv2d else func
+        return call(*args, **(kwargs or {}))
 
 
-def _is_dilated(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether these are arguments of conv2d(image, weight, bias, stride, padding, dilation) with a dilation above 1."""
-    dilation = args[5] if len(args) > 5 else kwargs.get("dilation", 1)
-    return any(step > 1 for step in (dilation if isinstance(dilation, Sequence) else (dilation,)))
+def _convolve_channels_first(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | str = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    steps = dilation if isinstance(dilation, Sequence) else (dilation,)
+    if not (_is_depthwise(input, weight) and max(steps) > 1):
+        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+    # a copy of the weights, whose strides say so: those of one channel fit both layouts
+    first = input.contiguous(), weight.clone(memory_format=torch.contiguous_format)
+    return F.conv2d(*first, bias, stride, padding, dilation, groups).contiguous(memory_format=torch.channels_last)
 
 
 def as_a_cpu_trains(dtype: torch.dtype | None) -> AbstractContextManager[Any]:

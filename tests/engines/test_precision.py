@@ -116,12 +116,17 @@ def test_other_convolutions_learn_in_lower_precision(network: nn.Conv2d) -> None
         (nn.Conv3d(4, 4, 3, padding=1), (8, 2, 8)),
         (nn.Conv3d(4, 4, 3, stride=2, padding=1), (1, 1, 1)),
         (nn.Conv2d(4, 4, 3, stride=2, padding=1), (1, 1)),
+        (nn.Conv2d(16, 8, 2, stride=4, padding=1), (2, 2)),  # as long as what it reads, longer than what it writes
+        (nn.Conv3d(4, 8, 3, stride=4, padding=1), (3, 3, 3)),
+        (nn.ConvTranspose3d(4, 4, 3, padding=1), (2, 2, 2)),
+        (nn.ConvTranspose3d(4, 4, 4, padding=1), (2, 2, 2)),
+        (nn.ConvTranspose2d(4, 8, 7, stride=4, padding=3, output_padding=1), (1, 1)),
     ],
 )
-def test_convolutions_longer_than_the_image_learn_in_float32(network: nn.Module, size: tuple[int, ...]) -> None:
+def test_convolutions_longer_than_the_image_learn_in_float32(network: nn.Conv3d, size: tuple[int, ...]) -> None:
     """In bfloat16 their weights' gradients were now and then NaN: computed with memory that nobody has written."""
     torch.manual_seed(0)
-    image, gradients = torch.randn(2, 4, *size), []
+    image, gradients = torch.randn(2, network.in_channels, *size), []
     for precision in ("fp32", *["bf16"] * 10):
         inferer, placed_network = PrecisionInferer(precision, "cpu"), placed(network, "cpu")
         placed_network.zero_grad()
@@ -180,3 +185,14 @@ def test_dilated_convolutions_of_one_channel_each_learn_channels_first_with_avx2
     with torch.no_grad(), Layouts() as seen:
         PrecisionInferer("fp32", "cpu")(image, network)
     assert seen.first == [(False, False)] * 3
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_arguments_may_be_given_by_name(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    weight = torch.randn(6, 1, 3, 3, requires_grad=True)
+    settings: dict[str, Any] = {"weight": weight, "padding": 2, "dilation": [2, 2], "groups": 6}
+    image = torch.randn(2, 6, 9, 7)
+    answer = PrecisionInferer(precision, "cpu")(image, lambda image: F.conv2d(input=image, **settings))
+    assert isinstance(answer, torch.Tensor)
+    assert torch.allclose(answer, F.conv2d(image, **settings), atol=1e-5)  # in float32, as all of one channel each
