@@ -1,6 +1,7 @@
 """What tests of several modules share: a small generated data set, and the command line called in this process."""
 
 import os
+import random
 import shutil
 import signal
 import sys
@@ -9,14 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import absl.logging
+import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from medseg_monai.cli import main
 from medseg_monai.prepare.demo import prepare_demo
 
 # the same examples in every run, so that a change is what makes a test fail; HYPOTHESIS_PROFILE=default draws new ones
-settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+# and how long they take to draw is no fault on a machine that does something else as well
+settings.register_profile(
+    "same", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # the logger that TensorBoard and OpenVINO bring closes the stream it found first when a bundle's config sets logging anew, and that
@@ -30,6 +35,25 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 REPOSITORY = Path(__file__).resolve().parent.parent
 # a network of a few thousand weights at 64 pixels: what takes seconds, not what is accurate
 SMALL = ("--set", "architecture#features=[4, 8, 8]", "--set", "batch_size=4", "--size", "64")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    """What is drawn at random depends on no other test: they run in another order, by other processes, each time."""
+    _draw_anew()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """As for fixtures; a test draws the same whether its fixtures were made for it or for an earlier one."""
+    _draw_anew()
+
+
+def _draw_anew() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:  # some tests need none
+        sys.modules["torch"].manual_seed(0)
 
 
 class Outcome(NamedTuple):

@@ -196,7 +196,13 @@ def test_as_many_at_once_as_the_process_has_cores(monkeypatch, affinity, count, 
     else:
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: affinity if pid == 0 else set(), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: count)
-    assert len(set(side_by_side(lambda _: (threading.get_ident(), time.sleep(0.01))[0], range(12)))) == at_once
+    together = threading.Barrier(at_once)  # each thread waits until so many have something to do
+
+    def work(_):
+        together.wait(timeout=60)
+        return threading.get_ident()
+
+    assert len(set(side_by_side(work, range(12)))) == at_once
 
 
 def test_results_keep_their_order_and_the_bar_sees_every_item():

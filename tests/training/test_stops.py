@@ -66,11 +66,16 @@ def test_the_file_and_the_time(requests: StopRequests, tmp_path: Path) -> None:
     assert requests.describe(BY_TIME) == "its limit of 0.001 minutes"
 
 
-def test_the_folder_is_not_looked_at_in_each_step(tmp_path: Path) -> None:
+def test_the_folder_is_not_looked_at_in_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(stops.time, "monotonic", lambda: clock[0])
     requests = StopRequests(tmp_path)
     requests.listen()
     (tmp_path / "STOP").touch()
-    assert requests.cause() == NOTHING  # within the first second
+    clock[0] += 0.9
+    assert requests.cause() == NOTHING
+    clock[0] += 0.1
+    assert requests.cause() == BY_FILE
     requests.end()
 
 
