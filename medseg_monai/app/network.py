@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from medseg_monai.bundle.paths import find_weights, list_bundles, trained_on
+from medseg_monai.files.state import FileState, state_of
 from medseg_monai.predictor import Predictor
 
 T = TypeVar("T")
@@ -50,8 +51,8 @@ def choices() -> list[Choice]:
 
 
 @lru_cache(MOST_LOADED)
-def _loaded(choice: Choice, changed_ns: int) -> Predictor:
-    """The bundle with its weights; `changed_ns` is when the file was last written: new weights of the same name are loaded anew."""
+def _loaded(choice: Choice, state: FileState) -> Predictor:
+    """The bundle with its weights; `state` is the file's: new weights of the same name are loaded anew."""
     return Predictor(choice.bundle, weights=choice.weights or None, uncertainty=True)
 
 
@@ -61,7 +62,7 @@ def predictor(choice: Choice) -> Predictor:
     Raises:
         FileNotFoundError, ValueError: the bundle or the weights cannot be loaded.
     """
-    return _loaded(choice, choice.file.stat().st_mtime_ns)
+    return _loaded(choice, state_of(choice.file))
 
 
 async def in_turn(work: Callable[[], T]) -> T:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg_monai.files.state import FileState, state_of
 from medseg_monai.images.photos import SUFFIXES, PathLike
 from medseg_monai.program.messages import listed
 
@@ -165,11 +166,11 @@ def stack_in(folder: Path) -> Stack:
     Raises:
         ValueError: two files have the same number, or there is none.
     """
-    return _listed(folder, folder.stat().st_mtime_ns)
+    return _listed(folder, state_of(folder))
 
 
 @lru_cache(maxsize=256)
-def _listed(folder: Path, changed: int) -> Stack:
+def _listed(folder: Path, state: FileState) -> Stack:
     found = (slice_file(path) for path in folder.iterdir())
     stack = stack_of(slice for slice in found if slice is not None)
     if stack.missing:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.dataset.cases import absolute_path
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.state import state_of
 from medseg_monai.files.writing import (
     HIDDEN_FOLDER,
     refuse_full_disk,
@@ -88,8 +89,7 @@ def picture_files(image: str | Path, spec: DatasetSpec) -> list[Path]:
 
 
 def _stamp(files: Sequence[Path]) -> str:
-    states = [(str(file), file.stat()) for file in files]
-    facts = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in states]
+    facts = [(str(file), *state_of(file)) for file in files]
     return hashlib.sha256(repr(facts).encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
 

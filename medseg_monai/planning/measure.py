@@ -20,6 +20,7 @@ from scipy import ndimage
 from medseg_monai.dataset import SPLITS, Dataset, DatasetSpec
 from medseg_monai.dataset.cases import as_list
 from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.files.state import state_of
 from medseg_monai.files.writing import write_whole
 from medseg_monai.images.paired import all_files
 from medseg_monai.planning.fingerprint import ClassFacts, Fingerprint
@@ -74,8 +75,7 @@ def _key(dataset: Dataset, cases: Sequence[Mapping[str, Any]]) -> str:
         for key in ("image", "label"):
             for path in as_list(case[key]):
                 for part in all_files(path):
-                    state = Path(part).stat()
-                    states.append([str(part), state.st_size, state.st_mtime_ns])
+                    states.append([str(part), *state_of(part)])
     counts = {split: len(getattr(dataset, split)) for split in SPLITS}
     groups = [str(case["group"]) for case in cases]
     text = json.dumps(

@@ -24,6 +24,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from medseg_monai.files.state import state_of
+
 if TYPE_CHECKING:  # readers.py imports MONAI, which takes seconds
     from medseg_monai.images.photos import Array, PathLike
 
@@ -34,7 +36,7 @@ _numbers = count()
 
 
 class FileHashes:
-    """Content hashes of files, remembered by (path, size, modification time) in one shared text file.
+    """Content hashes of files, remembered by path and state in one shared text file.
 
     A file is read once; afterwards its hash costs one ``stat``. Lines are appended, so processes share
     their work; a line truncated by a crash is skipped.
@@ -42,14 +44,13 @@ class FileHashes:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._known: dict[tuple[str, int, int], str] = {}
+        self._known: dict[tuple[str | int, ...], str] = {}
         self._read_to = 0
 
     def of(self, path: PathLike) -> str:
         """BLAKE2b of the file's bytes, 40 hexadecimal digits. OSError if the file cannot be read."""
         file = Path(path)
-        state = file.stat()
-        key = (str(file.absolute()), state.st_size, state.st_mtime_ns)
+        key = (str(file.absolute()), *state_of(file))
         if key not in self._known:
             self._read_on()
         if key not in self._known:
@@ -68,8 +69,8 @@ class FileHashes:
         self._read_to += len(complete) + len(newline)
         for line in complete.splitlines():
             try:
-                path, size, mtime_ns, digest = json.loads(line)
-                self._known[(path, size, mtime_ns)] = digest
+                *key, digest = json.loads(line)
+                self._known[tuple(key)] = digest
             except (ValueError, TypeError):
                 continue
 

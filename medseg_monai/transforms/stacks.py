@@ -16,6 +16,7 @@ from torch import Tensor
 
 from medseg_monai.dataset.cases import as_list, main_file
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.state import FileState, state_of
 from medseg_monai.images.slices import neighbour_files
 from medseg_monai.transforms.photos import LabelSize, LoadPhotod
 
@@ -81,7 +82,7 @@ class LoadStackd(MapTransform):
         file = part[image_key]
         if len(part) > 1:
             return {key: self._one.load_label(key, label, file) for key, label in part.items() if key != image_key}
-        return dict(_recent_slice(file, _changed(file), image_key, self._one.spec))
+        return dict(_recent_slice(file, _state(file), image_key, self._one.spec))
 
     def join(self, case: Mapping[Hashable, Any], parts: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
         """The case assembled from the loaded parts.
@@ -110,7 +111,7 @@ def one_slice(spec: DatasetSpec) -> DatasetSpec:
 
 
 @lru_cache(maxsize=RECENT_SLICES)
-def _recent_slice(file: str, changed: int, key: str, spec: DatasetSpec) -> dict[Hashable, Any]:
+def _recent_slice(file: str, state: FileState | None, key: str, spec: DatasetSpec) -> dict[Hashable, Any]:
     """A loaded slice; the latest ones are kept in memory, since the next stack contains most of them again."""
     return LoadPhotod((key,), spec=spec)({key: file})
 
@@ -120,11 +121,11 @@ def _say_once(text: str) -> None:
     logger.warning(text)
 
 
-def _changed(file: str) -> int:
+def _state(file: str) -> FileState | None:
     try:
-        return Path(file).stat().st_mtime_ns
+        return state_of(file)
     except OSError:
-        return 0  # any fault is reported when it is read
+        return None  # any fault is reported when it is read
 
 
 def _check_alike(slice: tuple[Tensor, Mapping[str, Any]], middle: tuple[Tensor, Mapping[str, Any]]) -> None:

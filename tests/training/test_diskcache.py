@@ -187,6 +187,17 @@ def test_changed_file_has_another_hash(tmp_path):
     assert hashes.of(file) != before
 
 
+def test_another_file_of_the_same_size_and_time_has_another_hash(tmp_path):
+    """What unpacks or synchronises files sets their times."""
+    for name, content in (("a", b"content"), ("b", b"CONTENT")):
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, ns=(10**18, 10**18))
+    hashes = FileHashes(tmp_path / "hashes")
+    before, expected = hashes.of(tmp_path / "a"), hashes.of(tmp_path / "b")
+    (tmp_path / "b").replace(tmp_path / "a")
+    assert hashes.of(tmp_path / "a") == expected != before
+
+
 def test_known_files_are_not_read_again(tmp_path, monkeypatch):
     file = tmp_path / "a"
     file.write_bytes(b"content")

@@ -10,6 +10,7 @@ import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferType
 from monailabel.tasks.infer.bundle import BundleInferTask
 
+from medseg_monai.files.state import state_of
 from medseg_monai.label.points import clicks_of
 from medseg_monai.label.server.segment import ALONE, AsLabelMap, Segment
 from medseg_monai.predictor import Prediction, prediction_of
@@ -65,7 +66,7 @@ class SegmentByClicks(Segment):
     def _network_answer(self, request: Mapping[str, Any]) -> tuple[Prediction, dict[Any, Any]]:
         """What the network finds in the image: computed once for the same file, weights and device."""
         file = Path(request["image"])
-        key = (str(file), file.stat().st_mtime_ns, self.weights.stat().st_mtime_ns, request.get("device"))
+        key = (str(file), state_of(file), state_of(self.weights), request.get("device"))
         if key not in self.found:
             _, data = BundleInferTask.__call__(self, {**request, "skip_writer": True})
             while len(self.found) >= IMAGES:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from medseg_monai.bundle.literals import literal
 from medseg_monai.bundle.trained import WEIGHTS_FILE, Trained, load_weights
 from medseg_monai.dataset.spec import DatasetSpec
+from medseg_monai.files.state import FileState, state_of
 from medseg_monai.label.labels import check_number_type, label_map, mask_extension, outlines
 
 # one image at a time, always in the same thread: MONAI Label's tasks change sys.path and the bundle's config as they run
@@ -39,7 +40,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         super().__init__(str(bundle), conf, add_post_restore=False, load_strict=True)
         self._config["model_filename"] = [WEIGHTS_FILE]  # other files beside it are not weights to infer with
         self.spec = Trained.read(bundle / "models").dataset
-        self.checked = 0
+        self.checked: FileState | None = None
         self.weights = bundle / "models" / WEIGHTS_FILE
         self.inferers: dict[str, Inferer] = {}
         self.labels = {name: number for number, name in enumerate(self.spec.classes, start=1)}
@@ -88,7 +89,7 @@ class Segment(BundleInferTask):  # type: ignore[misc]  # MONAI Label has no type
         """
         if not self.weights.is_file():
             raise FileNotFoundError(f"{self.weights} is missing: restart the server")
-        if self.checked != (stamp := self.weights.stat().st_mtime_ns):
+        if self.checked != (stamp := state_of(self.weights)):
             load_weights(Trained.read(self.weights.parent).build_network(), self.weights)
             self.checked = stamp
         network: nn.Module = super()._get_network(device, data)
