@@ -71,13 +71,13 @@ def bundle_and_data(
 
     Args:
         bundle: its name or folder.
-        dataset_dir: the data set, or its folder.
+        dataset_dir: the data set, or its folder; None for the generated demo data, if the weights were trained on it.
         weights: file, folder, or the data set's name; None for the bundle's own.
         assignments: pieces of config.
         paths: other files and folders that have to be there.
 
     Raises:
-        FileNotFoundError, ValueError: one of them cannot be used.
+        FileNotFoundError, ValueError: one of them cannot be used, or a data set has to be named.
     """
     from medseg_monai.bundle.paths import find_bundle, find_weights
 
@@ -85,7 +85,31 @@ def bundle_and_data(
     check_there(data, *paths)
     if weights:
         find_weights(folder, text(weights))
+    if data is None and "dataset_dir" not in overrides:
+        check_trained_on_demo(folder, weights)
     return folder, data, overrides
+
+
+def check_trained_on_demo(bundle_root: Path, weights: FilePath | None) -> None:
+    """Refuse to judge weights by generated drawings that they were not trained on.
+
+    Their scores would be meaningless, and what is learnt from drawings would decide from then on which masks of patients are flagged.
+
+    Raises:
+        FileNotFoundError: there are no weights.
+        ValueError: they were trained on something else.
+    """
+    from medseg_monai.bundle.paths import dataset_of, demo_kind, find_weights
+    from medseg_monai.prepare.demo import demo_spec
+
+    demo = demo_spec(demo_kind(bundle_root)).name
+    file = find_weights(bundle_root, text(weights), dataset=demo)
+    trained = dataset_of(file)
+    if trained != demo:
+        raise ValueError(
+            f"name the data set (--dataset-dir FOLDER): {file} was trained on {trained or 'an unknown data set'}, "
+            "so the generated demo data would say nothing about it"
+        )
 
 
 def image_paths(images: Any) -> list[str]:

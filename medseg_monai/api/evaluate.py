@@ -191,7 +191,7 @@ def evaluate(
 
     Args:
         bundle: its name or folder.
-        dataset_dir: the data set, or its folder; default: generated demo data.
+        dataset_dir: the data set, or its folder; default: generated demo data, if the weights were trained on it.
         out: folder for the tables; default: beside the weights.
         weights: file, folder, or the data set's name.
         split: training, validation or test.

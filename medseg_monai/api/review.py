@@ -122,7 +122,7 @@ def review(
 
     Args:
         bundle: its name or folder.
-        dataset_dir: the data set, or its folder; default: generated demo data.
+        dataset_dir: the data set, or its folder; default: generated demo data, if the weights were trained on it.
         weights: file, folder, or the data set's name.
         split: to learn from; never test.
         failure_dice: a case below this Dice is a failure.
@@ -141,6 +141,7 @@ def review(
     """
     folder, data, overrides = bundle_and_data(bundle, dataset_dir, weights, assignments)
     from medseg_monai.api.noting import notes_of, noting
+    from medseg_monai.bundle.paths import demo_kind
     from medseg_monai.inference.recipe import progress
     from medseg_monai.training.dataset import open_dataset
     from medseg_monai.tuning.learning import review_bundle
@@ -148,7 +149,7 @@ def review(
     with noting(verbose) as messages:
         found = review_bundle(
             folder,
-            open_dataset(data),
+            open_dataset(data, demo=demo_kind(folder)),
             weights=text(weights),
             split=split,
             failure_dice=failure_dice,

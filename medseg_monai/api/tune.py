@@ -107,7 +107,7 @@ def tune(
 
     Args:
         bundle: its name or folder.
-        dataset_dir: the data set, or its folder; default: generated demo data.
+        dataset_dir: the data set, or its folder; default: generated demo data, if the weights were trained on it.
         weights: file, folder, or the data set's name.
         metric: the score to improve; ``competition``: the UW-Madison one, for slices of scans.
         split: to choose on; never the test split.
@@ -120,6 +120,7 @@ def tune(
     """
     folder, data, overrides = bundle_and_data(bundle, dataset_dir, weights, assignments)
     from medseg_monai.api.noting import notes_of, noting
+    from medseg_monai.bundle.paths import demo_kind
     from medseg_monai.inference.recipe import progress
     from medseg_monai.training.dataset import open_dataset
     from medseg_monai.tuning.choosing import tune_bundle
@@ -127,7 +128,7 @@ def tune(
     with noting(verbose) as messages:
         found = tune_bundle(
             folder,
-            open_dataset(data),
+            open_dataset(data, demo=demo_kind(folder)),
             weights=text(weights),
             metric=metric,
             split=split,

@@ -10,10 +10,14 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import medseg_monai
 from medseg_monai.program.messages import did_you_mean
 from medseg_monai.training.folder import SPEC_FILE, WEIGHTS_FILE, recover
+
+if TYPE_CHECKING:
+    from medseg_monai.prepare.demo import Kind
 
 BUNDLES, MODELS = "bundles", "models"
 PLAIN = "plain"
@@ -79,6 +83,20 @@ def plain_name(name: str) -> str:
     text = re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
     text = re.sub(r"pp$", "plusplus", text)
     return re.sub(r"^3d(.+)", r"\g<1>3d", text)
+
+
+def demo_kind(bundle_root: str | Path) -> Kind:
+    """The kind of generated data that a bundle takes if no data set is named, see `medseg_monai.prepare.demo.demo_spec`."""
+    kind: Kind = json.loads((Path(bundle_root) / _TRAIN_CONFIG).read_text(encoding="utf-8"))["demo"]
+    return kind
+
+
+def dataset_of(weights_file: Path) -> str | None:
+    """The name of the data set that weights were trained on, as far as the spec.json beside them tells."""
+    try:
+        return str(json.loads((weights_file.parent / SPEC_FILE).read_text(encoding="utf-8"))["dataset"]["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # what is wrong with the file is said by who reads all of it
 
 
 def encoder_of(weights_file: Path) -> str | None:

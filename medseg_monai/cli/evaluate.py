@@ -10,13 +10,13 @@ import typer
 from medseg_monai.api.compare import compare as compare_evaluations
 from medseg_monai.api.evaluate import evaluate as evaluate_weights
 from medseg_monai.cli.endings import counted, end_with_failures, say_end
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
+from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
 from medseg_monai.program.process import take_huge_pages
 
 
 def evaluate(
     bundle: BundleName,
-    dataset_dir: DatasetDir = None,
+    dataset_dir: LabelledData = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the tables; default: beside the weights.")
     ] = None,

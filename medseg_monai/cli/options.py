@@ -32,6 +32,12 @@ BundleName = Annotated[
 DatasetDir = Annotated[
     Path | None, typer.Option("--dataset-dir", "-d", help="Folder with dataset.json; default: generated demo data.")
 ]
+LabelledData = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset-dir", "-d", help="Folder with dataset.json; may be left out for weights trained on the demo data."
+    ),
+]
 MaybeBundle = Annotated[
     str | None,
     typer.Argument(

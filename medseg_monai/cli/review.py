@@ -8,12 +8,12 @@ import typer
 
 from medseg_monai.api.review import review as review_weights
 from medseg_monai.cli.endings import counted, same_weights, say_end
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
+from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
 
 
 def review(
     bundle: BundleName,
-    dataset_dir: DatasetDir = None,
+    dataset_dir: LabelledData = None,
     weights: Weights = None,
     split: Annotated[str, typer.Option(help="Split to learn the threshold from; never test.")] = "validation",
     failure_dice: Annotated[float, typer.Option(help="A case below this Dice is a failure.")] = 0.7,

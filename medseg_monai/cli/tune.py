@@ -8,12 +8,12 @@ import typer
 
 from medseg_monai.api.tune import tune as tune_weights
 from medseg_monai.cli.endings import same_weights, say_end
-from medseg_monai.cli.options import Assignments, BundleName, DatasetDir, Device, Verbose, Weights
+from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
 
 
 def tune(
     bundle: BundleName,
-    dataset_dir: DatasetDir = None,
+    dataset_dir: LabelledData = None,
     weights: Weights = None,
     metric: Annotated[
         Literal["dice", "jaccard", "competition"],

@@ -1,11 +1,16 @@
 """What functions accept: one thing or several, paths or a data set, and what they refuse at once."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import medseg_monai as mm
 from medseg_monai.api.arguments import (
     check_there,
+    check_trained_on_demo,
     data_folder,
     image_paths,
     listed,
@@ -15,6 +20,7 @@ from medseg_monai.api.arguments import (
     time_limit,
 )
 from medseg_monai.api.datasets import load_dataset
+from medseg_monai.bundle.paths import find_bundle
 
 
 def test_one_thing_is_as_good_as_a_list() -> None:
@@ -54,6 +60,38 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     check_there(tmp_path, None, f"{tmp_path}#1.2.3")
     with pytest.raises(FileNotFoundError, match="no such file or folder: nowhere"):
         check_there("nowhere")
+
+
+@pytest.mark.parametrize("judge", [mm.evaluate, mm.review, mm.tune])
+@pytest.mark.parametrize("bundle", ["unetpp", "unet3d"])
+def test_shipped_weights_are_not_judged_by_drawings(
+    judge: Callable[[str], Any], bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"name the data set \(--dataset-dir FOLDER\): .*model.pt was trained on "):
+        judge(bundle)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("bundle", "trained_on", "allowed"),
+    [
+        ("unetpp", "demo", True),
+        ("unet3d", "demo-volumes", True),
+        ("unetpp", "demo-volumes", False),
+        ("unetpp", "mine", False),
+    ],
+)
+def test_the_demo_is_for_weights_that_were_trained_on_it(
+    bundle: str, trained_on: str, allowed: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "spec.json").write_text(json.dumps({"dataset": {"name": trained_on}}))
+    if allowed:
+        check_trained_on_demo(find_bundle(bundle), tmp_path)
+    else:
+        with pytest.raises(ValueError, match=f"was trained on {trained_on}, so"):
+            check_trained_on_demo(find_bundle(bundle), tmp_path)
 
 
 def test_times_and_presets() -> None:
