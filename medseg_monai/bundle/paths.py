@@ -68,7 +68,9 @@ def named_bundle(name: str) -> Path:
     plain = {plain_name(bundle): bundle for bundle in bundles}
     known = name if name in bundles else plain.get(plain_name(name))
     if known is None:
-        raise FileNotFoundError(f"no bundle '{name}'{did_you_mean(name, list(bundles))}")
+        kind = "a folder" if Path(name).is_dir() else "a file" if Path(name).is_file() else ""
+        what = f"'{name}' is {kind}, not a bundle: name a bundle first" if kind else f"no bundle '{name}'"
+        raise FileNotFoundError(f"{what}{did_you_mean(name, list(bundles))}")
     return bundles[known]
 
 
@@ -164,8 +166,10 @@ def find_weights(
         found = [path for path in candidates if path.is_file()]
         if not found:
             looked = " and ".join(map(str, places))
+            trainings = list(_trainings(bundle_root))
             raise FileNotFoundError(
                 f"no weights '{weights}': neither a file, nor a folder with {WEIGHTS_FILE}, nor in {looked}"
+                + (did_you_mean(weights, trainings) if trainings else "")
             )
         return found[0]
     for place in places:

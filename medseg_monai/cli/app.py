@@ -48,6 +48,8 @@ NO_MEMORY = "can't allocate memory"  # part of torch's message if the machine ha
 app = typer.Typer(
     name="medseg",
     help="Segment medical images with MONAI bundles: prepare data, train, evaluate, predict.",
+    epilog="To begin: `medseg predict unetpp PHOTOGRAPHS` outlines skin lesions with shipped weights. "
+    "`medseg COMMAND -h` explains a command.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -69,31 +71,34 @@ def _options(
     """Options of the program itself."""
 
 
+DATA, TRAINING, SCORES = "Prepare data", "Train", "Score, and learn what to trust"
+IMAGES, SHARING, PROGRAM = "Segment images", "Share networks", "The program"
+
 # in the order of the workflow
-app.add_typer(prepare_app, name="prepare")
-app.command()(plan)
-app.command()(train)
-app.command()(distill)
-app.command()(rerun)
-app.add_typer(federate_app, name="federate")
-app.command()(tune)
-app.command()(evaluate)
-app.command()(compare)
-app.command()(review)
-app.command()(predict)
+app.command(rich_help_panel=IMAGES)(predict)
 app.command("infer", hidden=True)(predict)  # its name in other programs
-app.command()(correct)
-app.command()(drift)
-app.command()(audit)
-app.command()(explain)
-app.command()(export)
-app.command()(package)
-app.command()(check)
-app.command("app")(page)
-app.add_typer(label_app, name="label")
-app.command("list")(list_bundles)
-app.command()(init)
-app.command()(doctor)
+app.command("app", rich_help_panel=IMAGES)(page)
+app.command(rich_help_panel=IMAGES)(correct)
+app.command(rich_help_panel=IMAGES)(explain)
+app.command(rich_help_panel=IMAGES)(drift)
+app.add_typer(label_app, name="label", rich_help_panel=IMAGES)
+app.add_typer(prepare_app, name="prepare", rich_help_panel=DATA)
+app.command(rich_help_panel=DATA)(audit)
+app.command(rich_help_panel=TRAINING)(plan)
+app.command(rich_help_panel=TRAINING)(train)
+app.command(rich_help_panel=TRAINING)(distill)
+app.command(rich_help_panel=TRAINING)(rerun)
+app.add_typer(federate_app, name="federate", rich_help_panel=TRAINING)
+app.command(rich_help_panel=SCORES)(evaluate)
+app.command(rich_help_panel=SCORES)(compare)
+app.command(rich_help_panel=SCORES)(tune)
+app.command(rich_help_panel=SCORES)(review)
+app.command(rich_help_panel=SHARING)(export)
+app.command(rich_help_panel=SHARING)(package)
+app.command(rich_help_panel=SHARING)(check)
+app.command("list", rich_help_panel=PROGRAM)(list_bundles)
+app.command(rich_help_panel=PROGRAM)(init)
+app.command(rich_help_panel=PROGRAM)(doctor)
 
 
 def _one_line(error: BaseException) -> str:

@@ -21,13 +21,25 @@ def _bundle_names() -> list[str]:
     return [bundle.name for bundle in list_bundles()]
 
 
+def _known_bundle(context: typer.Context, name: str) -> str:
+    """Refuse what is no bundle before the arguments that follow are missed: ``medseg predict PHOTOGRAPHS`` lacks a bundle, not images."""
+    from medseg_monai.bundle.paths import find_bundle
+
+    if not context.resilient_parsing:  # the shell's completion, while the name is being typed
+        find_bundle(name)
+    return name
+
+
 def _verbose(asked: bool) -> bool:
     say_technical(asked)
     return asked
 
 
 BundleName = Annotated[
-    str, typer.Argument(help="A bundle's name (`medseg list`) or folder.", autocompletion=_bundle_names)
+    str,
+    typer.Argument(
+        help="A bundle's name (`medseg list`) or folder.", autocompletion=_bundle_names, callback=_known_bundle
+    ),
 ]
 DatasetDir = Annotated[
     Path | None, typer.Option("--dataset-dir", "-d", help="Folder with dataset.json; default: generated demo data.")

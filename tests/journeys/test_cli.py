@@ -173,7 +173,12 @@ def test_one_broken_image_is_reported_and_the_others_are_done(
         (("train", "unetpp", "--device", "gpu"), "unknown device 'gpu'"),
         (("train", "unetpp", "-d", "nowhere"), "nowhere"),
         (("predict", "unetpp", "nowhere.png", "--out", "out"), "no such file or folder: nowhere.png"),
+        (("predict", "docs"), "'docs' is a folder, not a bundle: name a bundle first (known: "),
+        (("predict", "README.md", "docs"), "'README.md' is a file, not a bundle: name a bundle first"),
+        (("train", "docs"), "'docs' is a folder, not a bundle: name a bundle first"),
         (("evaluate", "unetpp", "-w", "nothing"), "no weights 'nothing'"),
+        (("export", "unet", "-w", "fats"), "no weights 'fats'"),
+        (("export", "unet", "-w", "fats"), "(did you mean 'fast'?)"),
         (("prepare", "isic2017", "nowhere", "--out", "out"), "nowhere"),
     ],
 )
