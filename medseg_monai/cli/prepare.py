@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from medseg_monai.api.prepare import prepare
 from medseg_monai.cli.options import Out, Seed, Size
 from medseg_monai.cli.prepared import say_prepared
 
-prepare_app = typer.Typer(no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json.")
+
+class _Sources(TyperGroup):
+    """The sources of data; a folder in the place of one is answered with the command for it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and Path(args[0]).exists():
+            raise ValueError(
+                f"'{args[0]}' is {'a folder' if Path(args[0]).is_dir() else 'a file'}: say first what kind of data it holds, "
+                f"for example `medseg prepare folder {args[0]}` for images and masks ({', '.join(self.commands)})"
+            )
+        return super().resolve_command(ctx, args)
+
+
+prepare_app = typer.Typer(
+    cls=_Sources, no_args_is_help=True, help="Turn a raw download into a data set: a folder with dataset.json."
+)
 
 OutByName = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder to write to; created. Default: data/ and RAW's name.")

@@ -27,6 +27,7 @@ from medseg_monai.prepare.pairs import (
     Progress,
     core,
     find_files,
+    likely_pattern,
     match_masks,
     nearest_names,
     usable,
@@ -163,8 +164,14 @@ def read_source(
         by_class = {} if image_root == mask_root else class_folders(mask_root, image_root, classes, drawing.task)
         pairs, unpaired = pairs_of(files, image_root, by_class or {"": mask_root}, kind)
         if not pairs and len(by_class) < 2:
-            nearest = nearest_names(files, [path for path, _ in unpaired if path not in files])
-            raise ValueError(f"{raw}: none of {len(files)} {kind.noun}s has a mask of the same name; {nearest}")
+            below = (
+                [path.relative_to(raw) for path in files],
+                [path.relative_to(raw) for path, _ in unpaired if path not in files],
+            )
+            raise ValueError(
+                f"{raw}: none of {len(files)} {kind.noun}s has a mask of the same name; {nearest_names(*below)}. "
+                f"Rename them, or say how they match, e.g. --pattern '{likely_pattern(*below)}'"
+            )
         return (
             "folders",
             image_root,

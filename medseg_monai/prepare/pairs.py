@@ -94,7 +94,10 @@ def find_files(folder: Path, kind: FileKind = PICTURES) -> tuple[list[Path], lis
 
     Raises:
         FileNotFoundError: there is no such folder, or it contains none.
+        NotADirectoryError: it is a file: an archive, a table.
     """
+    if folder.is_file():
+        raise NotADirectoryError(f"{folder}: a file; expected the folder with images and masks, an archive unpacked")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     found: list[Path] = []
@@ -194,11 +197,35 @@ def nearest_names(images: Iterable[Path], masks: Iterable[Path]) -> str:
     >>> nearest_names([Path("i/a1.png"), Path("i/b7.png")], [Path("m/q.png"), Path("m/truth-b7.png")])
     "the nearest two names are 'i/b7.png' and 'm/truth-b7.png'"
     """
+    nearest = _nearest(images, masks)
+    return f"the nearest two names are '{nearest[0]}' and '{nearest[1]}'" if nearest else ""
+
+
+def likely_pattern(images: Iterable[Path], masks: Iterable[Path]) -> str:
+    """A pattern for names of images and masks: what the nearest two share is the case; an example if they share nothing.
+
+    >>> likely_pattern([Path("i/P07.jpg")], [Path("m/truth07.png")])
+    'i/P{case}.jpg -> m/truth{case}.png'
+    """
+    nearest = _nearest(images, masks)
+    if nearest is None:
+        return "images/{case}.jpg -> masks/{case}.png"
+    image, mask = nearest
+    shared = difflib.SequenceMatcher(None, stem(image), stem(mask), autojunk=False).find_longest_match()
+
+    def side(path: Path, start: int) -> str:
+        name = path.name[:start] + "{case}" + path.name[start + shared.size :]
+        return path.with_name(name).as_posix()
+
+    return f"{side(image, shared.a)} -> {side(mask, shared.b)}"
+
+
+def _nearest(images: Iterable[Path], masks: Iterable[Path]) -> tuple[Path, Path] | None:
+    """The image and the mask with the most similar names; None if there are none."""
     pairs = [(image, mask) for image in list(images)[:MOST_COMPARED] for mask in list(masks)[:MOST_COMPARED]]
     if not pairs:
-        return ""
-    image, mask = max(pairs, key=lambda pair: difflib.SequenceMatcher(None, stem(pair[0]), stem(pair[1])).ratio())
-    return f"the nearest two names are '{image}' and '{mask}'"
+        return None
+    return max(pairs, key=lambda pair: difflib.SequenceMatcher(None, stem(pair[0]), stem(pair[1])).ratio())
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def read_table(file: Path, column: str) -> list[tuple[int, str, str]]:
     fields, lines = read_rows(file)
     for name in ("image_id", column):
         if name not in fields:
-            raise ValueError(f"{file}: no column {name!r}; its first line has: {', '.join(fields) or 'nothing'}")
+            raise ValueError(_lacks(file, name, fields))
     rows = [(line, image_id(row["image_id"]), row[column].strip()) for line, row in lines]
     if twice := [name for name, count in Counter(name for _, name, _ in rows).items() if count > 1]:
         raise ValueError(f"{file}: {len(twice)} ids are named more than once: {listed(twice)}")
@@ -89,9 +89,18 @@ def read_leave_out(file: Path) -> dict[str, str]:
         raise FileNotFoundError(f"{file}: no such file; expected a CSV with the column image_id")
     fields, lines = read_rows(file)
     if "image_id" not in fields:
-        raise ValueError(f"{file}: no column 'image_id'; its first line has: {', '.join(fields) or 'nothing'}")
+        raise ValueError(_lacks(file, "image_id", fields))
     named = {image_id(unescaped(row["image_id"])): unescaped((row.get("reason") or "").strip()) for _, row in lines}
     return {name: reason for name, reason in named.items() if name}
+
+
+def _lacks(file: Path, column: str, fields: Sequence[str]) -> str:
+    has = ", ".join(fields)
+    return (
+        f"{file}: no column {column!r}; its first line has: {has}; rename one of them"
+        if has
+        else (f"{file}: no column {column!r}; its first line has: nothing")
+    )
 
 
 def read_rows(file: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -179,6 +179,10 @@ def test_one_broken_image_is_reported_and_the_others_are_done(
         (("evaluate", "unetpp", "-w", "nothing"), "no weights 'nothing'"),
         (("export", "unet", "-w", "fats"), "no weights 'fats'"),
         (("export", "unet", "-w", "fats"), "(did you mean 'fast'?)"),
+        (
+            ("prepare", "docs"),
+            "'docs' is a folder: say first what kind of data it holds, for example `medseg prepare folder docs`",
+        ),
         (("prepare", "isic2017", "nowhere", "--out", "out"), "nowhere"),
     ],
 )

@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from medseg_monai.prepare.pairs import Pair, core, find_files, look_at, match_masks, nearest_names, usable
+from medseg_monai.prepare.pairs import (
+    Pair,
+    core,
+    find_files,
+    likely_pattern,
+    look_at,
+    match_masks,
+    nearest_names,
+    usable,
+)
 
 IMAGES, MASKS = Path("/d/images"), Path("/d/masks")
 
@@ -105,6 +114,24 @@ def test_the_two_nearest_names_are_named():
     images, masks = [Path("i/scan_001.png"), Path("i/xyz.png")], [Path("m/q.png"), Path("m/truth_001.png")]
     assert nearest_names(images, masks) == "the nearest two names are 'i/scan_001.png' and 'm/truth_001.png'"
     assert nearest_names(images, []) == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "pattern"),
+    [
+        ("photos/P07.jpg", "outlines/truth07.png", "photos/P{case}.jpg -> outlines/truth{case}.png"),
+        ("x/a.jpg", "y/b.png", "x/{case}a.jpg -> y/{case}b.png"),
+    ],
+)
+def test_what_two_names_share_is_the_case(image, mask, pattern):
+    assert likely_pattern([Path(image)], [Path(mask)]) == pattern
+    assert likely_pattern([Path(image)], []) == "images/{case}.jpg -> masks/{case}.png"
+
+
+def test_a_file_is_no_folder_of_images(tmp_path):
+    (tmp_path / "list.csv").write_text("image,mask\n")
+    with pytest.raises(NotADirectoryError, match=r"list.csv: a file; expected the folder with images and masks"):
+        find_files(tmp_path / "list.csv")
 
 
 def test_find_files_sorts_and_passes_hidden_ones_over(tmp_path):

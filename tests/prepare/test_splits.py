@@ -90,7 +90,7 @@ def test_table_with_suffixes_other_names_and_a_byte_order_mark(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image_id,splitt\na,test\n", "no column 'split'; its first line has: image_id, splitt"),
+        ("image_id,splitt\na,test\n", "no column 'split'; its first line has: image_id, splitt; rename one of them"),
         ("", "no column 'image_id'; its first line has: nothing"),
         ("image_id,split\na,test\nb,trainin\n", "line 3: unknown split 'trainin' .did you mean 'training'"),
         ("image_id,split\na,test\na,training\n", "1 ids are named more than once: a"),

@@ -68,8 +68,10 @@ def _unknown(listing: Listing, tried: Sequence[Layout]) -> str:
     first, *others = [path.relative_to(listing.root) for path in listing.files]
     other_folder = [path for path in others if path.parent != first.parent] or others
     nearest = nearest_names([first], other_folder)
+    masks = "--masks" if listing.kind is PICTURES else "--labels"
     return (
         f"{listing.root}: {len(listing.files)} {listing.kind.noun}s, but nothing says which are masks. Looked for: {looks}. "
-        f"{nearest[:1].upper()}{nearest[1:] or 'There is only one file'}. Say where they are, "
+        f"{nearest[:1].upper()}{nearest[1:] or 'There is only one file'}. Say where they are: "
+        f"--images and {masks} name two folders in which names are alike, --pattern describes any others, "
         f"e.g. --pattern {EXAMPLES[listing.kind]} (docs/datasets.md)"
     )

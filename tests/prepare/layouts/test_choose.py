@@ -22,7 +22,10 @@ def test_what_was_looked_for_and_the_nearest_two_names(tmp_path: Path) -> None:
     )
     for layout in ("Pascal VOC", "DRIVE", "GlaS", "COCO", "LabelMe", "files A.* with A_mask.*"):
         assert layout in text
-    assert "The nearest two names are 'a/photo000.jpg' and 'b/q000.png'. Say where they are, e.g. --pattern" in text
+    assert (
+        "The nearest two names are 'a/photo000.jpg' and 'b/q000.png'. Say where they are: --images and --masks name "
+        in text
+    )
     assert len(text) < 1200 + len(str(tmp_path))
     assert text.count("photo") == 1
 
