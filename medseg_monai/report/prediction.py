@@ -18,10 +18,8 @@ from medseg_monai.outputs.naming import margin_files, possible_masks
 from medseg_monai.outputs.order import EMPTY, FLAGGED, PredictedCase
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE, VOLUMES_FILE
-from medseg_monai.quality.familiarity import Familiarity
-from medseg_monai.quality.learnt import Quality
+from medseg_monai.report.legend import how_to_read
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, left_out, link_to, page_facts, software, write_page
-from medseg_monai.tuning.review import Review
 
 PAGE_FILE = "index.html"
 MOST_PICTURE_BYTES = 10 * 10**6  # of JPEG: a third more as text in the page, below its 20 MB
@@ -56,6 +54,7 @@ def write_prediction_report(
     cards = _cards(place, found, spec)
     pictured = {card["id"]: card["number"] for card in cards}
     failures = left_out(place)
+    reading = how_to_read(trained, lines_drawn=_lines_drawn(place, found, spec))
     return write_page(
         place / PAGE_FILE,
         "prediction.html",
@@ -65,8 +64,8 @@ def write_prediction_report(
         **page_facts(),
         tiles=_tiles(found, len(failures)),
         first=[{"case": case.case, "number": pictured.get(case.case), "why": case.why} for case in found[:MOST_FIRST]],
-        reading=_how_flagged(trained.review, trained.familiarity, trained.quality or Quality()),
-        margins=_margins_words(place, found, trained),
+        reading=reading,
+        lines=any(term == "Thin lines" for term, _ in reading),
         key=[(name, hexadecimal(colour)) for name, colour in _coloured(spec)],
         cards=cards,
         not_shown=len(found) - len(cards),
@@ -128,49 +127,9 @@ def _tiles(found: list[PredictedCase], failures: int) -> list[dict[str, Any]]:
     ]
 
 
-def _how_flagged(review: Review | None, familiarity: Familiarity | None, quality: Quality) -> str:
-    """How reliable the flags are."""
-    sentences = []
-    promise = quality.promise
-    if promise is not None and promise.threshold is not None:
-        sentences.append(
-            f"Flagged up to a predicted Dice of {promise.threshold:.2f}: {promise.words}, if these "
-            "images are drawn like validation's."
-        )
-    elif promise is not None:
-        sentences.append(f"There is {promise}.")
-    if review is not None and (promise is None or promise.threshold is None):
-        sentences.append(
-            f"Flagged from uncertainty {review.threshold:.3f}. On the validation split that flagged {review.flagged} of {review.cases} "
-            f"cases, including {review.caught} of the {review.failures} whose Dice was below {review.failure_dice:g}."
-        )
-    if familiarity is not None:
-        sentences.append(
-            f"Images unlike the {familiarity.training} examined training images are flagged too, whatever the uncertainty: "
-            f"{familiarity.flagged} of {familiarity.cases} images that this was not learnt from were."
-        )
-    elif review is not None:
-        sentences.append("This promises nothing for images of another kind.")
-    if sentences:
-        return " ".join(sentences)
-    return (
-        "The uncertainty above which a mask should be reviewed is not known for these weights, so nothing is flagged: "
-        "medseg review learns it from validation cases. The least certain cases come first."
-    )
-
-
-def _margins_words(place: Path, found: list[PredictedCase], trained: Trained) -> str:
-    """What the thin lines in the pictures are; "" if there are none."""
-    margins, spec = None if trained.quality is None else trained.quality.margins, trained.dataset
-    if margins is None or not margins.known or not found:
-        return ""
-    if spec.spatial_dims == 3 and not margin_files(place / found[0].case, spec)[0].is_file():
-        return ""  # of volumes they are drawn only if they were wanted
-    return (
-        f"Thin lines: the outer mask holds {margins.cover:.0%} of the true one, and {margins.cover:.0%} of the inner one "
-        f"lie within it, each in {margins.rate:.0%} of cases like validation's. The farther apart they are, the less is "
-        "known of where the outline lies."
-    )
+def _lines_drawn(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> bool:
+    """Whether the pictures show outer and inner masks, if they are known; of volumes only if they were wanted."""
+    return bool(found) and (spec.spatial_dims == 2 or margin_files(place / found[0].case, spec)[0].is_file())
 
 
 def _cards(place: Path, found: list[PredictedCase], spec: DatasetSpec) -> list[dict[str, Any]]:

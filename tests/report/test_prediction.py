@@ -36,7 +36,7 @@ def test_doubtful_cases_stand_first_then_empty_ones_then_the_least_certain(folde
         1,
     )
     assert "4 images, segmented by weights trained on" in page
-    assert "from uncertainty 0.400." in page
+    assert "an uncertainty of 0.400 or more." in page
 
 
 def test_the_page_says_what_kind_of_pictures_the_weights_are_for(folder: Path) -> None:
@@ -121,11 +121,8 @@ def test_predicted_dice_reasons_and_the_promise_are_shown(folder: Path) -> None:
     )
     assert "predicted Dice 0.42</span>" in page
     assert "its mask may be poor: predicted Dice 0.42" in page
-    assert (
-        "up to a predicted Dice of 0.80: at most 2.0% of the masks that are not flagged lie below Dice 0.7, on average"
-        in page
-    )
-    assert "from uncertainty 0.400" not in page, "the promise takes its place"
+    assert "a predicted Dice of 0.80 or less. Then at most 2.0% of the masks that are not flagged lie below" in page
+    assert "an uncertainty of 0.400" not in page, "the promise takes its place"
 
 
 def test_three_cases_are_named_at_the_top_with_the_reason(folder: Path) -> None:
@@ -151,7 +148,8 @@ def test_the_thin_lines_are_explained_only_if_there_are_any(folder: Path) -> Non
     unknown = Margins((None,) * count, (None,) * count, rate=0.9, cover=0.95, cases=3)
     for margins, there in ((known, True), (unknown, False), (None, False)):
         page = write_prediction_report(folder, trained=replace(TRAINED, quality=Quality(margins=margins))).read_text()
-        assert ("the outer mask holds 95% of the true one" in page) == there
+        assert ("the outer mask contains 95% of the true one" in page) == there
+        assert ("thin lines: outer and inner mask" in page) == there
 
 
 def test_each_of_several_classes_has_its_own_predicted_dice(folder: Path) -> None:
