@@ -21,7 +21,7 @@ logging.getLogger("medseg_monai.x").warning("afterwards")
 
 def said(verbose: bool) -> str:
     command = [sys.executable, "-c", PROGRAM.format(verbose=verbose)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stderr
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stderr
 
 
 def test_one_python_warning_instead_of_log_lines() -> None:

@@ -149,5 +149,5 @@ def test_files_are_removed_after_who_writes_there_has_ended(files: Received) -> 
     ended.set()
     for thread in threading.enumerate():
         if thread.name == "remove":
-            thread.join(10)
+            thread.join(300)
     assert not files.folder.exists()

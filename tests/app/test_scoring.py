@@ -60,7 +60,7 @@ def test_masks_of_other_sizes_are_a_failure_with_its_reason(received: Received) 
     (received.folder / TRUTHS).mkdir()
     Image.new("L", (9, 9), 255).save(received.folder / TRUTHS / f"{PHOTOS[0].stem}.png")
     one = score(received, UNET, predictor(UNET).spec)
-    assert one.job.wait(120)
+    assert one.job.wait(300)
     assert one.page is None
     assert one.status().startswith("failed: ")
     assert "9x9" in one.status()

@@ -32,7 +32,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         yield line
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) in (0, 130)
+        assert process.wait(300) in (0, 130)
 
 
 def test_only_with_the_token_there_is_a_page(address: str) -> None:

@@ -118,7 +118,7 @@ def test_a_failed_plan_says_why_and_the_server_can_end(corrections: Path) -> Non
     server = Trainings()
     one = server.plan(corrections, UNET, ["lesion"], minutes=1)
     assert one.planning is not None
-    assert one.planning.wait(120)
+    assert one.planning.wait(300)
     assert one.status().startswith("planning failed: ")
     assert "no image with a usable mask" in one.status()
     with pytest.raises(ValueError, match="plan first"):

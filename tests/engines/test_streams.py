@@ -103,6 +103,6 @@ def test_a_forked_process_makes_its_own() -> None:
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
         check=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "2"},
     )

@@ -204,9 +204,9 @@ def disc(centre, radius):
 
 def test_photograph_of_24_megapixels_takes_seconds():
     pred, truth = disc((3000, 2000), 1500), disc((3100, 1900), 1400)
-    began = time.perf_counter()
+    began = time.process_time()  # whatever else the machine does
     (scores,) = score_case(pred, truth, case="a", classes=["lesion"])
-    assert time.perf_counter() - began < 10  # measured: 0.4 s on one core
+    assert time.process_time() - began < 10  # measured: 0.4 s on one core
     # Centres lie 141.4 apart and radii differ by 100: no surface point is farther than 241.4 from the other.
     assert 220 < scores.hd95 < 242
 

@@ -133,9 +133,9 @@ def test_no_resamples_is_an_error():
 
 def test_ten_thousand_cases_take_seconds():
     scores = random_rows(10_000)
-    began = time.perf_counter()
+    began = time.process_time()  # whatever else the machine does
     summarise(scores)
-    assert time.perf_counter() - began < 30
+    assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize(

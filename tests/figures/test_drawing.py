@@ -182,6 +182,6 @@ def test_shrink_averages_by_a_whole_factor():
 def test_overlay_of_24_megapixels_takes_seconds():
     image = np.zeros((1, 6000, 4000), np.uint8)
     x, y = np.ogrid[:6000, :4000]
-    began = time.perf_counter()
+    began = time.process_time()  # whatever else the machine does
     overlay(image, (x - 3000) ** 2 + (y - 2000) ** 2 < 1500**2)
-    assert time.perf_counter() - began < 30  # measured: about 2 s on one idle core
+    assert time.process_time() - began < 30  # measured: about 2 s on one idle core

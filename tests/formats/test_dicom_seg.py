@@ -97,7 +97,7 @@ def read_by_dcmqi(file: Path, folder: Path) -> list[Any]:
     folder.mkdir()
     program = Path(dcmqi.__file__).parent / "bin" / "segimage2itkimage"
     command = [program, "--inputDICOM", file, "--outputDirectory", folder, "-t", "nrrd"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
     return [sitk.ReadImage(str(segment)) for segment in sorted(folder.glob("*.nrrd"))]
 
 

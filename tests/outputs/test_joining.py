@@ -170,7 +170,7 @@ def test_a_failure_that_a_later_run_mends_is_no_failure(cases: list[dict[str, st
 def elsewhere(code: str, folder: Path) -> str:
     """What another process says."""
     ended = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True, timeout=300
     )
     return ended.stdout.strip()
 

@@ -199,7 +199,7 @@ def test_as_many_at_once_as_the_process_has_cores(monkeypatch, affinity, count, 
     together = threading.Barrier(at_once)  # each thread waits until so many have something to do
 
     def work(_):
-        together.wait(timeout=60)
+        together.wait(timeout=300)
         return threading.get_ident()
 
     assert len(set(side_by_side(work, range(12)))) == at_once

@@ -18,7 +18,7 @@ import medseg_monai as mm
     ],
 )
 def test_it_can_be_called_whatever_was_imported(program: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert ended.stderr.splitlines()[-1] == "FileNotFoundError: no such file or folder: nosuch"
 
 

@@ -259,9 +259,9 @@ def test_two_processes_fill_at_once(cases, tmp_path):
     workers = [context.Process(target=_fill, args=(tmp_path / "cache", cases, barrier, results)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    sums = [results.get(timeout=120) for _ in workers]
+    sums = [results.get(timeout=300) for _ in workers]
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join(timeout=300)
     expected = [case["image"].double().sum().item() for case in dataset(cases, augment=None)]
     assert sums == [expected, expected]
     assert len(list((tmp_path / "cache").glob("??/*"))) == COUNT

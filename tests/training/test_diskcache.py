@@ -164,7 +164,7 @@ def test_processes_write_the_same_entries_at_once(tmp_path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=120)
+        worker.join(timeout=300)
     assert [worker.exitcode for worker in workers] == [0, 0], errors.get(timeout=1)
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 8  # no scraps
 

@@ -127,6 +127,6 @@ def test_workers_end_with_their_trainer_and_by_nobody_else(
     script.write_text(WITH_WORKERS)
     ended = subprocess.run(
         [sys.executable, script, *arguments],
-        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, seen, "")
