@@ -145,13 +145,13 @@ def audit(
     if weights is not None and bundle is None:
         raise ValueError("--weights needs the name of their bundle: medseg audit DATA BUNDLE --weights …")
     from medseg_monai.api.noting import notes_of, noting
-    from medseg_monai.dataset import check_dataset, read_dataset
+    from medseg_monai.dataset import TRAINED_ON, check_files, read_dataset
 
     assert place is not None  # a data set is always named
     dataset = read_dataset(place)
     with noting(verbose) as messages:
         if kept is None and bundle is None:
-            check_dataset(dataset)
+            check_files(dataset, TRAINED_ON)
             values = given(minutes=None if minutes is None else minutes / folds, device=device)
             kept = folder / FOLDS_FOLDER
             if not _quick_folds(place, dataset, kept, folds, values, overrides):

@@ -13,12 +13,13 @@ from medseg_monai.api.arguments import (
     given,
     text,
 )
-from medseg_monai.api.results import save_as
+from medseg_monai.api.results import failure_lines, save_as
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from medseg_monai.api.datasets import ImageDataset
+    from medseg_monai.inference.cases import Failure
     from medseg_monai.tuning.learning import Learnt
 
 
@@ -30,12 +31,14 @@ class ReviewedWeights:
         weights: model.pt, whose spec.json holds what was learnt.
         learnt: calibration, predicted Dice, promise, margins, and what is usual.
         split: that it was learnt from.
-        notes: what was warned of.
+        failures: cases, of training's too, that could not be used; all others were.
+        notes: what else was warned of.
     """
 
     weights: Path
     learnt: Learnt = field(repr=False)
     split: str = "validation"
+    failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -94,7 +97,7 @@ class ReviewedWeights:
         return card(
             f"Learnt from {self.learnt.review.cases} {self.split} cases",
             subtitle="used from now on",
-            alarms=self.doubts,
+            alarms=[*failure_lines(self.failures), *self.doubts],
             pictures=[Shown(figure_uri(self.plot()), wide=True)],
             facts={**dict(zip(names, self.lines, strict=True)), "weights": str(self.weights)},
             notes=self.notes,
@@ -163,4 +166,4 @@ def review(
             assignments=overrides,
             **given(device=device),
         )
-    return ReviewedWeights(found.weights_file, found, split, notes_of(messages))
+    return ReviewedWeights(found.weights_file, found, split, found.failures, notes_of(messages))

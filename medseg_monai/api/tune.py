@@ -14,12 +14,13 @@ from medseg_monai.api.arguments import (
     given,
     text,
 )
-from medseg_monai.api.results import save_as
+from medseg_monai.api.results import failure_lines, save_as
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from medseg_monai.api.datasets import ImageDataset
+    from medseg_monai.inference.cases import Failure
     from medseg_monai.tuning.search import Tuning
 
 
@@ -32,13 +33,15 @@ class TunedWeights:
         tuning: what was tried, what was kept, and the scores before and after.
         report: tuning.md.
         split: that it was chosen on.
-        notes: what was warned of.
+        failures: cases that could not be used; all others were.
+        notes: what else was warned of.
     """
 
     weights: Path
     tuning: Tuning = field(repr=False)
     report: Path = field(repr=False)
     split: str = "validation"
+    failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -85,6 +88,7 @@ class TunedWeights:
         return card(
             f"Cleaning chosen on {found.cases} {self.split} cases",
             subtitle="used from now on" if self.changed else "nothing was better than masks as they come",
+            alarms=failure_lines(self.failures),
             pictures=[Shown(figure_uri(self.plot()), wide=True)],
             tables=[Table(["class", "step", "best setting", "held-out gain", ""], rows)],
             facts={"weights": str(self.weights)},
@@ -136,4 +140,4 @@ def tune(
             assignments=overrides,
             **given(device=device),
         )
-    return TunedWeights(found.weights_file, found.tuning, found.report, split, notes_of(messages))
+    return TunedWeights(found.weights_file, found.tuning, found.report, split, found.failures, notes_of(messages))

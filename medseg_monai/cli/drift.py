@@ -30,7 +30,10 @@ def drift(
     verbose: Verbose = False,
     assignments: Assignments = None,
 ) -> None:
-    """Compare a batch of images with those the weights were trained on; exit code 3 is an alarm. `medseg review` must have run before."""
+    """Compare a batch of images with those the weights were trained on; `medseg review` must have run before.
+
+    Exit code 3 is an alarm, 1 says that images could not be used.
+    """
     found = compare_images(
         bundle,
         images,
@@ -56,3 +59,5 @@ def drift(
     )
     if found.alarm:
         raise typer.Exit(ALARM)
+    if found.left_out:
+        raise typer.Exit(1)

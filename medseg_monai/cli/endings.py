@@ -38,16 +38,24 @@ def say_end(
         typer.echo(f"next: {following}")
 
 
-def end_with_failures(failures: Sequence[Failure], cases: int, folder: Path) -> None:
+def end_with_failures(failures: Sequence[Failure], cases: int = 0, folder: Path | None = None) -> None:
     """End the program with a message and exit code 1 if some of the cases could not be used.
+
+    Args:
+        failures: the cases that could not be used.
+        cases: how many there were.
+        folder: with the list of the failures; None if they were only said, one by one, when they occurred.
 
     Raises:
         SystemExit: there are failures; all other cases are done.
     """
-    if failures:
-        from medseg_monai.inference.cases import FAILURES_FILE, failures_text
+    if not failures:
+        return
+    if folder is None:
+        raise SystemExit(f"{counted(len(failures), 'image')} could not be used, see the lines above; all others were")
+    from medseg_monai.inference.cases import FAILURES_FILE, failures_text
 
-        raise SystemExit(failures_text(len(failures), cases, folder / FAILURES_FILE))
+    raise SystemExit(failures_text(len(failures), cases, folder / FAILURES_FILE))
 
 
 def counted(number: int, what: str) -> str:

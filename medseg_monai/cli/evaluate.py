@@ -56,15 +56,16 @@ def evaluate(
     )
     typer.echo(found.markdown)
     place, page = found.folder, found.page if report else found.folder / "cases.jpg"
-    cases = counted(found.summary.n_cases + len(found.failures), f"{found.split} case")
+    cases = found.summary.n_cases + len(found.failures)
+    scored = f"{found.summary.n_cases:,} of " if found.failures else ""
     say_end(
-        f"{cases} scored with {found.weights} -> {place}/ (summary.md, cases.csv)",
+        f"{scored}{counted(cases, f'{found.split} case')} scored with {found.weights} -> {place}/ (summary.md, cases.csv)",
         look=page if page is not None and page.is_file() else None,
         following=None
         if report
         else f"add --report for one page with pictures; medseg compare {place} OTHER-EVALUATION",
     )
-    end_with_failures(found.failures, found.summary.n_cases + len(found.failures), place)
+    end_with_failures(found.failures, cases, place)
 
 
 def compare(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from medseg_monai.api.review import review as review_weights
-from medseg_monai.cli.endings import counted, same_weights, say_end
+from medseg_monai.cli.endings import counted, end_with_failures, same_weights, say_end
 from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
 
 
@@ -71,3 +71,4 @@ def review(
         doubtful=found.doubts,
         following=f"medseg predict {bundle} IMAGES{same_weights(weights)}, which now flags them",
     )
+    end_with_failures(found.failures)

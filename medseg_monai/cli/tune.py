@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from medseg_monai.api.tune import tune as tune_weights
-from medseg_monai.cli.endings import same_weights, say_end
+from medseg_monai.cli.endings import end_with_failures, same_weights, say_end
 from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
 
 
@@ -41,3 +41,4 @@ def tune(
         look=found.report,
         following=f"medseg review {bundle}{same_weights(weights)}, to learn which masks a person should look at",
     )
+    end_with_failures(found.failures)

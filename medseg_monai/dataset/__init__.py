@@ -13,8 +13,11 @@ from medseg_monai.dataset.cases import Case
 from medseg_monai.dataset.dataset_file import (
     FILE_NAMES,
     SPLITS,
+    TRAINED_ON,
     Dataset,
     check_dataset,
+    check_files,
+    check_splits,
     read_dataset,
     write_dataset,
 )
@@ -24,6 +27,7 @@ from medseg_monai.dataset.spec import Aspect, DatasetSpec, Task
 __all__ = [
     "FILE_NAMES",
     "SPLITS",
+    "TRAINED_ON",
     "Aspect",
     "Case",
     "Dataset",
@@ -32,6 +36,8 @@ __all__ = [
     "IntensityKind",
     "Task",
     "check_dataset",
+    "check_files",
+    "check_splits",
     "read_dataset",
     "write_dataset",
 ]

@@ -21,6 +21,8 @@ SOFT_LABEL = "soft_label"
 FILE_KEYS = ("image", "label", SOFT_LABEL)
 """Their values are paths."""
 CASE_KEYS = ("image", "label", SOFT_LABEL, "id", "group", "fold", "present", "annotators", "strata")
+NAMING_KEYS = ("id", "group")
+"""Their values are texts or numbers, and equal ones mean the same."""
 MAPPING_KEYS = ("annotators", "strata")
 """Their values are mappings in dataset.json, and in a case tuples of pairs, which batches leave out."""
 MASK_BANDS = (2, 3, 4)
@@ -40,6 +42,13 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
         files = as_list(case[key])
         if not files or not all(isinstance(file, str | Path) and str(file) for file in files):
             raise ValueError(f"{where}: {key} must be a path or a list of paths, got {case[key]!r}")
+        if wrong := [file for file in as_list(case[key]) if not _can_be_there(file)]:
+            raise ValueError(f"{where}: {key}: no file can have the name {wrong[0]!r}")
+    for key in NAMING_KEYS:
+        if key in case and not _is_name(case[key]):
+            raise ValueError(
+                f"{where}: {key} must be a text or a number, got {case[key]!r}; a YAML date goes in quotes"
+            )
     parts = PurePath(str(case.get("id", "x"))).parts
     if not parts or ".." in parts or PurePath(*parts).is_absolute():
         raise ValueError(f"{where}: the id names files, it cannot be {case['id']!r}")
@@ -49,6 +58,24 @@ def check_case(case: object, spec: DatasetSpec, where: str) -> None:
     _check_present(case.get("present", []), spec, where)
     _check_annotators(case.get("annotators", {}), spec, where)
     _check_strata(case.get("strata", {}), where)
+
+
+def _can_be_there(file: object) -> bool:
+    """Whether a file can have this path: no zero byte, nothing that is no text (bytes that are not UTF-8 are, as Python reads them)."""
+    try:
+        return b"\0" not in os.fsencode(str(file))
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_name(value: object) -> bool:
+    """Whether a text or a number names something: not NaN, which is what tables have for nothing."""
+    return (
+        isinstance(value, str | int | float)
+        and not isinstance(value, bool)
+        and value == value
+        and "\0" not in str(value)
+    )
 
 
 def _check_images(count: int, spec: DatasetSpec, where: str) -> None:

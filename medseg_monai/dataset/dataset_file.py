@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from medseg_monai.dataset.cases import (
     FILE_KEYS,
     MAPPING_KEYS,
@@ -34,10 +32,13 @@ from medseg_monai.dataset.spec import (
     SPEC_KEYS,
     DatasetSpec,
 )
+from medseg_monai.files.handwritten import read_handwritten
 from medseg_monai.files.writing import write_whole
 from medseg_monai.program.messages import did_you_mean, listed, refuse_unknown_keys
 
 SPLITS = ("training", "validation", "test")
+TRAINED_ON = SPLITS[:2]
+"""What a training reads."""
 FILE_NAMES = ("dataset.json", "dataset.yaml", "dataset.yml")
 
 
@@ -108,7 +109,7 @@ class Dataset:
 
 
 def read_dataset(path: str | Path) -> Dataset:
-    """Read dataset.json (or .yaml, .yml) from a folder, or the named file. `check_dataset` looks at the files.
+    """Read dataset.json (or .yaml, .yml) from a folder, or the named file. `check_dataset` looks at the files it names.
 
     Raises:
         FileNotFoundError: the folder or file does not exist, or the folder has no dataset.json.
@@ -147,17 +148,19 @@ def write_dataset(dataset: Dataset, path: str | Path) -> Path:
 
 
 def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
-    """Check that all files exist, that ids differ, and that no split leaks into another.
+    """`check_files` of all splits, and `check_splits`."""
+    check_files(dataset)
+    check_splits(dataset, contents=contents)
 
-    Args:
-        dataset: the data set.
-        contents: also compare the bytes of images of equal file size between splits.
+
+def check_files(dataset: Dataset, splits: Sequence[str] = SPLITS) -> None:
+    """Check that all files of these splits exist.
 
     Raises:
         FileNotFoundError: files are missing.
-        ValueError: two cases have the same id, or a group or an identical image is in two splits.
+        ValueError: a case names a folder.
     """
-    everything = [case for split in SPLITS for case in getattr(dataset, split)]
+    everything = [case for split in splits for case in getattr(dataset, split)]
     files = [file for case in everything for key in FILE_KEYS if key in case for file in dataset._files(case, key)]
     files += [
         file
@@ -172,6 +175,18 @@ def check_dataset(dataset: Dataset, *, contents: bool = True) -> None:
         )
     if missing := [file for file in files if not file.is_file()]:
         raise FileNotFoundError(f"{dataset.root}: {len(missing)} of {len(files)} files are missing: {listed(missing)}")
+
+
+def check_splits(dataset: Dataset, *, contents: bool = True) -> None:
+    """Check that ids differ, and that no split leaks into another.
+
+    Args:
+        dataset: the data set; files of it may be missing.
+        contents: also compare the bytes of images of equal file size between splits, those that can be read.
+
+    Raises:
+        ValueError: two cases have the same id, or a group or an identical image is in two splits.
+    """
     cases = {split: dataset.cases(split) for split in SPLITS}
     ids = Counter(case["id"] for split in SPLITS for case in cases[split])
     if twice := [name for name, count in ids.items() if count > 1]:
@@ -216,14 +231,7 @@ def dataset_file(path: str | Path) -> Path:
 
 
 def _parse(file: Path) -> Mapping[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8 text") from None
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        kind = "JSON" if file.suffix == ".json" else "YAML"
-        raise ValueError(f"is not valid {kind}: {' '.join(str(error).split())}") from None
+    content = read_handwritten(file)
     if not isinstance(content, Mapping):
         raise ValueError(f"expected a mapping of keys, got {type(content).__name__}")
     return content

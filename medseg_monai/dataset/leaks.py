@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ def same_content(images: Mapping[str, Sequence[Sequence[Path]]]) -> list[dict[st
     """Byte-identical images in two or more splits.
 
     Only files of a size that occurs in another split are read. A picture that was saved again, with other
-    bytes, is not found.
+    bytes, is not found. Files that are missing, empty or unreadable have no content to compare: whoever reads them says so.
 
     Args:
         images: for each split, the files of each image (several if each channel has its own).
@@ -43,15 +44,25 @@ def same_content(images: Mapping[str, Sequence[Sequence[Path]]]) -> list[dict[st
     whole = {
         split: [[part for file in files for part in all_files(file)] for files in images[split]] for split in images
     }
-    sizes = {split: [tuple(file.stat().st_size for file in files) for files in whole[split]] for split in whole}
-    suspicious = shared_keys(sizes)
+    sizes = {split: [_sizes(files) for files in whole[split]] for split in whole}
+    suspicious = shared_keys({split: [size for size in sizes[split] if size is not None] for split in sizes})
     found: dict[tuple[str, ...], dict[str, list[Path]]] = defaultdict(dict)
     for split, cases in whole.items():
         for files, size in zip(cases, sizes[split], strict=True):
-            if size in suspicious:
-                digest = tuple(content_hash(file) for file in files)
-                found[digest].setdefault(split, []).append(files[0])
+            if size is not None and size in suspicious:
+                with suppress(OSError):
+                    digest = tuple(content_hash(file) for file in files)
+                    found[digest].setdefault(split, []).append(files[0])
     return [by_split for by_split in found.values() if len(by_split) > 1]
+
+
+def _sizes(files: Sequence[Path]) -> tuple[int, ...] | None:
+    """The files' sizes in bytes; None if one is missing or empty."""
+    try:
+        sizes = tuple(file.stat().st_size for file in files)
+    except OSError:
+        return None
+    return sizes if all(sizes) else None
 
 
 def content_hash(file: Path) -> str:

@@ -14,6 +14,7 @@ from medseg_monai.dataset.leaks import content_hash
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.distillation.teachers import Teachers
 from medseg_monai.files.writing import file_part
+from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.paired import all_files
 from medseg_monai.inference.cases import UNUSABLE, Failure
 from medseg_monai.outputs.naming import MASK, file_rules, files_per_class, named, probability_files
@@ -86,6 +87,8 @@ def ask_all(
             teachers.load()  # what is wrong with a teacher, or with how it is asked, is no fault of the image
             try:
                 answer = teachers(case["image"])
+                if "label" in case:  # a training on what this writes would end at it
+                    read_truth(case, answer.grid, spec)
             except UNUSABLE as error:
                 failures.append(_left_out(case, error))
                 continue

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg_monai.dataset import Dataset, check_dataset, read_dataset, write_dataset
+from medseg_monai.dataset import Dataset, check_splits, read_dataset, write_dataset
 from medseg_monai.dataset.cases import SOFT_LABEL, Case, absolute_path, as_written
 from medseg_monai.dataset.dataset_file import FILE_NAMES, SPLITS
 from medseg_monai.distillation.answers import Answered, Progress, ask_all, image_digest
@@ -56,7 +57,7 @@ def find_material(
     """
     dataset = read_dataset(dataset_dir)
     asked = Teachers([Teacher.find(named, dataset.spec) for named in teachers], options or {})
-    check_dataset(dataset)
+    check_splits(dataset)
     return Material(dataset, asked, *_new_images(dataset, unlabelled, absolute_path(folder)))
 
 
@@ -151,7 +152,10 @@ def _new_images(dataset: Dataset, sources: Sequence[str | Path], folder: Path) -
             f"data set {spec.name} has labels with values of its own (label_values, ignore), which masks of a network do not have: "
             "leave out the unlabelled images, or convert the labels to class numbers"
         )
-    taken = {image_digest(case["image"]) for split in SPLITS for case in dataset.cases(split)}
+    taken = set()
+    for known_case in (one for split in SPLITS for one in dataset.cases(split)):
+        with suppress(OSError):  # said when its turn comes
+            taken.add(image_digest(known_case["image"]))
     new, failures, known = [], [], 0
     for case in find_cases(list(sources), leave_out=folder, spec=spec):
         if not Path(case["image"]).is_file():

@@ -192,7 +192,8 @@ class ScoreCases:
         if self._slices is not None:
             self._score_slices(self._slices)
         if not self.scores:
-            raise ValueError("no case could be scored: see the messages above")
+            first = "".join(f"; the first: {each.path}: {each.reason}" for each in self.dataset.failures[:1])
+            raise ValueError(f"none of the {len(self._cases)} cases could be scored{first}")
         if not any(score.truth_pixels for score in self.scores):
             cases = len({score.case for score in self.scores})
             raise ValueError(
@@ -229,7 +230,7 @@ class ScoreCases:
         remove_case_pictures(self.folder)
         per_image = 1000 * self._network_seconds / self._images
         run = {**self.run, "images": self._images, "inference_ms_per_image": round(per_image, 2)}
-        run["measures"] = self.options.to_dict()
+        run |= {"failed": len(self.dataset.failures), "measures": self.options.to_dict()}
         unit = next(iter(self._grids.values())).unit
         summary = summarise(self.scores, distance_unit=unit)
         strata = stratify(self.scores, self._columns, size_unit=kind_of(self.spec).relative_size)

@@ -21,6 +21,7 @@ from medseg_monai.evaluation.summary import Summary
 from medseg_monai.files.csv_tables import csv_text, read_records
 from medseg_monai.files.markdown import Markdown, markdown_table
 from medseg_monai.files.writing import write_whole
+from medseg_monai.inference.cases import FAILURES_FILE
 
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"
@@ -122,7 +123,7 @@ def summary_markdown(
     """The summary as Markdown: scores with intervals, counts, the worst cases, scans if any, further lines, the facts of the run."""
     overall = {ALL: summary.overall} if len(summary.per_class) > 1 else {}
     parts = {**overall, **summary.per_class}
-    lines = [f"# Evaluation of {summary.n_cases} cases", ""]
+    lines = [f"# Evaluation of {summary.n_cases} cases", "", *failed_lines(summary, run)]
     unit, columns = summary.distance_unit, parts.values()
     rows: list[list[object]] = [[metric_label(m, unit), *(c.scores[m] for c in columns)] for m in measured(summary)]
     rows += [
@@ -148,6 +149,17 @@ def summary_markdown(
     lines += [*more, "", "## Run", ""]
     lines += markdown_table(["fact", "value"], [fact for fact in run.items() if fact[0] not in LONG_FACTS])
     return "\n".join(lines) + "\n"
+
+
+def failed_lines(summary: Summary, run: Mapping[str, Any]) -> list[str]:
+    """A paragraph on the cases that could not be used; nothing if there are none, or if the evaluation is older than their count."""
+    failed = run.get("failed")
+    if not isinstance(failed, int) or failed < 1:
+        return []
+    return [
+        f"{failed} of {summary.n_cases + failed} cases could not be used, and are in no number here: see {FAILURES_FILE}.",
+        "",
+    ]
 
 
 def _scan_lines(scans: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from medseg_monai.bundle.workflow import bundle_workflow, run_bundle, run_workflow
-from medseg_monai.dataset import Dataset, check_dataset, read_dataset, write_dataset
+from medseg_monai.dataset import TRAINED_ON, Dataset, check_files, check_splits, read_dataset, write_dataset
 from medseg_monai.dataset.cases import as_list
 from medseg_monai.evaluation.tables import SUMMARY_FILE
 from medseg_monai.files.writing import HIDDEN_FOLDER
@@ -102,7 +102,8 @@ class FoldRun:
         there = sorted((self.folder / DATA_FOLDER).glob("fold_*.json"))
         if not there:
             dataset = read_dataset(self.dataset_dir)
-            check_dataset(dataset)
+            check_files(dataset, TRAINED_ON)
+            check_splits(dataset)
             fold_of = draw_folds(members_of(dataset), self.count, seed=int(self.values.get("seed", 0)))
             for number, part in enumerate(fold_datasets(dataset, fold_of, self.count), 1):
                 write_dataset(part, self.dataset_file(number))

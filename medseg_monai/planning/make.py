@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from medseg_monai.dataset import Dataset, DatasetSpec
+from medseg_monai.dataset import TRAINED_ON, Dataset, DatasetSpec, check_files
 from medseg_monai.planning.candidates import Candidate
 from medseg_monai.planning.decide import Choice, Memory, Trial, Wishes, choose, first_batch
 from medseg_monai.planning.fingerprint import Fingerprint
@@ -121,6 +121,7 @@ def make_plan(
         clock: what everything goes by; None for the wall clock, and for steps of one thread processor time.
 
     Raises:
+        FileNotFoundError: files of the data set are missing.
         ValueError: no cases, no class in any of them, or too little memory or time given.
     """
     elapsed = clock or time.perf_counter
@@ -128,6 +129,7 @@ def make_plan(
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise ValueError(f"minutes: a number above 0 is expected, got {minutes!r}")
     split_cases(dataset, "validation")  # refused before the data are read, not when they are to be trained on
+    check_files(dataset, TRAINED_ON)
     facts = fingerprint(dataset, cache_dir=cache_dir, progress=progress)
     _refuse_nothing_shown(facts)
     machine = this_machine(device, precision)

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from medseg_monai.files.handwritten import read_handwritten
 from medseg_monai.files.writing import readable, write_whole
 from medseg_monai.program.messages import refuse_unknown_keys
 
@@ -137,20 +138,15 @@ def read_plan(file: str | Path) -> Plan:
     """
     path = Path(file)
     try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = read_handwritten(path)
         if not isinstance(content, Mapping):
             raise ValueError("expected a mapping of keys (write one with `medseg plan`)")
         refuse_unknown_keys({str(key): value for key, value in content.items()}, KEYS)
-        return Plan(**content, reasons=_reasons(text))
+        return Plan(**content, reasons=_reasons(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise FileNotFoundError(f"no such plan: {path}") from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder; a plan file is expected") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset
+from medseg_monai.dataset import Dataset, DatasetSpec, check_splits, read_dataset
 from medseg_monai.grids.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ logger = logging.getLogger(__name__)
 def open_dataset(
     dataset_dir: str | Path | None, *, demo: Kind = "dermoscopy", demo_dir: str | Path | None = None
 ) -> Dataset:
-    """The data set to work on, checked; if none is named, a generated demo, with a prominent warning.
+    """The data set to work on, its splits checked; if none is named, a generated demo, with a prominent warning.
+
+    Files may be missing. What looks at one case after the other reports those, as it does unreadable ones, and goes on; what trains
+    refuses them (`medseg_monai.dataset.check_files`), since weights do not tell what they have not seen.
 
     Args:
         dataset_dir: its folder.
@@ -28,11 +31,11 @@ def open_dataset(
         demo_dir: folder of the demo; ``data/demo`` for photographs, ``data/demo_<kind>`` for the others.
 
     Raises:
-        FileNotFoundError, ValueError: as in `read_dataset` and `check_dataset`: before the training, not in the middle of it.
+        FileNotFoundError, ValueError: as in `read_dataset` and `check_splits`.
     """
     if dataset_dir:
         dataset = read_dataset(Path(dataset_dir))
-        check_dataset(dataset)
+        check_splits(dataset)
         return dataset
     from medseg_monai.prepare.demo import prepare_demo
 

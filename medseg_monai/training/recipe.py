@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from medseg_monai.bundle.config_keys import check_keys, config_at_work
 from medseg_monai.bundle.paths import default_root, models_folder
-from medseg_monai.dataset import Dataset, DatasetSpec
+from medseg_monai.dataset import TRAINED_ON, Dataset, DatasetSpec, check_files
 from medseg_monai.engines.precision import default_device, local_device, placed, precision_of
 from medseg_monai.inference.inferer import cases_at_once
 from medseg_monai.planning.in_config import planned_network
@@ -285,8 +285,13 @@ def tensorboard(folder: str | Path) -> EventLog:
 
 
 def training_cases(dataset: Dataset, patches_per_case: int) -> list[dict[str, Any]]:
-    """The training cases, each as often as patches are drawn from it in an epoch; see `split_cases`."""
+    """The training cases, each as often as patches are drawn from it in an epoch; see `split_cases`.
+
+    Raises:
+        FileNotFoundError: files of training or validation are missing: said before the training, not in the middle of it.
+    """
     cases = split_cases(dataset, "training")
+    check_files(dataset, TRAINED_ON)
     check_soft_labels(cases)
     return repeated(cases, patches_per_case)
 

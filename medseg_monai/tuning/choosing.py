@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from medseg_monai.dataset import Dataset
 from medseg_monai.files.writing import write_whole
+from medseg_monai.inference.cases import Failure
 from medseg_monai.transforms.cleaning import PLAIN
 from medseg_monai.tuning.cases import TuningCases, TuningMetric, network_channels
 from medseg_monai.tuning.predicted import Learner, Progress
@@ -28,11 +29,13 @@ class Tuned(NamedTuple):
         tuning: what was chosen, and why.
         weights_file: the weights whose spec.json has the cleaning now.
         report: a file for people.
+        failures: the cases that could not be used; all others were.
     """
 
     tuning: Tuning
     weights_file: Path
     report: Path
+    failures: tuple[Failure, ...] = ()
 
 
 def tune_bundle(
@@ -73,4 +76,4 @@ def tune_bundle(
     folder = learner.weights_file.parent / TUNING_FOLDER
     write_whole(folder / REPORT_FILE, tuning_markdown(tuning, on=f"{dataset.spec.name}, {split}"))
     write_whole(folder / RESULT_FILE, (json.dumps(tuning.to_dict(), indent=2) + "\n").encode())
-    return Tuned(tuning, learner.weights_file, folder / REPORT_FILE)
+    return Tuned(tuning, learner.weights_file, folder / REPORT_FILE, tuple(learner.failures))

@@ -17,6 +17,7 @@ import numpy as np
 from medseg_monai.dataset import Dataset
 from medseg_monai.evaluation.metrics import class_masks
 from medseg_monai.images.photos import Array
+from medseg_monai.inference.cases import Failure
 from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Calibration, CalibrationCases
 from medseg_monai.quality.conformal import MarginCases, make_promise, one_per_group
@@ -67,6 +68,7 @@ class Learnt(NamedTuple):
         quality: calibration, predicted Dice, promise and margins.
         weights_file: the weights whose spec.json says so now.
         seen: the cases that it was learnt from.
+        failures: the cases, of any split, that could not be used; all others were.
     """
 
     review: Review
@@ -75,6 +77,7 @@ class Learnt(NamedTuple):
     quality: Quality
     weights_file: Path
     seen: SeenCases
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass
@@ -152,7 +155,7 @@ def review_bundle(
     replace(learner.trained, review=review, familiarity=familiarity, quality=quality).write(folder)
     lowest = [tuple(float(min(row)) for row in rows) for rows in (held_out, seen.dices)]
     cases_seen = SeenCases(lowest[0], lowest[1], tuple(seen.uncertainties))
-    return Learnt(review, familiarity, why_not, quality, learner.weights_file, cases_seen)
+    return Learnt(review, familiarity, why_not, quality, learner.weights_file, cases_seen, tuple(learner.failures))
 
 
 def _calibration(learner: Learner, cases: Cases) -> Calibration:

@@ -16,8 +16,9 @@ from medseg_monai.evaluation.metrics import class_masks, split_ignored
 from medseg_monai.evaluation.run import labelled
 from medseg_monai.grids.truth import read_truth
 from medseg_monai.images.photos import Array
-from medseg_monai.inference.cases import UNUSABLE
+from medseg_monai.inference.cases import UNUSABLE, Failure
 from medseg_monai.predictor import Prediction, Predictor
+from medseg_monai.program.console import LEFT_OUT
 from medseg_monai.quality.gaussian import Description
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ class Learner:
         weights_file: the weights, which may be changed.
         assignments, options: as `Predictor` takes them; predict with the same ones later.
         progress: shows how far a pass is.
+
+    Attributes:
+        failures: the images that could not be used, in any pass, each once.
     """
 
     bundle_root: Path
@@ -59,6 +63,7 @@ class Learner:
     assignments: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = iter
+    failures: list[Failure] = field(default_factory=list, init=False)
 
     @classmethod
     def of(
@@ -116,9 +121,19 @@ class Learner:
     def _of_each(self, find: Callable[[Any], Found], cases: Cases) -> Iterator[tuple[Mapping[str, Any], Found]]:
         for case in self.progress(cases):
             try:
-                yield case, find(main_file(case["image"]))
+                found = find(main_file(case["image"]))
             except UNUSABLE as error:
-                logger.warning("left out: %s: %s", case["id"], error)
+                self._leave_out(case, error)
+                continue
+            yield case, found
+
+    def _leave_out(self, case: Mapping[str, Any], error: Exception) -> None:
+        """Note a case that could not be used; one that another pass has noted is not told again."""
+        path = main_file(case["image"])
+        if all(path != failure.path for failure in self.failures):
+            reason = str(error) or type(error).__name__
+            self.failures.append(Failure(path, reason))
+            logger.warning("%s%s: %s", LEFT_OUT, case["id"], reason)
 
     def predicted(self, predict: Predictor, cases: Cases) -> Iterator[Predicted]:
         """Each case with what is found in it and its truth; one that cannot be used is left out, with a warning.
@@ -131,7 +146,7 @@ class Learner:
             try:
                 truth, ignored = split_ignored(read_truth(case, prediction.grid, predict.spec))
             except UNUSABLE as error:
-                logger.warning("left out: %s: %s", case["id"], error)
+                self._leave_out(case, error)
                 continue
             used += 1
             planes = prediction.grid.kind.as_shown(class_masks(truth, len(predict.spec.classes)))
@@ -139,4 +154,5 @@ class Learner:
                 case, prediction, planes, None if ignored is None else prediction.grid.kind.as_shown(ignored)
             )
         if not used:
-            raise ValueError("no case could be used: the messages above say why")
+            first = "".join(f"; the first: {each.reason}" for each in self.failures[:1])
+            raise ValueError(f"none of the {len(cases)} cases could be used{first}")

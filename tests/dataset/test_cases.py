@@ -1,5 +1,6 @@
 """One case of a data set: what is refused, and what its paths and names become."""
 
+from datetime import date
 from pathlib import Path, PurePath
 
 import pytest
@@ -111,3 +112,20 @@ def test_small_questions_about_paths() -> None:
     assert main_file("only") == "only"
     assert map_paths(["a", "b"], str.upper) == ["A", "B"]
     assert map_paths("a", str.upper) == "A"
+
+
+@pytest.mark.parametrize("key", ["id", "group"])
+@pytest.mark.parametrize("value", [None, ["p1"], {"p": 1}, float("nan"), True, date(2026, 1, 2), "a\0b"])
+def test_what_names_nothing_is_no_name(key, value):
+    """A null from a table would make one patient of all cases that have none."""
+    with pytest.raises(ValueError, match=rf"training\[3\]: {key} must be a text or a number"):
+        check_case({"image": "i.png", "label": "l.png", key: value}, BINARY, "training[3]")
+
+
+@pytest.mark.parametrize("key", ["image", "label"])
+@pytest.mark.parametrize("name", ["a\0b.png", "a\ud800b.png"])
+def test_a_name_that_no_file_can_have_is_refused(key, name):
+    case = {"image": "i.png", "label": "l.png", key: name}
+    with pytest.raises(ValueError, match=rf"training\[0\]: {key}: no file can have the name"):
+        check_case(case, BINARY, "training[0]")
+    check_case({**case, key: "a\udcffb.png"}, BINARY, "training[0]")  # a byte that is not UTF-8, as Python reads names

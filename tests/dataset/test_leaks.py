@@ -31,3 +31,10 @@ def test_hash_is_blake2b_also_of_a_file_larger_than_one_block(tmp_path):
     assert content_hash(write(tmp_path / "abc", b"abc")) == "cf4ab791c62b8d2b2109c90275287816"
     large = write(tmp_path / "large", bytes(3 << 20))
     assert content_hash(large) != content_hash(write(tmp_path / "larger", bytes((3 << 20) + 1)))
+
+
+def test_files_without_content_are_equal_to_none(tmp_path):
+    empty, also_empty = write(tmp_path / "empty", b""), write(tmp_path / "also", b"")
+    gone, picture, copy = tmp_path / "gone", write(tmp_path / "p", b"x"), write(tmp_path / "c", b"x")
+    found = same_content({"training": [[empty], [gone], [picture]], "test": [[also_empty], [gone], [copy]]})
+    assert found == [{"training": [picture], "test": [copy]}]

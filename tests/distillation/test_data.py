@@ -10,7 +10,15 @@ from audited import SPEC, write_discs
 from PIL import Image
 from untrained import untrained
 
-from medseg_monai.dataset import Dataset, DatasetSpec, check_dataset, read_dataset, write_dataset
+from medseg_monai.dataset import (
+    TRAINED_ON,
+    Dataset,
+    DatasetSpec,
+    check_dataset,
+    check_files,
+    read_dataset,
+    write_dataset,
+)
 from medseg_monai.distillation.data import find_material, write_distilled
 from medseg_monai.inference.cases import Failure
 
@@ -158,3 +166,14 @@ def test_a_data_set_that_a_training_began_with_is_not_replaced(tmp_path: Path, d
     distilled(data, tmp_path / "out", other)
     assert file.read_bytes() != before
     assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["dataset.json"]
+
+
+def test_labelled_cases_that_cannot_be_used_are_left_out_too(tmp_path: Path, data: Path, teacher: Path) -> None:
+    torn, gone, unlabelled, _ = read_dataset(data).cases("training")
+    Path(torn["label"]).write_bytes(b"\x89PNG torn")
+    Path(gone["image"]).unlink()
+    Path(unlabelled["label"]).unlink()
+    file, failures = distilled(data, tmp_path / "out", teacher)
+    assert [case["id"] for case in read_dataset(file).cases("training")] == ["case03"]
+    assert [Path(failure.path).stem for failure in failures] == [torn["id"], gone["id"], unlabelled["id"]]
+    check_files(read_dataset(file), TRAINED_ON)

@@ -109,8 +109,8 @@ def test_augmentation_is_a_strength_a_name_or_numbers(text: str, strength: objec
         ("architecture: {_target_: os.system}", "architecture: a mapping"),
         ("- 1", "expected a mapping of keys"),
         ("", "expected a mapping of keys"),
-        ("a: [", "plan.yaml: not valid YAML"),
-        ("!!python/object/apply:os.system [ls]", "plan.yaml: not valid YAML"),
+        ("a: [", "plan.yaml: is not valid YAML"),
+        ("!!python/object/apply:os.system [ls]", "plan.yaml: is not valid YAML"),
         ("1: 2", "unknown key '1'"),
     ],
 )
