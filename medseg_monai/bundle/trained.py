@@ -24,7 +24,7 @@ from torch import nn
 from medseg_monai.bundle.paths import find_weights, trained_on
 from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.writing import sha256_of, write_whole
-from medseg_monai.quality.familiarity import Familiarity, is_earlier
+from medseg_monai.quality.familiarity import DESCRIPTORS, Familiarity, is_of_another_descriptor
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.training.folder import LAST_FILE as LAST_FILE  # exported here for code that reads weights
 from medseg_monai.training.folder import SPEC_FILE as SPEC_FILE
@@ -119,8 +119,8 @@ class Trained:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             content["dataset"] = DatasetSpec.from_dict(content["dataset"])
-            if is_earlier(content.get("familiarity")):
-                _say_earlier(path)
+            if is_of_another_descriptor(content.get("familiarity"), DESCRIPTORS[content["dataset"].spatial_dims]):
+                _say_other(path)
                 del content["familiarity"]
             for key, kind in _LEARNT.items():
                 if content.get(key) is not None:
@@ -139,10 +139,10 @@ class Trained:
 
 
 @cache
-def _say_earlier(path: Path) -> None:
+def _say_other(path: Path) -> None:
     """Once for each file."""
     logger.warning(
-        "%s: an earlier version learnt what usual images look like; until medseg review has run again, none are flagged as unlike them",
+        "%s: another version learnt what usual images look like; until medseg review has run again, none are flagged as unlike them",
         path,
     )
 

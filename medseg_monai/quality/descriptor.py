@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+VERSION = 1
+"""Raise it with every change of what a number of `describe` means: what was learnt of earlier ones then no longer judges."""
 SIDE = 128
 COARSEST_TEXTURE, COARSEST_GRAIN = 16, 8
 """Details of light are measured at SIDE, half of it, and so on, those of colours from half of SIDE, down to these."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.quality.mask_numbers import VECTOR, MaskNumbers, logit_of_dice
+from medseg_monai.quality.mask_numbers import VECTOR, VERSION, MaskNumbers, logit_of_dice
 from medseg_monai.quality.stored import from_json
 
 Array = NDArray[np.float64]
@@ -24,6 +24,8 @@ PRIOR = 100.0
 PRIOR_OFFSET = 5.0
 """Cases that the wish for an error of 0 on average is worth."""
 FARTHEST = 4.0
+FIRST = 1
+"""The version of the numbers before what was learnt named one."""
 FOLDS = 10
 DIGITS = 5
 """Significant digits of what is stored."""
@@ -77,6 +79,7 @@ class DiceEstimate:
         classes: one each.
         cases: learnt from.
         error: mean distance between predicted and true Dice on these, each predicted by a fit without it.
+        version: of the numbers that it was learnt from; files without one are of the first that had none.
 
     Raises:
         ValueError: values that cannot be.
@@ -85,6 +88,7 @@ class DiceEstimate:
     classes: tuple[ClassEstimate, ...]
     cases: int
     error: float
+    version: int = FIRST
 
     def __post_init__(self) -> None:
         if not self.classes or type(self.cases) is not int or not 0 <= self.error <= 1:
@@ -112,6 +116,11 @@ class DiceEstimate:
 
     def __str__(self) -> str:
         return f"predicted Dice: off by {self.error:.3f} on average on {self.cases} validation cases that the fit had not seen"
+
+
+def is_of_other_numbers(content: Any) -> bool:
+    """Whether what is stored was learnt of numbers with other meanings than those of this version."""
+    return isinstance(content, Mapping) and content.get("version", FIRST) != VERSION
 
 
 def learn_estimate(
@@ -145,7 +154,7 @@ def learn_estimate(
             held_out[place] = [one.predict(mine) for one, mine in zip(learnt, numbers[place], strict=True)]
     classes = _fit(names, numbers, table, np.arange(len(table)))
     error = float(np.abs(held_out - table).mean())
-    return DiceEstimate(classes, len(table), round(error, 4)), held_out
+    return DiceEstimate(classes, len(table), round(error, 4), VERSION), held_out
 
 
 def _parts(groups: Sequence[str], seed: int) -> NDArray[np.intp]:

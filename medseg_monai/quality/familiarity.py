@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from medseg_monai.program.messages import refuse_unknown_keys
+from medseg_monai.quality import descriptor, volume_descriptor
 from medseg_monai.quality.gaussian import SMALLEST, Description, Gaussian, joined, rounded, symmetric
 
 LEAST_TRAINING = 30
@@ -24,6 +25,10 @@ LEAST_TRAINING = 30
 ENOUGH_VALIDATION = 50
 """With fewer validation cases, training's join them, each judged by a Gaussian that was fitted without it."""
 FOLDS = 10
+DESCRIPTORS: Mapping[int, int] = {2: descriptor.VERSION, 3: volume_descriptor.VERSION}
+"""By number of spatial axes the version of what describes images now."""
+FIRST = 1
+"""The version of the descriptors before what was learnt named one."""
 NAMED = 2.0
 """A part is named if it is unusual by more than this."""
 
@@ -67,6 +72,7 @@ class Familiarity:
         training: number of cases that it was fitted on.
         cases: number of cases that set the threshold, see `learn_familiarity`.
         flagged: number of these that the threshold flags.
+        descriptor: version of the descriptor that it was learnt with; files without one are of the first that had none.
 
     Raises:
         ValueError: a value is invalid.
@@ -79,6 +85,7 @@ class Familiarity:
     training: int
     cases: int
     flagged: int
+    descriptor: int = FIRST
 
     def __post_init__(self) -> None:
         if not self.parts or len({part.name for part in self.parts}) < len(self.parts):
@@ -86,9 +93,9 @@ class Familiarity:
         for key in ("covariance", "usual"):
             object.__setattr__(self, key, _numbers(getattr(self, key), f"familiarity: {key}"))
         _numbers([self.threshold], "familiarity: threshold")
-        for key in ("training", "cases", "flagged"):
+        for key in ("training", "cases", "flagged", "descriptor"):
             if type(getattr(self, key)) is not int:
-                raise ValueError(f"familiarity: {key} must be a number of cases, not {getattr(self, key)!r}")
+                raise ValueError(f"familiarity: {key} must be a whole number, not {getattr(self, key)!r}")
         if not 0 <= self.flagged <= self.cases or self.training < 1:
             raise ValueError("familiarity: the numbers of cases are inconsistent")
         size = sum(len(part.mean) for part in self.parts)
@@ -155,10 +162,16 @@ class Familiarity:
         )
 
 
-def is_earlier(content: Any) -> bool:
-    """Whether this is what earlier versions stored: a covariance of each part, of another description of photographs."""
-    parts = content.get("parts") if isinstance(content, Mapping) else None
-    return isinstance(parts, list) and any(isinstance(part, Mapping) and "covariance" in part for part in parts)
+def is_of_another_descriptor(content: Any, version: int) -> bool:
+    """Whether what is stored was learnt of numbers with other meanings than those of this version of the descriptor.
+
+    So was what the earliest versions stored: a covariance of each part.
+    """
+    if not isinstance(content, Mapping):
+        return False
+    parts = content.get("parts")
+    by_part = isinstance(parts, list) and any(isinstance(part, Mapping) and "covariance" in part for part in parts)
+    return by_part or content.get("descriptor", FIRST) != version
 
 
 def learn_familiarity(
@@ -167,6 +180,7 @@ def learn_familiarity(
     *,
     share: float = 0.01,
     groups: Sequence[str] | None = None,
+    version: int = FIRST,
 ) -> Familiarity:
     """Fit the Gaussian on training cases and set the threshold by cases that it was not fitted on; neither's order matters.
 
@@ -175,6 +189,7 @@ def learn_familiarity(
         validation: descriptions; if there are fewer than `ENOUGH_VALIDATION`, training's join them, see `_cross_fitted`.
         share: at most this share of these cases is flagged, 0 to below 1.
         groups: of each training case, such as its patient: cases of one group are never judged by each other. None if each is its own.
+        version: of the descriptor, see `DESCRIPTORS`.
 
     Raises:
         ValueError: too few cases or groups, or a share out of range.
@@ -205,6 +220,7 @@ def learn_familiarity(
         training=len(training),
         cases=len(scores),
         flagged=sum(score > threshold for score in scores),
+        descriptor=version,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,9 +11,12 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.program.messages import refuse_unknown_keys
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.quality.conformal import Margins, Promise
-from medseg_monai.quality.dice_estimate import DiceEstimate
+from medseg_monai.quality.dice_estimate import DiceEstimate, is_of_other_numbers
 from medseg_monai.quality.usual import UsualAnswers
 
+logger = logging.getLogger(__name__)
+
+OF_PREDICTED_DICE = ("dice", "promise", "usual")
 _KINDS: Mapping[str, Any] = {
     "calibration": Calibration,
     "dice": DiceEstimate,
@@ -57,7 +61,7 @@ class Quality:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Quality:
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`, but for what goes by numbers that another version measured: a predicted Dice, and a promise about it.
 
         Raises:
             ValueError: an unknown key, or a wrong value.
@@ -65,4 +69,9 @@ class Quality:
         if not isinstance(content, Mapping):
             raise ValueError(f"quality: a mapping is expected, got {content!r}")
         refuse_unknown_keys(content, list(_KINDS), "quality")
+        if is_of_other_numbers(content.get("dice")):
+            logger.warning(
+                "another version learnt to predict the Dice of masks; until medseg review has run again, it is not known"
+            )
+            content = {name: part for name, part in content.items() if name not in OF_PREDICTED_DICE}
         return cls(**{name: _KINDS[name].from_dict(part) for name, part in content.items() if part is not None})

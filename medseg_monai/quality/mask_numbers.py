@@ -21,6 +21,8 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.quality.calibration import Calibration
 from medseg_monai.transforms.decision import as_mask, entropy_bits, probabilities
 
+VERSION = 1
+"""Raise it with every change of what a number of `MaskNumbers` means: estimates that were learnt of earlier ones then predict nothing."""
 SLAB_BYTES = 128 * 2**20
 """What the probabilities of a slab may take."""
 POSSIBLE = 0.05

@@ -18,6 +18,8 @@ from torch import Tensor
 from medseg_monai.grids.resampling import resample, weights_between
 from medseg_monai.quality.descriptor import CELLS, details, log_of, quantiles, scales
 
+VERSION = 1
+"""Raise it with every change of what a number of `describe_volume` means: what was learnt of earlier ones then no longer judges."""
 SIDE = 32
 """A volume is resized to so many voxels a side, except to see its finest texture."""
 COARSEST = 4

@@ -22,7 +22,7 @@ from medseg_monai.predictor import Prediction, Predictor
 from medseg_monai.quality.calibration import Calibration, CalibrationCases
 from medseg_monai.quality.conformal import MarginCases, make_promise, one_per_group
 from medseg_monai.quality.dice_estimate import learn_estimate
-from medseg_monai.quality.familiarity import Familiarity, learn_familiarity
+from medseg_monai.quality.familiarity import DESCRIPTORS, Familiarity, learn_familiarity
 from medseg_monai.quality.gaussian import Description
 from medseg_monai.quality.learnt import Quality
 from medseg_monai.quality.mask_numbers import MaskNumbers
@@ -187,7 +187,8 @@ def _familiarity(
     cases = _evenly(sorted(training, key=lambda case: str(case["id"])), MOST_TRAINING)
     try:
         groups = [str(case["group"]) for case in cases]
-        return learn_familiarity(list(learner.descriptions(network, cases)), validation, share=share, groups=groups), ""
+        seen, version = list(learner.descriptions(network, cases)), DESCRIPTORS[network.spec.spatial_dims]
+        return learn_familiarity(seen, validation, share=share, groups=groups, version=version), ""
     except ValueError as error:
         return None, str(error)
 

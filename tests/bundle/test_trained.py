@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.networks.nets import BasicUNet
@@ -20,6 +21,7 @@ from medseg_monai.bundle.trained import (
 )
 from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.demo import demo_spec
+from medseg_monai.quality.familiarity import DESCRIPTORS, learn_familiarity
 from medseg_monai.transforms.cleaning import Cleaning
 
 ARCHITECTURE = {"_target_": "monai.networks.nets.BasicUNet", "spatial_dims": 2, "in_channels": 3, "out_channels": 1,
@@ -56,6 +58,18 @@ def test_what_an_earlier_version_took_for_usual_is_left_out_and_said_once(
     [said] = [record.getMessage() for record in caplog.records]
     assert str(tmp_path / "spec.json") in said
     assert "until medseg review has run again" in said
+
+
+def test_what_a_later_descriptor_took_for_usual_is_left_out_and_said(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = np.random.default_rng(0).standard_normal((40, 2))
+    usual = learn_familiarity([{"light": row} for row in rows], [], version=DESCRIPTORS[2])
+    replace(trained, familiarity=usual).write(tmp_path)
+    assert Trained.read(tmp_path).familiarity == usual
+    replace(trained, familiarity=replace(usual, descriptor=DESCRIPTORS[2] + 1)).write(tmp_path)
+    assert Trained.read(tmp_path) == trained
+    assert "another version learnt what usual images look like" in caplog.text
 
 
 def test_a_cleaning_that_is_none_is_named(trained: Trained, tmp_path: Path) -> None:

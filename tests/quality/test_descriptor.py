@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from medseg_monai.prepare.dermoscopy import draw_dermoscopy
-from medseg_monai.quality.descriptor import describe, number_names, shrunk
+from medseg_monai.quality.descriptor import VERSION, describe, number_names, shrunk
 
 
 def picture(width: int, height: int) -> tuple[Tensor, Tensor]:
@@ -141,3 +141,11 @@ def test_a_smaller_input_that_was_shrunk_before_is_described_alike() -> None:
     before, after = describe(image * 0.25 + 0.5, foreground), describe(shrunk(image) * 0.25 + 0.5, foreground)
     for part in before:
         assert after[part] == pytest.approx(before[part], abs=1e-4)
+
+
+def test_numbers_that_mean_something_else_are_of_a_new_version() -> None:
+    """If this fails, what weights have learnt of pictures no longer fits: raise VERSION, and write the new numbers here."""
+    found = {part: float(np.sqrt(np.mean(numbers**2))) for part, numbers in describe(*picture(160, 120)).items()}
+    version_1 = {"light": 0.929, "layout": 0.115, "texture": 4.244, "colours": 1.953, "grain": 3.728, "outline": 2.172}
+    assert VERSION == 1
+    assert found == pytest.approx(version_1, abs=0.002)

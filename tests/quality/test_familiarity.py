@@ -6,7 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from medseg_monai.quality.familiarity import ENOUGH_VALIDATION, Familiarity, is_earlier, learn_familiarity
+from medseg_monai.quality.familiarity import (
+    ENOUGH_VALIDATION,
+    FIRST,
+    Familiarity,
+    is_of_another_descriptor,
+    learn_familiarity,
+)
 
 MIXED = np.array([[1.0, 0.8, 0.0], [0.0, 0.6, 0.0], [0.0, 0.0, 3.0]])
 
@@ -172,7 +178,9 @@ def test_descriptions_of_another_kind_are_refused(learnt: Familiarity) -> None:
 
 def test_what_earlier_versions_stored_is_recognised(learnt: Familiarity) -> None:
     part = {"name": "light", "mean": [0.5], "scale": [0.1], "covariance": [1.0], "usual": [0.0, 1.0]}
-    assert is_earlier({"parts": [part], "threshold": 3.3, "training": 400, "cases": 200, "flagged": 2})
+    assert is_of_another_descriptor(
+        {"parts": [part], "threshold": 3.3, "training": 400, "cases": 200, "flagged": 2}, FIRST
+    )
     for other in (
         learnt.to_dict(),
         json.loads(json.dumps(learnt.to_dict())),
@@ -182,4 +190,14 @@ def test_what_earlier_versions_stored_is_recognised(learnt: Familiarity) -> None
         None,
         3,
     ):
-        assert not is_earlier(other)
+        assert not is_of_another_descriptor(other, FIRST)
+
+
+def test_what_was_learnt_of_another_descriptor_is_recognised_either_way(learnt: Familiarity) -> None:
+    later = learn_familiarity(cases(200, 1), cases(100, 2), version=FIRST + 1).to_dict()
+    assert is_of_another_descriptor(later, FIRST)
+    assert not is_of_another_descriptor(later, FIRST + 1)
+    without = learnt.to_dict()
+    del without["descriptor"]  # as the first version wrote it
+    assert Familiarity.from_dict(without) == learnt
+    assert is_of_another_descriptor(without, FIRST + 1)

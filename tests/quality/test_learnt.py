@@ -24,7 +24,7 @@ from medseg_monai.quality.conformal import Margins, Promise
 from medseg_monai.quality.dice_estimate import learn_estimate
 from medseg_monai.quality.flagging import Flagd, flag
 from medseg_monai.quality.learnt import Quality
-from medseg_monai.quality.mask_numbers import VECTOR, MaskNumbers
+from medseg_monai.quality.mask_numbers import VECTOR, VERSION, MaskNumbers
 from medseg_monai.quality.usual import UsualAnswers
 from medseg_monai.transforms.cleaning import PLAIN, Cleaning
 from medseg_monai.transforms.postprocessing import postprocess
@@ -32,6 +32,7 @@ from medseg_monai.transforms.volume_restore import restore_mask, restore_probabi
 from medseg_monai.tuning.review import Review
 
 SPEC = DatasetSpec("d", "binary", classes=("lesion",), channels=("grey",), size=(16, 16))
+NUMBERS = MaskNumbers(*[0.5] * len(VECTOR), empty=False)
 ARCHITECTURE = {"_target_": "medseg_monai.networks.UNet", "in_channels": 1, "out_channels": 1, "features": [4, 8]}
 CALIBRATION = Calibration((2.0,), cases=9, ece_before=0.1, ece_after=0.05, brier_before=0.2, brier_after=0.1)
 PROMISE = Promise(0.8, dice=0.7, risk=0.02, confidence=None, cases=100, failures=5, passed=90, failures_passed=0)
@@ -201,3 +202,15 @@ def test_what_was_learnt_anew_makes_rows_anew() -> None:
     assert "review" not in before, "as earlier versions wrote it"
     assert after == again
     assert after["review"] != made_with(trained(quality(promise=None)), network, cleaning=PLAIN)["review"]
+
+
+def test_what_was_learnt_of_numbers_of_another_version_predicts_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    dice, _ = learn_estimate(["lesion"], [[NUMBERS]] * 3, [[0.8], [0.9], [0.7]], ["a", "b", "c"])
+    quality = Quality(CALIBRATION, dice, PROMISE)
+    content = json.loads(json.dumps(quality.to_dict()))
+    assert Quality.from_dict(content) == quality
+    later = {**content, "dice": {**content["dice"], "version": VERSION + 1}}
+    assert Quality.from_dict(later) == Quality(CALIBRATION)
+    assert "until medseg review has run again" in caplog.text
+    del content["dice"]["version"]  # as the first version wrote it
+    assert Quality.from_dict(content) == quality

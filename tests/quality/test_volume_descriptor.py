@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medseg_monai.quality.volume_descriptor import describe_volume, volume_number_names
+from medseg_monai.quality.volume_descriptor import VERSION, describe_volume, volume_number_names
 
 
 def smooth(size: tuple[int, int, int]) -> torch.Tensor:
@@ -67,3 +67,10 @@ def test_a_large_volume_is_sampled_with_little_loss(monkeypatch: pytest.MonkeyPa
     whole = describe_volume(image)["texture"]
     monkeypatch.setattr("medseg_monai.quality.volume_descriptor.SAMPLED_VOXELS", 20_000)
     assert describe_volume(image)["texture"] == pytest.approx(whole, abs=0.05)
+
+
+def test_numbers_that_mean_something_else_are_of_a_new_version() -> None:
+    """If this fails, what weights have learnt of volumes no longer fits: raise VERSION, and write the new numbers here."""
+    found = {part: float(np.sqrt(np.mean(row**2))) for part, row in describe_volume(smooth((24, 30, 20))).items()}
+    assert VERSION == 1
+    assert found == pytest.approx({"values": 1.218, "layout": 0.357, "texture": 2.895}, abs=0.002)
