@@ -28,6 +28,7 @@ from medseg_monai.inference.shards import Shard
 from medseg_monai.outputs.finished import FinishedCases, unfinished
 from medseg_monai.outputs.journal import Settings, made_with
 from medseg_monai.outputs.naming import Wanted, chosen_formats, image_of, output_files
+from medseg_monai.outputs.onlookers import has_onlookers
 from medseg_monai.outputs.photos import PhotoWriter
 from medseg_monai.outputs.tables import PREDICTIONS_COLUMNS, pixels, prediction_rows
 from medseg_monai.outputs.volumes import VolumeWriter
@@ -111,6 +112,7 @@ class WritePredictions:
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[tuple[Any, Future[list[Path]]]] = deque()
         self._stream: CaseStream | None = None
+        self._is_alone = False
         self._error: Exception | None = None
 
     def unfinished(self, cases: Sequence[Mapping[str, Any]], *, overwrite: bool) -> Sequence[Mapping[str, Any]]:
@@ -138,6 +140,7 @@ class WritePredictions:
         """Register with the evaluator."""
         stream = getattr(engine.data_loader, "dataset", None)
         self._stream = stream if isinstance(stream, CaseStream) else None
+        engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self._completed)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._broken_off)
@@ -145,7 +148,8 @@ class WritePredictions:
     def later(self, stream: CaseStream, transform: Transform) -> Transform:
         """The transform after the network, for the evaluator, of photographs in the threads that write, while the network goes on.
 
-        ``pred`` is then what computes it, until the case is written. Volumes are finished one by one: two at once may be too large.
+        ``pred`` is then what computes it, until the case is written. Volumes are finished one by one: two at once may be too large. And
+        so are photographs if something else looks at what the evaluator passes on, a user's metric or handler: it gets tensors.
 
         Args:
             stream: where a case is recorded for which the transform fails.
@@ -153,7 +157,11 @@ class WritePredictions:
         """
         if self._writers == 1:
             return stream.guarded(transform)
-        return lambda case: {**case, "pred": partial(transform, case)}
+        at_once = stream.guarded(transform)
+        return lambda case: {**case, "pred": partial(transform, case)} if self._is_alone else at_once(case)
+
+    def _begin(self, engine: Workflow) -> None:
+        self._is_alone = not has_onlookers(engine, self)
 
     def __call__(self, engine: Workflow) -> None:
         """Have the outputs of the finished batch written; waits for the oldest if too many are unwritten."""

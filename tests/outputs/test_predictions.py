@@ -3,6 +3,7 @@
 import errno
 import json
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
+from monai.engines import SupervisedEvaluator
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.csv_tables import read_records
@@ -304,6 +307,27 @@ class Stream:
         return transform
 
 
+def begin(writer: WritePredictions, *others: Callable[..., None]) -> None:
+    """Start an evaluator with nothing to do, at which the writer and others look."""
+    engine = SupervisedEvaluator("cpu", DataLoader([0]), torch.nn.Identity())
+    writer.attach(engine)
+    for handler in others:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, handler)
+    engine.fire_event(Events.STARTED)
+
+
+def test_what_a_user_adds_to_the_evaluator_gets_tensors(tmp_path: Path) -> None:
+    spec = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(4, 4))
+    writer = WritePredictions(tmp_path, spec=spec)
+    later = writer.later(Stream(), lambda case: {**case, "pred": torch.ones(1, 4, 4)})  # type: ignore[arg-type]
+    case = {"id": "a", "pred": torch.zeros(1, 4, 4)}
+    assert torch.equal(later(case)["pred"], torch.ones(1, 4, 4)), "nobody is there yet to finish it"
+    begin(writer, lambda _: None)
+    assert torch.equal(later(case)["pred"], torch.ones(1, 4, 4))
+    begin(writer)
+    assert callable(later(case)["pred"])
+
+
 def test_photographs_are_finished_by_the_threads_that_write_and_volumes_before(tmp_path: Path) -> None:
     """The evaluator passes on what is to be done; nothing is done in its own thread."""
     seen: list[str] = []
@@ -313,7 +337,9 @@ def test_photographs_are_finished_by_the_threads_that_write_and_volumes_before(t
         return {**case, "pred": torch.zeros(1, 4, 4, dtype=torch.uint8)}
 
     photo = DatasetSpec("x", "binary", classes=("a",), channels=("grey",), size=(4, 4))
-    later = WritePredictions(tmp_path / "p", spec=photo).later(Stream(), transform)  # type: ignore[arg-type]
+    writer = WritePredictions(tmp_path / "p", spec=photo)
+    later = writer.later(Stream(), transform)  # type: ignore[arg-type]
+    begin(writer)
     passed = later({"id": "a", "pred": torch.zeros(1, 4, 4)})
     assert callable(passed["pred"])
     assert seen == []
@@ -340,6 +366,7 @@ def test_an_image_that_cannot_be_finished_is_a_failure_and_a_defect_is_not_hidde
     later = writer.later(stream, transform)
     engine = SimpleNamespace(data_loader=SimpleNamespace(dataset=stream), state=SimpleNamespace())
     engine.add_event_handler = lambda *_: None
+    begin(writer)
     writer.attach(engine)  # type: ignore[arg-type]
     engine.state.batch = data
     engine.state.output = [later({**case, "pred": torch.zeros(1, 4, 4)}) for case in data]
