@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from medseg_monai.program.messages import nearest_path
+
 if TYPE_CHECKING:
     from medseg_monai.api.datasets import ImageDataset
 
@@ -158,7 +160,7 @@ def check_there(*paths: FilePath | None) -> None:
     """
     for path in paths:
         if path is not None and not Path(path).exists() and not Path(str(path).rpartition("#")[0] or path).exists():
-            raise FileNotFoundError(f"no such file or folder: {path}")
+            raise FileNotFoundError(f"no such file or folder: {path}{nearest_path(path)}")
 
 
 def time_limit(minutes: float | None, hours: float | None) -> float | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import medseg_monai
-from medseg_monai.program.messages import did_you_mean
+from medseg_monai.program.messages import did_you_mean, nearest_path
 from medseg_monai.training.folder import SPEC_FILE, WEIGHTS_FILE, recover
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def find_weights(
             trainings = list(_trainings(bundle_root))
             raise FileNotFoundError(
                 f"no weights '{weights}': neither a file, nor a folder with {WEIGHTS_FILE}, nor in {looked}"
-                + (did_you_mean(weights, trainings) if trainings else "")
+                + (nearest_path(weights) or (did_you_mean(weights, trainings) if trainings else ""))
             )
         return found[0]
     for place in places:

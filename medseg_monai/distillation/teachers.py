@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg_monai.bundle.paths import find_bundle, find_named_weights, named_bundle
-from medseg_monai.bundle.trained import Trained
+from medseg_monai.bundle.paths import find_bundle, find_named_weights, list_bundles, named_bundle
+from medseg_monai.bundle.trained import SPEC_FILE, Trained
 from medseg_monai.dataset.cases import as_list
 from medseg_monai.dataset.leaks import content_hash
 from medseg_monai.dataset.spec import DatasetSpec, Task
 from medseg_monai.prediction import Prediction
 from medseg_monai.predictor import Predictor
+from medseg_monai.program.messages import did_you_mean, nearest_path
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,22 @@ class Teacher:
             trained = Trained.read(folder)
             bundle = named_bundle(trained.bundle)
         else:
-            bundle = find_bundle(named)
+            try:
+                bundle = find_bundle(named)
+            except FileNotFoundError:
+                raise FileNotFoundError(_no_teacher(own)) from None
             trained = Trained.read(find_named_weights(bundle, named).parent)
         check_teacher(trained.dataset, spec, str(named))
         return cls(bundle, find_named_weights(bundle, named), trained)
+
+
+def _no_teacher(named: Path) -> str:
+    """Why a path that is no bundle's name stands for no weights either."""
+    wanted = f"a teacher is a bundle's name, or a folder or file of weights with their {SPEC_FILE}"
+    if named.exists():
+        return f"{named}: there is no {SPEC_FILE} {'in it' if named.is_dir() else 'beside it'}; {wanted}"
+    near = nearest_path(named) or did_you_mean(named, [bundle.name for bundle in list_bundles()])
+    return f"{named}: no such folder or file, and no bundle of this name{near}; {wanted}"
 
 
 def check_teacher(known: DatasetSpec, wanted: DatasetSpec, named: str) -> None:

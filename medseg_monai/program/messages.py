@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
 from typing import Any
+
+MOST_NAMES = 10_000
+"""So many names of a folder are compared with a mistyped one."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -18,6 +23,24 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names)})"
+
+
+def nearest_path(path: str | Path) -> str:
+    """`` (did you mean '…'?)`` for a path that does not exist, if something that does is called nearly so; else nothing.
+
+    The first part of the path that does not exist is compared with what is beside it.
+    """
+    wrong = Path(path)
+    while not wrong.parent.is_dir() and wrong.parent != wrong:
+        wrong = wrong.parent
+    if wrong.exists():  # a file, of which the path makes a folder
+        return ""
+    try:
+        names = [entry.name for entry in islice(wrong.parent.iterdir(), MOST_NAMES)]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(wrong.name, sorted(names), n=1, cutoff=0.75)
+    return f" (did you mean '{wrong.with_name(close[0])}'?)" if close else ""
 
 
 def refuse_unknown_keys(content: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:

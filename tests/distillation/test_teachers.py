@@ -97,3 +97,19 @@ def test_a_path_in_spec_json_runs_no_configs(tmp_path: Path) -> None:
     (folder / "configs" / "train.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match="no bundle"):
         Teacher.find(folder, SPEC)
+
+
+def test_a_path_that_is_none_of_weights_says_what_is_wrong(tmp_path: Path) -> None:
+    untrained(tmp_path / "teacher", SPEC, seed=0)
+    with pytest.raises(FileNotFoundError, match=r"techer: no such folder or file.*did you mean '.*/teacher'"):
+        Teacher.find(tmp_path / "techer", SPEC)
+    with pytest.raises(FileNotFoundError, match=r"unett: no such folder or file, and no bundle .*did you mean 'unet'"):
+        Teacher.find("unett", SPEC)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(
+        FileNotFoundError, match=r"images: there is no spec.json in it; a teacher is a bundle's name, or"
+    ):
+        Teacher.find(tmp_path / "images", SPEC)
+    (tmp_path / "images" / "model.pt").touch()
+    with pytest.raises(FileNotFoundError, match=r"model.pt: there is no spec.json beside it"):
+        Teacher.find(tmp_path / "images" / "model.pt", SPEC)
