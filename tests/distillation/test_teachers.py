@@ -95,7 +95,7 @@ def test_a_path_in_spec_json_runs_no_configs(tmp_path: Path) -> None:
     folder = untrained(tmp_path / "w", SPEC, seed=0, bundle=str(tmp_path / "w"))
     (folder / "configs").mkdir()
     (folder / "configs" / "train.json").write_text("{}")
-    with pytest.raises(FileNotFoundError, match="no bundle"):
+    with pytest.raises(FileNotFoundError, match="is a folder, not a bundle"):
         Teacher.find(folder, SPEC)
 
 
