@@ -38,7 +38,8 @@ def test_torch_takes_memory_in_huge_pages_unless_the_user_does_not_want_it(
 
 
 @pytest.mark.parametrize(
-    ("command", "huge"), [("predict no-such x", True), ("evaluate no-such", True), ("train no-such", False)]
+    ("command", "huge"),
+    [("predict unet no-such", True), ("evaluate unet -d no-such", True), ("train unet -d no-such", False)],
 )
 def test_prediction_and_evaluation_do_training_does_not(
     medseg: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, command: str, huge: bool
