@@ -233,7 +233,8 @@ class _Run:
         knobs: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """The bundle's network and loss for the data set at hand; with other arguments and knobs, if some are given, which are kept."""
-        parser = ConfigParser({**self.config, "spec": self.get("source").spec})
+        undecided = {} if self._is_set("class_balance") else {"class_balance": 0}  # the plan is to say
+        parser = ConfigParser({**self.config, "spec": self.get("source").spec, **undecided})
         network, loss = (parser.get_parsed_content(key) for key in ("architecture", "loss"))
         fixed = {**(knobs or {}), **self.fixed()}
         if arguments is not None:

@@ -72,6 +72,9 @@ class Planner(Protocol):
     def foreground(self, facts: Fingerprint) -> float | None:
         """Share of the patches that are centred on a class; None for the bundle's own."""
 
+    def class_balance(self, facts: Fingerprint) -> float | None:
+        """How much more the pixels of small classes weigh in the loss; None for the bundle's own."""
+
     def thickness(self, shown: ClassFacts) -> str:
         """A class's thickness, for people."""
 

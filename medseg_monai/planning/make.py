@@ -294,6 +294,7 @@ def _as_plan(
         "foreground": planner.foreground(facts) or recipe.published.get("foreground"),
         "patches_per_case": choice.patches_per_case,
         "empty_fraction": 0.3 if facts.says_present and facts.empty > 0.4 else None,
+        "class_balance": planner.class_balance(facts),
         "val_interval": choice.val_interval,
     }
     own = {key: value for key, value in recipe.fixed.items() if key in values}

@@ -80,6 +80,10 @@ class PhotoPlanner:
         """No patches, so nothing to centre."""
         return None
 
+    def class_balance(self, facts: Fingerprint) -> float | None:
+        """Not measured for pictures."""
+        return None
+
     def thickness(self, shown: ClassFacts) -> str:
         """In shares."""
         return f"{shown.thickness:.1%} of the longer side thick, the smallest {shown.smallest:.1%}"

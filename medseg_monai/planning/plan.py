@@ -33,8 +33,8 @@ class Plan:
         dataset_dir: folder of the data set.
         size, spacing_mm: of the network's input, and of the grid of volumes.
         architecture: arguments of the network that differ from the bundle's own.
-        batch_size, max_epochs, lr, weight_average, augmentation, foreground, patches_per_case, empty_fraction, val_interval: knobs of
-            ``train.json``.
+        batch_size, max_epochs, lr, weight_average, augmentation, foreground, patches_per_case, empty_fraction, class_balance,
+            val_interval: knobs of ``train.json``.
         minutes: that it takes, about; None if that is not known.
         most_minutes: that it may take, once it is planned: if it turns out slower, it goes through fewer epochs; None for any time.
         changed_epochs: at the end of an epoch, so many in all: where a run was made shorter, or as long again. Who follows the plan does
@@ -57,6 +57,7 @@ class Plan:
     foreground: float | None = None
     patches_per_case: int | None = None
     empty_fraction: float | None = None
+    class_balance: float | None = None
     val_interval: int | None = None
     minutes: float | None = None
     most_minutes: float | None = None
@@ -124,6 +125,7 @@ KNOBS = (
     "foreground",
     "patches_per_case",
     "empty_fraction",
+    "class_balance",
     "val_interval",
 )
 """What of a plan are keys of ``train.json``."""
@@ -281,6 +283,7 @@ _CHECKS = {
     "foreground": _up_to_one,
     "patches_per_case": _whole,
     "empty_fraction": _share,
+    "class_balance": _up_to_one,
     "val_interval": _whole,
     "minutes": _above_zero,
     "most_minutes": _above_zero,

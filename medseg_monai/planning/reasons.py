@@ -56,6 +56,8 @@ def explain(
         if choice.patches_per_case > 1
         else "each case once in an epoch",
         "empty_fraction": f"{facts.empty:.0%} of the cases show no class: a larger share would teach little",
+        "class_balance": "a voxel of a class of n voxels weighs n to the power of minus this in the cross entropy: else structures "
+        f"as small as {_rarest(facts):.3%} of a volume are found late or never",
         "val_interval": "epochs between two validations, so that these take at most about a seventh of the time",
         "minutes": _minutes(choice, wishes, allowed=allowed, given=given),
         "most_minutes": "of training, once it is planned: if epochs take longer than in the trial, there are fewer of them; without this "

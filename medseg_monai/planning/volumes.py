@@ -95,13 +95,21 @@ class VolumePlanner:
         return "upright"
 
     def foreground(self, facts: Fingerprint) -> float | None:
-        """More patches than usual are centred on a class if the rarest covers less than a thousandth."""
-        shares = [shown.share for shown in facts.classes.values() if shown.cases > 0]
-        return 0.8 if shares and min(shares) < TINY else None
+        """More patches than usual are centred on a class if the rarest is tiny."""
+        return 0.8 if _has_tiny(facts) else None
+
+    def class_balance(self, facts: Fingerprint) -> float | None:
+        """Small classes weigh more if the rarest is tiny (docs/results/planning.md)."""
+        return 0.7 if _has_tiny(facts) else None
 
     def thickness(self, shown: ClassFacts) -> str:
         """In voxels."""
         return f"{shown.thickness:.1f} voxels thick, the smallest {shown.smallest:.1f}"
+
+
+def _has_tiny(facts: Fingerprint) -> bool:
+    """Whether the rarest class covers less than a thousandth of the volumes that show it."""
+    return any(shown.share < TINY for shown in facts.classes.values() if shown.cases > 0)
 
 
 def patch_sizes(facts: Fingerprint, coarser: float) -> list[tuple[int, ...]]:

@@ -171,6 +171,18 @@ def test_a_plan_file_is_followed_and_options_win(
     assert "kept as given: lr" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("planned", "options", "balance"), [(None, {}, 0), (0.7, {}, 0.7), (0.7, {"class_balance": 0.2}, 0.2)]
+)
+def test_small_classes_weigh_in_the_loss_as_planned(
+    planned: float | None, options: dict[str, Any], balance: float, demo_data: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "plan.yaml"
+    Plan("unet", size=(40, 40), max_epochs=5, architecture={"features": [4, 4]}, class_balance=planned).write(file)
+    run = workflow(UNET, demo_data, tmp_path, plan_file=str(file), **options)
+    assert run.parser.get_parsed_content("loss").loss.pixel.class_balance == balance
+
+
 def test_texts_in_a_plan_are_never_run(demo_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text('architecture: {encoder: \'$__import__("os").mkdir("ran")\'}\n')

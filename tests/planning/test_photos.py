@@ -73,6 +73,7 @@ def test_words_are_of_pictures() -> None:
     assert planner.thickness(facts().classes["lesion"]) == "30.0% of the longer side thick, the smallest 10.0%"
     assert (planner.elements, planner.grid) == ("pixels", "pixels")
     assert planner.foreground(facts(share=1e-6)) is None
+    assert planner.class_balance(facts(share=1e-6)) is None
 
 
 def test_the_sizes_of_pictures_of_640_by_480_by_hand() -> None:

@@ -104,6 +104,7 @@ def test_augmentation_is_a_strength_a_name_or_numbers(text: str, strength: objec
         ("lr: .nan", "lr: a number above 0"),
         ("weight_average: 1", "weight_average: a number from 0 to below 1"),
         ("foreground: 2", "foreground: a number from 0 to 1"),
+        ("class_balance: -1", "class_balance: a number from 0 to 1"),
         ("augmentation: [1]", "augmentation: a strength"),
         ("architecture: [1]", "architecture: a mapping of the network's arguments"),
         ("architecture: {_target_: os.system}", "architecture: a mapping"),

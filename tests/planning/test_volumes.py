@@ -74,8 +74,10 @@ def test_a_patch_shows_its_part_of_the_median_volume() -> None:
 @pytest.mark.parametrize(("share", "foreground"), [(0.0009, 0.8), (0.001, None)])
 def test_patches_are_centred_on_a_tiny_class_more_often(share: float, foreground: float | None) -> None:
     assert VolumePlanner().foreground(facts(share=share, volumes=True)) == foreground
+    assert VolumePlanner().class_balance(facts(share=share, volumes=True)) == (0.7 if foreground else None)
     hidden = replace(facts(share=share, volumes=True).classes["lesion"], cases=0.0)
     assert VolumePlanner().foreground(replace(facts(volumes=True), classes={"lesion": hidden})) is None
+    assert VolumePlanner().class_balance(replace(facts(volumes=True), classes={"lesion": hidden})) is None
 
 
 def test_sides_mean_something_and_thickness_is_in_voxels() -> None:

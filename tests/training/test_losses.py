@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from monai.losses import DiceCELoss
 from torch import nn
 
-from medseg_monai.training.losses import CrossEntropy, LovaszLoss, OverHeads, PixelAndRegionLoss, segmentation_loss
+from medseg_monai.dataset.label_values import IGNORED
+from medseg_monai.dataset.spec import Task
+from medseg_monai.training.losses import (
+    CrossEntropy,
+    LovaszLoss,
+    OverHeads,
+    PixelAndRegionLoss,
+    PixelTerm,
+    segmentation_loss,
+)
 
 SURE = 40.0  # a logit whose sigmoid is 1 in float32
 
@@ -67,6 +76,51 @@ def test_multiclass_cross_entropy_is_that_of_monai():
     ours = segmentation_loss("multiclass", dice_weight=0.5)
 
     assert 2 * ours(logits, label).item() == pytest.approx(theirs(logits, label).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("balance", "weights"), [(0.5, (1 / math.sqrt(2), 1)), (1, (1 / 2, 1))])
+def test_balanced_cross_entropy_of_several_classes_by_hand(balance: float, weights: tuple[float, float]) -> None:
+    """First image: two pixels of class 0, one of class 1. Second: all of class 2, whose weight is of no matter."""
+    probs = torch.tensor(
+        [[[0.5, 0.8, 0.2], [0.3, 0.1, 0.6], [0.2, 0.1, 0.2]], [[0.1, 0.1, 0.1], [0.2, 0.3, 0.4], [0.7, 0.6, 0.5]]]
+    )
+    label = uint8([[[0, 0, 1]], [[2, 2, 2]]])
+    many, single = weights
+    first = -(many * (math.log(0.5) + math.log(0.8)) + single * math.log(0.6)) / (2 * many + single)
+    second = -(math.log(0.7) + math.log(0.6) + math.log(0.5)) / 3
+
+    loss = segmentation_loss("multiclass", dice_weight=0, class_balance=balance)(probs.log(), label)
+
+    assert loss.item() == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_balanced_cross_entropy_of_overlapping_classes_by_hand() -> None:
+    """In the first channel three pixels are 0 and one 1; in the second two each. The last pixel is ignored in both."""
+    logits = torch.zeros(1, 2, 1, 5) + torch.tensor([logit(0.8), logit(0.4)])[None, :, None, None]
+    label = uint8([[[[0, 0, 0, 1, IGNORED]], [[1, 1, 0, 0, IGNORED]]]])
+    first = -(3 * math.log(0.2) / 3**0.5 + math.log(0.8))
+    second = -(2 * math.log(0.4) + 2 * math.log(0.6)) / 2**0.5
+
+    loss = segmentation_loss("multilabel", dice_weight=0, class_balance=0.5)(logits, label)
+
+    assert loss.item() == pytest.approx((first + second) / (3**0.5 + 1 + 4 / 2**0.5), rel=1e-6)
+
+
+@pytest.mark.parametrize("pixel", ["cross_entropy", "focal"])
+@pytest.mark.parametrize(("task", "channels"), [("binary", 1), ("multilabel", 3), ("multiclass", 3)])
+def test_balance_near_0_is_none_and_images_alone_are_the_batch(task: Task, channels: int, pixel: PixelTerm) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(3, channels, 4, 5, 6, requires_grad=True)
+    label = torch.randint(0, 2, (3, 1 if task == "multiclass" else channels, 4, 5, 6), dtype=torch.uint8)
+    plain, barely, half = (segmentation_loss(task, pixel=pixel, class_balance=balance) for balance in (0, 1e-9, 0.5))
+    assert barely(logits, label).item() == pytest.approx(plain(logits, label).item(), rel=1e-5)
+    apart = torch.stack([half(logits[[number]], label[[number]]) for number in range(3)]).mean()
+    assert half(logits, label).item() == pytest.approx(apart.item(), rel=1e-5)
+    assert half(logits, label).item() != pytest.approx(plain(logits, label).item(), rel=1e-5)
+    nothing = half(logits, torch.full_like(label, IGNORED))
+    nothing.backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
 
 
 def test_heads_are_summed_with_weights():
