@@ -96,6 +96,7 @@ def rerun(
     *,
     out: FilePath | None = None,
     dataset_dir: FilePath | ImageDataset | None = None,
+    bundle: FilePath | None = None,
     device: str | None = None,
     workers: int | None = None,
     resume: bool = False,
@@ -110,6 +111,7 @@ def rerun(
         folder: of a finished training, with run.json.
         out: folder for the repetition; default: FOLDER_rerun.
         dataset_dir: where the data set is now, if it was moved.
+        bundle: name or folder of the bundle; default: as recorded, if `medseg list` names it, else the one of its name.
         device: ``cpu``, ``cuda`` …; default: as recorded.
         workers: processes or threads that read images.
         resume: continue a repetition that was stopped or killed; compare one that has ended.
@@ -124,9 +126,11 @@ def rerun(
     """
     place, data, overlays = Path(folder), data_folder(dataset_dir), [Path(file) for file in listed(overlay)]
     check_there(place, data, *overlays)
+    from medseg_monai.bundle.paths import find_bundle
     from medseg_monai.training.recorded import finished_run
 
     finished_run(place)
+    root = None if bundle is None else find_bundle(bundle)
     overrides = parsed(assignments)
     from medseg_monai.api.noting import notes_of, noting
     from medseg_monai.training.repeating import Repetition
@@ -135,8 +139,9 @@ def rerun(
     target = place.with_name(f"{place.name}_rerun") if out is None else Path(out)
     values = given(device=device, num_workers=workers, resume=resume or None)
     repetition = Repetition(
-        place, target, dataset_dir=data, values=values, assignments=overrides, overlays=overlays, anyway=anyway
-    )
+        place, target, dataset_dir=data, bundle=root, values=values, assignments=overrides, overlays=overlays,
+        anyway=anyway,
+    )  # fmt: skip
     with noting(verbose) as messages:
         compared = repetition.run()
     compared.write(target)

@@ -23,6 +23,10 @@ def rerun(
     dataset_dir: Annotated[
         Path | None, typer.Option("--dataset-dir", "-d", help="Where the data set is now, if it was moved.")
     ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="A bundle's name or folder; default: as recorded, if `medseg list` names it."),
+    ] = None,
     device: Device = None,
     workers: Workers = None,
     resume: Annotated[
@@ -46,6 +50,7 @@ def rerun(
         folder,
         out=out,
         dataset_dir=dataset_dir,
+        bundle=bundle,
         device=device,
         workers=workers,
         resume=resume,

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from monai.bundle import ConfigWorkflow
 
-from medseg_monai.bundle.paths import find_bundle
+from medseg_monai.bundle.paths import find_bundle, list_bundles, named_bundle
 from medseg_monai.bundle.workflow import bundle_workflow, check_overrides
 from medseg_monai.program.messages import listed
 from medseg_monai.training.comparison import Comparison, compare_trainings
@@ -41,6 +41,7 @@ class Repetition:
         folder: of the training.
         out: where the repetition goes.
         dataset_dir: where the data are now; None for where they were.
+        bundle: name or folder of the bundle to train; None for the recorded one.
         values: ``device``, ``num_workers``, ``resume``, where they are given.
         assignments, overlays: expressions and files that the training was given, which are code, to be given again.
         anyway: go on although data or settings are others.
@@ -49,6 +50,7 @@ class Repetition:
     folder: Path
     out: Path
     dataset_dir: Path | None = None
+    bundle: str | Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     assignments: Mapping[str, Any] = field(default_factory=dict)
     overlays: Sequence[Path] = ()
@@ -77,6 +79,8 @@ class Repetition:
         workflow = self._workflow(recorded)
         workflow.initialize()
         now = _describe(workflow)
+        if (then := recorded.get("bundle")) and then != now["bundle"]:
+            logger.warning("the bundle's train.json has changed since: what was recorded decides, not what it says now")
         if problems := other_run(recorded, now):
             self._refuse(problems)
         workflow.run()
@@ -88,7 +92,8 @@ class Repetition:
 
     def _workflow(self, recorded: Mapping[str, Any]) -> ConfigWorkflow:
         """The training, as it was recorded, of the bundle as it is now."""
-        bundle = recorded_bundle(recorded)
+        bundle = recorded_bundle(recorded) if self.bundle is None else find_bundle(self.bundle)
+        logger.info("with the bundle in %s", bundle)
         plain = bundle_workflow(bundle, "train", assignments=self.assignments, overlays=self.overlays)
         plain.parser.resolve_macro_and_relative_ids()  # type: ignore[no-untyped-call]  # recorded is what has been parsed
         config = cast(Mapping[str, Any], plain.parser.config)
@@ -142,13 +147,22 @@ def recorded_threads(recorded: Mapping[str, Any]) -> int | None:
 def recorded_bundle(recorded: Mapping[str, Any]) -> Path:
     """The folder of the bundle that was trained: where it was, or else the one of its name.
 
+    A bundle's configs are code, and a path in a stranger's run.json is not to run any: only bundles of `medseg list` are taken.
+
     Raises:
         FileNotFoundError: there is none.
     """
-    root = setting(recorded, "bundle_root")
-    if root and (there := Path(_as_it_was_named(recorded, root))).is_dir():
-        return there
-    return find_bundle(str(setting(recorded, "bundle")))
+    named = setting(recorded, "bundle_root")
+    root = Path(_as_it_was_named(recorded, named)) if named else None
+    if root is not None and root.resolve() in {bundle.resolve() for bundle in list_bundles()}:
+        return root
+    found = named_bundle(str(setting(recorded, "bundle")))
+    if root is not None and root.is_dir():
+        logger.warning(
+            "trained with the bundle in %s, repeated with the one in %s: if you trust the former, name it with --bundle",
+            root, found,
+        )  # fmt: skip
+    return found
 
 
 def other_run(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -21,11 +21,13 @@ from monai.engines.workflow import Workflow
 
 import medseg_monai
 from medseg_monai.bundle.config_keys import TRACKING
+from medseg_monai.bundle.paths import default_root
 from medseg_monai.dataset.cases import FILE_KEYS, as_list
+from medseg_monai.files.writing import sha256_of
 from medseg_monai.images.paired import all_files
 from medseg_monai.training.diskcache import FileHashes
 from medseg_monai.training.folder import WEIGHTS_FILE
-from medseg_monai.training.recorded import Content, changes_of_machine, differences
+from medseg_monai.training.recorded import Content, changes_of_machine, differences, setting
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +60,17 @@ def describe_run(
         "data": _data(trainer, evaluator),
         "machine": _machine(trainer),
         "versions": versions(),
+        "bundle": _bundle(config or {}),
         **({} if start is None else {"start": dict(start)}),
         "config": own_settings(config or {}),
     }
+
+
+def _bundle(config: Mapping[str, Any]) -> Content:
+    """What tells a bundle's ``train.json`` from a changed one; nothing if it cannot be found."""
+    root = setting({"config": config}, "bundle_root") or default_root(str(config.get("bundle")))
+    file = Path(root) / "configs" / "train.json"
+    return {"train_json_sha256": sha256_of([file])} if file.is_file() else {}
 
 
 def own_settings(config: Mapping[str, Any]) -> Content:

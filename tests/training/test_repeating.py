@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import Outcome
 
+from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.trained import Trained
 from medseg_monai.planning.plan import Plan
 from medseg_monai.training import repeating
@@ -116,6 +117,26 @@ def test_what_is_gone_or_other_is_one_line(
     assert outcome.code == 1
     assert message in outcome.err.splitlines()[-1]
     assert not recorded.with_name("first_rerun").exists()
+
+
+def test_a_bundle_of_another_place_is_run_only_if_the_user_names_it(
+    medseg: Medseg, recorded: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stranger = recorded.parent / "unetpp"
+    shutil.copytree(find_bundle("unetpp") / "configs", stranger / "configs")
+    ran, train = recorded.parent / "ran", stranger / "configs" / "train.json"
+    content = json.loads(train.read_text())
+    content["initialize"] = [*content["initialize"], f"$__import__('pathlib').Path({str(ran)!r}).touch()"]
+    train.write_text(json.dumps(content))
+    _change(recorded, config={"bundle_root": str(stranger)})
+    outcome = medseg("rerun", recorded)
+    assert outcome.code == 0, outcome.err
+    assert f"trained with the bundle in {stranger}, repeated with the one in" in caplog.text
+    assert not ran.exists()
+    named = medseg("rerun", recorded, "--bundle", stranger, "--anyway", "--out", recorded.parent / "again")
+    assert named.code == 0, named.err
+    assert "train.json has changed since: what was recorded decides" in named.err
+    assert ran.exists()
 
 
 def test_a_folder_without_a_record_is_one_line(medseg: Medseg, tmp_path: Path) -> None:
