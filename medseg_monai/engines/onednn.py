@@ -1,8 +1,9 @@
 """Layers of a prepared network as a CPU computes them fastest, with the same weights: for inference in torch, channels last.
 
 torch leaves some float32 convolutions to slow code of its own although oneDNN would compute them: those of a single image if the product
-of its channels and all but its last axis is at most `SMALL`, and on one core those with a 1x1 kernel (ConvParams::use_mkldnn in
-aten/src/ATen/native/Convolution.cpp). The deeper levels of a 3D network on one window are of the first kind: a third of its time.
+of its channels and its first two axes (in 2D all of it, in 3D all but the last axis) is at most `SMALL`, and on one core those with a
+1x1 kernel (ConvParams::use_mkldnn in aten/src/ATen/native/Convolution.cpp). The deeper levels of a 3D network on one window are of the
+first kind: a third of its time.
 Transposed ones among them also answer channels first, and the next convolution copies what they are concatenated with: a tenth.
 torch's instance norm copies a map into another memory layout, and the next convolution copies it back: a third again.
 """
