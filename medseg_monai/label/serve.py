@@ -190,7 +190,7 @@ def label_python() -> Path:
     if own.is_file():
         return own.absolute()
     raise FileNotFoundError(
-        "MONAI Label is not installed: `make label-env` creates an environment for it in .venv-label (docs/monailabel.md)"
+        "MONAI Label is not installed: in a clone, `make label-env` creates an environment for it in .venv-label (docs/monailabel.md)"
     )
 
 
