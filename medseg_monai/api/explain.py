@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medseg_monai.api.arguments import Assignments, FilePath, check_there, given, image_paths, parsed, text, texts
 from medseg_monai.api.results import failure_lines, save_as
+from medseg_monai.program.messages import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,7 +106,7 @@ class Explanations:
         shown = list(self.panels.items())[:SHOWN]
         return card(
             "Where the network looks",
-            subtitle=f"{len(self.maps)} maps of {len(self.cases)} image{'' if len(self.cases) == 1 else 's'}",
+            subtitle=f"{len(self.maps)} maps of {counted(len(self.cases), 'image')}",
             alarms=failure_lines(self.failures),
             pictures=[Shown(file_uri(file), caption=case, wide=True) for case, file in shown],
             tables=[Table(COLUMNS, [[row[key] for key in COLUMNS] for row in self.rows])],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medseg_monai.api.arguments import Assignments, FilePath, check_there, given, image_paths, listed, parsed
 from medseg_monai.api.results import failure_lines, save_as
-from medseg_monai.program.messages import did_you_mean
+from medseg_monai.program.messages import counted, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,7 +174,7 @@ class Predictions(Sequence["PredictedCase"]):
             for row in self.rows
         ]
         noun = kind_of(self.spec).noun
-        counts = f"{len(self)} {noun}{'' if len(self) == 1 else 's'}, {len(self.flagged)} to look at, {len(self.empty)} empty"
+        counts = f"{counted(len(self), noun)}, {len(self.flagged)} to look at, {len(self.empty)} empty"
         return card(
             f"Masks in {self.folder}",
             subtitle=counts,

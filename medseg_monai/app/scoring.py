@@ -18,6 +18,7 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.files.writing import write_whole
 from medseg_monai.prepare.pairs import PICTURES, VOLUMES, find_files
+from medseg_monai.program.messages import counted
 
 MOST_S = 4 * 3600
 SOURCES = {2: ("folder", PICTURES), 3: ("nifti", VOLUMES)}
@@ -68,7 +69,7 @@ class Scoring:
             return states.get(self.job.state, f"failed: {self.job.error}")
         cases = found.summary.n_cases
         metrics = ", ".join(f"{metric} {found.summary.overall.scores[metric]}" for metric in SHOWN)
-        return f"{cases} case{'' if cases == 1 else 's'}: {metrics}"
+        return f"{counted(cases, 'case')}: {metrics}"
 
     @property
     def left_out(self) -> list[str]:

@@ -9,8 +9,9 @@ import typer
 
 from medseg_monai.api.audit import FOLDS_FOLDER, LabelAudit
 from medseg_monai.api.audit import audit as audit_labels
-from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import Assignments, Device, Verbose, Weights
+from medseg_monai.program.messages import counted
 
 if TYPE_CHECKING:
     from medseg_monai.audit.run import Audit

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from medseg_monai.api.correct import correct as correct_image
-from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import BundleName, Device, Verbose, Weights
+from medseg_monai.program.messages import counted
 
 
 def correct(

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from medseg_monai.api.drift import drift as compare_images
-from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import Assignments, BundleName, Verbose, Weights
-from medseg_monai.program.messages import listed
+from medseg_monai.program.messages import counted, listed
 
 ALARM = 3
 """The exit code if something has changed; 1 and 2 are for what went wrong."""

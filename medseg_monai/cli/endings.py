@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from medseg_monai.program.messages import counted
+
 if TYPE_CHECKING:
     from medseg_monai.inference.cases import Failure
 
@@ -56,11 +58,6 @@ def end_with_failures(failures: Sequence[Failure], cases: int = 0, folder: Path 
     from medseg_monai.inference.cases import FAILURES_FILE, failures_text
 
     raise SystemExit(failures_text(len(failures), cases, folder / FAILURES_FILE))
-
-
-def counted(number: int, what: str) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def same_weights(weights: str | None) -> str:

@@ -9,8 +9,9 @@ import typer
 
 from medseg_monai.api.compare import compare as compare_evaluations
 from medseg_monai.api.evaluate import evaluate as evaluate_weights
-from medseg_monai.cli.endings import counted, end_with_failures, say_end
+from medseg_monai.cli.endings import end_with_failures, say_end
 from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
+from medseg_monai.program.messages import counted
 from medseg_monai.program.process import take_huge_pages
 
 

@@ -10,8 +10,9 @@ import typer
 from medseg_monai.api.explain import Explanations
 from medseg_monai.api.explain import explain as explain_images
 from medseg_monai.api.explain import list_layers as layers_of
-from medseg_monai.cli.endings import counted, end_with_failures, say_end
+from medseg_monai.cli.endings import end_with_failures, say_end
 from medseg_monai.cli.options import Assignments, BundleName, Device, Verbose, Weights
+from medseg_monai.program.messages import counted
 
 NOTES_SHOWN = 20
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medseg_monai.api.arguments import check_there, given, square
-from medseg_monai.cli.endings import counted, say_end
+from medseg_monai.cli.endings import say_end
 from medseg_monai.cli.options import BatchSize, BundleName, Out, Seed, Size, StartFrom
+from medseg_monai.program.messages import counted
 
 if TYPE_CHECKING:
     from medseg_monai.federated.agreement import Agreement

@@ -9,9 +9,9 @@ import typer
 
 from medseg_monai.api.predict import Predictions
 from medseg_monai.api.predict import predict as predict_images
-from medseg_monai.cli.endings import counted, end_with_failures, say_end
+from medseg_monai.cli.endings import end_with_failures, say_end
 from medseg_monai.cli.options import Assignments, BatchSize, BundleName, Device, Verbose, Workers
-from medseg_monai.program.messages import listed
+from medseg_monai.program.messages import counted, listed
 from medseg_monai.program.process import take_huge_pages
 
 

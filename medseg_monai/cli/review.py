@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from medseg_monai.api.review import review as review_weights
-from medseg_monai.cli.endings import counted, end_with_failures, same_weights, say_end
+from medseg_monai.cli.endings import end_with_failures, same_weights, say_end
 from medseg_monai.cli.options import Assignments, BundleName, Device, LabelledData, Verbose, Weights
+from medseg_monai.program.messages import counted
 
 
 def review(

@@ -18,6 +18,7 @@ from medseg_monai.outputs.naming import margin_files, possible_masks
 from medseg_monai.outputs.order import EMPTY, FLAGGED, PredictedCase
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE, VOLUMES_FILE
+from medseg_monai.program.messages import counted
 from medseg_monai.report.legend import how_to_read
 from medseg_monai.report.page import Facts, data_uri, facts_as_text, left_out, link_to, page_facts, software, write_page
 
@@ -104,7 +105,7 @@ def read_predictions(folder: Path) -> list[PredictedCase]:
 
 
 def _count(cases: int, spec: DatasetSpec) -> str:
-    return f"{cases:,} {kind_of(spec).noun}{'' if cases == 1 else 's'}"
+    return counted(cases, kind_of(spec).noun)
 
 
 def _coloured(spec: DatasetSpec) -> list[tuple[str, drawing.Colour]]:

@@ -25,6 +25,7 @@ from medseg_monai.planning.plan import Plan
 from medseg_monai.planning.timing import StepTime, time_steps
 from medseg_monai.program.bars import progress_bar
 from medseg_monai.program.console import keep_bars_whole
+from medseg_monai.program.messages import counted
 from medseg_monai.training.folder import PLAN_FILE, files_of
 from medseg_monai.training.memory import needed_gb
 from medseg_monai.training.weight_average import bare
@@ -89,10 +90,10 @@ class SayWhatComes:
         training, validation = (len(getattr(each.data_loader, "dataset", ())) for each in (engine, self.evaluator))
         machine = this_machine(engine.state.device, self.precision)
         return [
-            f"on {machine}, {torch.get_num_threads()} threads{self._memory(engine, batch, size)}",
+            f"on {machine}, {counted(torch.get_num_threads(), 'thread')}{self._memory(engine, batch, size)}",
             f"{training} training and {validation} validation cases of {self.spec.name}; {type(network).__name__} with {parameters:,} "
             f"parameters, input {'x'.join(map(str, size))}, batch {batch}",
-            f"{epochs} epochs of {_steps(engine)} steps: {done_at(self._seconds(engine, network, batch, size))}",
+            f"{counted(epochs, 'epoch')} of {_steps(engine)} steps: {done_at(self._seconds(engine, network, batch, size))}",
         ]
 
     def _memory(self, engine: SupervisedTrainer, batch: int, size: tuple[int, ...]) -> str:

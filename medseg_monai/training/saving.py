@@ -19,6 +19,7 @@ from torch import nn
 from medseg_monai.bundle.trained import WEIGHTS_FILE, Trained, describe, write_weights
 from medseg_monai.dataset import DatasetSpec
 from medseg_monai.files.writing import lock_folder
+from medseg_monai.program.process import IS_PROGRAM
 from medseg_monai.program.signals import undisturbed
 from medseg_monai.training.checkpoint import Stateful, find_checkpoint, read_checkpoint, write_checkpoint
 from medseg_monai.training.continuing import Continuation, between_processes, put_back, starts_within_epoch, state_of
@@ -209,6 +210,9 @@ class SaveTrained:
         # nothing is left to continue: the weights alone
         content = {"network": self.network.state_dict(), "epoch": engine.state.epoch, "finished": True}
         write_checkpoint(self.folder, content, keep_before=False)
+        if not IS_PROGRAM.get():  # else the command's last lines say so
+            kept = self._facts.get("best_epoch", engine.state.epoch)
+            logger.info("%s holds epoch %d of %d", self.folder / WEIGHTS_FILE, kept, engine.state.epoch)
 
     def _exception_raised(self, engine: SupervisedTrainer, error: BaseException) -> None:
         try:

@@ -128,10 +128,11 @@ def test_three_lines_before_the_first_epoch_and_the_plan_beside_the_weights(
     first = next(number for number, line in enumerate(lines) if line.startswith("epoch 1/2"))
     device, cases, when = lines[first - 3 : first]
     assert device.startswith("on ")
-    assert "threads; a step takes about 1.0 GB" in device
+    assert "; a step takes about 1.0 GB" in device
     assert cases == "14 training and 3 validation cases of demo; UNet with 1,749 parameters, input 32x32, batch 4"
     assert when.startswith("2 epochs of 3 steps: about ")
     assert "done at about" in when
+    assert lines[-1].startswith(f"{tmp_path / 'out' / 'model.pt'} holds epoch ")
     kept = read_plan(tmp_path / "out" / "plan.yaml")
     assert (kept.size, kept.max_epochs, kept.architecture) == ((32, 32), 2, {"features": [4, 8]})
     assert (tmp_path / "out" / "training.png").is_file()
