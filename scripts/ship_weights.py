@@ -31,11 +31,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sync_bundles import BUNDLES, OWN_FILE, dump
 from sync_bundles import main as sync_bundles
 from torch import Tensor
 
+from medseg_monai.bundle.paths import PLAIN
 from medseg_monai.bundle.trained import (
     WEIGHTS_FILE,
     Trained,
@@ -96,6 +98,17 @@ class Shipped:
         return self.bundle / "docs" / f"{self.name or 'README'}.md"
 
 
+def encoder_words(architecture: Mapping[str, Any]) -> str:
+    """Which encoder weights have, since it may not be that of the paper; "" for a network's own.
+
+    >>> encoder_words({"encoder": "resnet34", "pretrained": True})
+    ' with the encoder `resnet34`, which started from ImageNet weights'
+    """
+    encoder = architecture.get("encoder", PLAIN)
+    start = ", which started from ImageNet weights" if architecture.get("pretrained") else ""
+    return "" if encoder == PLAIN else f" with the encoder `{encoder}`{start}"
+
+
 def section(trained: Trained, evaluations: Mapping[str, Evaluation], command: str, size: int) -> str:
     """The model card's section on the shipped weights."""
     spec, training = trained.dataset, trained.training
@@ -105,7 +118,8 @@ def section(trained: Trained, evaluations: Mapping[str, Evaluation], command: st
     lines = [
         BEGIN,
         f"Trained on **{spec.name}** ({'; '.join(filter(None, about))}), {training['epochs']} epochs at {wide}, "
-        f"{training['parameters']:,} parameters, {size / 1e6:.1f} MB in half precision. To train it again:",
+        f"{training['parameters']:,} parameters{encoder_words(trained.architecture)}, {size / 1e6:.1f} MB in half precision. "
+        "To train it again:",
         "",
         "```sh",
         command,
