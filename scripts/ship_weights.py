@@ -66,6 +66,7 @@ METADATA_OF_WEIGHTS = (
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Matrices and kernels in half precision, vectors as they are.
 
+    >>> import torch
     >>> {name: tensor.dtype for name, tensor in halved({"kernel": torch.ones(2, 2), "bias": torch.ones(2)}).items()}
     {'kernel': torch.float16, 'bias': torch.float32}
     """
