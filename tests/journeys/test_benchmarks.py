@@ -49,6 +49,12 @@ def test_volumes(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert rows[5][4:6] == ["1.00000", "0.0000 %"]  # with the same windows and weights the masks are the same
 
 
+@of("windows")
+def test_windows(module: ModuleType) -> None:
+    for who in (module.OURS, module.THEIRS):
+        assert sum(module.work_once(who, 16)) > 0
+
+
 @of("volumes")
 def test_measures_of_label_maps(module: ModuleType) -> None:
     first, second = np.array([[[1, 1, 2, 0]]]), np.array([[[1, 0, 2, 0]]])
