@@ -12,7 +12,7 @@ IS_PROGRAM: ContextVar[bool] = ContextVar("IS_PROGRAM", default=False)
 def take_huge_pages() -> None:
     """Let torch take memory for large maps in pages of 2 MB, if Linux offers them; the user's own ``THP_MEM_ALLOC_ENABLE`` remains.
 
-    To be called before torch takes any memory. In a 3D network a seventh of the time and more is otherwise spent on getting its maps' memory, in
-    pages of 4 kB (benchmarks/windows.py). Not for training, whose peak memory would grow by up to a sixth.
+    To be called before torch takes any memory. In a 3D network a seventh of the time and more is otherwise spent on getting its maps'
+    memory, in pages of 4 kB (benchmarks/windows.py). Not for training, whose peak memory would grow by up to a sixth.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
