@@ -97,4 +97,4 @@ def distill(
         assignments=assignments,
         overlay=overlay,
     )
-    say_trained(done)
+    say_trained(done, dataset_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -140,7 +141,7 @@ def train(
         overlay=overlay,
     )
     if done.folds is None:
-        say_trained(done)
+        say_trained(done, done.data)
     else:
         _say_folds(done)
 
@@ -161,12 +162,23 @@ def _say_folds(done: Training) -> None:
     say_end(
         f"{name}: {done.folds} folds and their ensemble -> {done.folder}/ (model.pt: all networks; {every})",
         look=summary,
-        following=f"medseg evaluate {name} -w {done.folder} -d DATA; medseg predict {name} IMAGES -w {done.folder}",
+        following=_next_commands(name, done.folder, done.data),
     )
 
 
-def say_trained(done: Training) -> None:
-    """Print the best epoch's scores, where its weights are, and what to do next."""
+def _next_commands(bundle: str | Path, weights: Path, data: Path | None) -> str:
+    """Evaluation and prediction with new weights; the demo's need no data set."""
+    used = f"{bundle} -w {shlex.quote(str(weights))}"
+    return f"medseg evaluate {used}{f' -d {shlex.quote(str(data))}' if data else ''}; medseg predict {used} IMAGES"
+
+
+def say_trained(done: Training, data: Path | None) -> None:
+    """Print the best epoch's scores, where its weights are, and what to do next.
+
+    Args:
+        done: the training.
+        data: the data set to evaluate on; None for the demo's.
+    """
     from medseg_monai.bundle.paths import list_bundles
     from medseg_monai.training.folder import CURVES_FILE
 
@@ -183,5 +195,5 @@ def say_trained(done: Training) -> None:
         f"validation {scores})",
         look=weights / CURVES_FILE,
         doubtful=done.doubts,
-        following=f"medseg evaluate {name} -w {weights} -d DATA; medseg predict {name} IMAGES -w {weights}",
+        following=_next_commands(name, weights, data),
     )

@@ -423,7 +423,8 @@ def test_training_ends_with_where_weights_are_and_what_comes_next(
     dice = json.loads((tmp_path / "spec.json").read_text())["training"]["validation"]["mean_dice"]
     assert doubt.startswith("doubtful: the last epoch was the best" if dice else "doubtful: the validation Dice is 0")
     assert (
-        following == f"next: medseg evaluate unetpp -w {tmp_path} -d DATA; medseg predict unetpp IMAGES -w {tmp_path}"
+        following
+        == f"next: medseg evaluate unetpp -w {tmp_path} -d {demo_data}; medseg predict unetpp -w {tmp_path} IMAGES"
     )
     facts = json.loads((tmp_path / "spec.json").read_text())["training"]
     assert (facts["lr"], facts["precision"], facts["batch_size"]) == (0.01, "fp32", 4)
