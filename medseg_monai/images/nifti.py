@@ -34,6 +34,7 @@ SPACING_TOLERANCE = 0.01
 """Largest relative difference between the voxel sides of ``pixdim`` and sform."""
 GZIP_MARK = b"\x1f\x8b"
 SNIFFED = 1024
+BLOCK = 2**20
 SLOPE_OFFSET = 112
 """Offset in a header of the factor for stored values."""
 LABEL_TABLE_CODE = 0
@@ -66,6 +67,8 @@ def _named_errors(file: Path) -> Iterator[None]:
     except (OSError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).replace(str(file), "the file").split())
         raise ValueError(f"{file}: is damaged or truncated ({reason}); copy it again from its source") from None
+    except MemoryError:
+        raise ValueError(f"{file}: does not fit into memory, or its header says more voxels than it has") from None
     except ValueError as error:
         text = str(error).removeprefix(f"{file}: ")
         raise ValueError(f"{file}: {text}") from None
@@ -102,7 +105,7 @@ def read(file: Path) -> tuple[Array, NDArray[np.float64], str]:
     with _named_errors(file):
         image = _opened(file)
         header = _header(file, image)
-        array = _voxels(image.dataobj)
+        array = _voxels(image.dataobj) if _is_pair(file) or not _is_gzip(file) else _unpacked(file, type(image))
     shape = header.geometry.shape + ((header.channels,) if header.channels > 1 else ())
     return array.reshape(shape), header.geometry.affine, header.stored
 
@@ -114,6 +117,22 @@ def _voxels(stored: Any) -> Array:
     dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
     native: Array = np.array(array) if isinstance(array, np.memmap) else array
     return native.astype(dtype, copy=False)
+
+
+def _unpacked(file: Path, kind: Any) -> Array:
+    """The voxels of a gzip file, whose checksum is at its very end, where nibabel does not read.
+
+    Bytes after that, which some downloads leave, are passed over as ``gzip`` does.
+    """
+    with gzip.open(file) as stream:
+        array = _voxels(kind.from_stream(stream).dataobj)
+        try:
+            while stream.read(BLOCK):
+                pass
+        except gzip.BadGzipFile as error:
+            if not str(error).startswith("Not a gzipped file"):
+                raise
+    return array
 
 
 def _opened(file: Path) -> Any:
@@ -131,7 +150,7 @@ def _header(file: Path, image: Any) -> Header:
     stored = image.get_data_dtype()
     if stored.kind not in "biuf":
         raise ValueError(f"contains voxels of type {stored}; expected one grey value per voxel")
-    _check_pixdim(file)
+    _check_stored(file)
     shape = tuple(image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -144,9 +163,17 @@ def _header(file: Path, image: Any) -> Header:
     return Header(Geometry((shape[0], shape[1], shape[2]), affine), shape[3] if len(shape) == 4 else 1, stored.name)
 
 
-def _check_pixdim(file: Path) -> None:
-    """Voxel sides as stored: nibabel silently corrects those of 0 or below."""
-    opener = gzip.open if file.suffix.lower() == ".gz" else open
+def _is_gzip(file: Path) -> bool:
+    return file.suffix.lower() == ".gz"
+
+
+def _is_pair(file: Path) -> bool:
+    return bool(header_suffix(file))
+
+
+def _check_stored(file: Path) -> None:
+    """Voxel sides and their place in the file as stored: nibabel silently corrects sides of 0 or below, and reads a header as voxels."""
+    opener = gzip.open if _is_gzip(file) else open
     with opener(file, "rb") as stream:
         start = stream.read(540)
     kind: Any = nibabel.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nibabel.Nifti1Header
@@ -155,6 +182,11 @@ def _check_pixdim(file: Path) -> None:
     if not (sides > 0).all() or not np.isfinite(sides).all():
         raise ValueError(
             f"its header gives voxel sides of {numbers_text(sides)} mm; all must be above 0: correct the header"
+        )
+    first = float(header["vox_offset"])
+    if bytes(header["magic"].tobytes()).startswith(b"n+") and not first >= kind.sizeof_hdr:
+        raise ValueError(
+            f"its header says that voxels begin at byte {first:g}, inside the header (vox_offset): correct it"
         )
     by_sform = np.linalg.norm([header["srow_x"][:3], header["srow_y"][:3], header["srow_z"][:3]], axis=0)
     if header["sform_code"] > 0 and by_sform.min() > 0 and np.abs(sides / by_sform - 1).max() > SPACING_TOLERANCE:

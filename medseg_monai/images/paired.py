@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from glob import escape, glob
 from pathlib import Path
 
 PAIRS = {".hdr": (".img",), ".hdr.gz": (".img.gz",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
@@ -76,5 +77,9 @@ def _named_by(header: Path) -> list[Path]:
         lines = content[found.end() :].decode(errors="surrogateescape").splitlines()
         return [header.parent / line.strip() for line in lines if line.strip()]
     if _NUMBER.search(first):
-        return sorted(header.parent.glob(_NUMBER.sub("*", first)))
+        try:
+            found_files = glob(_NUMBER.sub("*", escape(first)), root_dir=header.parent)  # noqa: PTH207  Path.glob refuses absolute ones
+        except ValueError:  # a name that no file can have
+            return []
+        return sorted(header.parent / name for name in found_files)
     return [header.parent / value]

@@ -1,6 +1,7 @@
 """NIfTI headers of the field: single slices, vectors, forms that say different things, files cut short."""
 
 import gzip
+import struct
 from pathlib import Path
 
 import nibabel
@@ -71,3 +72,47 @@ def test_a_header_without_its_voxels_beside_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.img").unlink()
     with pytest.raises(ValueError, match=r"x\.hdr: is the header of a pair; the \.img file with its voxels is missing"):
         read_header(tmp_path / "x.hdr")
+
+
+def stored(folder: Path) -> tuple[Path, bytes]:
+    """A compressed volume whose bytes stand in the file as they are, and these bytes."""
+    values = np.arange(1320, dtype=np.int16).reshape(10, 11, 12)
+    content = nibabel.Nifti1Image(values, np.diag([1.0, 2, 3, 1])).to_bytes()
+    file = folder / "stored.nii.gz"
+    file.write_bytes(gzip.compress(content, 0))
+    return file, content
+
+
+def test_a_compressed_file_is_checked_to_its_end(tmp_path: Path) -> None:
+    """One bit of a voxel has flipped, as on a bad disk: it unpacks without complaint, and only the checksum tells."""
+    file, _ = stored(tmp_path)
+    whole = file.read_bytes()
+    assert read_volume(file).array.max() == 1319
+    for broken in (whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:], whole[:-6]):
+        file.write_bytes(broken)
+        with pytest.raises(ValueError, match=r"stored.nii.gz: is damaged or truncated"):
+            read_volume(file)
+
+
+def test_what_follows_a_compressed_file_is_passed_over(tmp_path: Path) -> None:
+    file, _ = stored(tmp_path)
+    file.write_bytes(file.read_bytes() + b"\0" * 9 + b"left by a download")
+    assert read_volume(file).array.sum() == sum(range(1320))
+
+
+@pytest.mark.parametrize("offset", [0, 16, float("nan"), -1])
+def test_a_header_that_calls_itself_voxels_is_refused(offset: float, tmp_path: Path) -> None:
+    """nibabel would read the header's own bytes as the first voxels."""
+    content = bytearray(stored(tmp_path)[1])
+    struct.pack_into("<f", content, 108, offset)
+    (tmp_path / "o.nii").write_bytes(content)
+    with pytest.raises(ValueError, match=r"o.nii: .*(voxels begin at byte 0,|vox offset|NaN)"):
+        read_header(tmp_path / "o.nii")
+
+
+def test_more_voxels_than_memory_is_one_line(tmp_path: Path) -> None:
+    content = bytearray(stored(tmp_path)[1])
+    struct.pack_into("<3h", content, 42, 32767, 32767, 32767)
+    (tmp_path / "m.nii.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(ValueError, match=r"m.nii.gz: (does not fit into memory|is damaged or truncated)"):
+        read_volume(tmp_path / "m.nii.gz")

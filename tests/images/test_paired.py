@@ -142,3 +142,17 @@ def test_the_first_file_that_is_named_and_not_there(tmp_path: Path, line: str, m
     (tmp_path / "a.raw").write_bytes(b"1")
     (tmp_path / "x.mhd").write_text(f"{line}\n")
     assert missing_voxels(tmp_path / "x.mhd") == missing
+
+
+def test_a_numbered_voxel_file_may_be_anywhere_and_have_any_name(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "else[where]"
+    elsewhere.mkdir()
+    for number in (1, 2):
+        (elsewhere / f"s[a]{number:03d}.raw").touch()
+    header = tmp_path / "x.mhd"
+    for pattern in (f"{elsewhere}/s[a]%03d.raw", "else[where]/s[a]%03d.raw"):
+        header.write_text(f"ElementDataFile = {pattern} 1 2 1\n")
+        assert [file.name for file in all_files(header)] == ["x.mhd", "s[a]001.raw", "s[a]002.raw"]
+    for nothing in ("/%d.raw", "a\0/%d.raw", "**/%d"):
+        header.write_text(f"ElementDataFile = {nothing}\n")
+        assert all_files(header) == [header]
