@@ -10,6 +10,8 @@ import io
 import os
 import re
 import sys
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -112,6 +114,10 @@ def _one_line(error: BaseException) -> str:
         )
     if isinstance(error, ImportError) and NO_ROOM_FOR_LIBRARY in text:
         return f"not enough memory to load the program's libraries: raise the limit (ulimit -v) ({text})"
+    if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
+        place = Path(os.fsdecode(error.filename))
+        file = next((each for each in (place, *place.parents) if each.is_file()), None)
+        text = text if file is None else f"{file} is a file, and a folder is wanted there: name another one"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
         error = DiskFullError(error.errno, error.strerror, error.filename or "a file")
         text = str(error)
@@ -138,6 +144,17 @@ def _show_every_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _refuse_empty_arguments() -> None:
+    """An empty path would be the current folder, to search or to write to; empty weights would be the default ones.
+
+    Raises:
+        ValueError: an argument is empty.
+    """
+    for before, argument in pairwise(sys.argv):
+        if not argument:
+            raise ValueError(f"the argument after {before!r} is empty: a shell variable that is not set, perhaps")
+
+
 def _stopped() -> NoReturn:
     """Say so, and exit with the code that shells expect."""
     typer.echo("medseg: stopped; what was finished is kept", err=True)
@@ -153,6 +170,7 @@ def main() -> None:
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
         begin_logging()
         _show_every_name()
+        _refuse_empty_arguments()
         app()
     except KeyboardInterrupt:  # outside typer's own handling
         _stopped()

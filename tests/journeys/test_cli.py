@@ -184,6 +184,10 @@ def test_one_broken_image_is_reported_and_the_others_are_done(
             "'docs' is a folder: say first what kind of data it holds, for example `medseg prepare folder docs`",
         ),
         (("prepare", "isic2017", "nowhere", "--out", "out"), "nowhere"),
+        (("predict", "unetpp", ""), "the argument after 'unetpp' is empty: a shell variable that is not set, perhaps"),
+        (("predict", "unetpp", "examples", "--out", ""), "the argument after '--out' is empty"),
+        (("predict", "unetpp", "examples", "--out", "README.md"), "README.md is a file, and a folder is wanted there"),
+        (("predict", "unetpp", "examples", "--out", "README.md/a/b"), "README.md is a file, and a folder is wanted"),
     ],
 )
 def test_a_mistake_is_one_clear_line(medseg: Medseg, trained: Path, arguments: tuple[str, ...], message: str) -> None:
