@@ -22,6 +22,7 @@ from medseg_monai.files.csv_tables import csv_text, read_records
 from medseg_monai.files.markdown import Markdown, markdown_table
 from medseg_monai.files.writing import write_whole
 from medseg_monai.inference.cases import FAILURES_FILE
+from medseg_monai.program.messages import facts_as_text
 
 CASES_FILE, SUMMARY_FILE, TABLE_FILE = "cases.csv", "summary.json", "summary.md"
 SCANS_FILE = "scans.csv"
@@ -147,7 +148,8 @@ def summary_markdown(
     lines += markdown_table(["case", "class", "Dice", f"HD95 ({unit})", "outcome"], rows)
     lines += _scan_lines(scans) if scans else []
     lines += [*more, "", "## Run", ""]
-    lines += markdown_table(["fact", "value"], [fact for fact in run.items() if fact[0] not in LONG_FACTS])
+    facts = {name: value for name, value in run.items() if name not in LONG_FACTS}
+    lines += markdown_table(["fact", "value"], facts_as_text(facts))
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Names in messages: the nearest valid name to a wrong one, and the first few of many."""
+"""Words for messages: the nearest valid name to a wrong one, the first few of many, a count with its noun, facts as text."""
 
 from __future__ import annotations
 
@@ -76,3 +76,26 @@ def counted(number: int, what: str) -> str:
     ('1 image', '1,200 images')
     """
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def facts_as_text(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Readable names and values as text; empty values are left out.
+
+    >>> facts_as_text({"train_seconds": 12.5, "licence": "", "cases": {"test": 1200}})
+    [('train seconds', '12.5'), ('cases', 'test: 1,200')]
+    """
+    shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
+    return [(name.strip("_").replace("_", " "), _text(value)) for name, value in shown.items()]
+
+
+def _text(value: Any) -> str:
+    """A fact as readable text."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value)) or "–"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_text(item)}" for name, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,8 @@ from medseg_monai.dataset.spec import DatasetSpec
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
 from medseg_monai.grids.kinds import kind_of
-from medseg_monai.report.page import Facts, data_uri, facts_as_text, page_facts, software, write_page
+from medseg_monai.program.messages import facts_as_text
+from medseg_monai.report.page import Facts, data_uri, page_facts, software, write_page
 
 if TYPE_CHECKING:
     from medseg_monai.audit.run import Audit

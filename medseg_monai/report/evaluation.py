@@ -35,9 +35,10 @@ from medseg_monai.evaluation.tables import (
 from medseg_monai.evaluation.trust import TRUST_PICTURE, read_trust
 from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import hexadecimal
+from medseg_monai.program.messages import facts_as_text
 from medseg_monai.report.case_pictures import PICTURES_FOLDER, read_case_pictures
 from medseg_monai.report.histogram import Histogram, histogram
-from medseg_monai.report.page import data_uri, facts_as_text, left_out, link_to, page_facts, write_page
+from medseg_monai.report.page import data_uri, left_out, link_to, page_facts, write_page
 from medseg_monai.report.strata import agreement_content, strata_content
 
 REPORT_FILE = "report.html"

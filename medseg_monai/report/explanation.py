@@ -16,8 +16,9 @@ from medseg_monai.explain.checks import CHECKS_FILE, PLOT_FILE
 from medseg_monai.explain.files import TABLE_FILE
 from medseg_monai.files.csv_tables import read_records
 from medseg_monai.images.formats import open_picture
+from medseg_monai.program.messages import facts_as_text
 from medseg_monai.report.evaluation import REPORT_FILE
-from medseg_monai.report.page import Facts, data_uri, facts_as_text, left_out, link_to, page_facts, software, write_page
+from medseg_monai.report.page import Facts, data_uri, left_out, link_to, page_facts, software, write_page
 
 WIDEST_PANEL = 1500  # pixels
 MOST_PANEL_BYTES = 12 * 10**6  # of JPEG: a third more as text in the page, below its 20 MB

@@ -15,7 +15,8 @@ from medseg_monai.figures import drawing
 from medseg_monai.figures.cases import CaseView
 from medseg_monai.figures.drawing import Picture
 from medseg_monai.files.writing import readable
-from medseg_monai.report.page import data_uri, environment, facts_as_text
+from medseg_monai.program.messages import facts_as_text
+from medseg_monai.report.page import data_uri, environment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -84,29 +84,6 @@ def software() -> dict[str, str]:
     return {"medseg-monai": medseg_monai.__version__, **packages, "python": platform.python_version()}
 
 
-def facts_as_text(facts: Facts) -> list[tuple[str, str]]:
-    """Readable names and values as text; empty values are left out.
-
-    >>> facts_as_text({"train_seconds": 12.5, "licence": "", "cases": {"test": 1200}})
-    [('train seconds', '12.5'), ('cases', 'test: 1,200')]
-    """
-    shown = {name: value for name, value in facts.items() if value not in (None, "", [], {}, ())}
-    return [(name.strip("_").replace("_", " "), _text(value)) for name, value in shown.items()]
-
-
-def _text(value: Any) -> str:
-    """A fact as readable text."""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value)) or "–"
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {_text(item)}" for name, item in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 @cache
 def environment() -> Environment:
     """Jinja2 with every text escaped and a missing value an error."""

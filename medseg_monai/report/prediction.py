@@ -18,9 +18,9 @@ from medseg_monai.outputs.naming import margin_files, possible_masks
 from medseg_monai.outputs.order import EMPTY, FLAGGED, PredictedCase
 from medseg_monai.outputs.pictures import picture_file
 from medseg_monai.outputs.tables import PREDICTIONS_FILE, VOLUMES_FILE
-from medseg_monai.program.messages import counted
+from medseg_monai.program.messages import counted, facts_as_text
 from medseg_monai.report.legend import how_to_read
-from medseg_monai.report.page import Facts, data_uri, facts_as_text, left_out, link_to, page_facts, software, write_page
+from medseg_monai.report.page import Facts, data_uri, left_out, link_to, page_facts, software, write_page
 
 PAGE_FILE = "index.html"
 MOST_PICTURE_BYTES = 10 * 10**6  # of JPEG: a third more as text in the page, below its 20 MB

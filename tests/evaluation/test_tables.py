@@ -68,7 +68,7 @@ def test_markdown_shows_scores_counts_worst_cases_and_run():
     assert "Fewer than 5 cases have no interval." in text
     assert "| missed | 1 |" in text
     assert text.index("| b, c | lesion | 0.000 | 11.3 | missed |") < text.index("| a/1 | lesion | 0.300 |")
-    assert "| parameters | 9160000 |" in text
+    assert "| parameters | 9,160,000 |" in text
 
 
 def test_markdown_of_several_classes_has_a_column_for_all():

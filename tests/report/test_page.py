@@ -7,7 +7,7 @@ import pytest
 
 from medseg_monai.files.csv_tables import csv_text
 from medseg_monai.report import page
-from medseg_monai.report.page import data_uri, facts_as_text, left_out, link_to, page_facts, software
+from medseg_monai.report.page import data_uri, left_out, link_to, page_facts, software
 
 
 def test_a_picture_becomes_part_of_the_page(tmp_path: Path) -> None:
@@ -25,26 +25,6 @@ def test_links_are_relative_and_escaped_and_lead_to_files_that_exist(tmp_path: P
     assert link_to(file, tmp_path / "masks") == "../a%20%231%3F.png"
     assert link_to(tmp_path / "nothing.png", tmp_path) is None
     assert link_to("", tmp_path) is link_to(None, tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (True, "yes"),
-        (False, "no"),
-        (12345, "12,345"),
-        (0.123456789, "0.123457"),
-        ([1, 2.5, "x"], "1, 2.5, x"),
-        ({"test": 3, "sizes": (1, 2)}, "test: 3; sizes: 1, 2"),
-        ("text", "text"),
-    ],
-)
-def test_facts_are_shown_as_a_person_writes_them(value: object, shown: str) -> None:
-    assert facts_as_text({"a_fact": value}) == [("a fact", shown)]
-
-
-def test_empty_facts_are_not_shown_and_zero_is_a_fact() -> None:
-    assert facts_as_text({"a": None, "b": "", "c": [], "d": {}, "e": 0, "_f": False}) == [("e", "0"), ("f", "no")]
 
 
 def test_footer_and_versions_name_what_was_used() -> None:
