@@ -51,7 +51,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainings]:
 
 
 def finish(server: Trainings, folder: Path) -> trainings.CorrectionsTraining:
-    one = server.plan(folder, UNET, ["lesion"], minutes=1)
+    one = server.plan(folder, UNET, ["lesion"], minutes=5)
     assert one.planning is not None
     assert one.planning.wait(300)
     assert one.plan is not None, list(one.planning.lines)
