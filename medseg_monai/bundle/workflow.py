@@ -6,6 +6,7 @@ assignments of ``--set``, which are pieces of config and may contain expressions
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,10 +97,14 @@ def run_bundle(bundle: Path, config: str, values: Mapping[str, Any]) -> ConfigWo
 
 
 def run_workflow(workflow: ConfigWorkflow) -> None:
-    """Run a workflow from its first step to its last."""
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    """Run a workflow from its first step to its last; afterwards Python looks for modules where it did before, not in the bundle too."""
+    before = sys.path[:]
+    try:
+        workflow.initialize()
+        workflow.run()  # MONAI puts the bundle's folder on the path, and leaves it there
+        workflow.finalize()
+    finally:
+        sys.path[:] = before
 
 
 def bundle_workflow(

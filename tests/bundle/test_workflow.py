@@ -1,11 +1,14 @@
 """Overrides: every key is checked before MONAI sees it, because MONAI ignores the ones it does not know."""
 
+import json
+import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from monai.bundle import ConfigParser
 
-from medseg_monai.bundle.workflow import check_device, check_overrides, overridden
+from medseg_monai.bundle.workflow import check_device, check_overrides, overridden, run_bundle
 
 CONFIG = {
     "lr": 0.1,
@@ -78,3 +81,14 @@ def test_an_assigned_device_is_looked_at_unless_it_is_an_expression(assigned: st
 def test_the_device_of_a_value_is_never_an_expression() -> None:
     with pytest.raises(ValueError, match=r"unknown device .[$]torch"):
         overridden({"device": ""}, {"device": "$torch.device('cpu')"})
+
+
+@pytest.mark.parametrize(("expression", "outcome"), [("$1", nullcontext()), ("$1 / 0", pytest.raises(RuntimeError))])
+def test_a_run_leaves_the_path_for_modules_as_it_was(expression: str, outcome, tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "train.json").write_text(json.dumps({"bundle_root": ".", "run": [expression]}))
+    (tmp_path / "configs" / "metadata.json").write_text("{}")
+    before = sys.path[:]
+    with outcome:
+        run_bundle(tmp_path, "train", {})
+    assert sys.path == before
