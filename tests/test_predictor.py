@@ -280,7 +280,7 @@ def test_drift_is_an_alarm_with_an_exit_code_of_its_own(
     for number in range(12):
         shutil.copy(images[number % len(images)], tmp_path / "batch" / f"{number}.png")
     (tmp_path / "batch" / "broken.png").write_bytes(b"x")
-    for usual, code in ((float(np.mean(sizes)), 0), (-5.0, 3)):
+    for usual, code in ((float(np.mean(sizes)), 1), (-5.0, 3)):  # 1: one could not be used
         known = UsualAnswers({"size of lesion": (usual, max(float(np.std(sizes)), 0.2))}, cases=50)
         replace(Trained.read(tmp_path / "weights"), quality=Quality(usual=known)).write(tmp_path / "weights")
         found = medseg("drift", "unetpp", tmp_path / "batch", "-w", tmp_path / "weights", "--out", tmp_path / "drift")

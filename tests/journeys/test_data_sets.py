@@ -177,4 +177,5 @@ def test_names_that_do_not_match_are_shown_once(tmp_path: Path) -> None:
         ValueError, match=r"none of 40 pictures has a mask of the same name; the nearest two names are"
     ) as caught:
         prepare_folder(tmp_path, tmp_path / "out")
-    assert str(caught.value).count(".png") == 2
+    said, _, advice = str(caught.value).partition(" Rename them, ")
+    assert (said.count(".png"), advice.count(".png")) == (2, 2)  # an image and a mask, and the pattern of each

@@ -112,16 +112,19 @@ def test_only_the_first_process_writes(tmp_path: Path) -> None:
     assert recipe.validation_handlers(rank=1, **settings).handlers == ()
 
 
-def dataset(cases: int) -> Dataset:
+def dataset(folder: Path, cases: int) -> Dataset:
     listed = [{"id": str(number), "image": f"{number}.png", "label": f"{number}_mask.png"} for number in range(cases)]
-    return Dataset(demo_spec(), Path(), training=listed, validation=listed, test=[])
+    for case in listed:
+        (folder / case["image"]).touch()
+        (folder / case["label"]).touch()
+    return Dataset(demo_spec(), folder, training=listed, validation=listed, test=[])
 
 
-def test_cases_of_a_training() -> None:
-    assert [case["id"] for case in recipe.training_cases(dataset(2), 2)] == ["0", "1", "0#1", "1#1"]
-    assert [case["id"] for case in recipe.validation_cases(dataset(5), 1, 2)] == ["1", "3"]
+def test_cases_of_a_training(tmp_path: Path) -> None:
+    assert [case["id"] for case in recipe.training_cases(dataset(tmp_path, 2), 2)] == ["0", "1", "0#1", "1#1"]
+    assert [case["id"] for case in recipe.validation_cases(dataset(tmp_path, 5), 1, 2)] == ["1", "3"]
     with pytest.raises(ValueError, match="no training cases"):
-        recipe.training_cases(dataset(0), 1)
+        recipe.training_cases(dataset(tmp_path, 0), 1)
 
 
 @pytest.mark.parametrize(("cases", "left_out"), [(3, False), (4, False), (5, True)])
