@@ -18,15 +18,21 @@ from medseg_monai.app.saving import add_to_training, corrections_in, formats_for
 from medseg_monai.bundle.paths import find_bundle
 from medseg_monai.bundle.workflow import run_bundle
 from medseg_monai.dataset import read_dataset
+from medseg_monai.prediction import Prediction
 from medseg_monai.predictor import Predictor
 
 PHOTO = REPOSITORY / "examples" / "ISIC_0000253.jpg"
 
 
 @pytest.fixture(scope="module")
-def case() -> Opened:
+def prediction() -> Prediction:
+    return Predictor("unetpp")(PHOTO)
+
+
+@pytest.fixture
+def case(prediction: Prediction) -> Opened:
     case = Opened("moles/ISIC_0000253", PHOTO)
-    case.set_prediction(Predictor("unetpp")(PHOTO))
+    case.set_prediction(prediction)
     return case
 
 
