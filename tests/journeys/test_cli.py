@@ -263,7 +263,7 @@ def test_an_output_that_cannot_be_written_is_named(
     (tmp_path / "file").touch()
     outcome = medseg("predict", "unetpp", demo_data / "images", "-w", trained, "--out", tmp_path / "file" / "out")
     assert outcome.code == 1
-    assert "Not a directory" in outcome.err
+    assert f"{tmp_path / 'file'} is a file, and a folder is wanted there" in outcome.err
 
 
 def test_overlapping_organs_train_and_predict_with_the_same_bundle(medseg: Medseg, tmp_path: Path) -> None:
