@@ -204,6 +204,7 @@ class _Run:
     def fixed(self) -> dict[str, Any]:
         """What the user has set, by key."""
         knobs = {key: self.get(key) for key in KNOBS if self._is_set(key)}
+        Plan(**knobs)  # a value of another kind is named before anything is computed with it
         return {**knobs, **({"architecture": True} if self._is_set("architecture") else {})}
 
     def plan_to_continue(self) -> str | None:

@@ -73,10 +73,9 @@ def segmentation_loss(
     """
     if task not in ("binary", "multiclass", "multilabel"):
         raise ValueError(f"loss: unknown task {task!r}{did_you_mean(task, ('binary', 'multiclass', 'multilabel'))}")
-    if not 0 <= dice_weight <= 1:
-        raise ValueError(f"loss: dice_weight must be in [0, 1], not {dice_weight!r}")
-    if not 0 <= class_balance <= 1:
-        raise ValueError(f"loss: class_balance must be in [0, 1], not {class_balance!r}")
+    for name, value in (("dice_weight", dice_weight), ("class_balance", class_balance)):
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError(f"loss: {name} must be a number in [0, 1], not {value!r}")
     return OverHeads(
         PixelAndRegionLoss(
             _pixel_term(pixel, task, class_balance), _region_term(region, task), region_weight=dice_weight

@@ -183,6 +183,13 @@ def test_small_classes_weigh_in_the_loss_as_planned(
     assert run.parser.get_parsed_content("loss").loss.pixel.class_balance == balance
 
 
+def test_an_option_of_another_kind_is_named(demo_data: Path, tmp_path: Path) -> None:
+    run = workflow(UNET, demo_data, tmp_path, minutes=1, batch_size="abc")
+    with pytest.raises(RuntimeError) as caught:
+        _ = run.trainer
+    assert "batch_size: a whole number" in str(caught.value.__cause__ or caught.value)
+
+
 def test_texts_in_a_plan_are_never_run(demo_data: Path, tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text('architecture: {encoder: \'$__import__("os").mkdir("ran")\'}\n')

@@ -294,10 +294,13 @@ def test_a_term_without_weight_is_not_computed():
         ({"task": "binry"}, "did you mean 'binary'"),
         ({"task": "binary", "region": "dise"}, "did you mean 'dice'"),
         ({"task": "binary", "pixel": "focl"}, "did you mean 'focal'"),
-        ({"task": "binary", "dice_weight": 1.5}, "dice_weight must be in "),
+        ({"task": "binary", "dice_weight": 1.5}, "dice_weight must be a number in "),
         ({"task": "binary", "head_weights": (1, -1)}, "at least 0"),
         ({"task": "binary", "head_weights": ()}, "head_weights must be at least 0"),
-        ({"task": "binary", "dice_weight": -0.1}, "dice_weight must be in "),
+        ({"task": "binary", "dice_weight": -0.1}, "dice_weight must be a number in "),
+        ({"task": "binary", "class_balance": 1.1}, "class_balance must be a number in "),
+        ({"task": "binary", "class_balance": "high"}, "class_balance must be a number in .*not 'high'"),
+        ({"task": "binary", "class_balance": float("nan")}, "class_balance must be a number in "),
     ],
 )
 def test_mistakes_are_named(arguments, message):
